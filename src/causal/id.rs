@@ -1,0 +1,62 @@
+//! Identifiers. The global ones (hashes and public keys) are signed, stored and sent; the local ones
+//! (`ChangesetIx`, `OpIx`) number what this process has integrated, in arrival order, and never leave it.
+
+use std::fmt;
+
+macro_rules! bytes_id {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $len]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({}…)", stringify!($name), &self.to_string()[..8])
+            }
+        }
+    };
+}
+
+bytes_id!(
+    /// A space: the hash of its genesis.
+    SpaceId, 32
+);
+bytes_id!(
+    /// A person: an Ed25519 public key.
+    MemberId, 32
+);
+bytes_id!(
+    /// The signing key of one chain of changesets: an Ed25519 public key.
+    ActorId, 32
+);
+bytes_id!(
+    /// A changeset: the hash of its header, without the signature.
+    ChangesetId, 32
+);
+bytes_id!(
+    /// An object: the HMAC of name, kind and options under the space's name key.
+    ObjectId, 16
+);
+bytes_id!(
+    /// A map key, set element, account or command id: an HMAC under the space's name key.
+    NameId, 16
+);
+
+/// Local number of an integrated changeset, in topological arrival order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangesetIx(pub u32);
+
+impl ChangesetIx {
+    /// The batch that is open and has no changeset yet: in the future of everything integrated.
+    pub const OPEN: Self = Self(u32::MAX);
+}
+
+/// Local number of an integrated op; the ops of one changeset are numbered consecutively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpIx(pub u32);

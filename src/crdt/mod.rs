@@ -1,0 +1,15 @@
+//! The data types. Each folds ops into a value, can switch any op off and on again, and can be read at any selection
+//! of ops. They see local numbers only ([`ChangesetIx`], [`OpIx`]): no hash, no key, no byte format.
+
+use crate::causal::{ChangesetIx, OpIx};
+use std::cmp::Ordering;
+
+/// What a data type asks of the causal graph.
+pub trait History {
+    /// Whether `past` is `of` itself or in its causal past. `ChangesetIx::OPEN` has everything in its past.
+    fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool;
+    /// A total order that is the same for all replicas: (actor key, seq, changeset id). `OPEN` is never compared.
+    fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering;
+    /// The changeset an op belongs to.
+    fn changeset_of(&self, op: OpIx) -> ChangesetIx;
+}
