@@ -1,6 +1,12 @@
 //! The data types. Each folds ops into a value, can switch any op off and on again, and can be read at any selection
 //! of ops. They see local numbers only ([`ChangesetIx`], [`OpIx`]): no hash, no key, no byte format.
 
+mod map;
+mod register;
+
+pub use map::{KeyIx, Map};
+pub use register::{Register, Winner};
+
 use crate::causal::{ChangesetIx, OpIx};
 use std::cmp::Ordering;
 
@@ -12,4 +18,10 @@ pub trait History {
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering;
     /// The changeset an op belongs to.
     fn changeset_of(&self, op: OpIx) -> ChangesetIx;
+}
+
+/// What registers ask besides: which of two concurrent writes is the newer one.
+pub trait Recency: History {
+    /// Compares by (HLC, changeset id, index of the op). Ops of the open batch are newer than all others.
+    fn newer(&self, a: OpIx, b: OpIx) -> Ordering;
 }

@@ -1,0 +1,131 @@
+//! A multi-value register with one winner: the causally maximal active writes, the newest of them first.
+//!
+//! Winner = greatest (HLC, changeset id, index) *among the maximal ones*; a pairwise "causal, else newest" rule would be
+//! cyclic. The register knows writes by op number only; what was written is kept by whoever owns the register.
+//!
+//! Invariant: `writes` are in topological order (op numbers rise), so a write can only be overwritten by a later one.
+
+use super::Recency;
+use crate::causal::OpIx;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Write {
+    op: OpIx,
+    deletes: bool,
+    active: bool,
+}
+
+/// A causally maximal active write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Winner {
+    /// The op that wrote it.
+    pub op: OpIx,
+    /// Whether it is a deletion.
+    pub deletes: bool,
+}
+
+/// The writes to one key.
+#[derive(Clone, Debug, Default)]
+pub struct Register {
+    writes: Vec<Write>,
+    winners: Vec<Winner>,
+    /// A winner was switched off: the others have to be looked at again.
+    dirty: bool,
+}
+
+impl Register {
+    /// Adds a write whose op number exceeds all before. O(winners).
+    pub fn apply(&mut self, history: &impl Recency, op: OpIx, deletes: bool, active: bool) {
+        debug_assert!(self.writes.last().is_none_or(|last| last.op < op), "writes come in topological order");
+        self.writes.push(Write { op, deletes, active });
+        if active && !self.dirty {
+            self.raise(history, Winner { op, deletes });
+        }
+    }
+
+    /// Takes the last write back: it was made in the batch that is open, and its transaction was given up. O(writes).
+    pub fn retract(&mut self, history: &impl Recency) {
+        self.writes.pop();
+        self.dirty = true;
+        self.settle(history);
+    }
+
+    /// Switches a write on or off; says whether that can have changed the winners. O(log writes + winners); the winners
+    /// are right again after [`Register::settle`].
+    pub fn set_active(&mut self, history: &impl Recency, op: OpIx, on: bool) -> bool {
+        let Ok(at) = self.writes.binary_search_by_key(&op, |write| write.op) else { return false };
+        if std::mem::replace(&mut self.writes[at].active, on) == on {
+            return false;
+        }
+        if self.dirty {
+            return true;
+        }
+        if on {
+            self.raise(history, Winner { op, deletes: self.writes[at].deletes })
+        } else {
+            self.dirty = self.winners.iter().any(|winner| winner.op == op);
+            self.dirty
+        }
+    }
+
+    /// Finds the winners again if a toggle made that necessary. O(writes · winners), once for any number of toggles.
+    pub fn settle(&mut self, history: &impl Recency) {
+        if std::mem::take(&mut self.dirty) {
+            self.winners = maximal(history, self.writes.iter().filter(|write| write.active));
+        }
+    }
+
+    /// The maximal active writes, the winner first.
+    ///
+    /// # Panics
+    /// In debug builds, if toggles were not settled.
+    pub fn winners(&self) -> &[Winner] {
+        debug_assert!(!self.dirty, "toggles are settled before reading");
+        &self.winners
+    }
+
+    /// The same among the ops of a selection, whether they are active or not. O(writes · winners).
+    pub fn winners_at(&self, history: &impl Recency, selected: impl Fn(OpIx) -> bool) -> Vec<Winner> {
+        maximal(history, self.writes.iter().filter(|write| selected(write.op)))
+    }
+
+    /// Every write, oldest first: (op, deletes, active).
+    pub fn writes(&self) -> impl DoubleEndedIterator<Item = (OpIx, bool, bool)> + '_ {
+        self.writes.iter().map(|write| (write.op, write.deletes, write.active))
+    }
+
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self, history: &impl Recency) {
+        assert!(self.writes.is_sorted_by_key(|write| write.op));
+        if !self.dirty {
+            assert_eq!(self.winners, maximal(history, self.writes.iter().filter(|write| write.active)));
+        }
+    }
+
+    /// Lets an active write compete with the winners; says whether it became one.
+    fn raise(&mut self, history: &impl Recency, new: Winner) -> bool {
+        if self.winners.iter().any(|winner| new.op < winner.op && overwrites(history, winner.op, new.op)) {
+            return false;
+        }
+        self.winners.retain(|winner| !(winner.op < new.op && overwrites(history, new.op, winner.op)));
+        let at = self.winners.partition_point(|winner| history.newer(winner.op, new.op).is_gt());
+        self.winners.insert(at, new);
+        true
+    }
+}
+
+fn overwrites(history: &impl Recency, later: OpIx, earlier: OpIx) -> bool {
+    history.contains(history.changeset_of(later), history.changeset_of(earlier))
+}
+
+fn maximal<'a>(history: &impl Recency, writes: impl DoubleEndedIterator<Item = &'a Write>) -> Vec<Winner> {
+    let mut found: Vec<Winner> = Vec::new();
+    for write in writes.rev() {
+        if !found.iter().any(|winner| overwrites(history, winner.op, write.op)) {
+            found.push(Winner { op: write.op, deletes: write.deletes });
+        }
+    }
+    found.sort_by(|a, b| history.newer(b.op, a.op));
+    found
+}
