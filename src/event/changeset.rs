@@ -81,7 +81,7 @@ impl SignedChangeset {
     /// Writes the row. Segments that were damaged are not in it.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::with_capacity(self.encoded_len_max());
+        let mut out = Writer::with_capacity(self.size());
         let present = self.content.as_ref().map_or(0, |_| PRESENT_CONTENT)
             | self.skeleton.as_ref().map_or(0, |_| PRESENT_SKELETON);
         out.u8(present)
@@ -182,7 +182,9 @@ impl SignedChangeset {
         self.content = None;
     }
 
-    fn encoded_len_max(&self) -> usize {
+    /// Bytes of the row, a few more than it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
         let segments = [&self.skeleton, &self.content]
             .into_iter()
             .flatten()

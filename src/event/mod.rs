@@ -15,6 +15,7 @@ mod draft;
 mod genesis;
 mod header;
 mod invite;
+mod log;
 mod login;
 
 use crate::codec::DecodeError;
@@ -26,6 +27,7 @@ pub use draft::{Draft, DraftError};
 pub use genesis::Genesis;
 pub use header::{Class, Header, SegmentRef};
 pub use invite::{Invite, InviteError};
+pub use log::{Entry, Fate, Fork, Log, Ready, Refusal, Verdict};
 pub use login::{Login, LoginProof};
 
 /// Well-formed, but of a version this one does not know. Kept, never folded.
