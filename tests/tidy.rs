@@ -231,8 +231,14 @@ fn nothing_is_left_for_later() {
             concat!("FIX", "ME"),
             concat!("XX", "X"),
         ] {
-            let found = read(&path).lines().position(|line| has_word(line, word));
-            assert_eq!(found, None, "{} has a {word}", path.display());
+            for (at, line) in read(&path).lines().enumerate() {
+                assert!(
+                    !has_word(line, word),
+                    "{}:{}: {word}",
+                    path.display(),
+                    at + 1
+                );
+            }
         }
     }
 }
