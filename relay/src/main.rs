@@ -1,1 +1,3 @@
+//! The relay: stores and forwards what it cannot read.
+
 fn main() {}

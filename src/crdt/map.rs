@@ -18,12 +18,21 @@ pub struct Map {
 
 impl Map {
     /// Adds a write to a key. O(1) and the key's winners.
-    pub fn apply(&mut self, history: &impl Recency, name: NameId, op: OpIx, deletes: bool, active: bool) -> KeyIx {
+    pub fn apply(
+        &mut self,
+        history: &impl Recency,
+        name: NameId,
+        op: OpIx,
+        deletes: bool,
+        active: bool,
+    ) -> KeyIx {
         let key = *self.index.entry(name).or_insert_with(|| {
             self.keys.push((name, Register::default()));
             KeyIx(self.keys.len() as u32 - 1)
         });
-        self.keys[key.0 as usize].1.apply(history, op, deletes, active);
+        self.keys[key.0 as usize]
+            .1
+            .apply(history, op, deletes, active);
         key
     }
 
@@ -67,6 +76,8 @@ impl Map {
     #[doc(hidden)]
     pub fn dbg_check(&self, history: &impl Recency) {
         assert_eq!(self.index.len(), self.keys.len());
-        self.keys.iter().for_each(|(_, register)| register.dbg_check(history));
+        self.keys
+            .iter()
+            .for_each(|(_, register)| register.dbg_check(history));
     }
 }

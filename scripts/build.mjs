@@ -1,0 +1,91 @@
+// The package: src/ -> target/engine (one wasm, its glue, an inline twin of it) -> ts/ compiled beside it into pkg/.
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { manifest } from "./manifest.mjs";
+import { installPackages, prepareRust } from "./setup.mjs";
+import { cargoTarget, once, run } from "./shell.mjs";
+
+const ENGINE = "target/engine";
+const TOOLS = join(cargoTarget, "tools");
+
+export async function main() {
+  await buildPackage();
+  console.log("built pkg/");
+}
+
+export async function buildPackage() {
+  await buildEngine();
+  const sources = [ENGINE, "ts", "tsconfig.json", "Cargo.toml", "package-lock.json", "scripts", "LICENSE-MIT", "LICENSE-APACHE"];
+  await once("package", sources, "pkg/package.json", compilePackage);
+  linkPackage();
+}
+
+/** Also what type checking needs: `ts/` imports `./engine.js`, which tsconfig.json's `rootDirs` find in target/engine. */
+export async function buildEngine() {
+  await installPackages();
+  prepareRust();
+  run("cargo", ["build", "--release", "--lib", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/stemma.wasm");
+  const sources = [wasm, "scripts/bindgen", "scripts/build.mjs", "package-lock.json"];
+  await once("engine", sources, join(ENGINE, "engine.wasm"), () => bindEngine(wasm));
+}
+
+/** A program of scripts/bindgen, compiled unless it is up to date. */
+export function buildTool(name) {
+  const features = name === "test-runner" ? ["--features", "test-runner"] : [];
+  run("cargo", ["build", "--locked", "--manifest-path", "scripts/bindgen/Cargo.toml", "--target-dir", TOOLS, "--bin", name, ...features]);
+  return join(TOOLS, "debug", name);
+}
+
+function bindEngine(wasm) {
+  rmSync(ENGINE, { recursive: true, force: true });
+  run(buildTool("bindgen"), [wasm, ENGINE]);
+  const bound = join(ENGINE, "engine_bg.wasm");
+  // rustc's own list of features for wasm32-unknown-unknown; bindgen drops the section that states it.
+  const features = ["bulk-memory", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
+  const flags = features.map((feature) => `--enable-${feature}`);
+  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O3", ...flags, "--strip-target-features", "-o", join(ENGINE, "engine.wasm")]);
+  rmSync(bound);
+  rmSync(join(ENGINE, "engine_bg.wasm.d.ts"));
+  writeInlineTwin();
+}
+
+function writeInlineTwin() {
+  const base64 = gzipSync(readFileSync(join(ENGINE, "engine.wasm")), { level: 9 }).toString("base64");
+  writeFileSync(
+    join(ENGINE, "engine-inline.js"),
+    `const gzip = "${base64}";
+
+export async function engineBytes() {
+  const bytes = Uint8Array.from(atob(gzip), (char) => char.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+}
+`,
+  );
+  writeFileSync(
+    join(ENGINE, "engine-inline.d.ts"),
+    "/** The bytes of `engine.wasm`, for pages that cannot fetch a second file. */\nexport declare function engineBytes(): Promise<ArrayBuffer>;\n",
+  );
+}
+
+function compilePackage() {
+  mkdirSync("pkg", { recursive: true });
+  for (const name of readdirSync("pkg")) {
+    if (name !== "README.md") rmSync(join("pkg", name), { recursive: true });
+  }
+  for (const name of readdirSync(ENGINE)) copyFileSync(join(ENGINE, name), join("pkg", name));
+  for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) copyFileSync(name, join("pkg", name));
+  run(process.execPath, ["node_modules/typescript/bin/tsc", "--project", "ts/tsconfig.json"]);
+  writeFileSync("pkg/package.json", `${JSON.stringify(manifest(), null, 2)}\n`);
+}
+
+/** Lets everything in the repository import "stemma" by name. No workspace: `npm ci` must work before pkg/ is built. */
+function linkPackage() {
+  const link = "node_modules/stemma";
+  if (existsSync(join(link, "package.json"))) return;
+  rmSync(link, { force: true });
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync("../pkg", link, "junction");
+}
