@@ -17,3 +17,4 @@ pub mod causal;
 pub mod codec;
 pub mod crdt;
 pub mod crypto;
+pub mod sync;

@@ -2,4 +2,4 @@
 
 mod id;
 
-pub use id::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId, OpIx, SpaceId};
+pub use id::{ActorId, ChangesetId, ChangesetIx, LogChain, LogId, MemberId, NameId, ObjectId, OpIx, SpaceId};
