@@ -4,6 +4,8 @@
 //! the time go in, a queue of outputs comes out. They hold no log: rows come and go through the outputs.
 
 mod backoff;
+mod chain;
+mod convert;
 mod error;
 mod message;
 mod peer;
@@ -11,6 +13,7 @@ mod session;
 mod wire;
 
 pub use backoff::Backoff;
+pub use chain::{changeset_id, next_chain, start_chain};
 pub use error::{Code, FrameError};
 pub use message::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
@@ -25,6 +28,8 @@ pub const VERSION: u32 = 1;
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Rows of one PUSH.
 pub const PUSH_ROWS_MAX: usize = 1_000;
+/// Row bytes of one PUSH: with the protobuf around 1,000 rows it still fits into a frame.
+pub const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 32_768;
 /// Row bytes of one BATCH that has more than one row.
 pub const BATCH_BYTES_MAX: usize = 262_144;
 /// Own actors named by one SUBSCRIBE.
