@@ -18,3 +18,4 @@ pub mod codec;
 pub mod crdt;
 pub mod crypto;
 pub mod event;
+pub mod sync;
