@@ -19,7 +19,8 @@ mod invite;
 mod login;
 mod name;
 mod op;
-mod op_code;
+mod op_decode;
+mod op_encode;
 mod skeleton;
 mod value;
 

@@ -5,7 +5,7 @@
 //! ```
 //! Malformed here means inert for everybody; [`Unsupported`] means pending until a later version.
 
-use super::op_code::{Tables, object_kind};
+use super::op_decode::{Tables, object_kind};
 use super::{Class, ObjectKind, Op, ReadError, Unsupported};
 use crate::causal::{ChangesetId, Hlc, NameId, ObjectId};
 use crate::codec::limits::{
