@@ -51,15 +51,16 @@ impl Op {
             0x40..=0x45 => Self::decode_policy(kind, reader)?,
             _ => Self::decode_data(kind, reader, tables)?,
         };
-        if let Some((object, kind)) = op.object() {
-            if tables.objects[object.0 as usize].1 != kind {
-                return Err(DecodeError::Invalid {
-                    what: "op object",
-                    at,
-                    rule: "the object's kind fits the op",
-                }
-                .into());
+        let fits =
+            |(object, kind): (ObjectAt, ObjectKind)| tables.objects[object.0 as usize].1 == kind;
+        if !op.object().is_none_or(fits) {
+            let rule = "the object's kind fits the op";
+            return Err(DecodeError::Invalid {
+                what: "op object",
+                at,
+                rule,
             }
+            .into());
         }
         Ok(op)
     }
