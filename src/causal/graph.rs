@@ -160,7 +160,7 @@ impl CausalGraph {
                 return node
                     .position
                     .checked_sub(target.position)
-                    .map(|rest| steps + u64::from(rest));
+                    .map(|rest| steps + rest);
             }
             steps += node.position + 1;
             ix = self.lane(node.lane).parent?;

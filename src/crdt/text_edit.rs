@@ -132,6 +132,11 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         self.batch.to_ops(&self.log)
     }
 
+    /// How many ops the open batch has.
+    pub fn pending_len(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Whether there are no edits to seal.
     pub fn is_sealed(&self) -> bool {
         self.batch.is_empty()
