@@ -17,3 +17,6 @@ pub mod causal;
 pub mod codec;
 pub mod crdt;
 pub mod crypto;
+
+#[cfg(target_arch = "wasm32")]
+mod web;
