@@ -31,3 +31,7 @@ pub mod doc;
 
 // Where they meet.
 pub mod replica;
+
+// The browser.
+#[cfg(target_arch = "wasm32")]
+mod web;
