@@ -12,6 +12,7 @@ use super::text_log::TextLog;
 use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
     list: &'a PieceList<LEAF, BLOCK>,
@@ -41,9 +42,16 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
 
     /// Checks all ops a changeset has on one text.
     pub fn check(mut self, ops: &[TextOp]) -> Result<(), Invalid> {
-        for op in ops {
+        for (at, op) in ops.iter().enumerate() {
             match op {
-                TextOp::Insert { left, right, len } => self.insert(*left, *right, *len)?,
+                TextOp::Insert { left, right, len } => {
+                    let (left, new, right) = self.insert(*left, *right, *len)?;
+                    // A changeset is mostly one op, and nothing asks after the last.
+                    if at + 1 < ops.len() {
+                        self.next.insert(left, Spot::Own(new.start));
+                        self.next.insert(Spot::Own(new.end - 1), right);
+                    }
+                }
                 TextOp::Delete { spans } => self.delete(spans)?,
             }
         }
@@ -55,7 +63,13 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         if self.deleted.windows(2).any(twice) { Err(Invalid::DeletedTwice) } else { Ok(()) }
     }
 
-    fn insert(&mut self, left: Option<UnitRef>, right: Option<UnitRef>, len: u32) -> Result<(), Invalid> {
+    /// The new units, between what they stand.
+    fn insert(
+        &mut self,
+        left: Option<UnitRef>,
+        right: Option<UnitRef>,
+        len: u32,
+    ) -> Result<(Spot, Range<u32>, Spot), Invalid> {
         let first = self.own;
         let own = first.checked_add(len).filter(|&own| own <= CHANGESET_UNITS_MAX).ok_or(Invalid::TooLong)?;
         if len == 0 {
@@ -70,9 +84,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
             return Err(Invalid::NotAdjacent);
         }
         self.own = own;
-        self.next.insert(left, Spot::Own(first));
-        self.next.insert(Spot::Own(own - 1), right);
-        Ok(())
+        Ok((left, first..own, right))
     }
 
     fn delete(&mut self, spans: &[UnitSpan]) -> Result<(), Invalid> {
