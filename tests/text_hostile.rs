@@ -42,9 +42,8 @@ fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
             }
             ops.push(op);
         }
-        let content = (0..offset).zip(0..).map(|(_, at)| (id, at));
-        let value = |unit: UnitId| trial.units.iter().find(|known| known.id == unit).map(|unit| unit.value);
-        let content: Vec<u16> = content.filter_map(value).collect();
+        let content = trial.units.iter().filter(|unit| unit.id.0 == id).map(|unit| unit.value);
+        let content: Vec<u16> = content.collect();
         dag.changesets[id].ops = ops;
         dag.changesets[id].content = String::from_utf16(&content).expect("they are letters");
         if possible {

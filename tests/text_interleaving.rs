@@ -292,6 +292,21 @@ fn a_replacement_is_a_delete_and_an_insert() {
     assert_eq!((text.to_string().as_str(), text.is_sealed()), ("one two", true));
 }
 
+/// The same position is another place once an op was switched.
+#[test]
+fn a_toggle_ends_a_run_of_deletes() {
+    let mut text = Text::new();
+    for (number, word) in ["abc", "xyz"].into_iter().enumerate() {
+        text.insert(0, word).expect("it is inside");
+        text.seal(ChangesetIx(number as u32), &[OpIx(number as u32)]);
+    }
+    text.delete(4, 1).expect("it is inside");
+    text.set_active(OpIx(1), false);
+    text.set_active(OpIx(1), true);
+    text.delete(4, 1).expect("it is inside");
+    assert_eq!((text.to_string().as_str(), text.pending_ops().len()), ("xyza", 2));
+}
+
 /// A paste above what one changeset can hold is cut into ops that fit, and never through a pair.
 #[test]
 fn a_large_paste_becomes_several_ops() {

@@ -34,8 +34,8 @@ pub(super) fn gap<const LEAF: usize, const BLOCK: usize>(
             // It hangs below something already passed.
             Ordering::Greater => {}
         }
-        let len = run.offset_of(right).unwrap_or(run.len);
-        here = Loc { offset: at.offset + len, ..at };
+        // A whole run: `right` is not inside, or the concurrent unit before it would be in the new one's past with it.
+        here = Loc { offset: at.offset + run.len, ..at };
         if !tentative {
             best = here;
         }

@@ -136,7 +136,6 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             unit = run.end();
             if at.offset > 0 {
                 pieces[at.piece].len = at.offset;
-                join(pieces, at.piece);
             } else {
                 pieces.remove(at.piece);
                 if at.piece > 0 {

@@ -6,7 +6,7 @@ use super::order;
 use super::piece::{NONE, Piece};
 use super::text::Text;
 use super::text_log::{Effect, Span};
-use super::text_op::{Invalid, TextOp, UnitRef};
+use super::text_op::{Invalid, TextOp, UnitRef, UnitSpan};
 use super::units::utf16_len;
 use crate::causal::{ChangesetIx, OpIx};
 use std::cmp::Ordering;
@@ -49,16 +49,16 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             let on = active(*op);
             match what {
                 TextOp::Insert { left, right, len } => {
-                    let (left, right) = (left.map_or(NONE, |unit| self.unit(unit)), right.map_or(NONE, |unit| self.unit(unit)));
+                    let unit = |neighbour: &Option<UnitRef>| neighbour.map_or(NONE, |unit| self.unit(unit));
+                    let (left, right) = (unit(left), unit(right));
                     let hide = u32::from(!on) + u32::from(content.is_none());
                     let new = Piece { first: self.log.units(), len: *len, left, right, hide };
                     self.integrate(history, changeset, new);
                     self.log.push_insert(*op, *len, on);
                 }
                 TextOp::Delete { spans } => {
-                    let span = |span: &super::text_op::UnitSpan| {
-                        let unit = UnitRef { changeset: span.changeset, offset: span.offset };
-                        Span { first: self.unit(unit), len: span.len }
+                    let span = |&UnitSpan { changeset, offset, len }: &UnitSpan| {
+                        Span { first: self.unit(UnitRef { changeset, offset }), len }
                     };
                     let spans: Vec<Span> = spans.iter().map(span).collect();
                     if on {
@@ -109,7 +109,6 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// Wipes the content of a changeset: from now on it is absent. Returns whether there was any.
     pub fn wipe(&mut self, changeset: ChangesetIx) -> bool {
         let Some(units) = self.log.set_absent(changeset, true) else { return false };
-        self.deltas.settle(&self.units);
         self.batch.disturb();
         self.bump_span(units, 1, false);
         self.units.blank(units.range());
