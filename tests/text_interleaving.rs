@@ -67,7 +67,8 @@ impl People {
     fn receive(&mut self, who: usize, id: usize) {
         let Replica { text, numbers, heads } = &mut self.replicas[who];
         let (ix, ops) = numbers.receive(id, self.dag.changesets[id].ops.len());
-        let ops: Vec<_> = ops.into_iter().zip(self.dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
+        let ops: Vec<_> =
+            ops.into_iter().zip(self.dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
         text.apply(&Seen(&self.dag, numbers), ix, &ops, Some(&self.dag.changesets[id].content), |_| true);
         text.dbg_check();
         heads.retain(|&head| !self.dag.contains(id, head));
@@ -363,7 +364,8 @@ fn anchors_hold_their_place() {
     assert_eq!((edge, tail), (Anchor::Start, Anchor::End));
     text.insert(0, ">> ").expect("it is inside");
     text.insert(10, "!").expect("it is inside");
-    let positions = |text: &Text| [edge, start, end, tail].map(|anchor| text.position(anchor).expect("it is known"));
+    let positions =
+        |text: &Text| [edge, start, end, tail].map(|anchor| text.position(anchor).expect("it is known"));
     assert_eq!(positions(&text), [0, 7, 10, 11]);
     text.delete(5, 5).expect("it is inside");
     assert_eq!(positions(&text), [0, 5, 5, 6]);

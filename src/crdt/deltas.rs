@@ -66,7 +66,8 @@ impl DeltaLog {
             return;
         }
         let goes_on = |last: &Delta| last.inserted == 0 && (last.pos == pos || pos + len == last.pos);
-        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && goes_on(last)) {
+        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && goes_on(last))
+        {
             last.pos = pos;
             last.removed += len;
             return;

@@ -17,7 +17,12 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If an honest replica cannot have made them.
-    pub fn check(&self, history: &impl History, changeset: ChangesetIx, ops: &[TextOp]) -> Result<(), Invalid> {
+    pub fn check(
+        &self,
+        history: &impl History,
+        changeset: ChangesetIx,
+        ops: &[TextOp],
+    ) -> Result<(), Invalid> {
         Checker::new(&self.list, &self.log, history, changeset).check(ops)
     }
 
@@ -34,7 +39,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         content: Option<&str>,
         active: impl Fn(OpIx) -> bool,
     ) {
-        assert!(self.batch.is_empty(), "a batch is sealed before anything arrives, or its ops would not be adjacent");
+        assert!(
+            self.batch.is_empty(),
+            "a batch is sealed before anything arrives, or its ops would not be adjacent"
+        );
         let stated = |(_, op): &(OpIx, TextOp)| if let TextOp::Insert { len, .. } = op { *len } else { 0 };
         let len = ops.iter().map(stated).sum::<u32>();
         let content = content.filter(|content| utf16_len(content) == len as usize);
@@ -57,8 +65,9 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                     self.log.push_insert(*op, *len, on);
                 }
                 TextOp::Delete { spans } => {
-                    let span = |&UnitSpan { changeset, offset, len }: &UnitSpan| {
-                        Span { first: self.unit(UnitRef { changeset, offset }), len }
+                    let span = |&UnitSpan { changeset, offset, len }: &UnitSpan| Span {
+                        first: self.unit(UnitRef { changeset, offset }),
+                        len,
                     };
                     let spans: Vec<Span> = spans.iter().map(span).collect();
                     if on {
