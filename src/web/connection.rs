@@ -5,6 +5,7 @@
 //! `complete` or `abort`, nothing before that. Opening again never creates: a database that vanished is lost, and an
 //! empty one in its place would let a chain start anew under an old key.
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
@@ -15,7 +16,7 @@ use web_sys::{Event, IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbRequest, IdbT
 
 use super::batch::{Batch, KEYED, TAIL};
 use super::error::{Code, EdgeError, Fault};
-use super::wait::{Patience, all, both};
+use super::wait::{Patience, both, settled};
 
 pub(crate) struct Connection {
     rexie: RefCell<Option<Rexie>>,
@@ -133,22 +134,20 @@ impl Connection {
     /// Commits a batch and returns the numbers of its appended records. A relaxed one that fails wrote nothing and is
     /// tried once more on the raw handle, which succeeds or knows why not.
     pub(crate) async fn commit(&self, batch: &Batch, strict: bool) -> Result<Vec<f64>, Fault> {
-        let numbers = if strict { None } else { self.commit_relaxed(batch).await.ok() };
-        let numbers = match numbers {
-            Some(numbers) => numbers,
-            None => self.commit_strict(&batch.stores(), |tx| batch.issue(tx)).await?,
+        let names = batch.stores();
+        let numbers = if strict {
+            self.commit_strict(&names, |tx| batch.issue(tx)).await?
+        } else {
+            let tx = self.begin(&names, TransactionMode::ReadWrite)?;
+            let stores = names.iter().map(|name| Ok((*name, tx.store(name)?))).collect::<rexie::Result<Vec<_>>>()?;
+            let mut requests = batch.requests(&stores);
+            let mut end = pin!(tx.commit());
+            match settled(&mut requests, end.as_mut()).await {
+                Ok(mut results) => results.split_off(batch.delete.len() + batch.put.len()),
+                Err(_) => self.commit_strict(&names, |tx| batch.issue(tx)).await?,
+            }
         };
         Ok(numbers.iter().filter_map(JsValue::as_f64).collect())
-    }
-
-    async fn commit_relaxed(&self, batch: &Batch) -> Result<Vec<JsValue>, Fault> {
-        let names = batch.stores();
-        let tx = self.begin(&names, TransactionMode::ReadWrite)?;
-        let stores = names.into_iter().map(|name| Ok((name, tx.store(name)?))).collect::<rexie::Result<Vec<_>>>()?;
-        let (results, committed) = both(all(batch.requests(&stores)), tx.commit()).await;
-        committed?;
-        let written = batch.delete.len() + batch.put.len();
-        Ok(results.into_iter().collect::<rexie::Result<Vec<_>>>()?.split_off(written))
     }
 
     /// Runs one strict transaction whose requests `issue` makes, and returns the results of those it returns.
