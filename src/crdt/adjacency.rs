@@ -35,7 +35,12 @@ enum Spot {
 }
 
 impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF, BLOCK> {
-    pub fn new(list: &'a PieceList<LEAF, BLOCK>, log: &'a TextLog, history: &'a H, changeset: ChangesetIx) -> Self {
+    pub fn new(
+        list: &'a PieceList<LEAF, BLOCK>,
+        log: &'a TextLog,
+        history: &'a H,
+        changeset: ChangesetIx,
+    ) -> Self {
         Self { list, log, history, changeset, next: BTreeMap::new(), own: 0, deleted: Vec::new() }
     }
 
@@ -49,7 +54,9 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         }
         self.deleted.sort_unstable();
         let twice = |pair: &[(Spot, u32)]| match (pair[0], pair[1]) {
-            ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => b - a < len,
+            ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => {
+                b - a < len
+            }
             _ => false,
         };
         if self.deleted.windows(2).any(twice) { Err(Invalid::DeletedTwice) } else { Ok(()) }
@@ -114,7 +121,9 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         };
         // Each unit of a run was made by someone who saw the one before it: if the first is unknown, all are.
         while let Some((at, run)) = self.list.run_at(gap) {
-            if run.first < self.log.units() && self.history.contains(self.changeset, self.log.changeset_of(run.first)) {
+            if run.first < self.log.units()
+                && self.history.contains(self.changeset, self.log.changeset_of(run.first))
+            {
                 return Spot::Past(run.first);
             }
             gap = Loc { offset: at.offset + run.len, ..at };

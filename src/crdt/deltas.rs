@@ -65,7 +65,9 @@ impl DeltaLog {
         if !self.recording {
             return;
         }
-        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && last.inserted == 0) {
+        if let Some((last, _)) =
+            self.open.last_mut().filter(|(last, _)| last.local == local && last.inserted == 0)
+        {
             if last.pos == pos || pos + len == last.pos {
                 last.pos = pos;
                 last.removed += len;

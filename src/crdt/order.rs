@@ -30,7 +30,9 @@ pub(super) fn gap<const LEAF: usize, const BLOCK: usize>(
                 tentative = false;
             }
             // It closed earlier on the right: we go before it, unless a later sibling says otherwise.
-            Ordering::Equal => tentative = compare(list, run.right, right, Ordering::Greater) == Ordering::Less,
+            Ordering::Equal => {
+                tentative = compare(list, run.right, right, Ordering::Greater) == Ordering::Less
+            }
             // It hangs below something already passed.
             Ordering::Greater => {}
         }

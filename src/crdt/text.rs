@@ -140,7 +140,9 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         assert_eq!(self.units.len(), self.list.units());
         assert_eq!(self.log.units() + self.batch.units_of_first(self.batch.len()), self.units.len());
         let mut hide = vec![0; self.units.len() as usize];
-        let mut add = |range: Range<u32>| hide[range.start as usize..range.end as usize].iter_mut().for_each(|n| *n += 1);
+        let mut add = |range: Range<u32>| {
+            hide[range.start as usize..range.end as usize].iter_mut().for_each(|n| *n += 1)
+        };
         for (_, active, effect) in self.log.effects() {
             match effect {
                 Effect::Insert(span) if !active => add(span.range()),

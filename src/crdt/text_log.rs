@@ -66,7 +66,10 @@ pub(super) enum Effect<'a> {
 impl TextLog {
     /// A changeset begins to insert.
     pub fn begin(&mut self, changeset: ChangesetIx, absent: bool) {
-        assert!(self.changesets.last().is_none_or(|row| row.changeset < changeset), "changesets arrive in order");
+        assert!(
+            self.changesets.last().is_none_or(|row| row.changeset < changeset),
+            "changesets arrive in order"
+        );
         self.changesets.push(ChangesetRow { changeset, first: self.units, absent });
     }
 

@@ -17,7 +17,12 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If an honest replica cannot have made them.
-    pub fn check(&self, history: &impl History, changeset: ChangesetIx, ops: &[TextOp]) -> Result<(), Invalid> {
+    pub fn check(
+        &self,
+        history: &impl History,
+        changeset: ChangesetIx,
+        ops: &[TextOp],
+    ) -> Result<(), Invalid> {
         Checker::new(&self.list, &self.log, history, changeset).check(ops)
     }
 
@@ -34,7 +39,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         content: Option<&str>,
         active: impl Fn(OpIx) -> bool,
     ) {
-        assert!(self.batch.is_empty(), "a batch is sealed before anything arrives, or its ops would not be adjacent");
+        assert!(
+            self.batch.is_empty(),
+            "a batch is sealed before anything arrives, or its ops would not be adjacent"
+        );
         let stated = |(_, op): &(OpIx, TextOp)| if let TextOp::Insert { len, .. } = op { *len } else { 0 };
         let len = ops.iter().map(stated).sum::<u32>();
         let content = content.filter(|content| utf16_len(content) == len as usize);
@@ -49,7 +57,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             let on = active(*op);
             match what {
                 TextOp::Insert { left, right, len } => {
-                    let (left, right) = (left.map_or(NONE, |unit| self.unit(unit)), right.map_or(NONE, |unit| self.unit(unit)));
+                    let (left, right) = (
+                        left.map_or(NONE, |unit| self.unit(unit)),
+                        right.map_or(NONE, |unit| self.unit(unit)),
+                    );
                     let hide = u32::from(!on) + u32::from(content.is_none());
                     let new = Piece { first: self.log.units(), len: *len, left, right, hide };
                     self.integrate(history, changeset, new);

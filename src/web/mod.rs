@@ -14,3 +14,8 @@ mod socket;
 mod tabs;
 mod wait;
 mod wrap;
+
+pub use self::idb::IdbStorage;
+pub use self::locks::try_lock;
+pub use self::socket::Socket;
+pub use self::tabs::Tabs;

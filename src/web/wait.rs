@@ -77,13 +77,16 @@ impl Patience {
         result.unwrap_or_else(|| {
             given_up.set(true);
             self.check()?;
-            Err(EdgeError::new(Code::StorageBlocked, "another tab holds the database and does not let go").into())
+            Err(EdgeError::new(Code::StorageBlocked, "another tab holds the database and does not let go")
+                .into())
         })
     }
 
     fn check(&self) -> Result<(), Fault> {
         match &self.signal {
-            Some(signal) if signal.aborted() => Err(EdgeError::new(Code::Aborted, "opening was aborted").into()),
+            Some(signal) if signal.aborted() => {
+                Err(EdgeError::new(Code::Aborted, "opening was aborted").into())
+            }
             _ => Ok(()),
         }
     }
@@ -101,10 +104,14 @@ pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Out
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut first, mut second) = (None, None);
     poll_fn(move |cx| {
-        if first.is_none() && let Poll::Ready(out) = a.as_mut().poll(cx) {
+        if first.is_none()
+            && let Poll::Ready(out) = a.as_mut().poll(cx)
+        {
             first = Some(out);
         }
-        if second.is_none() && let Poll::Ready(out) = b.as_mut().poll(cx) {
+        if second.is_none()
+            && let Poll::Ready(out) = b.as_mut().poll(cx)
+        {
             second = Some(out);
         }
         match (first.take(), second.take()) {
@@ -131,7 +138,9 @@ pub(crate) async fn settled<T, E>(
     let mut results: Vec<Option<T>> = requests.iter().map(|_| None).collect();
     poll_fn(|cx| {
         for (request, slot) in requests.iter_mut().zip(&mut results) {
-            if slot.is_none() && let Poll::Ready(out) = request.as_mut().poll(cx) {
+            if slot.is_none()
+                && let Poll::Ready(out) = request.as_mut().poll(cx)
+            {
                 match out {
                     Ok(out) => *slot = Some(out),
                     Err(error) => return Poll::Ready(Err(error)),
@@ -141,7 +150,10 @@ pub(crate) async fn settled<T, E>(
         end.as_mut().poll(cx)
     })
     .await?;
-    Ok(results.into_iter().map(|slot| slot.expect("a complete transaction has answered every request")).collect())
+    Ok(results
+        .into_iter()
+        .map(|slot| slot.expect("a complete transaction has answered every request"))
+        .collect())
 }
 
 /// Long enough for a tab that is asked to close its handle, short enough for a person who waits.
