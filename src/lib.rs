@@ -32,6 +32,7 @@ pub mod doc;
 // Where they meet.
 pub mod replica;
 
-// The browser.
+// The browser; public for tests/web alone.
 #[cfg(target_arch = "wasm32")]
-mod web;
+#[doc(hidden)]
+pub mod web;

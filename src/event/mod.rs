@@ -41,8 +41,8 @@ pub use log::{Entry, Fate, Fork, Log, Offer, Ready, Refusal};
 pub use login::{Login, LoginProof};
 pub use name::{NO_OPTIONS, ObjectKind, Sort, child_id, name_id, object_id};
 pub use op::{
-    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand,
-    NameAt, ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
+    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,
+    ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
 };
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};

@@ -7,8 +7,8 @@ use crate::codec::{Reader, Writer};
 use crate::event::{self, Log, SignedChangeset};
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
-    Backoff, Challenge, Delivery, Login, PeerOutput, PeerSession, Position, Proof, Retry, Row, Session, SessionConfig,
-    SessionOutput, Status, Tip, Verdict, Window,
+    Backoff, Challenge, Delivery, Login, PeerOutput, PeerSession, Position, Proof, Retry, Row, Session,
+    SessionConfig, SessionOutput, Status, Tip, Verdict, Window,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -98,8 +98,7 @@ impl Links {
 
     /// Whether others are likely to be online.
     pub fn others_online(&self) -> bool {
-        self.relays.values().any(|link| link.session.status() == Status::Live)
-            || !self.peers.is_empty()
+        self.relays.values().any(|link| link.session.status() == Status::Live) || !self.peers.is_empty()
     }
 
     /// After a new certificate: relays that refused are asked again.
@@ -157,8 +156,7 @@ impl Replica {
         self.links.last_session += 1;
         let session = self.links.last_session;
         let tips: Vec<Tip> = self.log.graph().tips().map(sync_tip).collect();
-        let link =
-            PeerLink {
+        let link = PeerLink {
             session: PeerSession::new(self.space(), &tips, CREDIT_BYTES),
             queue: VecDeque::new(),
             owes_difference: false,
@@ -228,7 +226,8 @@ impl Replica {
 
     /// When to call [`Replica::tick`] next.
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
-        let ready = (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
+        let ready =
+            (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
         let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
@@ -326,9 +325,13 @@ impl Replica {
     fn drain_relay(&mut self, session: u32, env: &mut Env<'_>) {
         while let Some(output) = self.links.relays.get_mut(&session).and_then(|link| link.session.poll()) {
             match output {
-                SessionOutput::Send(frame) => self.outputs.push_back(Output::Send { session, frame: frame.to_vec() }),
+                SessionOutput::Send(frame) => {
+                    self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
+                }
                 SessionOutput::Login(challenge) => self.log_in(session, &challenge, env),
-                SessionOutput::Subscribed { resync, tips, .. } => self.subscribed(session, resync.is_some(), &tips),
+                SessionOutput::Subscribed { resync, tips, .. } => {
+                    self.subscribed(session, resync.is_some(), &tips)
+                }
                 SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
@@ -351,7 +354,8 @@ impl Replica {
         let mut client_nonce = [0; 16];
         (env.random)(&mut client_nonce);
         let key = self.identity.actor_key(actor).expect("the key of the actor in use is here");
-        let (genesis, chain) = (self.identity.genesis().as_bytes(), self.identity.actor_chain(actor).encode());
+        let (genesis, chain) =
+            (self.identity.genesis().as_bytes(), self.identity.actor_chain(actor).encode());
         let login = event::Login {
             relay: &challenge.relay_key,
             nonce: &challenge.nonce,
@@ -372,7 +376,8 @@ impl Replica {
         let named = self.actors_for_tips();
         let mut at_relay = HashSet::new();
         for tip in held {
-            at_relay.extend(own_chain(graph, tip).take_while(|ix| !at_relay.contains(ix)).collect::<Vec<_>>());
+            at_relay
+                .extend(own_chain(graph, tip).take_while(|ix| !at_relay.contains(ix)).collect::<Vec<_>>());
         }
         let named: HashSet<ActorId> = named.into_iter().collect();
         let lacking = (0..graph.len()).map(ChangesetIx).filter(|ix| named.contains(&graph.actor(*ix)));
@@ -438,9 +443,12 @@ impl Replica {
     fn fill_gap(&mut self, session: u32, id: ChangesetId, tip: Option<ChangesetId>) {
         let graph = self.log.graph();
         let (Some(ix), Some(link)) = (graph.get(&id), self.links.relays.get_mut(&session)) else { return };
-        let held: HashSet<ChangesetIx> =
-            tip.and_then(|tip| graph.get(&tip)).map(|tip| own_chain(graph, tip).collect()).unwrap_or_default();
-        let mut missing: Vec<ChangesetIx> = own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect();
+        let held: HashSet<ChangesetIx> = tip
+            .and_then(|tip| graph.get(&tip))
+            .map(|tip| own_chain(graph, tip).collect())
+            .unwrap_or_default();
+        let mut missing: Vec<ChangesetIx> =
+            own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect();
         missing.reverse();
         missing.into_iter().rev().for_each(|ix| link.queue.push_front(ix));
     }
@@ -517,7 +525,9 @@ impl Replica {
     fn drain_peer(&mut self, session: u32, env: &mut Env<'_>) {
         while let Some(output) = self.links.peers.get_mut(&session).and_then(|link| link.session.poll()) {
             match output {
-                PeerOutput::Send(frame) => self.outputs.push_back(Output::Send { session, frame: frame.to_vec() }),
+                PeerOutput::Send(frame) => {
+                    self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
+                }
                 PeerOutput::NeedDifference { tips, settled } => {
                     let lacking = self.lacking(&tips, settled);
                     if let Some(link) = self.links.peers.get_mut(&session) {
@@ -527,7 +537,8 @@ impl Replica {
                     }
                 }
                 PeerOutput::Rows { rows, bytes } => {
-                    let signed: Vec<SignedChangeset> = rows.iter().filter_map(|row| from_row(row).ok()).collect();
+                    let signed: Vec<SignedChangeset> =
+                        rows.iter().filter_map(|row| from_row(row).ok()).collect();
                     self.refused += (rows.len() - signed.len()) as u64;
                     let origin = Origin::Session(session, Receipt::Peer(bytes));
                     self.take_rows(signed, origin, StoreBatch::default(), env);
@@ -538,7 +549,9 @@ impl Replica {
                     }
                 }
                 PeerOutput::CaughtUp => self.outputs.push_back(Output::Sync),
-                PeerOutput::Refused { code, message } => self.trouble(Trouble::Relay(format!("{code:?}: {message}"))),
+                PeerOutput::Refused { code, message } => {
+                    self.trouble(Trouble::Relay(format!("{code:?}: {message}")))
+                }
                 PeerOutput::Close => self.outputs.push_back(Output::Close { session }),
             }
         }
@@ -552,7 +565,9 @@ impl Replica {
         let mut ahead = HashSet::new();
         for tip in tips {
             match graph.get(&tip.id) {
-                Some(ix) => held.extend(own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect::<Vec<_>>()),
+                Some(ix) => {
+                    held.extend(own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect::<Vec<_>>())
+                }
                 None => {
                     let highest = graph.tips_of(&tip.actor).iter().map(|own| own.seq).max();
                     if highest.is_none_or(|highest| u64::from(highest) <= tip.seq) {
@@ -563,7 +578,9 @@ impl Replica {
         }
         (0..graph.len())
             .map(ChangesetIx)
-            .filter(|ix| !held.contains(ix) && (settled || !ahead.contains(&graph.actor(*ix))) && self.sendable(*ix))
+            .filter(|ix| {
+                !held.contains(ix) && (settled || !ahead.contains(&graph.actor(*ix))) && self.sendable(*ix)
+            })
             .map(|ix| to_row(&self.log, ix))
             .collect()
     }
@@ -579,7 +596,8 @@ impl Replica {
         let mut seen = BTreeSet::new();
         let graph = self.log.graph();
         let others = (0..graph.len()).rev().map(|ix| graph.actor(ChangesetIx(ix)));
-        let mut actors: Vec<ActorId> = self.identity.actors().chain(others).filter(|actor| seen.insert(*actor)).collect();
+        let mut actors: Vec<ActorId> =
+            self.identity.actors().chain(others).filter(|actor| seen.insert(*actor)).collect();
         actors.truncate(crate::sync::OWN_ACTORS_MAX);
         actors
     }

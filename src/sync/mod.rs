@@ -16,8 +16,8 @@ pub use backoff::Backoff;
 pub use chain::{changeset_id, next_chain, start_chain};
 pub use error::{Code, FrameError};
 pub use message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
+    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Tip, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use session::{Challenge, Login, Retry, Session, SessionConfig, SessionOutput, Status, Window};

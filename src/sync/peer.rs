@@ -109,7 +109,13 @@ impl PeerSession {
         let last = chunks.len() - 1;
         for (i, chunk) in chunks.into_iter().enumerate() {
             let credit = if i == 0 { credit_bytes } else { 0 };
-            session.send(Frame::Heads(Heads { version: VERSION, space, tips: chunk.to_vec(), more: i < last, credit }));
+            session.send(Frame::Heads(Heads {
+                version: VERSION,
+                space,
+                tips: chunk.to_vec(),
+                more: i < last,
+                credit,
+            }));
         }
         session
     }
@@ -194,7 +200,9 @@ impl PeerSession {
                 self.outputs.push_back(PeerOutput::Refused { code: error.code, message: error.message });
                 self.close();
             }
-            (_, frame) => self.refuse(Code::Malformed, &format!("frame type {:#04x} out of place", frame.kind())),
+            (_, frame) => {
+                self.refuse(Code::Malformed, &format!("frame type {:#04x} out of place", frame.kind()))
+            }
         }
     }
 
