@@ -1,5 +1,9 @@
-//! Who and when: identifiers, clocks, and the graph of changesets.
+//! Who and when: identifiers, the hybrid logical clock, and the graph of changesets.
 
+mod clock;
+mod graph;
 mod id;
 
+pub use clock::{AHEAD_MS_MAX, Hlc, HybridClock, STAMP_MS_MAX};
+pub use graph::{CausalGraph, LaneIx, Tip};
 pub use id::{ActorId, ChangesetId, ChangesetIx, LogChain, LogId, MemberId, NameId, ObjectId, OpIx, SpaceId};

@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use prost::bytes::Bytes;
 
-use super::chain::{changeset_id, next_chain, start_chain};
 use super::error::{Code, FrameError};
 use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof, Push,
-    Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+    Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
-use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
+use crate::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use crate::event::{changeset_id, next_chain, start_chain};
 
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;

@@ -1,0 +1,4 @@
+//! The relay.
+#![forbid(unsafe_code)]
+
+pub mod store;

@@ -1,0 +1,386 @@
+//! The causal graph: which changeset is in the past of which.
+//!
+//! Changesets are numbered in topological arrival order. A *lane* is one unforked chain of one actor; where a chain forks,
+//! the branch that arrived second becomes a lane of its own that hangs below the first. What a changeset knows of another
+//! lane is a prefix of that lane, so a version vector is "lane -> length"; it is derived from the hashes, kept as changes
+//! along the lane, and so costs memory only where knowledge grew.
+//!
+//! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
+
+use super::{ActorId, ChangesetId, ChangesetIx};
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+
+/// Local number of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneIx(pub u32);
+
+/// The last changeset of a lane, as peers compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tip {
+    /// The actor of the lane.
+    pub actor: ActorId,
+    /// The seq of the lane's last changeset.
+    pub seq: u32,
+    /// Its id.
+    pub id: ChangesetId,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    id: ChangesetId,
+    lane: LaneIx,
+    position: u32,
+    deps: Vec<ChangesetIx>,
+}
+
+#[derive(Clone, Debug)]
+struct Lane {
+    actor: ActorId,
+    first_seq: u32,
+    parent: Option<ChangesetIx>,
+    nodes: Vec<ChangesetIx>,
+    /// Per foreign lane: (position in this lane, how many changesets of that lane are known from there on), rising.
+    known: HashMap<LaneIx, Vec<(u32, u32)>>,
+}
+
+/// The graph of all changesets that were integrated or are inert.
+#[derive(Clone, Debug, Default)]
+pub struct CausalGraph {
+    nodes: Vec<Node>,
+    lanes: Vec<Lane>,
+    index: HashMap<ChangesetId, ChangesetIx>,
+    lanes_of: HashMap<ActorId, Vec<LaneIx>>,
+    heads: BTreeSet<ChangesetIx>,
+}
+
+impl CausalGraph {
+    /// Adds a changeset whose `prev` (none for seq 0) and `deps` are in the graph and that is not there itself.
+    /// O(lanes known to the deps).
+    ///
+    /// # Panics
+    /// If a parent is not in the graph.
+    pub fn add(
+        &mut self,
+        id: ChangesetId,
+        actor: ActorId,
+        prev: Option<ChangesetIx>,
+        deps: &[ChangesetIx],
+    ) -> ChangesetIx {
+        let ix = ChangesetIx(u32::try_from(self.nodes.len()).expect("fewer than 2^32 changesets fit in memory"));
+        let lane = self.lane_for(actor, prev);
+        let position = self.lanes[lane.0 as usize].nodes.len() as u32;
+        for dep in deps {
+            self.learn(lane, position, *dep);
+        }
+        self.lanes[lane.0 as usize].nodes.push(ix);
+        self.nodes.push(Node { id, lane, position, deps: deps.to_vec() });
+        self.index.insert(id, ix);
+        for parent in prev.iter().chain(deps) {
+            self.heads.remove(parent);
+        }
+        self.heads.insert(ix);
+        ix
+    }
+
+    /// How many changesets there are.
+    pub fn len(&self) -> u32 {
+        self.nodes.len() as u32
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The local number of a changeset.
+    pub fn get(&self, id: &ChangesetId) -> Option<ChangesetIx> {
+        self.index.get(id).copied()
+    }
+
+    /// The id of a changeset.
+    pub fn id(&self, ix: ChangesetIx) -> ChangesetId {
+        self.node(ix).id
+    }
+
+    /// The actor of a changeset.
+    pub fn actor(&self, ix: ChangesetIx) -> ActorId {
+        self.lane(self.node(ix).lane).actor
+    }
+
+    /// The place of a changeset in its actor's chain.
+    pub fn seq(&self, ix: ChangesetIx) -> u32 {
+        let node = self.node(ix);
+        self.lane(node.lane).first_seq + node.position
+    }
+
+    /// The changeset before this one in its actor's chain.
+    pub fn prev(&self, ix: ChangesetIx) -> Option<ChangesetIx> {
+        let node = self.node(ix);
+        let lane = self.lane(node.lane);
+        match node.position {
+            0 => lane.parent,
+            position => Some(lane.nodes[position as usize - 1]),
+        }
+    }
+
+    /// The other heads a changeset named.
+    pub fn deps(&self, ix: ChangesetIx) -> &[ChangesetIx] {
+        &self.node(ix).deps
+    }
+
+    /// The changeset `steps` before `ix` in its chain. O(forks on the way).
+    pub fn nth_prev(&self, ix: ChangesetIx, steps: u64) -> Option<ChangesetIx> {
+        let (mut ix, mut steps) = (ix, steps);
+        loop {
+            let node = self.node(ix);
+            let lane = self.lane(node.lane);
+            if steps <= u64::from(node.position) {
+                return Some(lane.nodes[node.position as usize - steps as usize]);
+            }
+            steps -= u64::from(node.position) + 1;
+            ix = lane.parent?;
+        }
+    }
+
+    /// How many steps of `prev` lead from `from` back to `to`, if it is on that chain. O(forks on the way).
+    pub fn steps_back(&self, from: ChangesetIx, to: ChangesetIx) -> Option<u64> {
+        let target = self.node(to);
+        let (mut ix, mut steps) = (from, 0);
+        loop {
+            let node = self.node(ix);
+            if node.lane == target.lane {
+                return node.position.checked_sub(target.position).map(|rest| steps + u64::from(rest));
+            }
+            steps += u64::from(node.position) + 1;
+            ix = self.lane(node.lane).parent?;
+        }
+    }
+
+    /// Whether `past` is `of` itself or in its causal past. O(log n) and the forks above `of`.
+    pub fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
+        let node = self.node(past);
+        past <= of && self.known_length(of, node.lane) > node.position
+    }
+
+    /// The same total order on all replicas: actor key, seq, id.
+    pub fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        let key = |ix| (self.actor(ix), self.seq(ix), self.id(ix));
+        if a == b { Ordering::Equal } else { key(a).cmp(&key(b)) }
+    }
+
+    /// The changesets without a known child, by number.
+    pub fn heads(&self) -> impl Iterator<Item = ChangesetIx> + '_ {
+        self.heads.iter().copied()
+    }
+
+    /// The last changeset of every lane.
+    pub fn tips(&self) -> impl Iterator<Item = Tip> + '_ {
+        self.lanes.iter().map(|lane| self.tip(lane))
+    }
+
+    /// The last changesets of an actor: one, or one per branch after a fork.
+    pub fn tips_of(&self, actor: &ActorId) -> Vec<Tip> {
+        self.lanes_of.get(actor).into_iter().flatten().map(|lane| self.tip(self.lane(*lane))).collect()
+    }
+
+    /// The changesets of an actor with this seq: several after a fork.
+    pub fn at(&self, actor: &ActorId, seq: u32) -> Vec<ChangesetIx> {
+        self.lanes_of
+            .get(actor)
+            .into_iter()
+            .flatten()
+            .filter_map(|lane| {
+                let lane = self.lane(*lane);
+                lane.nodes.get(seq.checked_sub(lane.first_seq)? as usize).copied()
+            })
+            .collect()
+    }
+
+    /// The changesets in the past of none of `known`, in topological order: what a peer with those heads lacks. O(n).
+    pub fn beyond(&self, known: &[ChangesetIx]) -> Vec<ChangesetIx> {
+        let mut have = vec![false; self.nodes.len()];
+        for ix in known {
+            have[ix.0 as usize] = true;
+        }
+        for ix in (0..self.len()).rev().map(ChangesetIx) {
+            if have[ix.0 as usize] {
+                let parents = self.prev(ix);
+                for parent in parents.iter().chain(self.deps(ix)) {
+                    have[parent.0 as usize] = true;
+                }
+            }
+        }
+        (0..self.len()).map(ChangesetIx).filter(|ix| !have[ix.0 as usize]).collect()
+    }
+
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        let mut heads: BTreeSet<ChangesetIx> = (0..self.len()).map(ChangesetIx).collect();
+        let mut pasts: Vec<BTreeSet<ChangesetIx>> = Vec::new();
+        for ix in (0..self.len()).map(ChangesetIx) {
+            let mut past = BTreeSet::from([ix]);
+            let prev = self.prev(ix);
+            for parent in prev.iter().chain(self.deps(ix)) {
+                assert!(*parent < ix, "a parent has a smaller number");
+                past.extend(&pasts[parent.0 as usize]);
+                heads.remove(parent);
+            }
+            for other in (0..self.len()).map(ChangesetIx) {
+                assert_eq!(self.contains(ix, other), past.contains(&other), "{ix:?} contains {other:?}");
+            }
+            pasts.push(past);
+        }
+        assert_eq!(heads, self.heads);
+    }
+
+    fn lane_for(&mut self, actor: ActorId, prev: Option<ChangesetIx>) -> LaneIx {
+        if let Some(prev) = prev {
+            let node = self.node(prev);
+            let (lane, position) = (node.lane, node.position);
+            assert_eq!(self.lane(lane).actor, actor, "prev is of the same actor");
+            if position as usize + 1 == self.lane(lane).nodes.len() {
+                return lane;
+            }
+        }
+        let first_seq = prev.map_or(0, |prev| self.seq(prev) + 1);
+        let lane = LaneIx(self.lanes.len() as u32);
+        self.lanes.push(Lane { actor, first_seq, parent: prev, nodes: Vec::new(), known: HashMap::new() });
+        self.lanes_of.entry(actor).or_default().push(lane);
+        lane
+    }
+
+    /// From `position` on, `lane` knows what `dep` knows.
+    fn learn(&mut self, lane: LaneIx, position: u32, dep: ChangesetIx) {
+        for (other, length) in self.version(dep) {
+            if other == lane || self.known_at(lane, position, other) >= length {
+                continue;
+            }
+            let row = self.lanes[lane.0 as usize].known.entry(other).or_default();
+            match row.last_mut() {
+                Some(last) if last.0 == position => last.1 = length,
+                _ => row.push((position, length)),
+            }
+        }
+    }
+
+    /// The version vector of a changeset: per lane how many of its changesets it knows.
+    fn version(&self, of: ChangesetIx) -> Vec<(LaneIx, u32)> {
+        let mut version: HashMap<LaneIx, u32> = HashMap::new();
+        let mut next = Some(of);
+        while let Some(ix) = next {
+            let node = self.node(ix);
+            let lane = self.lane(node.lane);
+            raise(&mut version, node.lane, node.position + 1);
+            for (other, row) in &lane.known {
+                raise(&mut version, *other, length_at(row, node.position));
+            }
+            next = lane.parent;
+        }
+        version.into_iter().filter(|(_, length)| *length > 0).collect()
+    }
+
+    fn known_length(&self, of: ChangesetIx, lane: LaneIx) -> u32 {
+        let node = self.node(of);
+        if node.lane == lane { node.position + 1 } else { self.known_at(node.lane, node.position, lane) }
+    }
+
+    /// How much of `other` is known at a position of `lane`, through the lanes it hangs below too.
+    fn known_at(&self, lane: LaneIx, position: u32, other: LaneIx) -> u32 {
+        let here = self.lane(lane);
+        let own = here.known.get(&other).map_or(0, |row| length_at(row, position));
+        own.max(here.parent.map_or(0, |parent| self.known_length(parent, other)))
+    }
+
+    fn node(&self, ix: ChangesetIx) -> &Node {
+        &self.nodes[ix.0 as usize]
+    }
+
+    fn lane(&self, ix: LaneIx) -> &Lane {
+        &self.lanes[ix.0 as usize]
+    }
+
+    fn tip(&self, lane: &Lane) -> Tip {
+        let last = *lane.nodes.last().expect("a lane is made with its first changeset");
+        Tip { actor: lane.actor, seq: self.seq(last), id: self.id(last) }
+    }
+}
+
+fn raise(version: &mut HashMap<LaneIx, u32>, lane: LaneIx, length: u32) {
+    let entry = version.entry(lane).or_default();
+    *entry = length.max(*entry);
+}
+
+fn length_at(row: &[(u32, u32)], position: u32) -> u32 {
+    match row.partition_point(|(at, _)| *at <= position) {
+        0 => 0,
+        found => row[found - 1].1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u32) -> ChangesetId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        ChangesetId(bytes)
+    }
+
+    fn actor(n: u8) -> ActorId {
+        ActorId([n; 32])
+    }
+
+    #[test]
+    fn a_fork_makes_a_second_lane_below_the_first() {
+        let mut graph = CausalGraph::default();
+        let a0 = graph.add(id(0), actor(1), None, &[]);
+        let a1 = graph.add(id(1), actor(1), Some(a0), &[]);
+        let a2 = graph.add(id(2), actor(1), Some(a1), &[]);
+        let fork = graph.add(id(3), actor(1), Some(a0), &[]);
+        let next = graph.add(id(4), actor(1), Some(fork), &[a2]);
+        graph.dbg_check();
+        assert_eq!(graph.at(&actor(1), 1), [a1, fork]);
+        assert_eq!(graph.seq(next), 2);
+        assert_eq!((graph.nth_prev(next, 2), graph.nth_prev(next, 3)), (Some(a0), None));
+        assert_eq!((graph.steps_back(next, a0), graph.steps_back(next, a1)), (Some(2), None));
+        assert_eq!(graph.heads().collect::<Vec<_>>(), [next]);
+        assert_eq!(graph.tips_of(&actor(1)).len(), 2);
+    }
+
+    #[test]
+    fn random_graphs_with_forks_agree_with_the_slow_way() {
+        for seed in 1..200_u64 {
+            let mut state = seed;
+            let mut random = move |below: u32| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state % u64::from(below)) as u32
+            };
+            let mut graph = CausalGraph::default();
+            for n in 0..24 {
+                let who = actor(random(4) as u8);
+                let own: Vec<ChangesetIx> =
+                    (0..graph.len()).map(ChangesetIx).filter(|ix| graph.actor(*ix) == who).collect();
+                let prev = match own.last() {
+                    Some(_) if random(8) == 0 => Some(own[random(own.len() as u32) as usize]),
+                    last => last.copied(),
+                };
+                let deps: Vec<ChangesetIx> = match graph.len() {
+                    0 => Vec::new(),
+                    len => (0..random(3)).map(|_| ChangesetIx(random(len))).collect(),
+                };
+                graph.add(id(n), who, prev, &deps);
+            }
+            graph.dbg_check();
+            let known = ChangesetIx(random(24));
+            let lacking = graph.beyond(&[known]);
+            for ix in (0..24).map(ChangesetIx) {
+                assert_eq!(lacking.contains(&ix), !graph.contains(known, ix), "seed {seed}");
+            }
+        }
+    }
+}
