@@ -5,7 +5,6 @@
 //! finds it full waits, and so does the socket behind.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use stemma::causal::{LogId, SpaceId};
 use tokio::sync::{mpsc, oneshot};
@@ -52,12 +51,16 @@ pub enum Job {
 #[error("the store failed")]
 pub struct StoreFailed;
 
-/// Starts the thread. It ends when all senders are gone and everything is written.
-pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, JoinHandle<()>) {
+/// Starts the thread. When all senders are gone and everything is written it ends, and with it the channel returned.
+pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, oneshot::Receiver<()>) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
-    let thread = std::thread::Builder::new().name("committer".into());
-    let handle = thread.spawn(move || run(&*store, &hub, receiver)).expect("a thread can be started at start-up");
-    (sender, handle)
+    let (alive, ended) = oneshot::channel();
+    let work = move || {
+        run(&*store, &hub, receiver);
+        drop(alive);
+    };
+    std::thread::Builder::new().name("committer".into()).spawn(work).expect("a thread can be started at start-up");
+    (sender, ended)
 }
 
 type Waiting = (ConnectionId, oneshot::Sender<Result<Appended, StoreFailed>>);

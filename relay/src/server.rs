@@ -15,7 +15,7 @@ use stemma::crypto::SigningKey;
 use stemma::sync::FRAME_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::committer::{self, Job};
@@ -27,6 +27,9 @@ use crate::store::{Store, StoreError};
 
 /// How long the store may take to show that it can write.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the last commit may take once all connections are gone.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all connections of a node share.
 pub(crate) struct Relay {
@@ -56,7 +59,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let public_key = SigningKey::from_seed(&store.identity(random())?).public();
     let hub = Arc::new(Hub::default());
-    let (jobs, committer) = committer::start(Arc::clone(&store), Arc::clone(&hub));
+    let (jobs, committer_ended) = committer::start(Arc::clone(&store), Arc::clone(&hub));
     let (drain, draining) = watch::channel(false);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let per_second = config.handshakes_per_second;
@@ -81,11 +84,13 @@ pub async fn serve(
 
     let (connections, connections_max) = (Arc::clone(&relay.connections), relay.config.connections_max);
     let drain_timeout = relay.config.drain_timeout;
+    let (deadline_set, deadline) = oneshot::channel();
     drop(relay);
     let end = async move {
         shutdown.await;
         info!("draining");
         drain.send_replace(true);
+        let _ = deadline_set.send(Deadline::now() + drain_timeout);
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         if timeout(drain_timeout, connections.acquire_many(all)).await.is_err() {
             warn!("some connections did not end in time");
@@ -97,8 +102,8 @@ pub async fn serve(
         () = end => {}
     }
     // The last sender went with the last connection: the thread writes what it has and ends.
-    let joined = timeout(drain_timeout, tokio::task::spawn_blocking(move || committer.join())).await;
-    if !matches!(joined, Ok(Ok(Ok(())))) {
+    let deadline = deadline.await.unwrap_or_else(|_| Deadline::now());
+    if timeout_at(deadline + COMMIT_TIMEOUT, committer_ended).await.is_err() {
         warn!("the committer did not end in time");
     }
     info!("stopped");

@@ -247,3 +247,5 @@ enum Judgement {
     Answer(Verdict),
 }
 
+#[cfg(test)]
+mod tests;
