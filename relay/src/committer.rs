@@ -44,6 +44,8 @@ pub enum Job {
         /// Told after the write.
         reply: oneshot::Sender<Result<(), StoreFailed>>,
     },
+    /// The end: what was sent before is written, what comes later fails.
+    Stop,
 }
 
 /// The store failed; the log says how.
@@ -51,12 +53,13 @@ pub enum Job {
 #[error("the store failed")]
 pub struct StoreFailed;
 
-/// Starts the thread. When all senders are gone and everything is written it ends, and with it the channel returned.
+/// Starts the thread. It ends after [`Job::Stop`], lets go of the store, and then closes the channel returned.
 pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, oneshot::Receiver<()>) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
     let (alive, ended) = oneshot::channel();
     let work = move || {
         run(&*store, &hub, receiver);
+        drop((store, hub));
         drop(alive);
     };
     std::thread::Builder::new().name("committer".into()).spawn(work).expect("a thread can be started at start-up");
@@ -66,7 +69,8 @@ pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, onesho
 type Waiting = (ConnectionId, oneshot::Sender<Result<Appended, StoreFailed>>);
 
 fn run(store: &dyn Store, hub: &Hub, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(first) = jobs.blocking_recv() {
+    let mut stopped = false;
+    while !stopped && let Some(first) = jobs.blocking_recv() {
         let mut appends: Vec<Append> = Vec::new();
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut others = Vec::new();
@@ -79,9 +83,10 @@ fn run(store: &dyn Store, hub: &Hub, mut jobs: mpsc::Receiver<Job>) {
                     appends.push(append);
                     waiting.push((connection, reply));
                 }
+                Job::Stop => stopped = true,
                 other => others.push(other),
             }
-            next = if rows < COMMIT_ROWS { jobs.try_recv().ok() } else { None };
+            next = if rows < COMMIT_ROWS && !stopped { jobs.try_recv().ok() } else { None };
         }
         commit(store, hub, &appends, waiting);
         others.into_iter().for_each(|job| write(store, job));
@@ -117,7 +122,7 @@ fn write(store: &dyn Store, job: Job) {
         Job::Probe { reply } => {
             let _ = reply.send(store.probe().map_err(failed));
         }
-        Job::Append { .. } => unreachable!("appends are committed together"),
+        Job::Append { .. } | Job::Stop => unreachable!("the loop keeps these for itself"),
     }
 }
 

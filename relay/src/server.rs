@@ -15,7 +15,7 @@ use stemma::crypto::SigningKey;
 use stemma::sync::FRAME_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Instant as Deadline, timeout, timeout_at};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::committer::{self, Job};
@@ -28,7 +28,7 @@ use crate::store::{Store, StoreError};
 /// How long the store may take to show that it can write.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the last commit may take once all connections are gone.
+/// How long the last commits may take once the connections are gone.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What all connections of a node share.
@@ -47,7 +47,7 @@ pub(crate) struct Relay {
 }
 
 /// Serves a store on a socket until `shutdown`, then lets the clients go, and returns once everything is written: at the
-/// latest `drain_timeout` later.
+/// latest `drain_timeout` and a moment later.
 ///
 /// # Errors
 /// If the store cannot be read, or the socket fails.
@@ -84,13 +84,12 @@ pub async fn serve(
 
     let (connections, connections_max) = (Arc::clone(&relay.connections), relay.config.connections_max);
     let drain_timeout = relay.config.drain_timeout;
-    let (deadline_set, deadline) = oneshot::channel();
+    let jobs = relay.jobs.clone();
     drop(relay);
     let end = async move {
         shutdown.await;
         info!("draining");
         drain.send_replace(true);
-        let _ = deadline_set.send(Deadline::now() + drain_timeout);
         let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
         if timeout(drain_timeout, connections.acquire_many(all)).await.is_err() {
             warn!("some connections did not end in time");
@@ -101,9 +100,12 @@ pub async fn serve(
         served = axum::serve(listener, router).into_future() => served?,
         () = end => {}
     }
-    // The last sender went with the last connection: the thread writes what it has and ends.
-    let deadline = deadline.await.unwrap_or_else(|_| Deadline::now());
-    if timeout_at(deadline + COMMIT_TIMEOUT, committer_ended).await.is_err() {
+    let stop = async {
+        // It cannot be gone: only this ends it. The channel it closes carries nothing.
+        let _ = jobs.send(Job::Stop).await;
+        let _ = committer_ended.await;
+    };
+    if timeout(COMMIT_TIMEOUT, stop).await.is_err() {
         warn!("the committer did not end in time");
     }
     info!("stopped");
