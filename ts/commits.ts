@@ -83,7 +83,7 @@ export class CommitQueue {
   }
 
   #start(): void {
-    if (!this.#held) this.#busy ??= this.#work();
+    if (!this.#held && this.#queue.length > 0) this.#busy ??= this.#work();
   }
 
   async #work(): Promise<void> {

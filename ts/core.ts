@@ -209,15 +209,18 @@ export class SpaceCore implements Outlet, CommitObserver {
   // After a trap.
 
   crashed(cause: StemmaError, quarantine: string): void {
+    const recovery = this.#recover(cause, quarantine).finally(() => {
+      if (this.#recovery === recovery) this.#recovery = undefined;
+    });
+    this.#recovery = recovery;
+  }
+
+  async #recover(cause: StemmaError, quarantine: string): Promise<void> {
+    await null; // whoever ran into it is told first
     this.#forget();
     this.links.closeAll();
     if (quarantine === "" || this.#quarantined.has(quarantine)) this.#blindCrashes++;
     if (quarantine !== "") this.#quarantined.add(quarantine);
-    this.#recovery = this.#recover(cause);
-  }
-
-  async #recover(cause: StemmaError): Promise<void> {
-    await null; // whoever ran into it is told first
     this.report("error", cause);
     try {
       if (this.#blindCrashes > BLIND_CRASHES_MAX) throw cause;
@@ -252,15 +255,15 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   // The end.
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.transactions.refuse("close");
     this.closing ??= this.#close();
-    return this.closing;
+    await this.closing;
   }
 
   async #close(): Promise<void> {
     const closed = new StemmaError("E_CLOSED", "the space is closed");
-    await this.#recovery;
+    if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
     this.pump.shut(closed);
     this.#endWatch();

@@ -7,7 +7,7 @@
 import { argumentError, checkFunction, checkOptions, checkInteger, checkSignal, checkString } from "./check.js";
 import { SpaceCore } from "./core.js";
 import { dialer } from "./dial.js";
-import { isStemmaError, StemmaError, throwIfAborted } from "./errors.js";
+import { isStemmaError, StemmaError } from "./errors.js";
 import { Home, type StorageOption } from "./home.js";
 import { Space } from "./space.js";
 import type { StorageAdapter } from "./storage.js";
@@ -90,9 +90,9 @@ export function createApi(platform: Platform): Api {
   return {
     async open(o) {
       checkOpenOptions(o);
-      throwIfAborted(o.signal);
+      o.signal?.throwIfAborted();
       const { name, signal } = o;
-      await closed(name, signal);
+      await vacated(name, signal);
       let entry = entries.get(name);
       const isFirst = !entry;
       entry ??= enter(name, (controller) => start(platform, load, o, controller.signal));
@@ -118,13 +118,16 @@ export function createApi(platform: Platform): Api {
   };
 }
 
-/** Waits for a space of this name that is being closed. */
-async function closed(name: string, signal: AbortSignal | undefined): Promise<void> {
-  for (let closing; (closing = entries.get(name)?.core?.closing); ) {
-    await abortable(
-      closing.catch(() => {}),
-      signal,
+/** Waits for a space of this name that is being closed, or whose opening was given up. */
+async function vacated(name: string, signal: AbortSignal | undefined): Promise<void> {
+  for (let entry; (entry = entries.get(name)); ) {
+    const ending = entry.core?.closing ?? (entry.controller.signal.aborted ? entry.opened : undefined);
+    if (!ending) return;
+    const ended = Promise.resolve(ending).then(
+      () => {},
+      () => {},
     );
+    await abortable(ended, signal);
   }
 }
 
@@ -159,7 +162,7 @@ async function start(
   signal: AbortSignal,
 ): Promise<Opened> {
   const glue = await load(o.wasm);
-  throwIfAborted(signal);
+  signal.throwIfAborted();
   const { name, invite, init, batchMs = BATCH_MS, storage = defaultStorage() } = o;
   const home = new Home({ glue, name, storage, batchMs, ...pick(invite, "invite"), ...pick(platform.fileStorage, "fileStorage") });
   const { residence, isNew } = await home.enter(signal);
@@ -172,7 +175,7 @@ async function start(
     if (isNew) await core.commits.releaseFirst();
     else if (invite !== undefined) core.pump.call((engine) => engine.rejoin(invite));
     if (isNew && storage === "indexeddb") await register(glue, core, name, space.id);
-    throwIfAborted(signal);
+    signal.throwIfAborted();
     if (home.warning) core.report("storage", home.warning);
     return { space, core };
   } catch (error) {

@@ -32,23 +32,25 @@ export class Pump {
   #handling = false;
   #drainScheduled = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #trapping = false;
+  /** A trap of this engine that is not dealt with yet. */
+  #trapped: { thrown: unknown } | undefined;
   readonly #endReset: () => void;
 
   constructor(engine: Engine, outlet: Outlet) {
     this.#engine = engine;
     this.#outlet = outlet;
     this.#endReset = onReset((cause) => {
-      if (!this.#trapping) this.#lose(cause, "");
+      if (!this.#trapped) this.#lose(cause, "");
     });
   }
 
   get isOpen(): boolean {
-    return this.#engine !== undefined && this.#absence === undefined;
+    return !this.#trapped && this.#engine !== undefined && this.#absence === undefined;
   }
 
   /** Throws if there is no engine for callers: a closed space answers nothing from memory either. */
   check(): void {
+    if (this.#trapped) throw this.#settleTrap();
     if (this.#absence) throw this.#absence;
   }
 
@@ -64,21 +66,16 @@ export class Pump {
     try {
       return work(engine);
     } catch (thrown) {
-      if (isTrap(thrown)) throw this.#trap(thrown);
-      throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
+      if (!isTrap(thrown)) throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
+      this.#trapped = { thrown };
+      throw this.#settleTrap();
     }
   }
 
   /** For a loose edit: its change is told once per microtask. */
   edit<T>(work: (engine: Engine) => T): T {
     const result = this.read(work);
-    if (this.#held === 0 && !this.#drainScheduled) {
-      this.#drainScheduled = true;
-      queueMicrotask(() => {
-        this.#drainScheduled = false;
-        this.quietly(() => this.drain());
-      });
-    }
+    if (this.#held === 0) this.#scheduleDrain();
     return result;
   }
 
@@ -92,6 +89,7 @@ export class Pump {
   /** The same for events, which still count while the space is closing; what goes wrong has no caller to throw to. */
   post(work: (engine: Engine) => void): void {
     this.quietly(() => {
+      if (this.#trapped) this.#settleTrap();
       if (!this.#engine) return;
       this.#run(work);
       this.drain();
@@ -115,6 +113,13 @@ export class Pump {
 
   unhold(): void {
     this.#held--;
+  }
+
+  /** Takes the outputs under their origin, to be handled in a microtask. */
+  collect(origin: unknown): void {
+    if (this.#held > 0) return;
+    for (let output; (output = this.#run((engine) => engine.poll())); ) this.#queue.push({ output, origin });
+    this.#scheduleDrain();
   }
 
   /** Handles every output, then tells those who listen, then sets the timer. */
@@ -154,6 +159,15 @@ export class Pump {
     engine?.free();
   }
 
+  #scheduleDrain(): void {
+    if (this.#drainScheduled) return;
+    this.#drainScheduled = true;
+    queueMicrotask(() => {
+      this.#drainScheduled = false;
+      this.quietly(() => this.drain());
+    });
+  }
+
   #setTimer(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -163,11 +177,11 @@ export class Pump {
     this.#timer = setTimeout(() => this.post((engine) => engine.tick()), delayMs);
   }
 
-  #trap(thrown: unknown): StemmaError {
-    this.#trapping = true;
-    const { cause, quarantine } = resetEngine(thrown);
-    this.#trapping = false;
+  /** Whatever of it does not happen now, for want of stack, happens on the next call. */
+  #settleTrap(): StemmaError {
+    const { cause, quarantine } = resetEngine(this.#trapped?.thrown);
     this.#lose(cause, quarantine);
+    this.#trapped = undefined;
     return cause;
   }
 
@@ -175,8 +189,8 @@ export class Pump {
     if (!this.#engine) return;
     // What was signed and handed over is stored all the same.
     for (const { output } of this.#queue) if (output.type === "commit") this.#outlet.handle(output, undefined);
-    this.#leave(cause);
     this.#outlet.crashed(cause, quarantine);
+    this.#leave(cause);
   }
 
   #leave(reason: StemmaError): void {

@@ -19,6 +19,9 @@ export interface AuthorRun {
   readonly length: number;
 }
 
+/** What stands behind a handle, for the bindings of this package. */
+export let coreOf: (text: SharedText) => ObjectCore;
+
 /**
  * A text that many can edit at once.
  *
@@ -33,6 +36,10 @@ export class SharedText {
   readonly kind = "text";
   readonly #core: ObjectCore;
 
+  static {
+    coreOf = (text) => text.#core;
+  }
+
   /** @internal */
   constructor(core: ObjectCore) {
     this.#core = core;
@@ -44,7 +51,7 @@ export class SharedText {
 
   /** UTF-16 code units. */
   get length(): number {
-    return this.#core.cached("length", (engine, object) => engine.textLength(object));
+    return this.#core.read((engine, object) => engine.textLength(object));
   }
 
   /** Puts `text` before the unit at `index`, from 0 to {@link length}. */

@@ -41,6 +41,23 @@ export class Transactions {
     return this.#outer ? this.#join(this.#outer, fn, o) : this.#begin(fn, o);
   }
 
+  /** Edits that stay in the open batch, all or none, and are told in a microtask, as one and with their origin. */
+  gather(fn: () => void, origin: unknown): void {
+    if (this.#outer) return fn();
+    this.#pump.drain();
+    const mark = this.#pump.read((engine) => engine.mark());
+    this.#pump.hold();
+    try {
+      fn();
+    } catch (error) {
+      this.#remove(() => this.#pump.read((engine) => engine.rollback(mark)));
+      throw error;
+    } finally {
+      this.#pump.unhold();
+      this.#pump.quietly(() => this.#pump.collect(origin));
+    }
+  }
+
   /** Seals the open batch; inside a transaction there is nothing to seal before its end. */
   flush(): Write {
     if (this.#outer) return this.#outer.write;

@@ -121,19 +121,32 @@ export interface Crash {
   quarantine: string;
 }
 
-/** Replaces the instance after a trap and tells every owner. */
+let crash: (Crash & { untold: ResetListener[] }) | undefined;
+
+/**
+ * Replaces the instance after a trap and tells every owner. It may run out of stack, for that is how some traps come
+ * about: called again, it goes on where it was.
+ */
 export function resetEngine(trap: unknown): Crash {
-  let quarantine = "";
-  try {
-    quarantine = (glue as unknown as EngineModule).working();
-  } catch {
-    // Too broken even for that: nothing is quarantined.
+  crash ??= { ...describe(trap), untold: [] };
+  if (crash.untold.length === 0) {
+    glue.__wbg_reset_state();
+    resets++;
+    crash.untold = [...resetListeners];
   }
+  const { untold, ...told } = crash;
+  for (let listener; (listener = untold[0]); untold.shift()) listener(told.cause);
+  crash = undefined;
+  return told;
+}
+
+function describe(trap: unknown): Crash {
   const cause = new StemmaError("E_ENGINE_CRASHED", `the engine trapped: ${text(trap)}`, { cause: trap });
-  glue.__wbg_reset_state();
-  resets++;
-  for (const listener of [...resetListeners]) listener(cause);
-  return { cause, quarantine };
+  try {
+    return { cause, quarantine: (glue as unknown as EngineModule).working() };
+  } catch {
+    return { cause, quarantine: "" }; // Too broken even for that.
+  }
 }
 
 /** How often that has happened in this page. */
