@@ -50,7 +50,9 @@ export class CommitQueue {
   async releaseFirst(): Promise<void> {
     const first = this.#queue[0];
     if (first) {
-      const numbers = await this.#storage.commit(first.batch, first);
+      const numbers = await this.#storage.commit(first.batch, first).catch((thrown: unknown) => {
+        throw storageError(thrown);
+      });
       this.#queue.shift();
       this.#observer.committed(first.id, numbers);
     }

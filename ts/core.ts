@@ -20,7 +20,7 @@ import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
 import { SharedText } from "./text.js";
-import { Transactions } from "./transaction.js";
+import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
 import { wellFormed } from "./value.js";
 import { Saves } from "./write.js";
@@ -154,11 +154,13 @@ export class SpaceCore implements Outlet, CommitObserver {
       if (refusal) this.#saves.fail(refusal, "relay");
       this.#events.sync.emit(this.sync.state);
     }
+    if (this.pump.isOpen) this.sync.review();
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
     const { core, handle } = this.#object(change.name, change.kind, change.object);
     core.forget(change.keys);
+    if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }
 

@@ -15,7 +15,7 @@ export interface HistoryOptions {
   key?: string;
   actor?: string;
   member?: string;
-  /** By claimed time, both included: a `Date` or ms since 1970. */
+  /** By claimed time, from `since` to before `until`: a `Date` or ms since 1970. */
   since?: Date | number;
   until?: Date | number;
   /** At most so many. */

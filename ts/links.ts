@@ -38,6 +38,11 @@ export class Links {
     this.#onFault = onFault;
   }
 
+  /** How many there are, those that are still being made included. */
+  get size(): number {
+    return this.#connections.size;
+  }
+
   dial(session: number, url: string): void {
     this.#open(session, (events) => this.#dial(url, events));
   }

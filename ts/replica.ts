@@ -7,6 +7,7 @@
  */
 
 import type { StorageBatch } from "./storage.js";
+import type { SyncStatus } from "./sync.js";
 import type { Value } from "./value.js";
 
 /** Kinds of objects by their number in the format. */
@@ -76,7 +77,7 @@ export interface Engine {
   opened(session: number): void;
   received(session: number, bytes: Uint8Array): void;
   closed(session: number): void;
-  syncState(): { status: string; pending: number; lastHeard?: number };
+  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; settled: boolean };
 
   committed(commit: number, numbers: number[]): void;
   commitFailed(commit: number, code: string): void;

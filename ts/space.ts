@@ -123,9 +123,8 @@ export class Space implements AsyncDisposable {
   }
 
   /**
-   * The changesets, the newest first.
-   *
-   * They are read in pages as the loop goes on, so what arrives meanwhile may or may not be among them.
+   * The changesets in the order they came in here, each after those it builds on. They are read in
+   * pages as the loop goes on, so what arrives meanwhile is among them.
    */
   history(o?: HistoryOptions): AsyncIterable<ChangesetInfo> {
     return history(this.#core, o);

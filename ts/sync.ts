@@ -4,6 +4,7 @@ import { argumentError, checkOptions, checkSignal, checkString } from "./check.j
 import { StemmaError } from "./errors.js";
 import type { Links } from "./links.js";
 import type { Pump } from "./pump.js";
+import type { Engine } from "./replica.js";
 import { Waiters } from "./waiters.js";
 
 /**
@@ -97,7 +98,7 @@ export class SyncCore {
 
   get state(): SyncState {
     this.#pump.check();
-    this.#state ??= Object.freeze(this.#pump.read((engine) => engine.syncState())) as SyncState;
+    this.#state ??= freezeState(this.#pump.read((engine) => engine.syncState()));
     return this.#state;
   }
 
@@ -142,9 +143,13 @@ export class SyncCore {
   /** The engine says that it stands otherwise now. */
   changed(): void {
     this.#state = undefined;
-    if (this.#isSettled()) this.#waiters.settle(() => true);
     const refusal = this.refusal();
     if (refusal) this.#waiters.fail(refusal);
+  }
+
+  /** Anything may have settled. */
+  review(): void {
+    if (this.#waiters.size > 0 && this.#isSettled()) this.#waiters.settle(() => true);
   }
 
   /** After a crash: ports are gone, relays are dialled anew. */
@@ -158,8 +163,12 @@ export class SyncCore {
   }
 
   #isSettled(): boolean {
-    return this.state.status === "live" && this.state.pending === 0;
+    return this.#links.size > 0 && this.#pump.read((engine) => engine.syncState()).settled;
   }
+}
+
+function freezeState({ status, pending, lastHeard }: ReturnType<Engine["syncState"]>): SyncState {
+  return Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
 }
 
 /** A WebSocket address. */

@@ -22,6 +22,9 @@ export interface TransactOptions {
   command?: string;
 }
 
+/** The origin of edits that were taken back before anybody was told of them. */
+export const DISCARDED = Symbol("discarded");
+
 export class Transactions {
   readonly #pump: Pump;
   readonly #saves: Saves;
@@ -50,12 +53,15 @@ export class Transactions {
     try {
       fn();
     } catch (error) {
-      this.#remove(() => this.#pump.read((engine) => engine.rollback(mark)));
-      throw error;
-    } finally {
       this.#pump.unhold();
-      this.#pump.quietly(() => this.#pump.collect(origin));
+      this.#remove(() => {
+        this.#pump.read((engine) => engine.rollback(mark));
+        this.#pump.drain(DISCARDED);
+      });
+      throw error;
     }
+    this.#pump.unhold();
+    this.#pump.collect(origin);
   }
 
   /** Seals the open batch; inside a transaction there is nothing to seal before its end. */
@@ -84,7 +90,10 @@ export class Transactions {
     } catch (error) {
       this.#end();
       outer.discard(error);
-      this.#remove(() => this.#pump.call((engine) => engine.abortTransact()));
+      this.#remove(() => {
+        this.#pump.read((engine) => engine.abortTransact());
+        this.#pump.drain(DISCARDED);
+      });
       throw error;
     }
     this.#end();

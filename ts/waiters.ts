@@ -13,6 +13,10 @@ interface Waiter<K> {
 export class Waiters<K> {
   readonly #waiters = new Set<Waiter<K>>();
 
+  get size(): number {
+    return this.#waiters.size;
+  }
+
   add(key: K, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);

@@ -240,7 +240,7 @@ test("a transaction is one changeset with its message and headers", async (t) =>
     },
     { message: "greet", headers: { by: "test" }, command: "cmd-1" },
   );
-  const [newest] = await collect(s.history());
+  const newest = (await collect(s.history())).at(-1);
   assert.equal(newest?.id, write.id);
   assert.equal(newest?.message, "greet");
   assert.deepEqual(newest?.headers, { by: "test" });
@@ -301,7 +301,7 @@ test("nested transactions join the outermost", async (t) => {
   assert.deepEqual(m.toJSON(), { a: 1, b: 2 });
   const after = await collect(s.history());
   assert.equal(after.length, before + 1);
-  assert.equal(after[0]?.message, "outer");
+  assert.equal(after.at(-1)?.message, "outer");
 });
 
 test("a write of a transaction that was rolled back has no id and is never saved", async (t) => {

@@ -144,8 +144,8 @@ test("waits and listeners", async () => {
   assert.throws(() => s.subscribe(any(5)), wrong("cb"));
   assert.throws(() => s.subscribe(() => {}, any({ once: true })), wrong("once"));
   assert.throws(() => s.getMap("m").subscribe(any({})), wrong("cb"));
-  assert.throws(() => s.on(any("policy"), () => {}), wrong("type"));
-  assert.throws(() => s.on("sync", any(5)), wrong("cb"));
+  assert.throws(() => s.on(any<"sync">("policy"), () => {}), wrong("type"));
+  assert.throws(() => s.on("sync", any<() => void>(5)), wrong("cb"));
 });
 
 test("history, streams, invites, imports and connections", async () => {
