@@ -230,7 +230,11 @@ function tabChannel(glue: Glue, name: string): TabChannel {
     listen: (listener) => (onRows = listener),
     close: () => {
       onRows = () => {};
-      tabs.close();
+      try {
+        tabs.close();
+      } catch {
+        // Of an engine that trapped.
+      }
     },
   };
 }

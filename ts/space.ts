@@ -73,7 +73,7 @@ export class Space implements AsyncDisposable {
     this.sync = new Sync(core.sync);
   }
 
-  /** The id this tab signs with at present. It can change: see the guide. */
+  /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */
   get actor(): string {
     return this.#core.pump.read((engine) => engine.actor());
   }
