@@ -66,7 +66,9 @@ class Binding implements PluginValue {
   readonly #text: SharedText;
   readonly #core: ObjectCore;
   readonly #unsubscribe: () => void;
-  /** From the editor's document to the text. */
+  /** The editor's document, as far as it is accounted for: while an edit is written, the one before it. */
+  #doc: Text;
+  /** From that document to the text. */
   #held: ChangeSet | undefined;
   #flushScheduled = false;
   #isDestroyed = false;
@@ -75,6 +77,7 @@ class Binding implements PluginValue {
     this.#view = view;
     this.#text = text;
     this.#core = coreOf(text);
+    this.#doc = view.state.doc;
     this.#unsubscribe = text.subscribe((changes) => this.#receive(changes));
     this.#held = this.#difference();
     this.#schedule();
@@ -82,17 +85,22 @@ class Binding implements PluginValue {
 
   update(update: ViewUpdate): void {
     const own = update.transactions.filter((transaction) => transaction.docChanged && !transaction.annotation(fromText));
-    if (own.length === 0) return;
-    this.#schedule();
+    if (own.length === 0) {
+      this.#doc = update.state.doc;
+      return;
+    }
     const [first, ...others] = own.map(({ changes }) => changes) as [ChangeSet, ...ChangeSet[]];
     const changes = others.reduce((all, next) => all.compose(next), first);
     try {
       this.#core.space.transactions.gather(() => this.#write(changes), this);
+      this.#doc = update.state.doc;
     } catch (error) {
       // What the text did not take, the editor does not keep.
       reportUncaught(error);
-      this.#held = this.#difference(update.state.doc);
+      this.#doc = update.state.doc;
+      this.#held = this.#difference();
     }
+    this.#schedule();
   }
 
   compose(on: boolean): void {
@@ -122,7 +130,7 @@ class Binding implements PluginValue {
     for (const change of changes) {
       if (change.origin === this) continue;
       if (change.delta) {
-        const before = this.#held?.newLength ?? this.#view.state.doc.length;
+        const before = this.#held?.newLength ?? this.#doc.length;
         const delta = changeSet(change.delta, before);
         this.#held = this.#held ? this.#held.compose(delta) : delta;
       } else {
@@ -148,7 +156,7 @@ class Binding implements PluginValue {
     if (this.#isDestroyed || view.composing || view.compositionStarted || !pump.isOpen) return;
     pump.drain();
     // A character that the text did not let be torn.
-    if ((this.#held?.newLength ?? view.state.doc.length) !== this.#text.length) this.#held = this.#difference();
+    if ((this.#held?.newLength ?? this.#doc.length) !== this.#text.length) this.#held = this.#difference();
     const changes = this.#held;
     this.#held = undefined;
     if (!changes || changes.empty) return;
@@ -158,12 +166,12 @@ class Binding implements PluginValue {
     });
   }
 
-  /** From a document to the text. */
-  #difference(doc: Text = this.#view.state.doc): ChangeSet {
-    const edits = diff(doc.toString(), this.#text.toString());
+  /** What the document lacks and has too much. */
+  #difference(): ChangeSet {
+    const edits = diff(this.#doc.toString(), this.#text.toString());
     return ChangeSet.of(
       edits.map(({ position, length, insert }) => ({ from: position, to: position + length, insert: lines(insert) })),
-      doc.length,
+      this.#doc.length,
     );
   }
 }

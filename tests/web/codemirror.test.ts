@@ -1,16 +1,12 @@
 // The CodeMirror binding in Chromium: two replicas of a text, each with its editor, over a MessageChannel.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
+import { after, test } from "node:test";
+import type { Page } from "playwright-core";
 import { launchBrowser, servePages } from "./harness.ts";
 
-let browser: Browser;
-let origin: string;
-before(async () => {
-  browser = await launchBrowser({ after });
-  origin = await servePages({ after }, { "/pkg/": "pkg", "/modules/": "node_modules", "/": "tests/web/pages" });
-});
+const browser = await launchBrowser({ after });
+const origin = await servePages({ after }, { "/pkg/": "pkg", "/modules/": "node_modules", "/": "tests/web/pages" });
 
 /** A page with `one` and `two`, replicas of a space whose text "t" holds `start`, an editor `view` on that of `one`, and `settle`. */
 async function editorPage(start: string, o: { readOnly?: boolean; doc?: string } = {}): Promise<Page> {
