@@ -15,6 +15,7 @@ const AREAS = [
   { name: "rust", files: () => ["Cargo.toml"], run: testRust },
   { name: "wasm", files: () => filesBelow("tests/web/main.rs"), run: testWasm },
   { name: "vectors", files: () => filesBelow("tests/vectors").filter(isTypeScriptTest), run: testNode },
+  { name: "types", files: () => filesBelow("tests/types").filter(isTypeScriptTest), run: testNode },
   { name: "node", files: () => filesBelow("tests/node").filter(isTypeScriptTest), run: testNode },
   { name: "web", files: () => filesBelow("tests/web").filter(isTypeScriptTest), run: testBrowser },
   { name: "package", files: () => filesBelow("tests/package").filter(isTypeScriptTest), run: testBrowser },

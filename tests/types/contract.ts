@@ -1,0 +1,58 @@
+// Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
+
+import { type ChangesetInfo, type Delta, open, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type Write } from "stemma";
+import { stemma } from "stemma/codemirror";
+import type { Extension } from "@codemirror/state";
+
+export async function contract(): Promise<void> {
+  await using space: Space = await open({ name: "notes", relay: ["wss://relay.example"], init: (s) => void s.getMap("m").set("a", 1) });
+  const map: SharedMap = space.getMap("m");
+  const text: SharedText = space.getText("t");
+  const value: Value | undefined = map.set("k", { list: [1n, new Uint8Array(1), null] }).get("k");
+  for (const [key, each] of map) text.append(`${key}${String(each)}`);
+  const delta: Delta = text.toDelta();
+  text.applyDelta([...delta, { retain: 1 }, { delete: 1 }, { insert: "x" }]);
+  const write: Write = space.transact(() => text.update("y"), { message: "m", headers: { a: [1] }, origin: {}, command: "c" });
+  await write.saved("relay", { signal: AbortSignal.timeout(1) });
+  for await (const changeset of space.history({ object: map, key: "k", since: new Date(), limit: 1 })) {
+    const info: ChangesetInfo = changeset;
+    void info.message?.length;
+  }
+  const end: () => void = space.subscribe((changes) => {
+    for (const change of changes) {
+      if (change.object.kind === "map") change.object.size;
+      change.keys?.join();
+      change.delta?.length;
+    }
+  });
+  end();
+  text.subscribe(([change]) => change?.object.slice(0));
+  map.subscribe(([change]) => change?.keys.length);
+  space.on("sync", (state: SyncState) => state.status);
+  space.on("storage", (error: StemmaError) => error.retryable);
+  const extension: Extension = stemma(text, { readOnly: true });
+  void [value, extension];
+
+  // @ts-expect-error values are frozen
+  map.toJSON()["k"] = 1;
+  // @ts-expect-error not a value
+  map.set("d", new Date());
+  // @ts-expect-error not a value
+  map.set("u", undefined);
+  // @ts-expect-error maps have no options yet
+  space.getMap("m", {});
+  // @ts-expect-error not a tier yet
+  void write.saved("final");
+  // @ts-expect-error ids are not set
+  write.id = "";
+  // @ts-expect-error not built yet
+  space.getCounter("c");
+  // @ts-expect-error not built yet
+  text.mark(0, 1, "bold", true);
+  // @ts-expect-error not built yet
+  space.undo();
+  // @ts-expect-error not built yet
+  space.policy;
+  // @ts-expect-error not an option
+  await open({ name: "x", relays: [] });
+}

@@ -1,0 +1,118 @@
+/**
+ * The commits of one space on their way into storage.
+ *
+ * Invariant: they are stored in the order the engine made them, one at a time, and the engine hears of each exactly
+ * once. After one has failed, those behind it may build on it, so they fail with it and are not tried.
+ */
+
+import { StemmaError } from "./errors.js";
+import type { StorageAdapter, StorageBatch } from "./storage.js";
+
+export interface Commit {
+  id: number;
+  batch: StorageBatch;
+  strict: boolean;
+}
+
+/** Who hears how a commit ended. */
+export interface CommitObserver {
+  committed(id: number, numbers: number[]): void;
+  commitFailed(id: number, error: StemmaError): void;
+}
+
+export class CommitQueue {
+  /** Why the last commit was not stored; gone as soon as one is stored again. */
+  failure: StemmaError | undefined;
+
+  #storage: StorageAdapter;
+  readonly #observer: CommitObserver;
+  #queue: Commit[] = [];
+  #busy: Promise<void> | undefined;
+  #held = true;
+
+  constructor(storage: StorageAdapter, observer: CommitObserver) {
+    this.#storage = storage;
+    this.#observer = observer;
+  }
+
+  /** Nothing is stored before {@link release}. A free queue hands the batch to storage before this returns. */
+  add(commit: Commit): void {
+    this.#queue.push(commit);
+    this.#start();
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#start();
+  }
+
+  /** Stores what waits there before anything else, or throws why it cannot be: the creation of a space. */
+  async releaseFirst(): Promise<void> {
+    const first = this.#queue[0];
+    if (first) {
+      const numbers = await this.#storage.commit(first.batch, first).catch((thrown: unknown) => {
+        throw storageError(thrown);
+      });
+      this.#queue.shift();
+      this.#observer.committed(first.id, numbers);
+    }
+    this.release();
+  }
+
+  /** Resolves when nothing is left to store. */
+  async idle(): Promise<void> {
+    while (this.#busy) await this.#busy;
+  }
+
+  /** After a crash: what the dead engine had already handed over still goes in, and nobody hears of it. */
+  async finish(storage: StorageAdapter, abandoned: boolean): Promise<void> {
+    this.#held = true;
+    if (!abandoned) await this.idle();
+    const rest = this.#queue;
+    this.#queue = [];
+    this.#busy = undefined;
+    this.#storage = storage;
+    for (const { batch, strict } of rest) {
+      try {
+        // A batch that may already be in is added again without its guard; the engine knows duplicates.
+        delete batch.absent;
+        await storage.commit(batch, { strict });
+      } catch (error) {
+        this.failure = storageError(error);
+        return;
+      }
+    }
+  }
+
+  #start(): void {
+    if (!this.#held && this.#queue.length > 0) this.#busy ??= this.#work();
+  }
+
+  async #work(): Promise<void> {
+    while (this.#queue.length > 0 && !this.#held) await this.#next();
+    this.#busy = undefined;
+  }
+
+  async #next(): Promise<void> {
+    const queue = this.#queue;
+    const [commit] = queue as [Commit];
+    let numbers: number[];
+    try {
+      numbers = await this.#storage.commit(commit.batch, commit);
+    } catch (error) {
+      if (queue !== this.#queue) return;
+      this.failure = storageError(error);
+      const failed = queue.splice(0);
+      for (const { id } of failed) this.#observer.commitFailed(id, this.failure);
+      return;
+    }
+    if (queue !== this.#queue) return;
+    queue.shift();
+    this.failure = undefined;
+    this.#observer.committed(commit.id, numbers);
+  }
+}
+
+function storageError(thrown: unknown): StemmaError {
+  return StemmaError.from(thrown, "E_STORAGE_LOST") as StemmaError; // a commit takes no signal, so nothing aborts it
+}

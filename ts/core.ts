@@ -1,0 +1,295 @@
+/**
+ * What stands behind a {@link Space}: wires the engine to storage, connections, tabs and listeners.
+ *
+ * Invariant: every output of the engine is handled here, once; caches forget before listeners are told; after a crash
+ * the same handles, listeners and waits go on with the next engine.
+ */
+
+import { type Change, changesOf, reloadOf } from "./change.js";
+import { argumentError } from "./check.js";
+import { type CommitObserver, CommitQueue } from "./commits.js";
+import { StemmaError } from "./errors.js";
+import type { Home, Residence } from "./home.js";
+import { type Dial, Links } from "./links.js";
+import { Listeners, type ListenOptions } from "./listeners.js";
+import { SharedMap } from "./map.js";
+import { ObjectCore } from "./object.js";
+import { type Outlet, Pump } from "./pump.js";
+import type { EngineChange, Kind, Output, Tier } from "./replica.js";
+import { Rows } from "./rows.js";
+import type { SpaceEvents } from "./space.js";
+import { SyncCore } from "./sync.js";
+import { SharedText } from "./text.js";
+import { DISCARDED, Transactions } from "./transaction.js";
+import { watchPage } from "./page.js";
+import { wellFormed } from "./value.js";
+import { Saves } from "./write.js";
+
+type Handle = SharedMap | SharedText;
+
+export class SpaceCore implements Outlet, CommitObserver {
+  readonly pump: Pump;
+  readonly commits: CommitQueue;
+  readonly links: Links;
+  readonly sync: SyncCore;
+  readonly transactions: Transactions;
+  readonly changes = new Listeners<readonly Change[]>();
+  closing: Promise<void> | undefined;
+  /** Called when it is closed for good. */
+  onClosed = () => {};
+
+  readonly #home: Home;
+  readonly #saves: Saves;
+  readonly #rows: Rows;
+  readonly #events = {
+    sync: new Listeners<SpaceEvents["sync"]>(),
+    storage: new Listeners<StemmaError>(),
+    error: new Listeners<StemmaError>(),
+  };
+  readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
+  readonly #objects = new Map<string, { core: ObjectCore; handle: Handle }>();
+  readonly #cores = new WeakMap<Handle, ObjectCore>();
+  readonly #quarantined = new Set<string>();
+  readonly #endWatch: () => void;
+  #residence: Residence;
+  #recovery: Promise<void> | undefined;
+  #blindCrashes = 0;
+  #changed: Change[] = [];
+  #faults: { type: "storage" | "error"; fault: StemmaError }[] = [];
+  #syncChanged = false;
+
+  constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
+    this.#home = home;
+    this.#residence = residence;
+    this.pump = new Pump(residence.engine, this);
+    this.commits = new CommitQueue(residence.storage, this);
+    this.links = new Links(this.pump, dial.dial, (fault) => this.report("error", fault));
+    this.sync = new SyncCore(this.pump, this.links, dial.canDial);
+    this.#saves = new Saves(this.pump, (tier) => this.#obstacle(tier));
+    this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
+    this.#rows = new Rows(this.pump, residence, (fault) => this.report("storage", fault));
+    this.#endWatch = watchPage({
+      hide: () => this.pump.post((engine) => engine.flush()),
+      show: () => this.#rows.catchUp(),
+    });
+    this.#watch();
+  }
+
+  /** The handle of a name, the same every time. */
+  object(name: string, kind: Kind): Handle {
+    this.pump.check();
+    return this.#object(wellFormed(name), kind).handle;
+  }
+
+  /** The engine's number of a handle, which must be of this space. */
+  numberOf(handle: unknown): number {
+    const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
+    if (!core) throw argumentError("object", "object is not a handle of this space");
+    return core.number;
+  }
+
+  on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
+    const listeners = this.#events[type] as unknown as Listeners<SpaceEvents[Type]>;
+    const remove = listeners.add(cb, o);
+    const heard = this.#unheard.filter((kept) => kept.type === type);
+    if (heard.length > 0) {
+      queueMicrotask(() => {
+        for (const kept of heard) {
+          const index = this.#unheard.indexOf(kept);
+          if (index >= 0 && listeners.size > 0) this.#unheard.splice(index, 1) && listeners.emit(kept.fault as SpaceEvents[Type]);
+        }
+      });
+    }
+    return remove;
+  }
+
+  /** Tells of a fault; the last few are kept for whoever listens later, if nobody does yet. */
+  report(type: "storage" | "error", fault: StemmaError): void {
+    if (this.#events[type].size > 0) return this.#events[type].emit(fault);
+    this.#unheard.push({ type, fault });
+    if (this.#unheard.length > UNHEARD_MAX) this.#unheard.shift();
+  }
+
+  // What the engine wants.
+
+  handle(output: Output, origin: unknown): void {
+    switch (output.type) {
+      case "commit":
+        return this.commits.add(output);
+      case "dial":
+        return this.links.dial(output.session, output.url);
+      case "send":
+        return this.links.send(output.session, output.bytes);
+      case "close":
+        return this.links.close(output.session);
+      case "saved":
+        return this.#saves.settle(output.tier, output.ids);
+      case "rows":
+        return this.#residence.tabs?.post(output.after);
+      case "change":
+        for (const change of output.changes) this.#noteChange(change, origin);
+        return;
+      case "sync":
+        this.#syncChanged = true;
+        return;
+      case "storage":
+      case "error":
+        this.#faults.push({ type: output.type, fault: StemmaError.from(output, "E_PROTOCOL") as StemmaError });
+    }
+  }
+
+  notify(): void {
+    const changes = Object.freeze(this.#changed);
+    const faults = this.#faults;
+    const syncChanged = this.#syncChanged;
+    this.#changed = [];
+    this.#faults = [];
+    this.#syncChanged = false;
+    if (!this.pump.isOpen) return;
+    if (changes.length > 0) this.#tell(changes);
+    for (const { type, fault } of faults) this.report(type, fault);
+    if (syncChanged && this.pump.isOpen) {
+      this.sync.changed();
+      const refusal = this.sync.refusal();
+      if (refusal) this.#saves.fail(refusal, "relay");
+      this.#events.sync.emit(this.sync.state);
+    }
+    if (this.pump.isOpen) this.sync.review();
+  }
+
+  #noteChange(change: EngineChange, origin: unknown): void {
+    const { core, handle } = this.#object(change.name, change.kind, change.object);
+    core.forget(change.keys);
+    if (origin === DISCARDED && change.source === "local") return;
+    this.#changed.push(...changesOf(change, handle, origin));
+  }
+
+  #tell(changes: readonly Change[]): void {
+    this.changes.emit(changes);
+    const byObject = new Map<Handle, Change[]>();
+    for (const change of changes) {
+      const list = byObject.get(change.object);
+      if (list) list.push(change);
+      else byObject.set(change.object, [change]);
+    }
+    for (const [handle, list] of byObject) this.#cores.get(handle)?.listeners.emit(Object.freeze(list));
+  }
+
+  #object(name: string, kind: Kind, number?: number): { core: ObjectCore; handle: Handle } {
+    const key = `${kind}:${name}`;
+    const known = this.#objects.get(key);
+    if (known) return known;
+    const core = new ObjectCore(this, name, kind);
+    core.bind(number);
+    const handle = kind === "map" ? new SharedMap(core) : new SharedText(core);
+    const entry = { core, handle };
+    this.#objects.set(key, entry);
+    this.#cores.set(handle, core);
+    return entry;
+  }
+
+  #forget(): void {
+    for (const { core } of this.#objects.values()) core.forget();
+  }
+
+  // How commits ended.
+
+  committed(id: number, numbers: number[]): void {
+    this.#rows.own(numbers);
+    this.pump.post((engine) => engine.committed(id, numbers));
+  }
+
+  commitFailed(id: number, error: StemmaError): void {
+    this.pump.post((engine) => engine.commitFailed(id, error.code));
+    this.#saves.fail(error, "local");
+  }
+
+  #obstacle(tier: Tier): StemmaError | undefined {
+    return tier === "local" ? this.commits.failure : this.sync.refusal();
+  }
+
+  // After a trap.
+
+  crashed(cause: StemmaError, quarantine: string): void {
+    const recovery = this.#recover(cause, quarantine).finally(() => {
+      if (this.#recovery === recovery) this.#recovery = undefined;
+    });
+    this.#recovery = recovery;
+  }
+
+  async #recover(cause: StemmaError, quarantine: string): Promise<void> {
+    await null; // whoever ran into it is told first
+    this.#forget();
+    this.links.closeAll();
+    if (quarantine === "" || this.#quarantined.has(quarantine)) this.#blindCrashes++;
+    if (quarantine !== "") this.#quarantined.add(quarantine);
+    this.report("error", cause);
+    try {
+      if (this.#blindCrashes > BLIND_CRASHES_MAX) throw cause;
+      this.#residence = await this.#home.rebuild(this.#residence, this.#quarantined, (storage, abandoned) =>
+        this.commits.finish(storage, abandoned),
+      );
+      this.pump.adopt(this.#residence.engine);
+      this.#watch();
+      this.#rows.move(this.#residence);
+      this.sync.restore();
+      this.#saves.review(cause);
+      this.commits.release();
+      for (const { handle } of this.#objects.values()) {
+        this.#changed.push(reloadOf(handle, handle.kind === "map" ? [...handle.keys()] : []));
+      }
+      this.pump.drain();
+      this.notify();
+    } catch (error) {
+      if (error === cause) return this.#saves.fail(cause);
+      const fault = StemmaError.from(error, "E_ENGINE_CRASHED") as StemmaError;
+      this.report("error", fault);
+      this.#saves.fail(fault);
+      this.sync.fail(fault);
+    }
+  }
+
+  #watch(): void {
+    const { storage, tabs } = this.#residence;
+    storage.onLost = (fault) => this.report("storage", fault);
+    tabs?.listen(() => this.#rows.catchUp());
+  }
+
+  // The end.
+
+  async close(): Promise<void> {
+    this.transactions.refuse("close");
+    this.closing ??= this.#close();
+    await this.closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new StemmaError("E_CLOSED", "the space is closed");
+    if (this.#recovery) await this.#recovery;
+    this.pump.post((engine) => engine.flush());
+    this.pump.shut(closed);
+    this.#endWatch();
+    await this.commits.idle();
+    this.links.closeAll();
+    this.pump.end(closed);
+    const { failure } = this.commits;
+    this.#saves.fail(failure ?? closed, "local");
+    this.#saves.fail(closed);
+    this.sync.fail(closed);
+    await this.#home.leave(this.#residence).finally(() => this.onClosed());
+    if (failure) throw failure;
+  }
+
+  /** Forgets a space that was never stored. */
+  async abandon(): Promise<void> {
+    const closed = new StemmaError("E_CLOSED", "the space was never stored");
+    this.#endWatch();
+    this.pump.end(closed);
+    this.#saves.fail(closed);
+    this.sync.fail(closed);
+    await this.#home.leave(this.#residence);
+  }
+}
+
+const UNHEARD_MAX = 16;
+const BLIND_CRASHES_MAX = 3;

@@ -1,0 +1,244 @@
+/**
+ * Where a space lives on this device: its database, the lock on its actor, and its channel to other tabs.
+ *
+ * Invariant: an actor is used only while nobody else can use it: under its lock in a shared database, alone where
+ * the store belongs to this process, or made anew and never stored.
+ */
+
+import { StemmaError, throwIfAborted } from "./errors.js";
+import { IndexedDbStorage } from "./indexeddb.js";
+import { MemoryStorage } from "./memory.js";
+import type { Engine } from "./replica.js";
+import { PAGE_BYTES } from "./rows.js";
+import type { StorageAdapter } from "./storage.js";
+import { type Glue, isTrap, resetCount, resetEngine } from "./wasm.js";
+
+/** A store by name, or one that the app brings. */
+export type StorageOption = "indexeddb" | "memory" | { dir: string } | StorageAdapter;
+
+/** An engine over a database. */
+export interface Residence {
+  engine: Engine;
+  storage: StorageAdapter;
+  /** Up to which row the engine has been given everything. */
+  lastRow: number;
+  /** Tells other tabs about new rows; absent where there can be none. */
+  tabs?: TabChannel;
+}
+
+/** Pings between the tabs that share a database. */
+export interface TabChannel {
+  post(after: number): void;
+  listen(onRows: () => void): void;
+  close(): void;
+}
+
+export interface HomeOptions {
+  glue: Glue;
+  name: string;
+  storage: StorageOption;
+  batchMs: number;
+  invite?: string;
+  /** The store of Node for `{ dir }`. */
+  fileStorage?: (dir: string) => StorageAdapter;
+}
+
+export class Home {
+  readonly #o: HomeOptions;
+  /** What makes the space less safe than it could be. */
+  warning: StemmaError | undefined;
+  #held: { actor: string; lock?: { release(): void } } | undefined;
+
+  constructor(o: HomeOptions) {
+    this.#o = o;
+  }
+
+  /** Opens the database and makes what is in it run; if there is nothing, a space or a member of one that is yet to be stored. */
+  async enter(signal: AbortSignal): Promise<{ residence: Residence; isNew: boolean }> {
+    const storage = await this.#openStorage(signal);
+    try {
+      const residence = await this.#load(storage, new Set(), signal);
+      return residence ? { residence, isNew: false } : { residence: await this.#found(storage), isNew: true };
+    } catch (error) {
+      this.#release();
+      await storage.close().catch(() => {}); // the error that ended it is the one to be told
+      throw error;
+    }
+  }
+
+  /**
+   * The same again after a trap. `flush` gets the store, and whether what the old one was doing is lost from sight, to
+   * put in what was on its way.
+   */
+  async rebuild(
+    old: Residence,
+    quarantined: Set<string>,
+    flush: (storage: StorageAdapter, abandoned: boolean) => Promise<void>,
+  ): Promise<Residence> {
+    const abandoned = this.#isInEngine;
+    const storage = abandoned ? await this.#openStorage() : old.storage;
+    await flush(storage, abandoned);
+    const residence = await this.#load(storage, quarantined);
+    if (!residence) throw new StemmaError("E_STORAGE_LOST", "the space is no longer in its database");
+    return residence;
+  }
+
+  /** Lets go of everything. */
+  async leave({ storage, tabs }: Residence): Promise<void> {
+    tabs?.close();
+    this.#release();
+    await storage.close();
+  }
+
+  async #load(first: StorageAdapter, quarantined: Set<string>, signal?: AbortSignal): Promise<Residence | undefined> {
+    let storage = first;
+    for (;;) {
+      const resets = resetCount();
+      try {
+        return await this.#loadOnce(storage, quarantined, signal);
+      } catch (thrown) {
+        if (isTrap(thrown)) {
+          const { cause, quarantine } = resetEngine(thrown);
+          if (quarantine === "" || quarantined.has(quarantine)) throw cause;
+          quarantined.add(quarantine);
+        } else if (resets === resetCount()) {
+          throw engineError(thrown);
+        }
+      }
+      // The engine under the store is another one now.
+      if (this.#isInEngine) storage = await this.#openStorage(signal);
+    }
+  }
+
+  async #loadOnce(storage: StorageAdapter, quarantined: Set<string>, signal?: AbortSignal): Promise<Residence | undefined> {
+    const { glue, batchMs } = this.#o;
+    const [meta, keys, actors] = [await storage.entries("meta"), await storage.entries("keys"), await storage.entries("actors")];
+    if (!meta.some(([key]) => key === "space")) return undefined;
+    throwIfAborted(signal);
+    const engine = glue.Replica.open(meta, keys, actors, batchMs);
+    for (const changeset of quarantined) engine.quarantine(changeset);
+    const residence = this.#residence(engine, storage, 0);
+    await loadRows(residence, signal);
+    engine.finishLoad();
+    await this.#chooseActor(residence, signal);
+    return residence;
+  }
+
+  async #found(storage: StorageAdapter): Promise<Residence> {
+    const { glue, batchMs, invite } = this.#o;
+    try {
+      const engine = invite === undefined ? glue.Replica.create(batchMs) : glue.Replica.join(invite, batchMs);
+      await this.#hold(engine.actor());
+      return this.#residence(engine, storage, 0);
+    } catch (thrown) {
+      throw engineError(thrown);
+    }
+  }
+
+  async #chooseActor(residence: Residence, signal?: AbortSignal): Promise<void> {
+    const { engine } = residence;
+    for (const actor of engine.actorCandidates()) {
+      if (!(await this.#hold(actor))) continue;
+      // Whoever had it before may have gone on while we were loading.
+      await loadRows(residence, signal);
+      engine.useActor(actor);
+      return;
+    }
+    const actor = engine.newActor(this.#isExclusive || this.#o.glue.locksAvailable());
+    await this.#hold(actor);
+  }
+
+  /** Whether this process may use the actor from now on. */
+  async #hold(actor: string): Promise<boolean> {
+    if (this.#held?.actor === actor) return true;
+    const { glue, name } = this.#o;
+    if (this.#isExclusive) {
+      this.#held = { actor };
+      return true;
+    }
+    if (!glue.locksAvailable()) return false;
+    const lock = await glue.tryLock(`stemma/${name}/${actor}`);
+    if (!lock) return false;
+    this.#release();
+    this.#held = { actor, lock };
+    return true;
+  }
+
+  #release(): void {
+    try {
+      this.#held?.lock?.release();
+    } catch {
+      // It belongs to an engine that trapped: the browser ends it with the page.
+    }
+    this.#held = undefined;
+  }
+
+  async #openStorage(signal?: AbortSignal): Promise<StorageAdapter> {
+    const storage = this.#makeStorage();
+    await storage.open(this.#o.name, signal ? { signal } : {});
+    if (this.#o.storage === "indexeddb" && (storage.secrets === "plain" || !this.#o.glue.locksAvailable())) {
+      this.warning = new StemmaError("E_UNSUPPORTED", "this origin is not secure: keys are stored unwrapped, and each visit signs anew");
+    }
+    return storage;
+  }
+
+  #makeStorage(): StorageAdapter {
+    const { storage, fileStorage, glue } = this.#o;
+    if (storage === "indexeddb") return new IndexedDbStorage(glue);
+    if (storage === "memory") return new MemoryStorage();
+    if (!("dir" in storage)) return storage;
+    if (!fileStorage) throw new StemmaError("E_UNSUPPORTED", "there are no folders here", { argument: "storage" });
+    return fileStorage(storage.dir);
+  }
+
+  #residence(engine: Engine, storage: StorageAdapter, lastRow: number): Residence {
+    if (this.#o.storage !== "indexeddb") return { engine, storage, lastRow };
+    return { engine, storage, lastRow, tabs: tabChannel(this.#o.glue, this.#o.name) };
+  }
+
+  /** Whether the store is a part of the engine, and ends with it. */
+  get #isInEngine(): boolean {
+    return this.#o.storage === "indexeddb";
+  }
+
+  /** Whether no other tab or process can have the store open. */
+  get #isExclusive(): boolean {
+    const { storage } = this.#o;
+    return storage === "memory" || (typeof storage === "object" && "dir" in storage);
+  }
+}
+
+/** Gives the engine the rows it lacks, in slices between which the page can breathe. */
+async function loadRows(residence: Residence, signal?: AbortSignal): Promise<void> {
+  for (;;) {
+    const page = await residence.storage.read(residence.lastRow, PAGE_BYTES);
+    throwIfAborted(signal);
+    const last = page.at(-1);
+    if (!last) return;
+    residence.engine.loadTail(page);
+    residence.lastRow = last[0];
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+function tabChannel(glue: Glue, name: string): TabChannel {
+  let onRows = () => {};
+  // Deferred: the engine is on the stack while its channel calls.
+  const tabs = new glue.Tabs(`stemma/${name}`, () => queueMicrotask(onRows));
+  return {
+    post: (after) => void tabs.post(after),
+    listen: (listener) => (onRows = listener),
+    close: () => {
+      onRows = () => {};
+      try {
+        tabs.close();
+      } catch {
+        // Of an engine that trapped.
+      }
+    },
+  };
+}
+
+function engineError(thrown: unknown): unknown {
+  return isTrap(thrown) ? resetEngine(thrown).cause : StemmaError.from(thrown, "E_ENGINE_CRASHED");
+}

@@ -1,0 +1,42 @@
+/**
+ * Stemma: local-first data for web apps, in browsers.
+ *
+ * Nothing happens at import. {@link open} gives a {@link Space}; everything else hangs on that.
+ */
+
+import { type Api, createApi } from "./open.js";
+
+const api: Api = createApi({ wasm: (given) => given ?? new URL("./engine.wasm", import.meta.url) });
+
+/**
+ * Opens the space of a local database, makes one if there is none, or joins one by a link. Works offline. A name that
+ * is open gives the same space.
+ *
+ * Rejects with `E_ARGUMENT`, `E_INVITE`, `E_WASM_LOAD`, `E_CSP`, `E_STORAGE_*`, or with the reason of the signal; what
+ * `init` throws is passed on, and then nothing has been made.
+ */
+export const open: Api["open"] = api.open;
+
+/** The spaces that have a database in this browser. There is no list of folders. */
+export const list: Api["list"] = api.list;
+
+/** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
+export const destroy: Api["destroy"] = api.destroy;
+
+export type { Change, MapChange, TextChange } from "./change.js";
+export type { Delta, DeltaStep } from "./delta.js";
+export { type ErrorCode, StemmaError } from "./errors.js";
+export type { ChangesetInfo, HistoryOptions } from "./history.js";
+export type { StorageOption } from "./home.js";
+export type { ListenOptions } from "./listeners.js";
+export type { KeyWrite, SharedMap } from "./map.js";
+export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
+export type { Kind, Tier } from "./replica.js";
+export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream } from "./space.js";
+export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
+export type { Sync, SyncState, SyncStatus } from "./sync.js";
+export type { Anchor, AuthorRun, SharedText } from "./text.js";
+export type { TransactOptions } from "./transaction.js";
+export type { Json, Value } from "./value.js";
+export type { WasmSource } from "./wasm.js";
+export type { Write } from "./write.js";

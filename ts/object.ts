@@ -1,0 +1,80 @@
+/**
+ * What every handle of a named object stands on: its place in the engine, what is cached of it, who listens to it.
+ *
+ * Invariant: a cached value is the one the engine would give; every edit and every change forgets what it touches
+ * before anybody can ask.
+ */
+
+import type { Change } from "./change.js";
+import type { SpaceCore } from "./core.js";
+import { Listeners } from "./listeners.js";
+import { type Engine, type Kind, KINDS } from "./replica.js";
+
+export class ObjectCore {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly space: SpaceCore;
+  readonly listeners = new Listeners<readonly Change[]>();
+
+  readonly #byKey = new Map<string, Map<string, unknown>>();
+  #whole = new Map<string, unknown>();
+  #number = 0;
+  #generation = -1;
+
+  constructor(space: SpaceCore, name: string, kind: Kind) {
+    this.space = space;
+    this.name = name;
+    this.kind = kind;
+  }
+
+  /** Finds it in the engine, unless its number is known. Throws what {@link number} throws. */
+  bind(number?: number): void {
+    const { pump } = this.space;
+    this.#number = number ?? pump.read((engine) => engine.object(this.name, KINDS[this.kind]));
+    this.#generation = pump.generation;
+  }
+
+  /** Its number in today's engine. Throws `E_ARGUMENT` if the engine knows the name as something else. */
+  get number(): number {
+    if (this.#generation !== this.space.pump.generation) this.bind();
+    return this.#number;
+  }
+
+  read<T>(work: (engine: Engine, object: number) => T): T {
+    const { number } = this;
+    return this.space.pump.read((engine) => work(engine, number));
+  }
+
+  edit<T>(work: (engine: Engine, object: number) => T): T {
+    const { number } = this;
+    return this.space.pump.edit((engine) => work(engine, number));
+  }
+
+  /** A value of the whole object, made once until something changes. */
+  cached<T>(what: string, make: (engine: Engine, object: number) => T): T {
+    this.space.pump.check();
+    return remember(this.#whole, what, () => this.read(make));
+  }
+
+  /** A value of one key, made once until that key changes. */
+  cachedKey<T>(key: string, what: string, make: (engine: Engine, object: number) => T): T {
+    this.space.pump.check();
+    let values = this.#byKey.get(key);
+    if (!values) this.#byKey.set(key, (values = new Map()));
+    return remember(values, what, () => this.read(make));
+  }
+
+  /** Forgets the keys, or everything. */
+  forget(keys?: readonly string[]): void {
+    if (this.#whole.size > 0) this.#whole = new Map();
+    if (keys) for (const key of keys) this.#byKey.delete(key);
+    else this.#byKey.clear();
+  }
+}
+
+function remember<T>(values: Map<string, unknown>, what: string, make: () => T): T {
+  if (values.has(what)) return values.get(what) as T;
+  const value = make();
+  values.set(what, value);
+  return value;
+}

@@ -1,0 +1,205 @@
+/**
+ * The only place that calls the engine and the only one that drains it.
+ *
+ * Invariant: outputs are handled in the order the engine made them, after the call has returned, never inside a
+ * transaction and never inside one another. A trap ends this engine; {@link Pump.adopt} gives the next one.
+ */
+
+import { StemmaError } from "./errors.js";
+import { reportUncaught } from "./listeners.js";
+import type { Engine, Output } from "./replica.js";
+import { isTrap, onReset, resetEngine } from "./wasm.js";
+
+/** Whoever carries out what the engine wants. */
+export interface Outlet {
+  /** Once per output. `origin` is that of the transaction the output comes from. */
+  handle(output: Output, origin: unknown): void;
+  /** After the outputs of one drain: tell those who listen. */
+  notify(): void;
+  /** The engine is gone; `quarantine` is the changeset it stumbled over, `""` if none or if another space's. */
+  crashed(cause: StemmaError, quarantine: string): void;
+}
+
+export class Pump {
+  /** Grows with each engine: handles of an older one mean nothing. */
+  generation = 0;
+
+  readonly #outlet: Outlet;
+  #engine: Engine | undefined;
+  #absence: StemmaError | undefined;
+  #queue: { output: Output; origin: unknown }[] = [];
+  #held = 0;
+  #handling = false;
+  #drainScheduled = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** A trap of this engine that is not dealt with yet. */
+  #trapped: { thrown: unknown } | undefined;
+  readonly #endReset: () => void;
+
+  constructor(engine: Engine, outlet: Outlet) {
+    this.#engine = engine;
+    this.#outlet = outlet;
+    this.#endReset = onReset((cause) => {
+      if (!this.#trapped) this.#lose(cause, "");
+    });
+  }
+
+  get isOpen(): boolean {
+    return !this.#trapped && this.#engine !== undefined && this.#absence === undefined;
+  }
+
+  /** Throws if there is no engine for callers: a closed space answers nothing from memory either. */
+  check(): void {
+    if (this.#trapped) throw this.#settleTrap();
+    if (this.#absence) throw this.#absence;
+  }
+
+  /** For what changes nothing. */
+  read<T>(work: (engine: Engine) => T): T {
+    this.check();
+    return this.#run(work);
+  }
+
+  #run<T>(work: (engine: Engine) => T): T {
+    const engine = this.#engine;
+    if (!engine) throw this.#absence;
+    try {
+      return work(engine);
+    } catch (thrown) {
+      if (!isTrap(thrown)) throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
+      this.#trapped = { thrown };
+      throw this.#settleTrap();
+    }
+  }
+
+  /** For a loose edit: its change is told once per microtask. */
+  edit<T>(work: (engine: Engine) => T): T {
+    const result = this.read(work);
+    if (this.#held === 0) this.#scheduleDrain();
+    return result;
+  }
+
+  /** For everything else. */
+  call<T>(work: (engine: Engine) => T): T {
+    const result = this.read(work);
+    this.drain();
+    return result;
+  }
+
+  /** The same for events, which still count while the space is closing; what goes wrong has no caller to throw to. */
+  post(work: (engine: Engine) => void): void {
+    this.quietly(() => {
+      if (this.#trapped) this.#settleTrap();
+      if (!this.#engine) return;
+      this.#run(work);
+      this.drain();
+    });
+  }
+
+  /** Runs `work` for whoever is not there to catch: an engine that is gone is no news. */
+  quietly(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      // The end of an engine has been told already.
+      if (error !== this.#absence) reportUncaught(error);
+    }
+  }
+
+  /** Keeps outputs back until the same number of {@link unhold}. */
+  hold(): void {
+    this.#held++;
+  }
+
+  unhold(): void {
+    this.#held--;
+  }
+
+  /** Takes the outputs under their origin, to be handled in a microtask. */
+  collect(origin: unknown): void {
+    if (this.#held > 0) return;
+    for (let output; (output = this.#run((engine) => engine.poll())); ) this.#queue.push({ output, origin });
+    this.#scheduleDrain();
+  }
+
+  /** Handles every output, then tells those who listen, then sets the timer. */
+  drain(origin?: unknown): void {
+    if (this.#held > 0) return;
+    for (let output; (output = this.#run((engine) => engine.poll())); ) this.#queue.push({ output, origin });
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next; (next = this.#queue.shift()); ) {
+        this.#outlet.handle(next.output, next.origin);
+        if (this.#queue.length === 0) this.#outlet.notify();
+      }
+    } finally {
+      this.#handling = false;
+    }
+    this.#setTimer();
+  }
+
+  /** Goes on with another engine, which has the same space. */
+  adopt(engine: Engine): void {
+    this.#engine = engine;
+    this.#absence = undefined;
+    this.generation++;
+  }
+
+  /** Callers get `reason` from here on; the engine goes on for what is under way. */
+  shut(reason: StemmaError): void {
+    this.#absence = reason;
+  }
+
+  /** No call works from here on; each throws `reason`. */
+  end(reason: StemmaError): void {
+    const engine = this.#engine;
+    this.#endReset();
+    this.#leave(reason);
+    engine?.free();
+  }
+
+  #scheduleDrain(): void {
+    if (this.#drainScheduled) return;
+    this.#drainScheduled = true;
+    queueMicrotask(() => {
+      this.#drainScheduled = false;
+      this.quietly(() => this.drain());
+    });
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const due = this.#engine && this.#run((engine) => engine.nextTimer());
+    if (due === undefined) return;
+    const delayMs = Math.min(Math.max(due - Date.now(), 0), TIMER_MAX_MS);
+    this.#timer = setTimeout(() => this.post((engine) => engine.tick()), delayMs);
+  }
+
+  /** Whatever of it does not happen now, for want of stack, happens on the next call. */
+  #settleTrap(): StemmaError {
+    const { cause, quarantine } = resetEngine(this.#trapped?.thrown);
+    this.#lose(cause, quarantine);
+    this.#trapped = undefined;
+    return cause;
+  }
+
+  #lose(cause: StemmaError, quarantine: string): void {
+    if (!this.#engine) return;
+    // What was signed and handed over is stored all the same.
+    for (const { output } of this.#queue) if (output.type === "commit") this.#outlet.handle(output, undefined);
+    this.#outlet.crashed(cause, quarantine);
+    this.#leave(cause);
+  }
+
+  #leave(reason: StemmaError): void {
+    clearTimeout(this.#timer);
+    this.#engine = undefined;
+    this.#absence = reason;
+    this.#queue = [];
+  }
+}
+
+/** What `setTimeout` can count to. */
+const TIMER_MAX_MS = 0x7fff_ffff;

@@ -1,0 +1,140 @@
+/**
+ * The engine as this package drives it: the classes that `wasm-bindgen` makes of `src/web/`, with the shapes that its
+ * generated types leave open. Everything here is synchronous except storage; nothing here is public.
+ *
+ * Invariant: no function of ours is ever called while the engine is on the stack, and whoever calls a method that can
+ * change anything drains {@link Engine.poll} afterwards.
+ */
+
+import type { StorageBatch } from "./storage.js";
+import type { SyncStatus } from "./sync.js";
+import type { Value } from "./value.js";
+
+/** Kinds of objects by their number in the format. */
+export const KINDS = { map: 1, text: 2 } as const;
+export type Kind = keyof typeof KINDS;
+
+/** One replica of one space. A handle is a small integer that is good for as long as the replica. */
+export interface Engine {
+  rejoin(token: string): void;
+  loadTail(records: [number, Uint8Array][]): void;
+  finishLoad(): void;
+  quarantine(changeset: string): void;
+  actorCandidates(): string[];
+  useActor(actor: string): void;
+  newActor(durable: boolean): string;
+  setComposing(on: boolean): void;
+
+  id(): string;
+  member(): string;
+  actor(): string;
+  role(): "owner" | "writer" | "reader";
+  heads(): string[];
+  names(): { name: string; kind: Kind }[];
+  stateHash(): string;
+  viewDigest(): string;
+  stream(actor: string): { head: string; length: number } | undefined;
+  stats(): Record<string, unknown>;
+  history(query: HistoryQuery): { entries: Record<string, unknown>[]; next?: number };
+
+  object(name: string, kind: number): number;
+  textInsert(object: number, index: number, text: string): void;
+  textDelete(object: number, index: number, length: number): void;
+  textLength(object: number): number;
+  textString(object: number): string;
+  textSlice(object: number, start: number, end: number): string;
+  textAnchor(object: number, index: number, bias: number): Uint8Array;
+  textPosition(object: number, anchor: Uint8Array): number;
+  textAuthors(object: number): { member: string; actor: string; length: number }[];
+  mapSet(object: number, key: string, value: Value): void;
+  mapDelete(object: number, key: string): boolean;
+  mapGet(object: number, key: string): Value | undefined;
+  mapHas(object: number, key: string): boolean;
+  mapKeys(object: number): string[];
+  mapSize(object: number): number;
+  mapConflicts(object: number, key: string): Value[];
+  mapHistory(object: number, key: string): Record<string, unknown>[];
+
+  mark(): number;
+  rollback(mark: number): void;
+  beginTransact(message?: string, headers?: Value, command?: string): void;
+  endTransact(): string;
+  abortTransact(): void;
+  flush(): string;
+  pendingEdits(): boolean;
+  lastWrite(): string;
+  isSaved(changeset: string, tier: Tier): boolean;
+  seenBy(changeset: string): number;
+
+  invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;
+  exportSpace(): Uint8Array;
+  importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
+
+  connect(url: string): number;
+  disconnect(url: string): void;
+  attach(): number;
+  detach(session: number): void;
+  opened(session: number): void;
+  received(session: number, bytes: Uint8Array): void;
+  closed(session: number): void;
+  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; settled: boolean };
+
+  committed(commit: number, numbers: number[]): void;
+  commitFailed(commit: number, code: string): void;
+  tick(): void;
+  nextTimer(): number | undefined;
+  poll(): Output | undefined;
+  free(): void;
+}
+
+/** The constructors of {@link Engine}, and what else the module exports for this package. */
+export interface EngineModule {
+  Replica: {
+    create(batchMs: number): Engine;
+    join(token: string, batchMs: number): Engine;
+    open(meta: Records, keys: Records, actors: Records, batchMs: number): Engine;
+  };
+  working(): string;
+}
+
+export type Records = [string, Uint8Array][];
+
+/** How safe a write is: stored on this device, or stored by a relay. */
+export type Tier = "local" | "relay";
+
+/** The fields of {@link Engine.history}; `after` continues a page. */
+export interface HistoryQuery {
+  object?: number;
+  key?: string;
+  actor?: string;
+  member?: string;
+  since?: number;
+  until?: number;
+  limit: number;
+  after?: number;
+}
+
+/** What the engine wants done, in order. */
+export type Output =
+  | { type: "commit"; id: number; batch: StorageBatch; strict: boolean }
+  | { type: "dial"; session: number; url: string }
+  | { type: "send"; session: number; bytes: Uint8Array }
+  | { type: "close"; session: number }
+  | { type: "saved"; tier: Tier; ids: string[] }
+  | { type: "sync" }
+  | { type: "storage" | "error"; code: string; message: string; changeset?: string }
+  | { type: "change"; changes: EngineChange[] }
+  | { type: "rows"; after: number };
+
+/** A change of one object; `ops` holds triples (position, units removed, units inserted). */
+export interface EngineChange {
+  source: "local" | "remote";
+  member: string;
+  actor: string;
+  changeset: string;
+  object: number;
+  name: string;
+  kind: Kind;
+  text?: { ops: Int32Array; inserted: string };
+  keys?: string[];
+}

@@ -1,0 +1,224 @@
+/** Spaces: what `open` gives. */
+
+import type { Change } from "./change.js";
+import { argumentError, checkInteger, checkOptions, checkString, checkTime, checkWord } from "./check.js";
+import { StemmaError } from "./errors.js";
+import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
+import type { ListenOptions } from "./listeners.js";
+import type { SharedMap } from "./map.js";
+import type { SpaceCore } from "./core.js";
+import type { Kind } from "./replica.js";
+import { Sync, type SyncState } from "./sync.js";
+import type { SharedText } from "./text.js";
+import type { TransactOptions } from "./transaction.js";
+import { freeze, isBytes } from "./value.js";
+import type { Write } from "./write.js";
+
+/** What `on` tells, by type. */
+export interface SpaceEvents {
+  /** The synchronisation stands otherwise. */
+  sync: SyncState;
+  /** Something could not be stored, or is stored less safely than it should be: `E_STORAGE_*` or `E_UNSUPPORTED`. */
+  storage: StemmaError;
+  /** Anything else that went wrong without a caller to hear of it. */
+  error: StemmaError;
+}
+
+/** What {@link Space.invite} takes. */
+export interface InviteOptions {
+  /** What the newcomer may do; `"writer"` unless stated. */
+  role?: "writer" | "reader";
+  /** Until when a relay lets a newcomer in with it; in 7 days unless stated, `null` for ever. */
+  expires?: Date | null;
+  /** How many newcomers a relay lets in with it; 1 unless stated, `Infinity` without limit. */
+  uses?: number;
+}
+
+/** What {@link Space.import} did with the changesets it was given. */
+export interface ImportReport {
+  readonly added: number;
+  readonly known: number;
+  /** Malformed, forged, or of another space. */
+  readonly refused: number;
+  /** Kept until what they need arrives. */
+  readonly pending: number;
+}
+
+/** The head and the length of one actor's chain. */
+export interface Stream {
+  readonly head: string;
+  readonly length: number;
+}
+
+/**
+ * One replica of a space: named objects, their whole history, and whoever they are shared with.
+ *
+ * Reads and writes are synchronous and work offline; what others do comes in between your turns of the event loop.
+ * After {@link close} every method throws `E_CLOSED`. After a crash of the engine, which `on("error")` tells, methods
+ * throw `E_ENGINE_CRASHED` until the space has been read again from storage; handles then go on working.
+ */
+export class Space implements AsyncDisposable {
+  /** The id of the space, 64 hex digits: the same for everybody. */
+  readonly id: string;
+  /** The id of this person in this space. */
+  readonly me: string;
+  readonly sync: Sync;
+  readonly #core: SpaceCore;
+
+  /** @internal */
+  constructor(core: SpaceCore) {
+    this.#core = core;
+    this.id = core.pump.read((engine) => engine.id());
+    this.me = core.pump.read((engine) => engine.member());
+    this.sync = new Sync(core.sync);
+  }
+
+  /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */
+  get actor(): string {
+    return this.#core.pump.read((engine) => engine.actor());
+  }
+
+  /** What this member may do. A reader's writes throw `E_ACCESS`. */
+  get role(): "owner" | "writer" | "reader" {
+    return this.#core.pump.read((engine) => engine.role());
+  }
+
+  /** The changesets that nothing known builds on, ascending. */
+  get heads(): readonly string[] {
+    return freeze(this.#core.pump.read((engine) => engine.heads()));
+  }
+
+  /** The map of this name; it need not have been written to. The same handle every time. */
+  getMap(name: string, ...options: []): SharedMap {
+    return this.#core.object(checkName(name, options), "map") as SharedMap;
+  }
+
+  /** The text of this name; it need not have been written to. The same handle every time. */
+  getText(name: string, ...options: []): SharedText {
+    return this.#core.object(checkName(name, options), "text") as SharedText;
+  }
+
+  /** The names of objects with visible content. */
+  names(): readonly { readonly name: string; readonly kind: Kind }[] {
+    return freeze(this.#core.pump.read((engine) => engine.names()));
+  }
+
+  /**
+   * Makes what `fn` edits one unit: signed, stored, sent and told as a whole. Seals the open batch first.
+   *
+   * A throw removes the edits of `fn` and is passed on; a thenable throws `E_ARGUMENT`, for a transaction ends when `fn`
+   * returns. If nothing was edited the result is the last {@link Write}. Nested calls join: each returns the outermost
+   * one's `Write`, whose id throws until that is sealed; a throw in an inner one rolls back to its own start; an inner
+   * `message`, `headers` and `origin` are ignored, an inner `command` throws.
+   *
+   * Listeners are called before it returns.
+   */
+  transact<T>(fn: () => T, o?: TransactOptions): Write {
+    return this.#core.transactions.transact(fn, o);
+  }
+
+  /** Seals the edits made outside of transactions, which otherwise happens by itself. The last write if there are none. */
+  flush(): Write {
+    return this.#core.transactions.flush();
+  }
+
+  /**
+   * The changesets in the order they came in here, each after those it builds on. They are read in
+   * pages as the loop goes on, so what arrives meanwhile is among them.
+   */
+  history(o?: HistoryOptions): AsyncIterable<ChangesetInfo> {
+    return history(this.#core, o);
+  }
+
+  /** One actor's chain, `undefined` if nothing of it is known. */
+  stream(actor: string): Stream | undefined {
+    checkString(actor, "actor");
+    return freeze(this.#core.pump.read((engine) => engine.stream(actor)));
+  }
+
+  /** A hash of everything visible: equal at two replicas that show the same. O(size). */
+  stateHash(): string {
+    return this.#core.pump.read((engine) => engine.stateHash());
+  }
+
+  /** A hash of what is known and which of it counts: where it is equal, {@link stateHash} is. */
+  viewDigest(): string {
+    return this.#core.pump.read((engine) => engine.viewDigest());
+  }
+
+  /**
+   * A link that lets somebody join with `open({ invite })`. Whoever holds it can read the whole history, also after it
+   * has expired; expiry and uses only bind the relay. It names the relays that are connected now.
+   *
+   * Rejects with `E_ACCESS` for whoever may not invite.
+   */
+  async invite(o: InviteOptions = {}): Promise<string> {
+    checkOptions(o, "o", ["role", "expires", "uses"]);
+    const { role = "writer", expires = new Date(Date.now() + WEEK_MS), uses = 1 } = o;
+    checkWord(role, "role", ["writer", "reader"]);
+    if (uses !== Number.POSITIVE_INFINITY) checkInteger(uses, "uses", 1, 0xffff_ffff);
+    const notAfterMs = expires === null ? 0 : checkTime(expires, "expires");
+    if (expires !== null && notAfterMs <= Date.now()) throw argumentError("expires", "expires is in the past");
+    const { pump, sync } = this.#core;
+    return pump.call((engine) => engine.invite(role, notAfterMs, Number.isFinite(uses) ? uses : 0, sync.urls));
+  }
+
+  /** Counters of the engine, by name. */
+  stats(): Readonly<Record<string, unknown>> {
+    return freeze(this.#core.pump.read((engine) => engine.stats()));
+  }
+
+  /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
+  async export(): Promise<Uint8Array> {
+    this.#core.transactions.refuse("export");
+    this.flush();
+    return this.#core.pump.read((engine) => engine.exportSpace());
+  }
+
+  /** Takes in what {@link export} gave, at this replica or another; doing it twice changes nothing. */
+  async import(bytes: Uint8Array): Promise<ImportReport> {
+    if (!isBytes(bytes)) throw argumentError("bytes", "bytes is not a Uint8Array");
+    this.#core.transactions.refuse("import");
+    return freeze(this.#core.pump.call((engine) => engine.importSpace(bytes)));
+  }
+
+  /**
+   * Told of all changes: after each transaction, once per microtask for edits outside of one, and once per arrival of
+   * others' changesets. Returns what ends it.
+   */
+  subscribe(cb: (changes: readonly Change[]) => void, o?: ListenOptions): () => void {
+    this.#core.pump.check();
+    return this.#core.changes.add(cb, o);
+  }
+
+  /** Tells of what happens apart from changes. Faults from before anybody listened are told to the first who does. */
+  on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
+    checkWord(type, "type", ["sync", "storage", "error"]);
+    this.#core.pump.check();
+    return this.#core.on(type, cb, o);
+  }
+
+  /**
+   * Seals and stores what is open, ends all connections and lets go of the database. Everybody who still waits is
+   * rejected with `E_CLOSED`. Closing twice does nothing.
+   *
+   * Rejects with `E_STORAGE_*` if the last edits could not be stored; the space is closed all the same.
+   */
+  async close(): Promise<void> {
+    await this.#core.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+const WEEK_MS = 7 * 24 * 3600 * 1000;
+
+/** Options of objects are for kinds and versions that have some; types allow none, plain JavaScript is told. */
+function checkName(name: unknown, options: readonly unknown[]): string {
+  checkString(name, "name");
+  if (name === "") throw argumentError("name", "name is empty");
+  if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
+  return name;
+}

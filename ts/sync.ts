@@ -1,0 +1,184 @@
+/** Synchronisation with relays and with other replicas. */
+
+import { argumentError, checkOptions, checkSignal, checkString } from "./check.js";
+import { StemmaError } from "./errors.js";
+import type { Links } from "./links.js";
+import type { Pump } from "./pump.js";
+import type { Engine } from "./replica.js";
+import { Waiters } from "./waiters.js";
+
+/**
+ * `"offline"`: no connection · `"connecting"` · `"catching-up"` · `"live"`: everything known there is here ·
+ * `"denied"`: the relay does not let this member in; work goes on and stays here · `"reset"`: the relay lost its log.
+ */
+export type SyncStatus = "offline" | "connecting" | "catching-up" | "live" | "denied" | "reset";
+
+/** How it stands; frozen, and the same object until it changes. */
+export interface SyncState {
+  readonly status: SyncStatus;
+  /** Own changesets that no relay has acknowledged. */
+  readonly pending: number;
+  /** When anything was last heard from another side, ms since 1970. */
+  readonly lastHeard?: number;
+}
+
+/** The connections of one space. Nothing here is needed to read or write. */
+export class Sync {
+  readonly #core: SyncCore;
+
+  /** @internal */
+  constructor(core: SyncCore) {
+    this.#core = core;
+  }
+
+  get status(): SyncStatus {
+    return this.#core.state.status;
+  }
+
+  /** Own changesets that no relay has acknowledged. */
+  get pending(): number {
+    return this.#core.state.pending;
+  }
+
+  /** When anything was last heard from another side, ms since 1970. */
+  get lastHeard(): number | undefined {
+    return this.#core.state.lastHeard;
+  }
+
+  /**
+   * Keeps a connection to a relay (`ws://` or `wss://`), trying again for as long as the space is open. Connecting
+   * to the same relay again does nothing.
+   *
+   * Throws `E_ARGUMENT` for any other address and `E_UNSUPPORTED` where there is no WebSocket.
+   */
+  connect(url: string): void {
+    this.#core.connect(url, "url");
+  }
+
+  /** Ends the connection to a relay, or to all. Work goes on and is sent later. */
+  disconnect(url?: string): void {
+    this.#core.disconnect(url);
+  }
+
+  /**
+   * Synchronises with another replica of the space over a port, whose other end is attached there: another pane, a
+   * worker, or a peer by WebRTC. The port is used up: it is closed when either side ends. Returns what ends it.
+   */
+  attach(port: MessagePort | RTCDataChannel): () => void {
+    return this.#core.attach(port);
+  }
+
+  /**
+   * Seals the open batch and resolves when everything from the other side is here and everything of ours is there.
+   *
+   * Without a connection it waits for one. Rejects with `E_RELAY_REFUSED` if the relay denies this member, `E_CLOSED`
+   * if the space is closed first, or the reason of the signal.
+   */
+  async settled(o?: { signal?: AbortSignal }): Promise<void> {
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o?.signal);
+    await this.#core.settled(o?.signal);
+  }
+}
+
+/** What stands behind {@link Sync}. */
+export class SyncCore {
+  readonly #pump: Pump;
+  readonly #links: Links;
+  readonly #canDial: () => boolean;
+  readonly #urls = new Set<string>();
+  readonly #waiters = new Waiters<null>();
+  #state: SyncState | undefined;
+
+  constructor(pump: Pump, links: Links, canDial: () => boolean) {
+    this.#pump = pump;
+    this.#links = links;
+    this.#canDial = canDial;
+  }
+
+  get state(): SyncState {
+    this.#pump.check();
+    this.#state ??= freezeState(this.#pump.read((engine) => engine.syncState()));
+    return this.#state;
+  }
+
+  /** The relays that are wanted. */
+  get urls(): string[] {
+    return [...this.#urls];
+  }
+
+  connect(url: string, argument: string): void {
+    checkRelay(url, argument);
+    if (!this.#canDial()) throw new StemmaError("E_UNSUPPORTED", "there is no WebSocket here: pass one to open({ webSocket })");
+    if (this.#urls.has(url)) return;
+    this.#pump.call((engine) => engine.connect(url));
+    this.#urls.add(url);
+  }
+
+  disconnect(url?: string): void {
+    if (url !== undefined) checkString(url, "url");
+    for (const known of url === undefined ? this.urls : [url]) {
+      if (this.#urls.delete(known)) this.#pump.call((engine) => engine.disconnect(known));
+    }
+  }
+
+  attach(port: MessagePort | RTCDataChannel): () => void {
+    return this.#links.attach(port);
+  }
+
+  async settled(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    this.#pump.call((engine) => engine.flush());
+    const refusal = this.refusal();
+    if (refusal) throw refusal;
+    if (!this.#isSettled()) await this.#waiters.add(null, signal);
+  }
+
+  /** Why a relay will not take anything, if it will not. */
+  refusal(): StemmaError | undefined {
+    if (this.state.status !== "denied") return undefined;
+    return new StemmaError("E_RELAY_REFUSED", "the relay does not let this member in");
+  }
+
+  /** The engine says that it stands otherwise now. */
+  changed(): void {
+    this.#state = undefined;
+    const refusal = this.refusal();
+    if (refusal) this.#waiters.fail(refusal);
+  }
+
+  /** Anything may have settled. */
+  review(): void {
+    if (this.#waiters.size > 0 && this.#isSettled()) this.#waiters.settle(() => true);
+  }
+
+  /** After a crash: ports are gone, relays are dialled anew. */
+  restore(): void {
+    this.#state = undefined;
+    for (const url of this.#urls) this.#pump.read((engine) => engine.connect(url));
+  }
+
+  fail(error: StemmaError): void {
+    this.#waiters.fail(error);
+  }
+
+  #isSettled(): boolean {
+    return this.#links.size > 0 && this.#pump.read((engine) => engine.syncState()).settled;
+  }
+}
+
+function freezeState({ status, pending, lastHeard }: ReturnType<Engine["syncState"]>): SyncState {
+  return Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
+}
+
+/** A WebSocket address. */
+export function checkRelay(url: unknown, argument: string): asserts url is string {
+  checkString(url, argument);
+  let protocol = "";
+  try {
+    ({ protocol } = new URL(url));
+  } catch {
+    // Not an address at all.
+  }
+  if (protocol !== "ws:" && protocol !== "wss:") throw argumentError(argument, `${JSON.stringify(url)} is not a ws:// or wss:// address`);
+}

@@ -1,0 +1,171 @@
+/** Texts. */
+
+import type { TextChange } from "./change.js";
+import { argumentError, checkInteger, checkString } from "./check.js";
+import { checkDelta, type Delta } from "./delta.js";
+import { diff } from "./diff.js";
+import type { ListenOptions } from "./listeners.js";
+import type { ObjectCore } from "./object.js";
+import { freeze, isBytes, wellFormed } from "./value.js";
+
+/** A place in a text that moves with it: opaque bytes that can be stored and sent to others. */
+export type Anchor = Uint8Array;
+
+/** A run of visible text and who wrote it. */
+export interface AuthorRun {
+  readonly member: string;
+  readonly actor: string;
+  /** UTF-16 code units. */
+  readonly length: number;
+}
+
+/** What stands behind a handle, for the bindings of this package. */
+export let coreOf: (text: SharedText) => ObjectCore;
+
+/**
+ * A text that many can edit at once.
+ *
+ * Indices and lengths are UTF-16 code units, as in strings. Characters are never torn: an index between the halves of a
+ * surrogate pair counts as before the pair for an insertion, and a deletion takes the whole pair. A lone surrogate
+ * becomes U+FFFD.
+ *
+ * Reads and writes are synchronous and O(log n) unless stated otherwise. Every method throws `E_CLOSED` after
+ * {@link Space.close}, `E_ARGUMENT` for an index out of range; writers throw `E_ACCESS` for a reader.
+ */
+export class SharedText {
+  readonly kind = "text";
+  readonly #core: ObjectCore;
+
+  static {
+    coreOf = (text) => text.#core;
+  }
+
+  /** @internal */
+  constructor(core: ObjectCore) {
+    this.#core = core;
+  }
+
+  get name(): string {
+    return this.#core.name;
+  }
+
+  /** UTF-16 code units. */
+  get length(): number {
+    return this.#core.read((engine, object) => engine.textLength(object));
+  }
+
+  /** Puts `text` before the unit at `index`, from 0 to {@link length}. */
+  insert(index: number, text: string): void {
+    checkInteger(index, "index", 0, this.length);
+    checkString(text, "text");
+    this.#insert(index, text);
+  }
+
+  /** Removes `length` units from `index` on. */
+  delete(index: number, length: number): void {
+    checkInteger(index, "index", 0, this.length);
+    checkInteger(length, "length", 0, this.length - index);
+    this.#delete(index, length);
+  }
+
+  /** Puts `text` at the end. */
+  append(text: string): void {
+    checkString(text, "text");
+    this.#insert(this.length, text);
+  }
+
+  /**
+   * Makes the text equal to `text` by a small difference, so that concurrent edits elsewhere in it survive.
+   *
+   * O(n + d²) with d bounded: the middle is replaced where more than a few hundred lines or characters differ.
+   */
+  update(text: string): void {
+    checkString(text, "text");
+    const edits = diff(this.toString(), wellFormed(text));
+    for (const { position, length, insert } of edits.reverse()) {
+      this.#delete(position, length);
+      this.#insert(position, insert);
+    }
+  }
+
+  /** O(n) after a change, then O(1). */
+  toString(): string {
+    return this.#core.cached("string", (engine, object) => engine.textString(object));
+  }
+
+  /** The same as {@link toString}. */
+  toJSON(): string {
+    return this.toString();
+  }
+
+  /** As `String.prototype.slice`, without negative indices: units from `start` to before `end`. */
+  slice(start: number, end: number = this.length): string {
+    const { length } = this;
+    checkInteger(end, "end", 0, length);
+    checkInteger(start, "start", 0, end);
+    return this.#core.read((engine, object) => engine.textSlice(object, start, end));
+  }
+
+  /** The whole text as one insertion, nothing for an empty text. */
+  toDelta(): Delta {
+    return this.#core.cached("delta", () => freeze(this.length === 0 ? [] : [{ insert: this.toString() }]));
+  }
+
+  /** Applies steps from the start of the text. Throws `E_ARGUMENT`, and then changes nothing, unless they fit it. */
+  applyDelta(delta: Delta): void {
+    checkDelta(delta, this.length);
+    let rest = this.length;
+    let index = 0;
+    for (const step of delta) {
+      if ("retain" in step) {
+        index += step.retain;
+        rest -= step.retain;
+      } else if ("delete" in step) {
+        this.#delete(index, step.delete);
+        rest -= step.delete;
+      } else {
+        this.#insert(index, step.insert);
+      }
+      // An edit that had to spare a surrogate pair moved the place: what follows is counted from the end.
+      if (!("retain" in step)) index = Math.max(0, this.length - rest);
+    }
+  }
+
+  /**
+   * A place that stays where it is while the text changes around it. `bias` says which neighbour it keeps to when
+   * somebody types exactly there: -1 the unit before it, 1 (the default) the unit after it.
+   */
+  anchor(index: number, bias: -1 | 1 = 1): Anchor {
+    checkInteger(index, "index", 0, this.length);
+    if (bias !== -1 && bias !== 1) throw argumentError("bias", "bias is neither -1 nor 1");
+    return this.#core.read((engine, object) => engine.textAnchor(object, index, bias));
+  }
+
+  /** Where an anchor is now; where its neighbour was, if that has been deleted. */
+  position(anchor: Anchor): number {
+    if (!isBytes(anchor)) throw argumentError("anchor", "anchor is not a Uint8Array");
+    return this.#core.read((engine, object) => engine.textPosition(object, anchor));
+  }
+
+  /** Who wrote what, in the order of the text. O(n). */
+  authors(): readonly AuthorRun[] {
+    return this.#core.cached("authors", (engine, object) => freeze(engine.textAuthors(object)));
+  }
+
+  /** Told after each transaction, and once per microtask for edits outside of one. Returns what ends it. */
+  subscribe(cb: (changes: readonly TextChange[]) => void, o?: ListenOptions): () => void {
+    return this.#core.listeners.add(cb as (changes: readonly unknown[]) => void, o);
+  }
+
+  #insert(index: number, text: string): void {
+    if (text === "") return;
+    this.#core.edit((engine, object) => engine.textInsert(object, index, text));
+    this.#core.forget();
+  }
+
+  #delete(index: number, length: number): void {
+    if (length === 0) return;
+    this.#core.edit((engine, object) => engine.textDelete(object, index, length));
+    this.#core.forget();
+  }
+}

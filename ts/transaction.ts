@@ -1,0 +1,141 @@
+/**
+ * Transactions of one space.
+ *
+ * Invariant: what `fn` edits is sealed as a whole or not at all. While one runs, no output is handled and no listener
+ * is called, so nothing from outside can come between its edits.
+ */
+
+import { argumentError, checkFunction, checkOptions, checkString } from "./check.js";
+import type { Pump } from "./pump.js";
+import { checkValue, type Json } from "./value.js";
+import { type OpenWrite, openWrite, type Saves, sealedWrite, type Write } from "./write.js";
+
+/** Options of {@link Space.transact}. */
+export interface TransactOptions {
+  /** What was done, for the history. Encrypted. */
+  message?: string;
+  /** More for the history, a JSON value. Encrypted. */
+  headers?: Json;
+  /** Comes back as `origin` of the changes that this transaction causes in this tab; never stored or sent. */
+  origin?: unknown;
+  /** Id of the user command, so that a retry of it can be recognised in the history. */
+  command?: string;
+}
+
+/** The origin of edits that were taken back before anybody was told of them. */
+export const DISCARDED = Symbol("discarded");
+
+export class Transactions {
+  readonly #pump: Pump;
+  readonly #saves: Saves;
+  readonly #forget: () => void;
+  #outer: OpenWrite | undefined;
+
+  /** `forget` drops what is cached of the objects, after edits were removed. */
+  constructor(pump: Pump, saves: Saves, forget: () => void) {
+    this.#pump = pump;
+    this.#saves = saves;
+    this.#forget = forget;
+  }
+
+  transact(fn: () => unknown, o: TransactOptions = {}): Write {
+    checkFunction(fn, "fn");
+    checkTransactOptions(o);
+    return this.#outer ? this.#join(this.#outer, fn, o) : this.#begin(fn, o);
+  }
+
+  /** Edits that stay in the open batch, all or none, and are told in a microtask, as one and with their origin. */
+  gather(fn: () => void, origin: unknown): void {
+    if (this.#outer) return fn();
+    this.#pump.drain();
+    const mark = this.#pump.read((engine) => engine.mark());
+    this.#pump.hold();
+    try {
+      fn();
+    } catch (error) {
+      this.#pump.unhold();
+      this.#remove(() => {
+        this.#pump.read((engine) => engine.rollback(mark));
+        this.#pump.drain(DISCARDED);
+      });
+      throw error;
+    }
+    this.#pump.unhold();
+    this.#pump.collect(origin);
+  }
+
+  /** Seals the open batch; inside a transaction there is nothing to seal before its end. */
+  flush(): Write {
+    if (this.#outer) return this.#outer.write;
+    return sealedWrite(this.#saves, this.#pump.call((engine) => engine.flush()));
+  }
+
+  /** Throws for what cannot be done while a transaction runs. */
+  refuse(what: string): void {
+    if (this.#outer) throw argumentError("fn", `${what} cannot be called inside transact`);
+  }
+
+  #begin(fn: () => unknown, o: TransactOptions): Write {
+    // Loose edits are told with their own origin, that is none.
+    this.#pump.drain();
+    const { message, headers, command } = o;
+    this.#pump.read((engine) => engine.beginTransact(message, headers, command));
+    const outer = openWrite(this.#saves);
+    this.#outer = outer;
+    this.#pump.hold();
+    let id: string;
+    try {
+      refuseThenable(fn(), "fn");
+      id = this.#pump.read((engine) => engine.endTransact() || engine.lastWrite());
+    } catch (error) {
+      this.#end();
+      outer.discard(error);
+      this.#remove(() => {
+        this.#pump.read((engine) => engine.abortTransact());
+        this.#pump.drain(DISCARDED);
+      });
+      throw error;
+    }
+    this.#end();
+    outer.seal(id);
+    this.#pump.drain(o.origin);
+    return outer.write;
+  }
+
+  #join(outer: OpenWrite, fn: () => unknown, o: TransactOptions): Write {
+    if (o.command !== undefined) throw argumentError("command", "a transact inside another one cannot have a command of its own");
+    const mark = this.#pump.read((engine) => engine.mark());
+    try {
+      refuseThenable(fn(), "fn");
+    } catch (error) {
+      this.#remove(() => this.#pump.read((engine) => engine.rollback(mark)));
+      throw error;
+    }
+    return outer.write;
+  }
+
+  #end(): void {
+    this.#outer = undefined;
+    this.#pump.unhold();
+  }
+
+  /** The error that is on its way says more than one about an engine that is gone. */
+  #remove(work: () => void): void {
+    this.#forget();
+    this.#pump.quietly(work);
+  }
+}
+
+/** Throws if the function of `argument` was an asynchronous one. */
+export function refuseThenable(result: unknown, argument: string): void {
+  if (typeof result === "object" && result !== null && typeof (result as { then?: unknown }).then === "function") {
+    throw argumentError(argument, `${argument} is asynchronous: a transaction ends when it returns`);
+  }
+}
+
+function checkTransactOptions(o: TransactOptions): void {
+  checkOptions(o, "o", ["message", "headers", "origin", "command"]);
+  if (o.message !== undefined) checkString(o.message, "message");
+  if (o.command !== undefined) checkString(o.command, "command");
+  if (o.headers !== undefined) checkValue(o.headers, "headers");
+}

@@ -1,0 +1,105 @@
+/**
+ * Values: what a map holds and what travels in headers.
+ *
+ * Invariant: what passes {@link checkValue} can be written by the engine and comes back equal. Nothing is converted
+ * silently, with one exception that the engine makes: a lone surrogate becomes U+FFFD, as `toWellFormed` does.
+ */
+
+import { argumentError } from "./check.js";
+
+/** JSON. `-0` stays `-0`; there is no `NaN` and no `Infinity`. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** What can be stored: JSON, bytes and big integers (up to 1,024 bytes), nested up to 100 levels. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | bigint
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [key: string]: Value };
+
+/** Levels of arrays and objects inside one another. */
+const DEPTH_MAX = 100;
+const BIGINT_LIMIT = 1n << 8192n;
+
+/**
+ * Throws `E_ARGUMENT` that names `argument` and the place inside it unless `value` is a {@link Value}: `undefined`,
+ * functions, symbols, `NaN`, class instances, holes, cycles and more than 100 levels are refused.
+ *
+ * O(size of the value).
+ */
+export function checkValue(value: unknown, argument: string): asserts value is Value {
+  check(value, argument, argument, new Set());
+}
+
+function check(value: unknown, place: string, argument: string, open: Set<object>): void {
+  switch (typeof value) {
+    case "boolean":
+    case "string":
+      return;
+    case "number":
+      if (!Number.isFinite(value)) throw argumentError(argument, `${place} is ${value}, which is not a JSON number`);
+      return;
+    case "bigint":
+      if (value >= BIGINT_LIMIT || value <= -BIGINT_LIMIT) throw argumentError(argument, `${place} is a bigint above 1,024 bytes`);
+      return;
+    case "object":
+      break;
+    default:
+      throw argumentError(argument, `${place} is ${typeof value === "undefined" ? "undefined" : `a ${typeof value}`}, which cannot be stored`);
+  }
+  if (value === null || isBytes(value)) return;
+  if (open.has(value)) throw argumentError(argument, `${place} contains itself`);
+  if (open.size >= DEPTH_MAX) throw argumentError(argument, `${place} is nested more than ${DEPTH_MAX} levels deep`);
+  open.add(value);
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) check(value[i], `${place}[${i}]`, argument, open);
+  } else {
+    if (!isPlain(value)) throw argumentError(argument, `${place} is a ${className(value)}, only plain objects can be stored`);
+    for (const key of Reflect.ownKeys(value)) {
+      if (typeof key === "symbol") throw argumentError(argument, `${place} has a symbol as a key`);
+      check((value as Record<string, unknown>)[key], `${place}.${key}`, argument, open);
+    }
+  }
+  open.delete(value);
+}
+
+/** Also true for the arrays of another realm and for the `Buffer` of Node. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
+/** Freezes what can be frozen, in place: a `Uint8Array` cannot, it is simply not read again. */
+export function freeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value;
+  for (const inner of Object.values(value)) freeze(inner);
+  return Object.freeze(value);
+}
+
+/** Sets `key` as an ordinary property, also when it is `__proto__`. */
+export function assign<T>(target: Record<string, T>, key: string, value: T): void {
+  if (key === "__proto__") Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  else target[key] = value;
+}
+
+/** Without lone surrogates. */
+export function wellFormed(text: string): string {
+  return LONE_SURROGATE.test(text) ? text.replace(LONE_SURROGATES, "\ufffd") : text;
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
+const LONE_SURROGATES = /\p{Surrogate}/gu;
+
+/** An object literal of any realm, or one without a prototype. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, "isPrototypeOf"));
+}
+
+function className(value: object): string {
+  const { constructor } = value;
+  return (typeof constructor === "function" && constructor.name) || "class instance";
+}

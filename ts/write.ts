@@ -1,0 +1,129 @@
+/**
+ * Writes: the receipts of changesets, and those who wait for them to be safe.
+ *
+ * Invariant: a wait ends when the tier is reached, when it cannot be reached any more, on abort, or when the space is
+ * closed; never silently.
+ */
+
+import { argumentError, checkOptions, checkSignal, checkWord } from "./check.js";
+import type { StemmaError } from "./errors.js";
+import type { Pump } from "./pump.js";
+import type { Tier } from "./replica.js";
+import { Waiters } from "./waiters.js";
+
+/** The receipt of a transaction or of a flush. */
+export interface Write {
+  /**
+   * The id of the changeset, 64 hex digits; the last one where a large transaction was cut into several; `""` if this
+   * actor has not written anything yet. Inside the outermost `transact` it is not known and throws `E_ARGUMENT`.
+   */
+  readonly id: string;
+
+  /**
+   * Resolves when the write, and with it everything this actor wrote before, is durable on this device (`"local"`) or
+   * acknowledged by a relay (`"relay"`).
+   *
+   * Rejects with `E_STORAGE_*` if it could not be stored, `E_RELAY_REFUSED` if the relay denies this member,
+   * `E_CLOSED` if the space is closed first, or the reason of the signal. Without a relay, `"relay"` waits for one.
+   */
+  saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void>;
+
+  /** How many other members are known to have the write. */
+  seenBy(): number;
+}
+
+/** Everybody who waits for a tier. */
+export class Saves {
+  readonly #pump: Pump;
+  readonly #obstacle: (tier: Tier) => StemmaError | undefined;
+  readonly #waiters = new Waiters<{ id: string; tier: Tier }>();
+
+  /** `obstacle` says why a tier cannot be reached at present. */
+  constructor(pump: Pump, obstacle: (tier: Tier) => StemmaError | undefined) {
+    this.#pump = pump;
+    this.#obstacle = obstacle;
+  }
+
+  async wait(id: string, tier: Tier, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#isSaved(id, tier)) return;
+    const obstacle = this.#obstacle(tier);
+    if (obstacle) throw obstacle;
+    return this.#waiters.add({ id, tier }, signal);
+  }
+
+  seenBy(id: string): number {
+    return id === "" ? 0 : this.#pump.read((engine) => engine.seenBy(id));
+  }
+
+  /** Those of a tier have been saved. */
+  settle(tier: Tier, ids: readonly string[]): void {
+    const saved = new Set(ids);
+    this.#waiters.settle((wait) => wait.tier === tier && saved.has(wait.id));
+  }
+
+  /** A tier is out of reach: whoever still waits for it is told. */
+  fail(error: StemmaError, tier?: Tier): void {
+    this.#waiters.fail(error, (wait) => tier === undefined || wait.tier === tier);
+  }
+
+  /** After a crash: some of the writes came through, the others never will. */
+  review(lost: StemmaError): void {
+    this.#waiters.settle(({ id, tier }) => this.#isSaved(id, tier));
+    this.#waiters.fail(lost, ({ id }) => !this.#isSaved(id, "local"));
+  }
+
+  #isSaved(id: string, tier: Tier): boolean {
+    return id === "" || this.#pump.read((engine) => engine.isSaved(id, tier));
+  }
+}
+
+/** A write and the end of its transaction. */
+export interface OpenWrite {
+  readonly write: Write;
+  seal(id: string): void;
+  /** Its edits were removed. */
+  discard(error: unknown): void;
+}
+
+/** The write of a transaction that is still running. */
+export function openWrite(saves: Saves): OpenWrite {
+  let sealed: { id: string } | undefined;
+  let discarded: { error: unknown } | undefined;
+  let tell: () => void = () => {};
+  const ended = new Promise<void>((resolve) => (tell = resolve));
+
+  const write: Write = {
+    get id() {
+      if (sealed) return sealed.id;
+      throw argumentError("id", discarded ? "the transaction was rolled back" : "the id is known when the outermost transact returns");
+    },
+    async saved(tier, o) {
+      checkWord(tier, "tier", ["local", "relay"]);
+      checkOptions(o, "o", ["signal"]);
+      checkSignal(o?.signal);
+      if (!sealed) await ended;
+      if (discarded) throw discarded.error;
+      return saves.wait(write.id, tier, o?.signal);
+    },
+    seenBy: () => saves.seenBy(write.id),
+  };
+  return {
+    write: Object.freeze(write),
+    seal(id) {
+      sealed = { id };
+      tell();
+    },
+    discard(error) {
+      discarded = { error };
+      tell();
+    },
+  };
+}
+
+/** The write of a changeset that is sealed. */
+export function sealedWrite(saves: Saves, id: string): Write {
+  const { write, seal } = openWrite(saves);
+  seal(id);
+  return write;
+}
