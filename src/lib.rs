@@ -17,3 +17,5 @@ pub mod causal;
 pub mod codec;
 pub mod crdt;
 pub mod crypto;
+pub mod event;
+pub mod sync;

@@ -48,6 +48,15 @@ bytes_id!(
     NameId, 16
 );
 
+bytes_id!(
+    /// One life of a relay's log of one space: random, minted when the log is made.
+    LogId, 16
+);
+bytes_id!(
+    /// The running hash of a relay's log up to a cursor.
+    LogChain, 16
+);
+
 /// Local number of an integrated changeset, in topological arrival order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChangesetIx(pub u32);

@@ -1,0 +1,106 @@
+//! SHA-256, the only hash, always behind a domain tag.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+/// `H(tag | parts)`. The parts are joined without lengths: the caller's format keeps them apart.
+#[must_use]
+pub fn hash(tag: Tag, parts: &[&[u8]]) -> Digest {
+    let mut sha = Sha256::new_with_prefix(tag.0);
+    parts.iter().for_each(|part| sha.update(part));
+    Digest(sha.finalize().into())
+}
+
+/// HMAC-SHA256 under `key` over `tag | parts`.
+#[must_use]
+pub fn hmac(key: &[u8; 32], tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(&tag.0);
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
+/// A SHA-256 hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({}…)", &self.to_string()[..8])
+    }
+}
+
+/// A domain tag: `stemma/1` and a name, padded with zeros to 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag([u8; 16]);
+
+impl Tag {
+    /// Space ids.
+    pub const GENESIS: Self = Self::new("genesis");
+    /// Changeset ids.
+    pub const CHANGESET_ID: Self = Self::new("cs-id");
+    /// Changeset signatures.
+    pub const CHANGESET_SIGNATURE: Self = Self::new("cs-sig");
+    /// Segment hashes.
+    pub const SEGMENT_HASH: Self = Self::new("seg-hash");
+    /// Associated data of segments.
+    pub const SEGMENT_AAD: Self = Self::new("seg-aad");
+    /// Segment keys.
+    pub const SEGMENT_KEY: Self = Self::new("seg-key");
+    /// Segment salts.
+    pub const SEGMENT_SALT: Self = Self::new("seg-salt");
+    /// Certificate ids.
+    pub const CERTIFICATE_ID: Self = Self::new("cert-id");
+    /// Certificate signatures.
+    pub const CERTIFICATE_SIGNATURE: Self = Self::new("cert-sig");
+    /// Key ids of epochs.
+    pub const KID: Self = Self::new("kid");
+    /// Ids of names.
+    pub const NAME: Self = Self::new("name");
+    /// Ids of top-level objects.
+    pub const OBJECT: Self = Self::new("object");
+    /// Ids of child objects.
+    pub const CHILD: Self = Self::new("child");
+    /// State hashes.
+    pub const STATE: Self = Self::new("state");
+    /// State hashes of maps.
+    pub const STATE_MAP: Self = Self::new("state-mp");
+    /// State hashes of texts.
+    pub const STATE_TEXT: Self = Self::new("state-tx");
+    /// View digests.
+    pub const VIEW: Self = Self::new("view");
+    /// Login signatures.
+    pub const LOGIN: Self = Self::new("login");
+    /// The chain over a relay's log.
+    pub const CHAIN: Self = Self::new("chain");
+    /// Check sums of invite tokens.
+    pub const INVITE: Self = Self::new("invite");
+
+    /// The bytes that go in front.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    const fn new(name: &str) -> Self {
+        let (prefix, name) = (b"stemma/1", name.as_bytes());
+        let mut bytes = [0; 16];
+        let mut i = 0;
+        while i < 8 {
+            bytes[i] = prefix[i];
+            if i < name.len() {
+                bytes[8 + i] = name[i];
+            }
+            i += 1;
+        }
+        assert!(name.len() <= 8, "a tag name has at most 8 bytes");
+        Self(bytes)
+    }
+}

@@ -1,0 +1,291 @@
+//! A header, a signature and two sealed segments, and how they come to be trusted.
+//!
+//! ```text
+//! row = present u8 (bit 0 content, bit 1 skeleton) | header bytes | signature [64] | skeleton? | content?
+//! ```
+//! [`SignedChangeset`] is what arrives: it can be routed, stored and sent on, not opened. [`Changeset`] is authentic: its
+//! actor's signature covers it, or a descendant of it in the actor's own chain. A segment that does not match its hash
+//! counts as missing: the deliverer is to blame, not the author.
+
+use super::Unsupported;
+use super::header::{Header, SIGNATURE_BYTES, SegmentRef};
+use crate::causal::ChangesetId;
+use crate::codec::limits::CHANGESET_BYTES_MAX;
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::crypto::{
+    Keyring, Kid, OpenError, SegmentKind, Signature, SigningKey, Tag, VerifyingKey, open,
+    segment_hash,
+};
+
+/// A changeset that decodes. Its signature was not checked, so its segments cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedChangeset {
+    header: Header,
+    signature: Signature,
+    skeleton: Option<Vec<u8>>,
+    content: Option<Vec<u8>>,
+    damaged: bool,
+}
+
+impl SignedChangeset {
+    /// Reads a row.
+    pub fn decode(row: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(row);
+        let present = reader.u8("row presence")?;
+        let header = Header::decode(reader.bytes("row header", CHANGESET_BYTES_MAX)?)?;
+        let known = if header.content().is_some() {
+            PRESENT_CONTENT | PRESENT_SKELETON
+        } else {
+            PRESENT_SKELETON
+        };
+        if present & !known != 0 {
+            return Err(DecodeError::Unknown {
+                what: "row presence",
+                at: 0,
+                found: present.into(),
+            });
+        }
+        let signature = Signature(reader.array("row signature")?);
+        let mut damaged = false;
+        let mut segment = |bit, what, kind, expected: Option<SegmentRef>| match expected {
+            Some(expected) if present & bit != 0 => {
+                let bytes = reader.raw(what, expected.len as usize)?;
+                let intact = segment_hash(kind, bytes) == expected.hash;
+                damaged |= !intact;
+                Ok(intact.then(|| bytes.to_vec()))
+            }
+            _ => Ok(None),
+        };
+        let skeleton = segment(
+            PRESENT_SKELETON,
+            "row skeleton",
+            SegmentKind::Skeleton,
+            Some(header.skeleton()),
+        )?;
+        let content = segment(
+            PRESENT_CONTENT,
+            "row content",
+            SegmentKind::Content,
+            header.content(),
+        )?;
+        reader.finish("row")?;
+        Ok(Self {
+            header,
+            signature,
+            skeleton,
+            content,
+            damaged,
+        })
+    }
+
+    /// Writes the row. Segments that were damaged are not in it.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::with_capacity(self.size());
+        let present = self.content.as_ref().map_or(0, |_| PRESENT_CONTENT)
+            | self.skeleton.as_ref().map_or(0, |_| PRESENT_SKELETON);
+        out.u8(present)
+            .bytes(self.header.as_bytes())
+            .raw(&self.signature.0);
+        [&self.skeleton, &self.content]
+            .into_iter()
+            .flatten()
+            .for_each(|segment| {
+                out.raw(segment);
+            });
+        out.into_bytes()
+    }
+
+    /// Makes it authentic by its own signature. Gives it back otherwise: a descendant may still vouch for it.
+    pub fn verify(self) -> Result<Changeset, (Box<Self>, VerifyError)> {
+        if let Err(unsupported) = self.header.class() {
+            return Err((Box::new(self), unsupported.into()));
+        }
+        let parts: [&[u8]; 1] = [&self.header.id().0];
+        let valid = VerifyingKey::parse(&self.header.actor().0).is_some_and(|key| {
+            key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature)
+                .is_ok()
+        });
+        if valid {
+            Ok(Changeset(self))
+        } else {
+            Err((Box::new(self), VerifyError::Signature))
+        }
+    }
+
+    /// Makes it authentic because an authentic changeset of the same actor names it as its predecessor: a signature
+    /// covers everything that its hash covers. One check of the newest changeset so vouches for a whole chain.
+    pub fn trust_by_descendant(
+        self,
+        descendant: &Changeset,
+    ) -> Result<Changeset, (Box<Self>, VerifyError)> {
+        let next = descendant.header();
+        let named = next.prev() == Some(self.header.id())
+            && next.actor() == self.header.actor()
+            && next.seq().checked_sub(1) == Some(self.header.seq());
+        match self.header.class() {
+            Err(unsupported) => Err((Box::new(self), unsupported.into())),
+            Ok(_) if !named => Err((Box::new(self), VerifyError::Unrelated)),
+            Ok(_) => Ok(Changeset(self)),
+        }
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn id(&self) -> ChangesetId {
+        self.header.id()
+    }
+
+    /// The signature it came with.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Whether the skeleton is there.
+    #[must_use]
+    pub fn has_skeleton(&self) -> bool {
+        self.skeleton.is_some()
+    }
+
+    /// Whether the content is there. There may never have been one: see [`Header::content`].
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// Whether a segment came that does not match its hash and was dropped.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Takes segments that are missing here from another copy of the same changeset, and says whether any was.
+    pub fn complete_from(&mut self, copy: Self) -> bool {
+        if copy.id() != self.id() {
+            return false;
+        }
+        let before = (self.has_skeleton(), self.has_content());
+        self.skeleton = self.skeleton.take().or(copy.skeleton);
+        self.content = self.content.take().or(copy.content);
+        before != (self.has_skeleton(), self.has_content())
+    }
+
+    /// Drops the content: what a redaction does. Id, signature and skeleton stay valid.
+    pub fn drop_content(&mut self) {
+        self.content = None;
+    }
+
+    /// Bytes of the row, a few more than it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let segments = [&self.skeleton, &self.content]
+            .into_iter()
+            .flatten()
+            .map(Vec::len)
+            .sum::<usize>();
+        1 + 3 + self.header.as_bytes().len() + SIGNATURE_BYTES + segments
+    }
+}
+
+/// An authentic changeset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changeset(SignedChangeset);
+
+impl Changeset {
+    /// Signs what was just sealed.
+    pub(super) fn sign(
+        header: Header,
+        actor: &SigningKey,
+        skeleton: Vec<u8>,
+        content: Option<Vec<u8>>,
+    ) -> Self {
+        let signature = actor.sign(Tag::CHANGESET_SIGNATURE, &[&header.id().0]);
+        Self(SignedChangeset {
+            header,
+            signature,
+            skeleton: Some(skeleton),
+            content,
+            damaged: false,
+        })
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.0.header
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn id(&self) -> ChangesetId {
+        self.0.id()
+    }
+
+    /// The changeset as it is stored and sent.
+    #[must_use]
+    pub fn signed(&self) -> &SignedChangeset {
+        &self.0
+    }
+
+    /// Takes segments that are missing here from another copy, and says whether any was.
+    pub fn complete_from(&mut self, copy: SignedChangeset) -> bool {
+        self.0.complete_from(copy)
+    }
+
+    /// Drops the content: what a redaction does.
+    pub fn drop_content(&mut self) {
+        self.0.drop_content();
+    }
+
+    /// Opens one segment.
+    pub fn open_segment(&self, kind: SegmentKind, keys: &Keyring) -> Result<Vec<u8>, SegmentError> {
+        let segment = match kind {
+            SegmentKind::Skeleton => &self.0.skeleton,
+            SegmentKind::Content => &self.0.content,
+        };
+        let segment = segment.as_ref().ok_or(SegmentError::Missing)?;
+        let kid = self.header().kid();
+        let key = keys.get(kid).ok_or(SegmentError::NoKey(kid))?;
+        Ok(open(key, &self.header().segment_context(kind), segment)?)
+    }
+}
+
+/// Why a changeset is not authentic, or not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The actor did not sign it.
+    #[error("the signature is not valid")]
+    Signature,
+    /// The other changeset does not name it as its predecessor.
+    #[error("not the predecessor of that changeset")]
+    Unrelated,
+    /// It is to be kept for a later version.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+}
+
+/// Why a segment of an authentic changeset gives no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// It is not here.
+    #[error("the segment is missing")]
+    Missing,
+    /// The key of its epoch is not here.
+    #[error("no key for {0:?}")]
+    NoKey(Kid),
+    /// It is here, and so is the key.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+const PRESENT_CONTENT: u8 = 1;
+const PRESENT_SKELETON: u8 = 2;

@@ -1,0 +1,430 @@
+//! The log: every changeset that is known to be authentic, in causal order, and those that still wait for their parents.
+//!
+//! A changeset is *authentic* if its own signature or that of a descendant in its chain is valid: a hash-linked chain needs
+//! one check, at its end. A bad signature means "not yet", never "never": the changeset is kept aside for a while, and taken
+//! back when an authentic successor names it.
+//!
+//! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
+//! integrated) is decided by whoever opens the skeletons, and only recorded here.
+
+use super::{Changeset, SignedChangeset};
+use super::{Author, Genesis, Role, VerifyError};
+use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// Bytes of changesets that may wait for parents, for one actor and in all.
+const WAITING_BYTES_MAX: [usize; 2] = [16 << 20, 64 << 20];
+/// Changesets of one actor that may wait for parents.
+const WAITING_OF_ACTOR_MAX: usize = 1_000;
+/// Changesets with a bad signature that are kept for an authentic successor.
+const UNPROVEN_MAX: usize = 256;
+/// Changesets that a newer version may read.
+const UNSUPPORTED_MAX: usize = 1_000;
+
+/// What became of a changeset that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was here already.
+    Known,
+    /// It is authentic and new; it may wait for its parents.
+    Accepted,
+    /// It is authentic and new, but too much waits already: it is to be stored, and offered again at the next opening.
+    Crowded,
+    /// It counts for nothing, and whoever delivered it is to blame.
+    Refused(Refusal),
+}
+
+/// Why a changeset does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It belongs to another space.
+    #[error("changeset of another space")]
+    Space,
+    /// The certificate chain does not lead from the space's root to the actor.
+    #[error("no valid certificate chain")]
+    Chain,
+    /// The signature is not valid, and no authentic successor names the changeset.
+    #[error("signature is not valid")]
+    Signature,
+    /// `prev` is of another actor, or the seq does not follow it.
+    #[error("does not follow its prev")]
+    Link,
+    /// This version cannot check it, and too many such changesets wait already.
+    #[error("needs a newer version")]
+    Unsupported,
+}
+
+/// Two changesets of one actor with one seq: a proof that anybody can check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// Who signed both.
+    pub actor: ActorId,
+    /// The seq.
+    pub seq: u32,
+    /// The one that came first here.
+    pub first: ChangesetId,
+    /// The other one.
+    pub second: ChangesetId,
+}
+
+/// What a changeset in the graph came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It has no effect, for everybody.
+    Inert,
+    /// Its ops count.
+    Integrated,
+}
+
+/// A changeset in the graph.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The authentic bytes.
+    pub changeset: Changeset,
+    /// When it arrived here, in ms since 1970.
+    pub received_ms: u64,
+    /// What it came to.
+    pub fate: Fate,
+    root: ChangesetIx,
+}
+
+/// A changeset whose parents are all in the graph.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The authentic bytes.
+    pub changeset: Changeset,
+    /// When it arrived here.
+    pub received_ms: u64,
+    /// The changeset before it in its chain.
+    pub prev: Option<ChangesetIx>,
+    /// The other heads it names, in the order of the header.
+    pub deps: Vec<ChangesetIx>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    changeset: Changeset,
+    received_ms: u64,
+    missing: usize,
+}
+
+/// All changesets of one space.
+#[derive(Clone, Debug)]
+pub struct Log {
+    space: SpaceId,
+    genesis: Genesis,
+    graph: CausalGraph,
+    entries: Vec<Entry>,
+    chains: HashMap<ChangesetId, Author>,
+    forks: Vec<Fork>,
+    ready: VecDeque<(Changeset, u64)>,
+    waiting: HashMap<ChangesetId, Waiting>,
+    /// Which waiting changesets wait for this one.
+    waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
+    waiting_bytes: usize,
+    waiting_of: HashMap<ActorId, (usize, usize)>,
+    unproven: VecDeque<(SignedChangeset, u64)>,
+    stored: Vec<(SignedChangeset, u64)>,
+    /// Authentic, but not in the graph yet.
+    early: HashSet<ChangesetId>,
+    unsupported: HashSet<ChangesetId>,
+}
+
+impl Log {
+    /// The empty log of a space.
+    pub fn new(genesis: Genesis) -> Self {
+        Self {
+            space: genesis.id(),
+            genesis,
+            graph: CausalGraph::default(),
+            entries: Vec::new(),
+            chains: HashMap::new(),
+            forks: Vec::new(),
+            ready: VecDeque::new(),
+            waiting: HashMap::new(),
+            waited_for: HashMap::new(),
+            waiting_bytes: 0,
+            waiting_of: HashMap::new(),
+            unproven: VecDeque::new(),
+            stored: Vec::new(),
+            early: HashSet::new(),
+            unsupported: HashSet::new(),
+        }
+    }
+
+    /// Offers a changeset that came from outside. O(1) and one signature check.
+    pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Verdict {
+        let id = signed.id();
+        if self.knows(&id) {
+            return Verdict::Known;
+        }
+        if signed.header().space() != self.space {
+            return Verdict::Refused(Refusal::Space);
+        }
+        match signed.verify() {
+            Ok(changeset) => {
+                self.prove_before(&changeset);
+                self.accept(changeset, received_ms)
+            }
+            Err((_, VerifyError::Unsupported(_))) => self.note_unsupported(id),
+            Err((signed, _)) => {
+                if self.unproven.len() == UNPROVEN_MAX {
+                    self.unproven.pop_front();
+                }
+                self.unproven.push_back((*signed, received_ms));
+                Verdict::Refused(Refusal::Signature)
+            }
+        }
+    }
+
+    /// Offers a changeset from this device's own store; [`Log::prove_stored`] follows after the last one.
+    pub fn offer_stored(&mut self, signed: SignedChangeset, received_ms: u64) {
+        self.stored.push((signed, received_ms));
+    }
+
+    /// Authenticates what was loaded, from the ends of the chains: one signature check per chain that is intact.
+    /// Returns the ids of those that nothing vouches for; they are dropped.
+    pub fn prove_stored(&mut self) -> Vec<ChangesetId> {
+        let mut stored: Vec<Option<(SignedChangeset, u64)>> =
+            std::mem::take(&mut self.stored).into_iter().map(Some).collect();
+        let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
+        for (row, (signed, _)) in stored.iter().enumerate().filter_map(|(row, slot)| Some((row, slot.as_ref()?))) {
+            at.entry(signed.id()).or_insert(row);
+        }
+        let prevs: Vec<Option<usize>> = stored
+            .iter()
+            .map(|slot| slot.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
+            .collect();
+        let mut has_next = vec![false; stored.len()];
+        prevs.iter().flatten().for_each(|prev| has_next[*prev] = true);
+        let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; stored.len()];
+        let mut dropped = Vec::new();
+        for tip in (0..stored.len()).filter(|row| !has_next[*row]) {
+            let (mut row, mut next) = (Some(tip), None::<usize>);
+            while let Some((here, (signed, received_ms))) = row.and_then(|here| Some((here, stored[here].take()?))) {
+                let id = signed.id();
+                let vouched = next.and_then(|next| proven[next].as_ref());
+                let trusted = match vouched {
+                    Some((descendant, _)) => signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify()),
+                    None => signed.verify(),
+                };
+                match trusted {
+                    Ok(changeset) => (proven[here], next) = (Some((changeset, received_ms)), Some(here)),
+                    Err((_, VerifyError::Unsupported(_))) => drop(self.note_unsupported(id)),
+                    Err(_) => dropped.push(id),
+                }
+                row = prevs[here];
+            }
+        }
+        for (changeset, received_ms) in proven.into_iter().flatten() {
+            let id = changeset.id();
+            let fits = changeset.header().space() == self.space;
+            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Verdict::Refused(_))) {
+                dropped.push(id);
+            }
+        }
+        dropped
+    }
+
+    /// The next changeset whose parents are all in the graph. It is to be answered with [`Log::add`] or [`Log::hold`].
+    pub fn next_ready(&mut self) -> Option<Ready> {
+        while let Some((changeset, received_ms)) = self.ready.pop_front() {
+            let header = changeset.header();
+            let deps: Vec<ChangesetIx> = header.deps().iter().filter_map(|dep| self.graph.get(dep)).collect();
+            debug_assert_eq!(deps.len(), header.deps().len(), "parents are in the graph");
+            let prev = header.prev().and_then(|prev| self.graph.get(&prev));
+            if !self.follows(&changeset, prev) {
+                self.early.remove(&changeset.id());
+                continue;
+            }
+            return Some(Ready { changeset, received_ms, prev, deps });
+        }
+        None
+    }
+
+    /// Adds a ready changeset to the graph; what waited for it becomes ready. The fate is set by [`Log::decide`].
+    pub fn add(&mut self, ready: Ready) -> ChangesetIx {
+        let header = ready.changeset.header();
+        let (id, actor, seq) = (ready.changeset.id(), header.actor(), header.seq());
+        if let Some(first) = self.graph.at(&actor, seq).first() {
+            self.forks.push(Fork { actor, seq, first: self.graph.id(*first), second: id });
+        }
+        let ix = self.graph.add(id, actor, ready.prev, &ready.deps);
+        let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
+        self.early.remove(&id);
+        self.entries.push(Entry {
+            changeset: ready.changeset,
+            received_ms: ready.received_ms,
+            fate: Fate::Integrated,
+            root,
+        });
+        for waiting in self.waited_for.remove(&id).unwrap_or_default() {
+            self.step_closer(waiting);
+        }
+        ix
+    }
+
+    /// Records what a changeset came to.
+    pub fn decide(&mut self, ix: ChangesetIx, fate: Fate) {
+        self.entries[ix.0 as usize].fate = fate;
+    }
+
+    /// Keeps a ready changeset out of the graph, and with it all its descendants, until [`Log::release`].
+    pub fn hold(&mut self, ready: Ready) {
+        self.wait(ready.changeset, ready.received_ms, 1);
+    }
+
+    /// Makes a held changeset ready again, to be looked at anew.
+    pub fn release(&mut self, id: ChangesetId) {
+        if self.waiting.contains_key(&id) {
+            self.step_closer(id);
+        }
+    }
+
+    /// The causal graph.
+    pub fn graph(&self) -> &CausalGraph {
+        &self.graph
+    }
+
+    /// A changeset in the graph.
+    pub fn entry(&self, ix: ChangesetIx) -> &Entry {
+        &self.entries[ix.0 as usize]
+    }
+
+    /// Who signed a changeset, and with what right.
+    pub fn author(&self, ix: ChangesetIx) -> &Author {
+        let root = self.entries[ix.0 as usize].root;
+        self.chains.get(&self.graph.id(root)).expect("a chain is admitted with its seq 0")
+    }
+
+    /// Whether the author of a ready changeset may write data.
+    pub fn may_write(&self, ready: &Ready) -> bool {
+        let author = match ready.prev {
+            Some(prev) => self.author(prev),
+            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0"),
+        };
+        author.role >= Role::Writer
+    }
+
+    /// Forks seen, in order of detection.
+    pub fn forks(&self) -> &[Fork] {
+        &self.forks
+    }
+
+    /// Changesets that wait for parents or are held, with what they wait for.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Changeset, usize)> + '_ {
+        self.waiting.values().map(|waiting| (&waiting.changeset, waiting.missing))
+    }
+
+    /// Whether [`Log::next_ready`] has something.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Changesets that this version cannot read.
+    pub fn unsupported(&self) -> impl Iterator<Item = ChangesetId> + '_ {
+        self.unsupported.iter().copied()
+    }
+
+    /// Whether a changeset is here, in the graph or waiting.
+    pub fn knows(&self, id: &ChangesetId) -> bool {
+        self.graph.get(id).is_some() || self.early.contains(id) || self.unsupported.contains(id)
+    }
+
+    /// The chain that an actor's first changeset carries.
+    fn admit_chain(&mut self, changeset: &Changeset) -> Result<(), Refusal> {
+        let header = changeset.header();
+        if header.seq() > 0 {
+            return Ok(());
+        }
+        let author = header.chain().ok_or(Refusal::Chain)?.verify_actor(&self.genesis).map_err(|_| Refusal::Chain)?;
+        if author.actor != header.actor() {
+            return Err(Refusal::Chain);
+        }
+        self.chains.insert(changeset.id(), author);
+        Ok(())
+    }
+
+    /// An authentic changeset proves those before it in its chain that were put aside for a bad signature.
+    fn prove_before(&mut self, changeset: &Changeset) {
+        let mut proven = changeset.clone();
+        while let Some(at) = self.unproven.iter().position(|(signed, _)| Some(signed.id()) == proven.header().prev()) {
+            let (signed, received_ms) = self.unproven.remove(at).expect("position was just found");
+            let Ok(earlier) = signed.trust_by_descendant(&proven) else { return };
+            self.accept(earlier.clone(), received_ms);
+            proven = earlier;
+        }
+    }
+
+    /// What this version cannot check waits outside the log, with all its descendants; it is offered again at the next
+    /// opening, perhaps to a newer version.
+    fn note_unsupported(&mut self, id: ChangesetId) -> Verdict {
+        if self.unsupported.len() >= UNSUPPORTED_MAX {
+            return Verdict::Refused(Refusal::Unsupported);
+        }
+        if self.unsupported.insert(id) { Verdict::Accepted } else { Verdict::Known }
+    }
+
+    fn accept(&mut self, changeset: Changeset, received_ms: u64) -> Verdict {
+        if let Err(refusal) = self.admit_chain(&changeset) {
+            return Verdict::Refused(refusal);
+        }
+        let header = changeset.header();
+        let parents: Vec<ChangesetId> = header
+            .prev()
+            .into_iter()
+            .chain(header.deps().iter().copied())
+            .filter(|id| self.graph.get(id).is_none())
+            .collect();
+        if parents.is_empty() {
+            self.early.insert(changeset.id());
+            self.ready.push_back((changeset, received_ms));
+            return Verdict::Accepted;
+        }
+        let (count, bytes) = self.waiting_of.get(&header.actor()).copied().unwrap_or_default();
+        let size = changeset.signed().size();
+        if count >= WAITING_OF_ACTOR_MAX
+            || bytes + size > WAITING_BYTES_MAX[0]
+            || self.waiting_bytes + size > WAITING_BYTES_MAX[1]
+        {
+            return Verdict::Crowded;
+        }
+        let id = changeset.id();
+        self.wait(changeset, received_ms, parents.len());
+        for parent in parents {
+            self.waited_for.entry(parent).or_default().push(id);
+        }
+        Verdict::Accepted
+    }
+
+    fn wait(&mut self, changeset: Changeset, received_ms: u64, missing: usize) {
+        let (id, size) = (changeset.id(), changeset.signed().size());
+        let of_actor = self.waiting_of.entry(changeset.header().actor()).or_default();
+        *of_actor = (of_actor.0 + 1, of_actor.1 + size);
+        self.waiting_bytes += size;
+        self.early.insert(id);
+        self.waiting.insert(id, Waiting { changeset, received_ms, missing });
+    }
+
+    fn step_closer(&mut self, id: ChangesetId) {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        waiting.missing -= 1;
+        if waiting.missing > 0 {
+            return;
+        }
+        let waiting = self.waiting.remove(&id).expect("it was just there");
+        let size = waiting.changeset.signed().size();
+        self.waiting_bytes -= size;
+        if let Some(of_actor) = self.waiting_of.get_mut(&waiting.changeset.header().actor()) {
+            *of_actor = (of_actor.0 - 1, of_actor.1 - size);
+        }
+        self.ready.push_back((waiting.changeset, waiting.received_ms));
+    }
+
+    fn follows(&self, changeset: &Changeset, prev: Option<ChangesetIx>) -> bool {
+        let header = changeset.header();
+        header.seq().checked_sub(1).is_none_or(|before| {
+            prev.is_some_and(|prev| self.graph.actor(prev) == header.actor() && self.graph.seq(prev) == before)
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! Changesets: the one thing everybody shares. Made, signed, verified, opened and read here.
+//!
+//! ```text
+//! row bytes --decode--> SignedChangeset --verify----------------> Changeset --open--> Skeleton, Content
+//!                        (segments hidden)  trust_by_descendant ->
+//!                                           Draft::seal ---------->
+//! ```
+//! Invariant: what did not come through one of the three arrows in the middle cannot be opened, by type. Nothing here
+//! decides a fate that depends on other changesets, and nothing folds.
+
+mod certificate;
+mod chain;
+mod changeset;
+mod draft;
+mod genesis;
+mod header;
+mod invite;
+mod log;
+mod login;
+
+use crate::codec::DecodeError;
+
+pub use certificate::{Certificate, CertificateKind, Role};
+pub use chain::{Author, Chain, ChainError, ChainFault, Device, InviteTerms, VerifiedChain};
+pub use changeset::{Changeset, SegmentError, SignedChangeset, VerifyError};
+pub use draft::{Draft, DraftError};
+pub use genesis::Genesis;
+pub use header::{Class, Header, SegmentRef};
+pub use invite::{Invite, InviteError};
+pub use log::{Entry, Fate, Fork, Log, Ready, Refusal, Verdict};
+pub use login::{Login, LoginProof};
+
+/// Well-formed, but of a version this one does not know. Kept, never folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {found} is not supported by this version")]
+pub struct Unsupported {
+    /// What is unknown.
+    pub what: &'static str,
+    /// Its value.
+    pub found: u64,
+}
+
+/// Why signed bytes could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// They break the format, for every version.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// A later version may read them.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+}
+
+impl ReadError {
+    /// The class of the fault, as written in `tests/vectors/`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(error) => error.code(),
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! The frames of `docs/protocol.md` as types: what decodes has fields of the right size and counts within the limits.
+//!
+//! Invariant: decoding is total, and allocates at most a constant times the frame. What a header, a certificate chain or
+//! a genesis says is for others to check: here they are bytes.
+
+use prost::bytes::Bytes;
+
+use super::error::{Code, FrameError};
+use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId};
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    /// The relay's first word.
+    Hello(Hello),
+    /// Proofs that the client belongs.
+    Auth(Auth),
+    /// The verdict per space.
+    AuthOk(AuthOk),
+    /// Read a space from a position on.
+    Subscribe(Subscribe),
+    /// The place from which the relay sends.
+    Subscribed(Subscribed),
+    /// Rows.
+    Batch(Batch),
+    /// Nothing more to send just now.
+    CaughtUp(CaughtUp),
+    /// More room for rows.
+    Credit(Credit),
+    /// Rows to be kept.
+    Push(Push),
+    /// What became of them.
+    Ack(Ack),
+    /// A sign of life.
+    Tick {
+        /// The relay's clock, for information.
+        time_ms: u64,
+    },
+    /// Come back later.
+    GoAway(GoAway),
+    /// Something is wrong.
+    Error(ErrorFrame),
+    /// Tips a peer holds.
+    Heads(Heads),
+}
+
+/// What a relay takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a frame.
+    pub frame_bytes: u32,
+    /// Bytes of a row.
+    pub row_bytes: u32,
+    /// Row bytes pushed and not acked.
+    pub push_bytes: u32,
+    /// Rows of one push.
+    pub push_rows: u32,
+    /// Subscriptions of one connection.
+    pub subscriptions: u32,
+}
+
+/// HELLO.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hello {
+    /// The oldest version the relay speaks.
+    pub min_version: u32,
+    /// The newest.
+    pub max_version: u32,
+    /// The relay's Ed25519 public key.
+    pub relay_key: [u8; 32],
+    /// Random, of this connection.
+    pub nonce: [u8; 32],
+    /// What it takes.
+    pub limits: Limits,
+}
+
+/// One space's part of a login.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// The genesis.
+    pub genesis: Bytes,
+    /// The certificate chain down to an actor.
+    pub chain: Bytes,
+    /// That actor's signature over the challenge.
+    pub signature: [u8; 64],
+}
+
+/// AUTH.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Auth {
+    /// The version the client chose.
+    pub version: u32,
+    /// Random, of this connection.
+    pub client_nonce: [u8; 16],
+    /// One per space.
+    pub proofs: Vec<Proof>,
+    /// Allows the creation of spaces on a node that asks for it; empty otherwise.
+    pub token: String,
+}
+
+/// The verdict on one proof.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Admission {
+    /// The space.
+    pub space: SpaceId,
+    /// `None` is admitted.
+    pub refused: Option<Code>,
+}
+
+/// AUTH_OK.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuthOk {
+    /// The version in use.
+    pub version: u32,
+    /// One per proof, in order.
+    pub spaces: Vec<Admission>,
+}
+
+/// A place in a relay's log: what was read up to here, exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The life of the log.
+    pub log_id: LogId,
+    /// How many rows.
+    pub cursor: u64,
+    /// The running hash over them.
+    pub chain: LogChain,
+}
+
+/// SUBSCRIBE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribe {
+    /// The space.
+    pub space: SpaceId,
+    /// Where reading ended; `None` starts at the beginning.
+    pub from: Option<Position>,
+    /// The actors whose tips the client wants to know.
+    pub own: Vec<ActorId>,
+    /// Row bytes the relay may send.
+    pub credit: u64,
+}
+
+/// The end of a lane: the greatest seq, and the changeset there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The lane's actor.
+    pub actor: ActorId,
+    /// Its place in the chain.
+    pub seq: u64,
+    /// Its id.
+    pub id: ChangesetId,
+}
+
+/// Why a position is no place in a relay's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resync {
+    /// The log is another one.
+    LogId,
+    /// The position is beyond the head.
+    FutureCursor,
+    /// Other rows were there.
+    Chain,
+}
+
+/// SUBSCRIBED.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribed {
+    /// The space.
+    pub space: SpaceId,
+    /// Whether the relay starts over, and why.
+    pub resync: Option<Resync>,
+    /// The life of the log.
+    pub log_id: LogId,
+    /// Its last cursor.
+    pub head: u64,
+    /// The tips it holds of the actors asked about.
+    pub tips: Vec<Tip>,
+}
+
+/// A changeset as it travels: opaque segments beside the signed header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The header, byte for byte as signed.
+    pub header: Bytes,
+    /// The signature.
+    pub signature: [u8; 64],
+    /// The skeleton segment.
+    pub skeleton: Bytes,
+    /// The content segment, unless it is gone or there never was one.
+    pub content: Option<Bytes>,
+}
+
+impl Row {
+    /// What it costs of credit, window and quota.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.header.len() + 64 + self.skeleton.len() + self.content.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// One row of a BATCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The whole row.
+    Row(Row),
+    /// A row that this connection pushed, by its id.
+    Own(ChangesetId),
+}
+
+impl Delivery {
+    /// What it costs of credit.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Row(row) => row.bytes(),
+            Self::Own(_) => 32,
+        }
+    }
+}
+
+/// BATCH.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The space.
+    pub space: SpaceId,
+    /// The cursor of the first row; 0 between peers.
+    pub first_cursor: u64,
+    /// The rows.
+    pub rows: Vec<Delivery>,
+    /// The running hash after the last; `None` between peers.
+    pub chain: Option<LogChain>,
+}
+
+/// CAUGHT_UP.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CaughtUp {
+    /// The space.
+    pub space: SpaceId,
+    /// The last cursor sent; 0 between peers.
+    pub cursor: u64,
+}
+
+/// CREDIT.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Credit {
+    /// The space.
+    pub space: SpaceId,
+    /// Row bytes more that may be sent.
+    pub bytes: u64,
+}
+
+/// PUSH.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// Names the push on this connection; from 1 on.
+    pub push_id: u64,
+    /// The space.
+    pub space: SpaceId,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// What became of one pushed row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Durable, at this cursor.
+    Accepted {
+        /// Its place.
+        cursor: u64,
+    },
+    /// Was there already.
+    Dup {
+        /// Its place.
+        cursor: u64,
+    },
+    /// What it builds on is not there.
+    Gap {
+        /// The highest row of this actor that is: (seq, id).
+        tip: Option<(u64, ChangesetId)>,
+    },
+    /// Durable, but the actor has another row with this seq.
+    Forked {
+        /// Its place.
+        cursor: u64,
+        /// The other row.
+        existing: ChangesetId,
+    },
+    /// Not kept.
+    Rejected(Code),
+}
+
+/// ACK.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ack {
+    /// The push.
+    pub push_id: u64,
+    /// One per row, in order.
+    pub results: Vec<Verdict>,
+}
+
+/// GOAWAY.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GoAway {
+    /// Why.
+    pub code: Code,
+    /// Come back no earlier.
+    pub retry_min_ms: u64,
+    /// And about then at the latest.
+    pub retry_max_ms: u64,
+}
+
+/// ERROR.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorFrame {
+    /// What is wrong.
+    pub code: Code,
+    /// With which space, if with one.
+    pub space: Option<SpaceId>,
+    /// With which push, if with one.
+    pub push_id: Option<u64>,
+    /// Whether the same may be tried again.
+    pub retryable: bool,
+    /// After how long.
+    pub retry_after_ms: u64,
+    /// For people who debug.
+    pub message: String,
+}
+
+impl ErrorFrame {
+    /// An error about the whole connection.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            space: None,
+            push_id: None,
+            retryable: code.is_retryable(),
+            retry_after_ms: 0,
+            message: message.into(),
+        }
+    }
+}
+
+/// HEADS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heads {
+    /// The version the peer speaks.
+    pub version: u32,
+    /// The space.
+    pub space: SpaceId,
+    /// Tips of lanes it holds.
+    pub tips: Vec<Tip>,
+    /// Whether further HEADS follow.
+    pub more: bool,
+    /// Row bytes that may be sent to it.
+    pub credit: u64,
+}
+
+impl Frame {
+    /// The type byte.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => 0x01,
+            Self::Auth(_) => 0x02,
+            Self::AuthOk(_) => 0x03,
+            Self::Subscribe(_) => 0x04,
+            Self::Subscribed(_) => 0x05,
+            Self::Batch(_) => 0x06,
+            Self::CaughtUp(_) => 0x07,
+            Self::Credit(_) => 0x08,
+            Self::Push(_) => 0x09,
+            Self::Ack(_) => 0x0a,
+            Self::Tick { .. } => 0x0b,
+            Self::GoAway(_) => 0x0c,
+            Self::Error(_) => 0x0d,
+            Self::Heads(_) => 0x10,
+        }
+    }
+}
+
+impl From<&FrameError> for ErrorFrame {
+    fn from(error: &FrameError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,40 @@
+//! Sync: the frames of `docs/protocol.md` and the sessions that speak them. Moves changesets, never looks inside.
+//!
+//! [`Session`] talks to one relay about one space, [`PeerSession`] to one peer over a port. Both are sans-I/O: frames and
+//! the time go in, a queue of outputs comes out. They hold no log: rows come and go through the outputs.
+
+mod backoff;
+mod chain;
+mod convert;
+mod error;
+mod message;
+mod peer;
+mod session;
+mod wire;
+
+pub use backoff::Backoff;
+pub use chain::{changeset_id, next_chain, start_chain};
+pub use error::{Code, FrameError};
+pub use message::{
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
+    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+};
+pub use peer::{PeerOutput, PeerSession};
+pub use session::{Challenge, Login, Retry, Session, SessionConfig, SessionOutput, Status, Window};
+
+/// The only version of the protocol so far.
+pub const VERSION: u32 = 1;
+/// Bytes of a frame.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// Rows of one PUSH.
+pub const PUSH_ROWS_MAX: usize = 1_000;
+/// Row bytes of one PUSH: with the protobuf around 1,000 rows it still fits into a frame.
+pub const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 32_768;
+/// Row bytes of one BATCH that has more than one row.
+pub const BATCH_BYTES_MAX: usize = 262_144;
+/// Own actors named by one SUBSCRIBE.
+pub const OWN_ACTORS_MAX: usize = 256;
+/// Proofs of one AUTH.
+pub const PROOFS_MAX: usize = 16;
+/// Tips of one HEADS.
+pub const HEADS_TIPS_MAX: usize = 8_192;

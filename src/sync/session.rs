@@ -1,0 +1,549 @@
+//! A client's session with one relay about one space (`docs/protocol.md` §2 to §5).
+//!
+//! ```text
+//! offline -> HELLO? -> login() -> AUTH_OK? -> SUBSCRIBED? -> streaming -> offline
+//! ```
+//! Frames and the time go in, outputs come out of [`Session::poll`]. Invariants: the position only moves over rows whose
+//! chain was recomputed; a row is pushed again only by the caller, but for a push that the relay refused whole and for a
+//! while; nothing that waits grows beyond the credit given and the push window. It does not look into headers, holds no
+//! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use prost::bytes::Bytes;
+
+use super::chain::{changeset_id, next_chain, start_chain};
+use super::error::{Code, FrameError};
+use super::message::{
+    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof, Push,
+    Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+};
+use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
+use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
+
+/// Without any frame for so long the connection is dead.
+const SILENCE_MS: u64 = 60_000;
+
+/// What a session is about.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// The space.
+    pub space: SpaceId,
+    /// The position that was stored with the rows before it.
+    pub from: Option<Position>,
+    /// This client's actors whose tips at the relay matter, at most 256.
+    pub own: Vec<ActorId>,
+    /// Row bytes that may wait to be stored.
+    pub credit_bytes: u64,
+}
+
+/// What the caller has to do or to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionOutput {
+    /// Send this frame.
+    Send(Bytes),
+    /// Sign the challenge and answer with [`Session::login`].
+    Login(Challenge),
+    /// The relay has answered. With a resync the position starts over: after catching up, push every row that the relay
+    /// did not deliver. Without one, push on from `tips`.
+    Subscribed {
+        /// Why the relay starts over, if it does.
+        resync: Option<Resync>,
+        /// The life of its log.
+        log_id: LogId,
+        /// How far the log goes.
+        head: u64,
+        /// What it holds of the own actors.
+        tips: Vec<Tip>,
+    },
+    /// Store these rows and the position in one transaction, then call [`Session::stored`].
+    Rows {
+        /// The rows, in the relay's order.
+        rows: Vec<Delivery>,
+        /// The position after them.
+        position: Position,
+    },
+    /// What became of pushed rows, in the order they were pushed.
+    Acked {
+        /// One per row.
+        results: Vec<(ChangesetId, Verdict)>,
+    },
+    /// The status changed.
+    Status(Status),
+    /// The relay, or this side, found something wrong.
+    Refused {
+        /// What.
+        code: Code,
+        /// For people who debug.
+        message: String,
+    },
+    /// Close the connection; then call [`Session::disconnected`].
+    Close {
+        /// When to connect again.
+        retry: Retry,
+    },
+}
+
+/// The state of the connection as an app shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No connection.
+    Offline,
+    /// A connection without a subscription.
+    Connecting,
+    /// Rows are coming in.
+    CatchingUp,
+    /// Everything the relay has is here.
+    Live,
+    /// The relay lets this member not in.
+    Denied,
+    /// The relay's log is not the one that was read: it comes again from the start.
+    Reset,
+}
+
+/// When to connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// As [`super::Backoff`] says.
+    Backoff,
+    /// At a random time within these bounds.
+    Within {
+        /// Not earlier.
+        min_ms: u64,
+        /// Not later.
+        max_ms: u64,
+    },
+    /// Not before something changes: another invite, another version.
+    Never,
+}
+
+/// What a login signs, together with a client nonce and the space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The relay's public key.
+    pub relay_key: [u8; 32],
+    /// The relay's nonce.
+    pub nonce: [u8; 32],
+}
+
+/// The answer to a [`Challenge`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    /// Random; part of what was signed.
+    pub client_nonce: [u8; 16],
+    /// Genesis, chain and the signature.
+    pub proof: Proof,
+    /// For a relay that creates spaces only with one.
+    pub token: Option<String>,
+}
+
+/// How much may be pushed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Row bytes in one call of [`Session::push`].
+    pub bytes: usize,
+    /// Rows in one call.
+    pub rows: usize,
+}
+
+/// A client's session with one relay. See the module.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    phase: Phase,
+    status: Status,
+    heard_ms: u64,
+    limits: Option<Limits>,
+    /// The log of the last SUBSCRIBED; positions in any other are stale.
+    log_id: Option<LogId>,
+    /// Handed out as rows, in order, and not yet stored.
+    unstored: VecDeque<(Position, u64)>,
+    /// Stored, and not yet given back as credit.
+    owed_bytes: u64,
+    pushes: BTreeMap<u64, InFlight>,
+    last_push_id: u64,
+    outputs: VecDeque<SessionOutput>,
+}
+
+/// How far the conversation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Offline,
+    AwaitHello,
+    AwaitLogin,
+    AwaitAuthOk,
+    AwaitSubscribed,
+    /// All rows up to here were handed out.
+    Streaming(Position),
+    /// A Close was put out; what still comes in is dropped.
+    Closing,
+}
+
+/// A push without an answer.
+#[derive(Debug)]
+struct InFlight {
+    ids: Vec<ChangesetId>,
+    bytes: usize,
+    frame: Bytes,
+    /// Refused for a while: send again then.
+    retry_ms: Option<u64>,
+}
+
+impl Session {
+    /// A session without a connection.
+    ///
+    /// # Panics
+    /// If there are more than 256 own actors, or no credit.
+    #[must_use]
+    pub fn new(config: SessionConfig) -> Self {
+        assert!(config.own.len() <= OWN_ACTORS_MAX, "a SUBSCRIBE names at most {OWN_ACTORS_MAX} actors");
+        assert!(config.credit_bytes > 0, "without credit nothing ever comes");
+        Self {
+            config,
+            phase: Phase::Offline,
+            status: Status::Offline,
+            heard_ms: 0,
+            limits: None,
+            log_id: None,
+            unstored: VecDeque::new(),
+            owed_bytes: 0,
+            pushes: BTreeMap::new(),
+            last_push_id: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The transport is open; the relay speaks first.
+    pub fn connected(&mut self, now_ms: u64) {
+        self.forget_connection();
+        self.phase = Phase::AwaitHello;
+        self.heard_ms = now_ms;
+        self.set_status(Status::Connecting);
+    }
+
+    /// The transport is closed, or could not be opened. Pushes without an answer are forgotten: the next `Subscribed` says
+    /// what the relay has.
+    pub fn disconnected(&mut self) {
+        self.forget_connection();
+        if self.status != Status::Denied {
+            self.set_status(Status::Offline);
+        }
+    }
+
+    /// The answer to the last [`SessionOutput::Login`]; dropped if that connection is gone.
+    pub fn login(&mut self, login: Login) {
+        if self.phase != Phase::AwaitLogin {
+            return;
+        }
+        self.send(Frame::Auth(Auth {
+            version: VERSION,
+            client_nonce: login.client_nonce,
+            proofs: vec![login.proof],
+            token: login.token.unwrap_or_default(),
+        }));
+        self.send(Frame::Subscribe(Subscribe {
+            space: self.config.space,
+            from: self.config.from,
+            own: self.config.own.clone(),
+            credit: self.config.credit_bytes,
+        }));
+        self.phase = Phase::AwaitAuthOk;
+    }
+
+    /// A frame came in.
+    pub fn on_frame(&mut self, now_ms: u64, frame: &[u8]) {
+        if matches!(self.phase, Phase::Offline | Phase::Closing) {
+            return;
+        }
+        self.heard_ms = now_ms;
+        match Frame::decode(&Bytes::copy_from_slice(frame)) {
+            Ok(None) => {}
+            Ok(Some(frame)) => self.on_message(now_ms, frame),
+            Err(error) => self.on_malformed(&error),
+        }
+    }
+
+    /// Time passes: call it about once a second.
+    pub fn on_tick(&mut self, now_ms: u64) {
+        if matches!(self.phase, Phase::Offline | Phase::Closing) {
+            return;
+        }
+        if now_ms.saturating_sub(self.heard_ms) >= SILENCE_MS {
+            self.close(Retry::Backoff);
+            return;
+        }
+        for push in self.pushes.values_mut() {
+            if push.retry_ms.is_some_and(|at| at <= now_ms) {
+                push.retry_ms = None;
+                self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
+            }
+        }
+    }
+
+    /// Everything up to this position is durable.
+    pub fn stored(&mut self, position: Position) {
+        if self.log_id != Some(position.log_id) {
+            return;
+        }
+        if self.config.from.is_none_or(|from| from.cursor < position.cursor) {
+            self.config.from = Some(position);
+        }
+        while let Some((front, bytes)) = self.unstored.front()
+            && front.cursor <= position.cursor
+        {
+            self.owed_bytes += bytes;
+            self.unstored.pop_front();
+        }
+        let quarter = self.config.credit_bytes / 4;
+        let streaming = matches!(self.phase, Phase::Streaming(_));
+        if streaming && self.owed_bytes > 0 && (self.unstored.is_empty() || self.owed_bytes >= quarter) {
+            let bytes = std::mem::take(&mut self.owed_bytes);
+            self.send(Frame::Credit(Credit { space: self.config.space, bytes }));
+        }
+    }
+
+    /// Pushes rows, each actor's in order of seq; their verdicts come as [`SessionOutput::Acked`].
+    ///
+    /// # Panics
+    /// If the rows are more than [`Session::push_window`] allows.
+    pub fn push(&mut self, rows: Vec<Row>) {
+        let window = self.push_window();
+        let bytes = rows.iter().map(Row::bytes).sum();
+        assert!(rows.len() <= window.rows && bytes <= window.bytes, "a push stays inside the window");
+        if rows.is_empty() {
+            return;
+        }
+        let ids = rows.iter().map(|row| changeset_id(&row.header)).collect();
+        self.last_push_id += 1;
+        let push_id = self.last_push_id;
+        let frame = Frame::Push(Push { push_id, space: self.config.space, rows }).encode();
+        self.outputs.push_back(SessionOutput::Send(frame.clone()));
+        self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry_ms: None });
+    }
+
+    /// Actors made since: the next login asks for their tips too. Beyond 256 the oldest are left out.
+    pub fn set_own(&mut self, mut own: Vec<ActorId>) {
+        own.drain(..own.len().saturating_sub(OWN_ACTORS_MAX));
+        self.config.own = own;
+    }
+
+    /// The next output.
+    pub fn poll(&mut self) -> Option<SessionOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// How much may be pushed now; nothing while there is no subscription or a refused push waits.
+    #[must_use]
+    pub fn push_window(&self) -> Window {
+        let closed = Window { bytes: 0, rows: 0 };
+        let (Phase::Streaming(_), Some(limits)) = (self.phase, self.limits) else { return closed };
+        if self.pushes.values().any(|push| push.retry_ms.is_some()) {
+            return closed;
+        }
+        let in_flight: usize = self.pushes.values().map(|push| push.bytes).sum();
+        let bytes = (limits.push_bytes as usize).min(PUSH_BYTES_MAX).saturating_sub(in_flight);
+        Window { bytes, rows: (limits.push_rows as usize).min(PUSH_ROWS_MAX) }
+    }
+
+    /// Whether every push has its verdicts.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pushes.is_empty()
+    }
+
+    /// The status last put out.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    fn on_message(&mut self, now_ms: u64, frame: Frame) {
+        match (self.phase, frame) {
+            (_, Frame::Tick { .. }) => {}
+            (_, Frame::Error(error)) => self.on_error(now_ms, error),
+            (_, Frame::GoAway(go)) => {
+                self.refused(go.code, "the relay asks to come back later");
+                self.close(Retry::Within { min_ms: go.retry_min_ms, max_ms: go.retry_max_ms.max(go.retry_min_ms) });
+            }
+            (Phase::AwaitHello, Frame::Hello(hello)) => self.on_hello(&hello),
+            (Phase::AwaitAuthOk, Frame::AuthOk(answer)) => self.on_auth_ok(&answer),
+            (Phase::AwaitSubscribed, Frame::Subscribed(answer)) => self.on_subscribed(answer),
+            (Phase::Streaming(read), Frame::Batch(batch)) => self.on_batch(read, batch),
+            (Phase::Streaming(read), Frame::CaughtUp(CaughtUp { space, cursor })) => {
+                if space != self.config.space || cursor != read.cursor {
+                    self.violated("caught up elsewhere");
+                } else {
+                    self.set_status(Status::Live);
+                }
+            }
+            (Phase::Streaming(_), Frame::Ack(ack)) => self.on_ack(ack),
+            (_, frame) => self.violated(&format!("frame type {:#04x} out of place", frame.kind())),
+        }
+    }
+
+    fn on_hello(&mut self, hello: &Hello) {
+        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
+            self.refused(Code::Version, "no version in common");
+            self.close(Retry::Never);
+            return;
+        }
+        self.limits = Some(hello.limits);
+        self.phase = Phase::AwaitLogin;
+        let challenge = Challenge { relay_key: hello.relay_key, nonce: hello.nonce };
+        self.outputs.push_back(SessionOutput::Login(challenge));
+    }
+
+    fn on_auth_ok(&mut self, answer: &AuthOk) {
+        match answer.spaces[..] {
+            [admission] if admission.space == self.config.space => match admission.refused {
+                None => self.phase = Phase::AwaitSubscribed,
+                Some(code) => self.denied(code, "the relay does not admit this member"),
+            },
+            _ => self.violated("a verdict about another space"),
+        }
+    }
+
+    fn on_subscribed(&mut self, answer: Subscribed) {
+        let Subscribed { space, resync, log_id, head, tips } = answer;
+        if space != self.config.space {
+            return self.violated("subscribed to another space");
+        }
+        let start = Position { log_id, cursor: 0, chain: start_chain(log_id, space) };
+        let read = match (self.config.from, resync) {
+            (Some(from), None) if from.log_id != log_id || from.cursor > head => {
+                return self.violated("a position of another log was taken for its own");
+            }
+            (Some(from), None) => from,
+            (None, _) | (_, Some(_)) => start,
+        };
+        if resync.is_some() {
+            self.config.from = None;
+        }
+        self.log_id = Some(log_id);
+        self.phase = Phase::Streaming(read);
+        self.outputs.push_back(SessionOutput::Subscribed { resync, log_id, head, tips });
+        self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });
+    }
+
+    fn on_batch(&mut self, read: Position, batch: Batch) {
+        if batch.space != self.config.space || batch.first_cursor != read.cursor + 1 || batch.rows.is_empty() {
+            return self.violated("rows that do not follow");
+        }
+        let chain = batch.rows.iter().fold(read.chain, |chain, row| match row {
+            Delivery::Row(row) => next_chain(chain, changeset_id(&row.header)),
+            Delivery::Own(id) => next_chain(chain, *id),
+        });
+        if batch.chain != Some(chain) {
+            return self.violated("rows that do not give the chain");
+        }
+        let bytes: u64 = batch.rows.iter().map(|row| row.bytes() as u64).sum();
+        let waiting: u64 = self.unstored.iter().map(|(_, bytes)| bytes).sum();
+        if waiting + self.owed_bytes >= self.config.credit_bytes {
+            return self.violated("rows beyond the credit");
+        }
+        let position = Position { log_id: read.log_id, cursor: read.cursor + batch.rows.len() as u64, chain };
+        self.phase = Phase::Streaming(position);
+        self.unstored.push_back((position, bytes));
+        self.outputs.push_back(SessionOutput::Rows { rows: batch.rows, position });
+    }
+
+    fn on_ack(&mut self, ack: Ack) {
+        // An answer to a push that was never made, or answered before, says nothing.
+        let Some(push) = self.pushes.remove(&ack.push_id) else { return };
+        if push.ids.len() != ack.results.len() {
+            return self.violated("an ack with another number of rows");
+        }
+        let results = push.ids.into_iter().zip(ack.results).collect();
+        self.outputs.push_back(SessionOutput::Acked { results });
+    }
+
+    fn on_error(&mut self, now_ms: u64, error: ErrorFrame) {
+        if let Some(push_id) = error.push_id {
+            return self.on_push_refused(now_ms, push_id, &error);
+        }
+        if error.space.is_some_and(|space| space != self.config.space) {
+            return;
+        }
+        match error.code {
+            Code::NotFoundOrDenied | Code::AuthFailed => self.denied(error.code, &error.message),
+            Code::Version => {
+                self.refused(error.code, &error.message);
+                self.close(Retry::Never);
+            }
+            code => {
+                self.refused(code, &error.message);
+                self.close(match error.retry_after_ms {
+                    0 => Retry::Backoff,
+                    min_ms => Retry::Within { min_ms, max_ms: min_ms.saturating_mul(2) },
+                });
+            }
+        }
+    }
+
+    fn on_push_refused(&mut self, now_ms: u64, push_id: u64, error: &ErrorFrame) {
+        self.refused(error.code, &error.message);
+        let again = error.retryable && error.code.is_retryable();
+        if again && let Some(push) = self.pushes.get_mut(&push_id) {
+            push.retry_ms = Some(now_ms.saturating_add(error.retry_after_ms));
+        } else if let Some(push) = self.pushes.remove(&push_id) {
+            let results = push.ids.into_iter().map(|id| (id, Verdict::Rejected(error.code))).collect();
+            self.outputs.push_back(SessionOutput::Acked { results });
+        }
+    }
+
+    fn on_malformed(&mut self, error: &FrameError) {
+        self.send(Frame::Error(error.into()));
+        self.refused(error.code(), &error.to_string());
+        self.close(Retry::Backoff);
+    }
+
+    fn violated(&mut self, message: &str) {
+        self.send(Frame::Error(ErrorFrame::new(Code::Malformed, message)));
+        self.refused(Code::Malformed, message);
+        self.close(Retry::Backoff);
+    }
+
+    fn denied(&mut self, code: Code, message: &str) {
+        self.refused(code, message);
+        if code.is_retryable() {
+            self.close(Retry::Backoff);
+        } else {
+            self.set_status(Status::Denied);
+            self.close(Retry::Never);
+        }
+    }
+
+    fn refused(&mut self, code: Code, message: &str) {
+        self.outputs.push_back(SessionOutput::Refused { code, message: message.to_owned() });
+    }
+
+    fn close(&mut self, retry: Retry) {
+        self.phase = Phase::Closing;
+        self.outputs.push_back(SessionOutput::Close { retry });
+    }
+
+    fn send(&mut self, frame: Frame) {
+        self.outputs.push_back(SessionOutput::Send(frame.encode()));
+    }
+
+    fn set_status(&mut self, status: Status) {
+        if self.status != status {
+            self.status = status;
+            self.outputs.push_back(SessionOutput::Status(status));
+        }
+    }
+
+    fn forget_connection(&mut self) {
+        self.phase = Phase::Offline;
+        self.unstored.clear();
+        self.owed_bytes = 0;
+        self.pushes.clear();
+        // What was to be sent or closed belongs to the old connection; rows and verdicts are true all the same.
+        self.outputs.retain(|output| {
+            !matches!(output, SessionOutput::Send(_) | SessionOutput::Login(_) | SessionOutput::Close { .. })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
