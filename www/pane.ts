@@ -143,7 +143,7 @@ export class Pane {
   #relayBadge(): [Tone, string, string] {
     if (this.status === "denied") return ["bad", "not let in", "by the relay"];
     const line = this.#online ? LINE[this.status] : "offline";
-    if (!this.#wrote) return ["good", "nothing to send", line];
+    if (!this.#wrote) return ["good", "nothing yet", line];
     if (this.#atRelay) return ["good", "saved at relay", line];
     const pending = this.space.sync.pending;
     return ["wait", pending > 0 ? `${pending} not sent` : "not sent", line];
