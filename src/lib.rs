@@ -13,9 +13,25 @@
 #![deny(missing_docs)]
 #![deny(rustdoc::broken_intra_doc_links)]
 
-pub mod causal;
+// Bytes, secrets, who and when.
 pub mod codec;
-pub mod crdt;
 pub mod crypto;
+
+pub mod causal;
+
+// What everybody shares.
 pub mod event;
+
+// Moved by the left, folded by the right.
+pub mod store;
 pub mod sync;
+
+pub mod crdt;
+pub mod doc;
+
+// Where they meet.
+pub mod replica;
+
+// The browser.
+#[cfg(target_arch = "wasm32")]
+mod web;

@@ -137,21 +137,21 @@ impl CausalGraph {
     }
 
     /// The changeset `steps` before `ix` in its chain. O(forks on the way).
-    pub fn nth_prev(&self, ix: ChangesetIx, steps: u64) -> Option<ChangesetIx> {
+    pub fn nth_prev(&self, ix: ChangesetIx, steps: u32) -> Option<ChangesetIx> {
         let (mut ix, mut steps) = (ix, steps);
         loop {
             let node = self.node(ix);
             let lane = self.lane(node.lane);
-            if steps <= u64::from(node.position) {
-                return Some(lane.nodes[node.position as usize - steps as usize]);
+            if steps <= node.position {
+                return Some(lane.nodes[(node.position - steps) as usize]);
             }
-            steps -= u64::from(node.position) + 1;
+            steps -= node.position + 1;
             ix = lane.parent?;
         }
     }
 
     /// How many steps of `prev` lead from `from` back to `to`, if it is on that chain. O(forks on the way).
-    pub fn steps_back(&self, from: ChangesetIx, to: ChangesetIx) -> Option<u64> {
+    pub fn steps_back(&self, from: ChangesetIx, to: ChangesetIx) -> Option<u32> {
         let target = self.node(to);
         let (mut ix, mut steps) = (from, 0);
         loop {
@@ -160,9 +160,9 @@ impl CausalGraph {
                 return node
                     .position
                     .checked_sub(target.position)
-                    .map(|rest| steps + u64::from(rest));
+                    .map(|rest| steps + rest);
             }
-            steps += u64::from(node.position) + 1;
+            steps += node.position + 1;
             ix = self.lane(node.lane).parent?;
         }
     }
@@ -186,6 +186,11 @@ impl CausalGraph {
     /// The changesets without a known child, by number.
     pub fn heads(&self) -> impl Iterator<Item = ChangesetIx> + '_ {
         self.heads.iter().copied()
+    }
+
+    /// How many actors there are.
+    pub fn actors(&self) -> usize {
+        self.lanes_of.len()
     }
 
     /// The last changeset of every lane.

@@ -19,8 +19,9 @@ impl BigInt {
     pub fn new(negative: bool, magnitude: &[u8]) -> Option<Self> {
         let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
         let magnitude = magnitude[zeros..].to_vec();
-        (magnitude.len() <= BIGINT_BYTES_MAX).then(|| Self {
-            negative: negative && !magnitude.is_empty(),
+        let negative = negative && !magnitude.is_empty();
+        (magnitude.len() <= BIGINT_BYTES_MAX).then_some(Self {
+            negative,
             magnitude,
         })
     }

@@ -1,3 +1,5 @@
+//! Primitives at their edges.
+
 use super::*;
 
 fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {

@@ -1,11 +1,33 @@
 //! The data types. Each folds ops into a value, can switch any op off and on again, and can be read at any selection
 //! of ops. They see local numbers only ([`ChangesetIx`], [`OpIx`]): no hash, no key, no byte format.
 
+mod adjacency;
+mod anchor;
+mod batch;
+mod deltas;
+mod leaf_order;
 mod map;
+mod order;
+mod piece;
+mod piece_list;
 mod register;
+mod selection;
+mod text;
+mod text_edit;
+mod text_log;
+mod text_merge;
+mod text_op;
+mod unit_index;
+mod units;
 
+pub use anchor::{Anchor, Bias};
+pub use batch::Mark;
+pub use deltas::{Delta, Deltas};
 pub use map::{KeyIx, Map};
 pub use register::{Register, Winner};
+pub use text::Text;
+pub use text_op::{CHANGESET_UNITS_MAX, Invalid, TextError, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+pub use units::Units;
 
 use crate::causal::{ChangesetIx, OpIx};
 use std::cmp::Ordering;

@@ -200,3 +200,6 @@ fn delimited(bytes: &[u8]) -> Vec<u8> {
     out.bytes(bytes);
     out.into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,13 +67,7 @@ pub fn seal(
     plain.resize(padme(plain.len()), 0);
 
     let salt = salt_key.salt(at, random, &plain);
-    let (cipher, nonce) = cipher(key, at, &salt);
-    let tag = cipher
-        .encrypt_inout_detached(&nonce, &aad(at), plain.as_mut_slice().into())
-        .expect("a segment is far below GCM's limit");
-    let mut segment = Writer::with_capacity(plain.len() + SEGMENT_OVERHEAD_BYTES);
-    segment.raw(&salt).raw(&plain).raw(&tag);
-    segment.into_bytes()
+    seal_plaintext(key, at, &salt, plain)
 }
 
 /// Opens a segment and returns the body.
@@ -170,6 +164,21 @@ fn padme(len: usize) -> usize {
     len.next_multiple_of(1 << free_bits)
 }
 
+fn seal_plaintext(
+    key: &EpochKey,
+    at: &SegmentContext<'_>,
+    salt: &[u8; 16],
+    mut plain: Vec<u8>,
+) -> Vec<u8> {
+    let (cipher, nonce) = cipher(key, at, salt);
+    let tag = cipher
+        .encrypt_inout_detached(&nonce, &aad(at), plain.as_mut_slice().into())
+        .expect("a segment is far below GCM's limit");
+    let mut segment = Writer::with_capacity(plain.len() + SEGMENT_OVERHEAD_BYTES);
+    segment.raw(salt).raw(&plain).raw(&tag);
+    segment.into_bytes()
+}
+
 fn cipher(
     key: &EpochKey,
     at: &SegmentContext<'_>,
@@ -194,3 +203,6 @@ fn cipher(
 fn aad(at: &SegmentContext<'_>) -> [u8; 32] {
     hash(Tag::SEGMENT_AAD, &[at.header_prefix, &[at.kind as u8]]).0
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ impl VerifyingKey {
 fn message(tag: Tag, parts: &[&[u8]]) -> Vec<u8> {
     [&[&tag.as_bytes()[..]], parts].concat().concat()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@
 //! actor's signature covers it, or a descendant of it in the actor's own chain. A segment that does not match its hash
 //! counts as missing: the deliverer is to blame, not the author.
 
-use super::Unsupported;
 use super::header::{Header, SIGNATURE_BYTES, SegmentRef};
+use super::{Content, ReadError, Skeleton, Unsupported};
 use crate::causal::ChangesetId;
 use crate::codec::limits::CHANGESET_BYTES_MAX;
 use crate::codec::{DecodeError, Reader, Writer};
@@ -76,6 +76,42 @@ impl SignedChangeset {
             content,
             damaged,
         })
+    }
+
+    /// Puts a row together from its parts, as they travel. A segment that does not fit its hash counts as missing.
+    pub fn from_parts(
+        header: &[u8],
+        signature: [u8; SIGNATURE_BYTES],
+        skeleton: Option<&[u8]>,
+        content: Option<&[u8]>,
+    ) -> Result<Self, DecodeError> {
+        let header = Header::decode(header)?;
+        let fits = |kind, bytes: &[u8], expected: Option<SegmentRef>| {
+            expected.is_some_and(|expected| segment_hash(kind, bytes) == expected.hash)
+        };
+        let sound_skeleton = skeleton.filter(|bytes| fits(SegmentKind::Skeleton, bytes, Some(header.skeleton())));
+        let sound_content = content.filter(|bytes| fits(SegmentKind::Content, bytes, header.content()));
+        let damaged = sound_skeleton.is_some() != skeleton.is_some() || sound_content.is_some() != content.is_some();
+        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        Ok(Self {
+            signature: Signature(signature),
+            skeleton: owned(sound_skeleton),
+            content: owned(sound_content),
+            header,
+            damaged,
+        })
+    }
+
+    /// The sealed skeleton.
+    #[must_use]
+    pub fn skeleton(&self) -> Option<&[u8]> {
+        self.skeleton.as_deref()
+    }
+
+    /// The sealed content.
+    #[must_use]
+    pub fn content(&self) -> Option<&[u8]> {
+        self.content.as_deref()
     }
 
     /// Writes the row. Segments that were damaged are not in it.
@@ -244,6 +280,29 @@ impl Changeset {
         self.0.drop_content();
     }
 
+    /// Opens and reads the skeleton.
+    pub fn open_skeleton(&self, keys: &Keyring) -> Result<Skeleton, BodyError> {
+        let body = self.open_segment(SegmentKind::Skeleton, keys)?;
+        let class = self
+            .header()
+            .class()
+            .expect("authentic changesets are supported");
+        Ok(Skeleton::decode(&body, class, self.header().deps().len())?)
+    }
+
+    /// Opens and reads the content that belongs to the skeleton. `None` if there never was one.
+    pub fn open_content(
+        &self,
+        keys: &Keyring,
+        skeleton: &Skeleton,
+    ) -> Result<Option<Content>, BodyError> {
+        if self.header().content().is_none() {
+            return Ok(None);
+        }
+        let body = self.open_segment(SegmentKind::Content, keys)?;
+        Ok(Some(Content::decode(&body, skeleton)?))
+    }
+
     /// Opens one segment.
     pub fn open_segment(&self, kind: SegmentKind, keys: &Keyring) -> Result<Vec<u8>, SegmentError> {
         let segment = match kind {
@@ -285,6 +344,42 @@ pub enum SegmentError {
     /// It is here, and so is the key.
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+/// Why an authentic changeset cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The segment gives no body.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The body cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl BodyError {
+    /// Whether a delivery, a key or a later version may change it. For a skeleton that is pending, and inert otherwise.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        match self {
+            Self::Segment(SegmentError::Missing | SegmentError::NoKey(_)) => true,
+            Self::Segment(SegmentError::Open(error)) => matches!(error, OpenError::Codec(_)),
+            Self::Read(error) => matches!(error, ReadError::Unsupported(_)),
+        }
+    }
+
+    /// The class of the fault, as written in `tests/vectors/`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Segment(SegmentError::Missing) => "missing",
+            Self::Segment(SegmentError::NoKey(_)) => "no-key",
+            Self::Segment(SegmentError::Open(OpenError::Sealed)) => "sealed",
+            Self::Segment(SegmentError::Open(OpenError::Codec(_))) => "unsupported",
+            Self::Segment(SegmentError::Open(OpenError::Malformed(error))) => error.code(),
+            Self::Read(error) => error.code(),
+        }
+    }
 }
 
 const PRESENT_CONTENT: u8 = 1;

@@ -23,7 +23,7 @@ const UNSUPPORTED_MAX: usize = 1_000;
 
 /// What became of a changeset that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Offer {
     /// It was here already.
     Known,
     /// It is authentic and new; it may wait for its parents.
@@ -153,13 +153,13 @@ impl Log {
     }
 
     /// Offers a changeset that came from outside. O(1) and one signature check.
-    pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Verdict {
+    pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Offer {
         let id = signed.id();
         if self.knows(&id) {
-            return Verdict::Known;
+            return Offer::Known;
         }
         if signed.header().space() != self.space {
-            return Verdict::Refused(Refusal::Space);
+            return Offer::Refused(Refusal::Space);
         }
         match signed.verify() {
             Ok(changeset) => {
@@ -172,9 +172,14 @@ impl Log {
                     self.unproven.pop_front();
                 }
                 self.unproven.push_back((*signed, received_ms));
-                Verdict::Refused(Refusal::Signature)
+                Offer::Refused(Refusal::Signature)
             }
         }
+    }
+
+    /// Offers a changeset that was found authentic before.
+    pub fn offer_authentic(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
+        if self.knows(&changeset.id()) { Offer::Known } else { self.accept(changeset, received_ms) }
     }
 
     /// Offers a changeset from this device's own store; [`Log::prove_stored`] follows after the last one.
@@ -219,7 +224,7 @@ impl Log {
         for (changeset, received_ms) in proven.into_iter().flatten() {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;
-            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Verdict::Refused(_))) {
+            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_))) {
                 dropped.push(id);
             }
         }
@@ -264,6 +269,18 @@ impl Log {
         ix
     }
 
+    /// Adds a changeset that was just made here.
+    pub fn add_own(&mut self, ready: Ready) -> ChangesetIx {
+        self.admit_own(&ready.changeset);
+        self.add(ready)
+    }
+
+    /// Takes the certificate chain of a changeset that was just made here.
+    pub fn admit_own(&mut self, changeset: &Changeset) {
+        let admitted = self.admit_chain(changeset);
+        debug_assert!(admitted.is_ok(), "an own certificate chain is valid");
+    }
+
     /// Records what a changeset came to.
     pub fn decide(&mut self, ix: ChangesetIx, fate: Fate) {
         self.entries[ix.0 as usize].fate = fate;
@@ -297,13 +314,12 @@ impl Log {
         self.chains.get(&self.graph.id(root)).expect("a chain is admitted with its seq 0")
     }
 
-    /// Whether the author of a ready changeset may write data.
-    pub fn may_write(&self, ready: &Ready) -> bool {
-        let author = match ready.prev {
-            Some(prev) => self.author(prev),
-            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0"),
-        };
-        author.role >= Role::Writer
+    /// The role of a ready changeset's author.
+    pub fn role_of(&self, ready: &Ready) -> Role {
+        match ready.prev {
+            Some(prev) => self.author(prev).role,
+            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0").role,
+        }
     }
 
     /// Forks seen, in order of detection.
@@ -314,6 +330,11 @@ impl Log {
     /// Changesets that wait for parents or are held, with what they wait for.
     pub fn waiting(&self) -> impl Iterator<Item = (&Changeset, usize)> + '_ {
         self.waiting.values().map(|waiting| (&waiting.changeset, waiting.missing))
+    }
+
+    /// The same with their times of arrival.
+    pub fn waiting_rows(&self) -> impl Iterator<Item = (&Changeset, u64)> + '_ {
+        self.waiting.values().map(|waiting| (&waiting.changeset, waiting.received_ms))
     }
 
     /// Whether [`Log::next_ready`] has something.
@@ -358,16 +379,16 @@ impl Log {
 
     /// What this version cannot check waits outside the log, with all its descendants; it is offered again at the next
     /// opening, perhaps to a newer version.
-    fn note_unsupported(&mut self, id: ChangesetId) -> Verdict {
+    fn note_unsupported(&mut self, id: ChangesetId) -> Offer {
         if self.unsupported.len() >= UNSUPPORTED_MAX {
-            return Verdict::Refused(Refusal::Unsupported);
+            return Offer::Refused(Refusal::Unsupported);
         }
-        if self.unsupported.insert(id) { Verdict::Accepted } else { Verdict::Known }
+        if self.unsupported.insert(id) { Offer::Accepted } else { Offer::Known }
     }
 
-    fn accept(&mut self, changeset: Changeset, received_ms: u64) -> Verdict {
+    fn accept(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
         if let Err(refusal) = self.admit_chain(&changeset) {
-            return Verdict::Refused(refusal);
+            return Offer::Refused(refusal);
         }
         let header = changeset.header();
         let parents: Vec<ChangesetId> = header
@@ -379,7 +400,7 @@ impl Log {
         if parents.is_empty() {
             self.early.insert(changeset.id());
             self.ready.push_back((changeset, received_ms));
-            return Verdict::Accepted;
+            return Offer::Accepted;
         }
         let (count, bytes) = self.waiting_of.get(&header.actor()).copied().unwrap_or_default();
         let size = changeset.signed().size();
@@ -387,14 +408,14 @@ impl Log {
             || bytes + size > WAITING_BYTES_MAX[0]
             || self.waiting_bytes + size > WAITING_BYTES_MAX[1]
         {
-            return Verdict::Crowded;
+            return Offer::Crowded;
         }
         let id = changeset.id();
         self.wait(changeset, received_ms, parents.len());
         for parent in parents {
             self.waited_for.entry(parent).or_default().push(id);
         }
-        Verdict::Accepted
+        Offer::Accepted
     }
 
     fn wait(&mut self, changeset: Changeset, received_ms: u64, missing: usize) {

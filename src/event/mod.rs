@@ -11,24 +11,41 @@
 mod certificate;
 mod chain;
 mod changeset;
+mod content;
+pub mod digest;
 mod draft;
 mod genesis;
 mod header;
 mod invite;
 mod log;
 mod login;
+mod name;
+mod op;
+mod op_decode;
+mod op_encode;
+mod skeleton;
+mod value;
 
 use crate::codec::DecodeError;
 
 pub use certificate::{Certificate, CertificateKind, Role};
 pub use chain::{Author, Chain, ChainError, ChainFault, Device, InviteTerms, VerifiedChain};
-pub use changeset::{Changeset, SegmentError, SignedChangeset, VerifyError};
+pub use changeset::{BodyError, Changeset, SegmentError, SignedChangeset, VerifyError};
+pub use content::{Content, Meta, NameEntry, NamedId};
+pub use digest::OpRuns;
 pub use draft::{Draft, DraftError};
 pub use genesis::Genesis;
 pub use header::{Class, Header, SegmentRef};
 pub use invite::{Invite, InviteError};
-pub use log::{Entry, Fate, Fork, Log, Ready, Refusal, Verdict};
+pub use log::{Entry, Fate, Fork, Log, Offer, Ready, Refusal};
 pub use login::{Login, LoginProof};
+pub use name::{NO_OPTIONS, ObjectKind, Sort, child_id, name_id, object_id};
+pub use op::{
+    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand,
+    NameAt, ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
+};
+pub use skeleton::{ChangesetRef, Skeleton};
+pub use value::{Number, Value};
 
 /// Well-formed, but of a version this one does not know. Kept, never folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

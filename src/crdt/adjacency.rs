@@ -1,0 +1,124 @@
+//! The rule that decides whether ops on a text could have been made by an honest replica.
+//!
+//! FugueMax gives one order only for neighbours that were neighbours: each insert must go between two units that follow
+//! each other in the list of its causal past, earlier ops of its own changeset included. That list is never built: it
+//! is the live list, read past all units the author had not seen, with the changeset's own inserts laid over it.
+//! Nothing is applied here, and content is never looked at.
+
+use super::History;
+use super::piece::NONE;
+use super::piece_list::{Loc, PieceList};
+use super::text_log::TextLog;
+use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+use crate::causal::ChangesetIx;
+use std::collections::BTreeMap;
+
+pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
+    list: &'a PieceList<LEAF, BLOCK>,
+    log: &'a TextLog,
+    history: &'a H,
+    changeset: ChangesetIx,
+    /// What follows a unit because of the changeset's own inserts.
+    next: BTreeMap<Spot, Spot>,
+    own: u32,
+    deleted: Vec<(Spot, u32)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Spot {
+    /// The start of the list as a left neighbour, its end as a right one.
+    Edge,
+    /// A unit of the causal past.
+    Past(u32),
+    /// A unit of the changeset itself.
+    Own(u32),
+}
+
+impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF, BLOCK> {
+    pub fn new(list: &'a PieceList<LEAF, BLOCK>, log: &'a TextLog, history: &'a H, changeset: ChangesetIx) -> Self {
+        Self { list, log, history, changeset, next: BTreeMap::new(), own: 0, deleted: Vec::new() }
+    }
+
+    /// Checks all ops a changeset has on one text.
+    pub fn check(mut self, ops: &[TextOp]) -> Result<(), Invalid> {
+        for op in ops {
+            match op {
+                TextOp::Insert { left, right, len } => self.insert(*left, *right, *len)?,
+                TextOp::Delete { spans } => self.delete(spans)?,
+            }
+        }
+        self.deleted.sort_unstable();
+        let twice = |pair: &[(Spot, u32)]| match (pair[0], pair[1]) {
+            ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => b - a < len,
+            _ => false,
+        };
+        if self.deleted.windows(2).any(twice) { Err(Invalid::DeletedTwice) } else { Ok(()) }
+    }
+
+    fn insert(&mut self, left: Option<UnitRef>, right: Option<UnitRef>, len: u32) -> Result<(), Invalid> {
+        let first = self.own;
+        let own = first.checked_add(len).filter(|&own| own <= CHANGESET_UNITS_MAX).ok_or(Invalid::TooLong)?;
+        if len == 0 {
+            return Err(Invalid::Empty);
+        }
+        if own > UNITS_MAX - self.log.units() {
+            return Err(Invalid::Full);
+        }
+        let left = left.map_or(Ok(Spot::Edge), |unit| self.spot(unit, 1))?;
+        let right = right.map_or(Ok(Spot::Edge), |unit| self.spot(unit, 1))?;
+        if self.after(left) != right {
+            return Err(Invalid::NotAdjacent);
+        }
+        self.own = own;
+        self.next.insert(left, Spot::Own(first));
+        self.next.insert(Spot::Own(own - 1), right);
+        Ok(())
+    }
+
+    fn delete(&mut self, spans: &[UnitSpan]) -> Result<(), Invalid> {
+        if spans.is_empty() {
+            return Err(Invalid::Empty);
+        }
+        for &UnitSpan { changeset, offset, len } in spans {
+            if len == 0 {
+                return Err(Invalid::Empty);
+            }
+            let spot = self.spot(UnitRef { changeset, offset }, len)?;
+            self.deleted.push((spot, len));
+        }
+        Ok(())
+    }
+
+    /// The first of `len` units that must be known to the author.
+    fn spot(&self, unit: UnitRef, len: u32) -> Result<Spot, Invalid> {
+        let unknown = Invalid::UnknownUnit { offset: unit.offset };
+        if unit.changeset == self.changeset {
+            let end = unit.offset.checked_add(len).ok_or(unknown)?;
+            return if end <= self.own { Ok(Spot::Own(unit.offset)) } else { Err(unknown) };
+        }
+        if unit.changeset == ChangesetIx::OPEN || !self.history.contains(self.changeset, unit.changeset) {
+            return Err(Invalid::NotInPast);
+        }
+        self.log.resolve(unit, len).map(Spot::Past).ok_or(unknown)
+    }
+
+    /// What follows a place in the author's list.
+    fn after(&self, spot: Spot) -> Spot {
+        if let Some(&next) = self.next.get(&spot) {
+            return next;
+        }
+        let mut gap = match spot {
+            Spot::Own(offset) => return Spot::Own(offset + 1),
+            Spot::Past(unit) => self.list.gap_after(unit),
+            Spot::Edge => self.list.gap_after(NONE),
+        };
+        // Each unit of a run was made by someone who saw the one before it: if the first is unknown, all are.
+        while let Some((at, run)) = self.list.run_at(gap) {
+            if run.first < self.log.units() && self.history.contains(self.changeset, self.log.changeset_of(run.first)) {
+                return Spot::Past(run.first);
+            }
+            gap = Loc { offset: at.offset + run.len, ..at };
+        }
+        Spot::Edge
+    }
+}

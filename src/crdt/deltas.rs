@@ -1,0 +1,90 @@
+//! What changed in the visible text, in the order it changed, for whoever mirrors it.
+//!
+//! While edits go on, only positions and unit numbers are noted; the inserted units are looked up when somebody asks.
+//! Nothing is noted unless recording was switched on.
+
+use super::units::Units;
+
+/// Replaces `removed` units at `pos` by `inserted` ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Where, counted after all deltas before this one.
+    pub pos: u32,
+    /// How many units go.
+    pub removed: u32,
+    /// How many units come; they stand next in the text beside the deltas.
+    pub inserted: u32,
+    /// Whether this was an edit made here.
+    pub local: bool,
+}
+
+/// Changes of a text, in application order.
+#[derive(Clone, Debug, Default)]
+pub struct Deltas {
+    /// The changes.
+    pub changes: Vec<Delta>,
+    /// All inserted units, one change after the other.
+    pub text: Units,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct DeltaLog {
+    recording: bool,
+    done: Deltas,
+    /// Changes whose units are not looked up yet, each with its first inserted unit.
+    open: Vec<(Delta, u32)>,
+}
+
+impl DeltaLog {
+    pub fn record(&mut self, on: bool) {
+        *self = Self { recording: on, ..Self::default() };
+    }
+
+    pub fn recording(&self) -> bool {
+        self.recording
+    }
+
+    pub fn insert(&mut self, pos: u32, first: u32, len: u32, local: bool) {
+        if !self.recording {
+            return;
+        }
+        if let Some((last, unit)) = self.open.last_mut().filter(|(last, _)| last.local == local) {
+            if last.inserted == 0 && last.pos == pos {
+                (last.inserted, *unit) = (len, first);
+                return;
+            }
+            if last.pos + last.inserted == pos && *unit + last.inserted == first {
+                last.inserted += len;
+                return;
+            }
+        }
+        self.open.push((Delta { pos, removed: 0, inserted: len, local }, first));
+    }
+
+    pub fn remove(&mut self, pos: u32, len: u32, local: bool) {
+        if !self.recording {
+            return;
+        }
+        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && last.inserted == 0) {
+            if last.pos == pos || pos + len == last.pos {
+                last.pos = pos;
+                last.removed += len;
+                return;
+            }
+        }
+        self.open.push((Delta { pos, removed: len, inserted: 0, local }, 0));
+    }
+
+    /// Looks the inserted units up, before some of them change or go.
+    pub fn settle(&mut self, units: &Units) {
+        for (delta, first) in self.open.drain(..) {
+            self.done.text.push_units(units, first..first + delta.inserted);
+            self.done.changes.push(delta);
+        }
+    }
+
+    pub fn drain(&mut self, units: &Units) -> Deltas {
+        self.settle(units);
+        std::mem::take(&mut self.done)
+    }
+}

@@ -1,0 +1,164 @@
+//! A text: units in FugueMax order, each hidden while there is a reason to hide it.
+//!
+//! Invariant: `hide` of a unit is the number of active deletes that name it, plus one if its insert is inactive, plus
+//! one if its content is absent. So the text is a function of the set of ops and of which of them are active, whatever
+//! the order of arrival, and any op is switched in time proportional to its runs. Units are numbered by arrival; the
+//! number is at once the place of the unit in an append-only string, so hidden text is simply still there.
+//!
+//! This file holds the state and reads it. Editing here is in `text_edit`, arrivals and toggles are in `text_merge`.
+
+use super::batch::Batch;
+use super::deltas::{DeltaLog, Deltas};
+use super::piece::NONE;
+use super::piece_list::{Loc, PieceList};
+use super::text_log::{Effect, TextLog};
+use super::text_op::TextError;
+use super::units::Units;
+use crate::causal::ChangesetIx;
+use std::fmt;
+use std::ops::Range;
+
+/// A text. The capacities of its tree are parameters only so that tests can shrink them.
+#[derive(Clone, Debug)]
+pub struct Text<const LEAF: usize = 32, const BLOCK: usize = 64> {
+    pub(super) units: Units,
+    pub(super) list: PieceList<LEAF, BLOCK>,
+    pub(super) log: TextLog,
+    pub(super) batch: Batch,
+    pub(super) deltas: DeltaLog,
+}
+
+impl Text {
+    /// An empty text.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Default for Text<LEAF, BLOCK> {
+    fn default() -> Self {
+        Self {
+            units: Units::default(),
+            list: PieceList::new(),
+            log: TextLog::default(),
+            batch: Batch::default(),
+            deltas: DeltaLog::default(),
+        }
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
+    /// Starts or stops noting what changes; either way what was noted is forgotten.
+    pub fn record_deltas(&mut self, on: bool) {
+        self.deltas.record(on);
+    }
+
+    /// What changed since the last drain, if it was recorded.
+    pub fn drain_deltas(&mut self) -> Deltas {
+        self.deltas.drain(&self.units)
+    }
+
+    /// Adds to the reasons to hide one stretch of a piece, and notes what that shows.
+    pub(super) fn bump(&mut self, at: Loc, len: u32, delta: i32, local: bool) {
+        let first = self.list.piece(at).first + at.offset;
+        let pos = if self.deltas.recording() { self.list.visible_before(at) } else { 0 };
+        match self.list.bump(at, len, delta) {
+            (true, false) => self.deltas.remove(pos, len, local),
+            (false, true) => self.deltas.insert(pos, first, len, local),
+            _ => {}
+        }
+    }
+
+    /// The number of visible units.
+    pub fn len(&self) -> u32 {
+        self.list.visible()
+    }
+
+    /// Whether no unit is visible.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The visible units in a range, as UTF-8; half pairs become U+FFFD.
+    ///
+    /// # Errors
+    /// If the range ends before it starts or past the end of the text.
+    pub fn slice(&self, range: Range<u32>) -> Result<String, TextError> {
+        self.in_range(u64::from(range.start.max(range.end)))?;
+        let mut out = Units::default();
+        let mut left = range.end.saturating_sub(range.start);
+        if left > 0 {
+            let mut gap = self.list.peek(range.start);
+            while let Some((at, run)) = self.list.run_at(gap) {
+                let len = run.visible().min(left);
+                out.push_units(&self.units, run.first..run.first + len);
+                left -= len;
+                if left == 0 {
+                    break;
+                }
+                gap = Loc { offset: at.offset + run.len, ..at };
+            }
+        }
+        Ok(out.into_string())
+    }
+
+    /// All visible units.
+    pub fn visible_units(&self) -> Units {
+        let mut out = Units::default();
+        for run in self.list.iter().filter(|run| run.hide == 0) {
+            out.push_units(&self.units, run.first..run.end());
+        }
+        out
+    }
+
+    /// Who wrote the visible units: runs of one changeset, in order.
+    pub fn authorship(&self) -> Vec<(u32, ChangesetIx)> {
+        let mut runs: Vec<(u32, ChangesetIx)> = Vec::new();
+        for run in self.list.iter().filter(|run| run.hide == 0) {
+            for cut in self.log.unit_spans(super::text_log::Span { first: run.first, len: run.len }) {
+                match runs.last_mut() {
+                    Some((len, changeset)) if *changeset == cut.changeset => *len += cut.len,
+                    _ => runs.push((cut.len, cut.changeset)),
+                }
+            }
+        }
+        runs
+    }
+
+    pub(super) fn in_range(&self, position: u64) -> Result<(), TextError> {
+        let len = self.len();
+        if position > u64::from(len) { Err(TextError::OutOfRange { position, len }) } else { Ok(()) }
+    }
+
+    /// Recomputes every invariant the slow way.
+    ///
+    /// # Panics
+    /// If one does not hold.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        self.list.dbg_check();
+        assert_eq!(self.units.len(), self.list.units());
+        assert_eq!(self.log.units() + self.batch.units_of_first(self.batch.len()), self.units.len());
+        let mut hide = vec![0; self.units.len() as usize];
+        let mut add = |range: Range<u32>| hide[range.start as usize..range.end as usize].iter_mut().for_each(|n| *n += 1);
+        for (_, active, effect) in self.log.effects() {
+            match effect {
+                Effect::Insert(span) if !active => add(span.range()),
+                Effect::Delete(spans) if active => spans.iter().for_each(|span| add(span.range())),
+                _ => {}
+            }
+        }
+        self.log.absent().for_each(|span| add(span.range()));
+        self.batch.spans().iter().for_each(|span| add(span.range()));
+        for run in self.list.iter() {
+            assert!((run.first..run.end()).all(|unit| hide[unit as usize] == run.hide), "{run:?}");
+            assert!([run.left, run.right].iter().all(|&unit| unit == NONE || unit < run.first));
+        }
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> fmt::Display for Text<LEAF, BLOCK> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.visible_units().into_string())
+    }
+}

@@ -1,0 +1,192 @@
+//! Who inserted which units of a text, and what each op did. Units are numbered by arrival: those of a changeset, and of
+//! each of its inserts, are consecutive.
+//!
+//! Invariant: changesets, ops and units all grow, so every question is a binary search. Units from
+//! [`TextLog::units`] on belong to the open batch.
+
+use super::text_op::{UnitRef, UnitSpan};
+use crate::causal::{ChangesetIx, OpIx};
+use std::ops::Range;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct TextLog {
+    /// Only changesets that inserted something.
+    changesets: Vec<ChangesetRow>,
+    ops: Vec<OpRow>,
+    spans: Vec<Span>,
+    units: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ChangesetRow {
+    changeset: ChangesetIx,
+    first: u32,
+    absent: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OpRow {
+    op: OpIx,
+    kind: Kind,
+    /// Units of an insert, spans of a delete.
+    first: u32,
+    end: u32,
+    active: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Insert,
+    Delete,
+}
+
+/// Consecutive units, by local number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub first: u32,
+    pub len: u32,
+}
+
+impl Span {
+    pub fn end(self) -> u32 {
+        self.first + self.len
+    }
+
+    pub fn range(self) -> Range<u32> {
+        self.first..self.end()
+    }
+}
+
+/// What an op did.
+pub(super) enum Effect<'a> {
+    Insert(Span),
+    Delete(&'a [Span]),
+}
+
+impl TextLog {
+    /// A changeset begins to insert.
+    pub fn begin(&mut self, changeset: ChangesetIx, absent: bool) {
+        assert!(self.changesets.last().is_none_or(|row| row.changeset < changeset), "changesets arrive in order");
+        self.changesets.push(ChangesetRow { changeset, first: self.units, absent });
+    }
+
+    /// An insert of the changeset that began last.
+    pub fn push_insert(&mut self, op: OpIx, len: u32, active: bool) {
+        let first = self.units;
+        self.units += len;
+        self.push(OpRow { op, kind: Kind::Insert, first, end: self.units, active });
+    }
+
+    pub fn push_delete(&mut self, op: OpIx, spans: impl IntoIterator<Item = Span>, active: bool) {
+        let first = self.spans.len() as u32;
+        self.spans.extend(spans);
+        self.push(OpRow { op, kind: Kind::Delete, first, end: self.spans.len() as u32, active });
+    }
+
+    fn push(&mut self, row: OpRow) {
+        assert!(self.ops.last().is_none_or(|last| last.op < row.op), "ops arrive in order");
+        self.ops.push(row);
+    }
+
+    /// Notes an op as active or not, and tells whether that is new.
+    pub fn set_active(&mut self, op: OpIx, on: bool) -> bool {
+        match self.row(op) {
+            Some(at) => std::mem::replace(&mut self.ops[at].active, on) != on,
+            None => false,
+        }
+    }
+
+    /// Notes the content of a changeset as absent or not, and gives its units if that is new.
+    pub fn set_absent(&mut self, changeset: ChangesetIx, absent: bool) -> Option<Span> {
+        let at = self.changeset_row(changeset)?;
+        let changed = std::mem::replace(&mut self.changesets[at].absent, absent) != absent;
+        changed.then(|| self.units_at(at))
+    }
+
+    /// How many units have a changeset.
+    pub fn units(&self) -> u32 {
+        self.units
+    }
+
+    pub fn effect(&self, op: OpIx) -> Option<Effect<'_>> {
+        Some(self.effect_at(self.row(op)?))
+    }
+
+    /// All ops in order, with what they did and whether they are active.
+    pub fn effects(&self) -> impl Iterator<Item = (OpIx, bool, Effect<'_>)> + '_ {
+        self.ops.iter().enumerate().map(|(at, row)| (row.op, row.active, self.effect_at(at)))
+    }
+
+    /// The units whose content is missing.
+    pub fn absent(&self) -> impl Iterator<Item = Span> + '_ {
+        self.changesets.iter().enumerate().filter(|(_, row)| row.absent).map(|(at, _)| self.units_at(at))
+    }
+
+    fn effect_at(&self, at: usize) -> Effect<'_> {
+        let OpRow { kind, first, end, .. } = self.ops[at];
+        match kind {
+            Kind::Insert => Effect::Insert(Span { first, len: end - first }),
+            Kind::Delete => Effect::Delete(&self.spans[first as usize..end as usize]),
+        }
+    }
+
+    fn row(&self, op: OpIx) -> Option<usize> {
+        self.ops.binary_search_by_key(&op, |row| row.op).ok()
+    }
+
+    fn changeset_row(&self, changeset: ChangesetIx) -> Option<usize> {
+        self.changesets.binary_search_by_key(&changeset, |row| row.changeset).ok()
+    }
+
+    fn units_at(&self, at: usize) -> Span {
+        let first = self.changesets[at].first;
+        let end = self.changesets.get(at + 1).map_or(self.units, |next| next.first);
+        Span { first, len: end - first }
+    }
+
+    /// The units a changeset inserted.
+    pub fn units_of(&self, changeset: ChangesetIx) -> Option<Span> {
+        self.changeset_row(changeset).map(|at| self.units_at(at))
+    }
+
+    /// Whose a unit is.
+    pub fn changeset_of(&self, unit: u32) -> ChangesetIx {
+        self.owner(unit).0
+    }
+
+    /// Whose a unit is, and all units of that one; those of the open batch have no end yet.
+    fn owner(&self, unit: u32) -> (ChangesetIx, Range<u32>) {
+        if unit >= self.units {
+            return (ChangesetIx::OPEN, self.units..u32::MAX);
+        }
+        let at = self.changesets.partition_point(|row| row.first <= unit) - 1;
+        (self.changesets[at].changeset, self.units_at(at).range())
+    }
+
+    pub fn unit_ref(&self, unit: u32) -> UnitRef {
+        let (changeset, units) = self.owner(unit);
+        UnitRef { changeset, offset: unit - units.start }
+    }
+
+    /// The same units, cut where the changeset changes.
+    pub fn unit_spans(&self, span: Span) -> impl Iterator<Item = UnitSpan> + '_ {
+        let mut unit = span.first;
+        std::iter::from_fn(move || {
+            if unit == span.end() {
+                return None;
+            }
+            let (changeset, units) = self.owner(unit);
+            let len = units.end.min(span.end()) - unit;
+            let cut = UnitSpan { changeset, offset: unit - units.start, len };
+            unit += len;
+            Some(cut)
+        })
+    }
+
+    /// The local number of the first of `len` units, if they all exist in a sealed changeset.
+    pub fn resolve(&self, at: UnitRef, len: u32) -> Option<u32> {
+        let units = self.units_of(at.changeset)?;
+        let end = at.offset.checked_add(len)?;
+        (end <= units.len).then(|| units.first + at.offset)
+    }
+}

@@ -1,0 +1,182 @@
+//! A growing string of UTF-16 code units, one byte each for as long as all of them are ASCII.
+//!
+//! The first other unit widens the whole string, once; so an index is an offset in both forms and slicing never scans.
+//! It knows nothing of who inserted a unit or whether it shows, and half pairs are allowed: only reading as UTF-8
+//! replaces them.
+
+use std::ops::Range;
+
+/// UTF-16 code units.
+#[derive(Clone, Debug)]
+pub struct Units(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Ascii(Vec<u8>),
+    Wide(Vec<u16>),
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        Self(Form::Ascii(Vec::new()))
+    }
+}
+
+impl Units {
+    /// Appends a string.
+    pub(super) fn push_str(&mut self, s: &str) {
+        match &mut self.0 {
+            Form::Ascii(bytes) if s.is_ascii() => bytes.extend_from_slice(s.as_bytes()),
+            Form::Ascii(_) => self.widen(s.len()).extend(s.encode_utf16()),
+            Form::Wide(wide) => wide.extend(s.encode_utf16()),
+        }
+    }
+
+    /// Appends `len` units that hold the place of a missing value.
+    pub(super) fn push_blank(&mut self, len: u32) {
+        match &mut self.0 {
+            Form::Ascii(bytes) => bytes.resize(bytes.len() + len as usize, 0),
+            Form::Wide(wide) => wide.resize(wide.len() + len as usize, 0),
+        }
+    }
+
+    /// Appends units of another string.
+    pub(super) fn push_units(&mut self, other: &Units, range: Range<u32>) {
+        let range = range.start as usize..range.end as usize;
+        match (&mut self.0, &other.0) {
+            (Form::Ascii(bytes), Form::Ascii(from)) => bytes.extend_from_slice(&from[range]),
+            (Form::Wide(wide), Form::Wide(from)) => wide.extend_from_slice(&from[range]),
+            (Form::Wide(wide), Form::Ascii(from)) => wide.extend(from[range].iter().map(|&byte| u16::from(byte))),
+            (Form::Ascii(_), Form::Wide(from)) => {
+                let more = range.len();
+                self.widen(more).extend_from_slice(&from[range]);
+            }
+        }
+    }
+
+    /// Puts `s` in the place of the units from `at` on.
+    pub(super) fn overwrite(&mut self, at: u32, s: &str) {
+        let at = at as usize;
+        let wide = match &mut self.0 {
+            Form::Ascii(bytes) if s.is_ascii() => return bytes[at..at + s.len()].copy_from_slice(s.as_bytes()),
+            Form::Ascii(_) => self.widen(0),
+            Form::Wide(wide) => wide,
+        };
+        for (place, unit) in wide[at..].iter_mut().zip(s.encode_utf16()) {
+            *place = unit;
+        }
+    }
+
+    /// Wipes units.
+    pub(super) fn blank(&mut self, range: Range<u32>) {
+        let range = range.start as usize..range.end as usize;
+        match &mut self.0 {
+            Form::Ascii(bytes) => bytes[range].fill(0),
+            Form::Wide(wide) => wide[range].fill(0),
+        }
+    }
+
+    pub(super) fn truncate(&mut self, len: u32) {
+        match &mut self.0 {
+            Form::Ascii(bytes) => bytes.truncate(len as usize),
+            Form::Wide(wide) => wide.truncate(len as usize),
+        }
+    }
+
+    fn widen(&mut self, more: usize) -> &mut Vec<u16> {
+        if let Form::Ascii(bytes) = &self.0 {
+            let mut wide = Vec::with_capacity(bytes.len() + more);
+            wide.extend(bytes.iter().map(|&byte| u16::from(byte)));
+            self.0 = Form::Wide(wide);
+        }
+        match &mut self.0 {
+            Form::Wide(wide) => wide,
+            Form::Ascii(_) => unreachable!("it was widened above"),
+        }
+    }
+
+    /// How many units there are.
+    pub fn len(&self) -> u32 {
+        let len = match &self.0 {
+            Form::Ascii(bytes) => bytes.len(),
+            Form::Wide(wide) => wide.len(),
+        };
+        u32::try_from(len).expect("a text holds at most UNITS_MAX units")
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, if no unit ever was anything but ASCII.
+    pub fn as_ascii(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Form::Ascii(bytes) => Some(bytes),
+            Form::Wide(_) => None,
+        }
+    }
+
+    /// All units in order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let (narrow, wide): (&[u8], &[u16]) = match &self.0 {
+            Form::Ascii(bytes) => (bytes, &[]),
+            Form::Wide(wide) => (&[], wide),
+        };
+        narrow.iter().map(|&byte| u16::from(byte)).chain(wide.iter().copied())
+    }
+
+    /// Whether the unit is the first half of a pair.
+    pub(super) fn is_high(&self, at: u32) -> bool {
+        matches!(&self.0, Form::Wide(wide) if (0xD800..0xDC00).contains(&wide[at as usize]))
+    }
+
+    /// Whether the unit is the second half of a pair.
+    pub(super) fn is_low(&self, at: u32) -> bool {
+        matches!(&self.0, Form::Wide(wide) if (0xDC00..0xE000).contains(&wide[at as usize]))
+    }
+
+    /// As UTF-8; half pairs become U+FFFD.
+    pub fn into_string(self) -> String {
+        match self.0 {
+            Form::Ascii(bytes) => String::from_utf8(bytes).expect("only ASCII was pushed"),
+            Form::Wide(wide) => String::from_utf16_lossy(&wide),
+        }
+    }
+}
+
+/// How many UTF-16 units a string has.
+pub(super) fn utf16_len(s: &str) -> usize {
+    if s.is_ascii() { s.len() } else { s.encode_utf16().count() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widens_once_and_keeps_offsets() {
+        let mut units = Units::default();
+        units.push_str("abc");
+        assert_eq!(units.as_ascii(), Some(&b"abc"[..]));
+        units.push_str("é😀");
+        assert_eq!((units.as_ascii(), units.len()), (None, 6));
+        assert!(units.is_high(4) && units.is_low(5) && !units.is_high(0));
+        units.overwrite(1, "ø");
+        assert_eq!(units.clone().into_string(), "aøcé😀");
+        units.truncate(5);
+        assert_eq!(units.into_string(), "aøcé\u{FFFD}");
+    }
+
+    #[test]
+    fn copies_between_both_forms() {
+        let (mut narrow, mut wide) = (Units::default(), Units::default());
+        narrow.push_str("abcd");
+        wide.push_str("äöü");
+        wide.push_units(&narrow, 1..3);
+        narrow.push_units(&wide, 0..2);
+        narrow.push_blank(1);
+        assert_eq!(wide.into_string(), "äöübc");
+        assert_eq!(narrow.into_string(), "abcdäö\0");
+    }
+}

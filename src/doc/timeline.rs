@@ -1,0 +1,111 @@
+//! The numbering of ops: which op belongs to which changeset, and when that was made. Together with the causal graph it is
+//! what the data types ask about the past ([`History`], [`Recency`]).
+
+use crate::causal::{CausalGraph, ChangesetIx, Hlc, OpIx};
+use crate::crdt::{History, Recency};
+use std::cmp::Ordering;
+use std::ops::Range;
+
+/// Stamp and op numbers of every changeset in the graph. The batch that is open uses the numbers that come next.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    stamps: Vec<Hlc>,
+    first_ops: Vec<u32>,
+    ops: u32,
+}
+
+impl Timeline {
+    /// Numbers the ops of the next changeset; an inert one has none.
+    pub fn push(&mut self, stamp: Hlc, ops: u32) -> Range<u32> {
+        let first = self.ops;
+        self.stamps.push(stamp);
+        self.first_ops.push(first);
+        self.ops += ops;
+        first..self.ops
+    }
+
+    /// The number that the next op gets.
+    pub fn next_op(&self) -> u32 {
+        self.ops
+    }
+
+    /// The stamp of a changeset.
+    pub fn stamp(&self, changeset: ChangesetIx) -> Hlc {
+        self.stamps[changeset.0 as usize]
+    }
+
+    /// The ops of a changeset.
+    pub fn ops_of(&self, changeset: ChangesetIx) -> Range<u32> {
+        let at = changeset.0 as usize;
+        self.first_ops[at]..self.first_ops.get(at + 1).copied().unwrap_or(self.ops)
+    }
+
+    /// The changeset of an op; `OPEN` for ops that are not sealed yet. O(log changesets).
+    pub fn changeset_of(&self, op: OpIx) -> ChangesetIx {
+        if op.0 >= self.ops {
+            return ChangesetIx::OPEN;
+        }
+        // Changesets without ops share a first op with their successor: the last of them is the one that has it.
+        ChangesetIx(self.first_ops.partition_point(|first| *first <= op.0) as u32 - 1)
+    }
+
+    /// The past as the data types see it.
+    pub fn over<'a>(&'a self, graph: &'a CausalGraph) -> Past<'a> {
+        Past { graph, timeline: self }
+    }
+}
+
+/// The causal graph with the numbering of ops.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    graph: &'a CausalGraph,
+    timeline: &'a Timeline,
+}
+
+impl History for Past<'_> {
+    fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
+        of == past || of == ChangesetIx::OPEN || (past != ChangesetIx::OPEN && self.graph.contains(of, past))
+    }
+
+    fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        self.graph.order(a, b)
+    }
+
+    fn changeset_of(&self, op: OpIx) -> ChangesetIx {
+        self.timeline.changeset_of(op)
+    }
+}
+
+impl Recency for Past<'_> {
+    fn newer(&self, a: OpIx, b: OpIx) -> Ordering {
+        let (in_a, in_b) = (self.changeset_of(a), self.changeset_of(b));
+        if in_a == in_b {
+            return a.cmp(&b);
+        }
+        let key = |changeset| {
+            (changeset != ChangesetIx::OPEN).then(|| (self.timeline.stamp(changeset), self.graph.id(changeset)))
+        };
+        match (key(in_a), key(in_b)) {
+            (None, _) => Ordering::Greater,
+            (_, None) => Ordering::Less,
+            (a, b) => a.cmp(&b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_find_their_changeset_past_empty_ones() {
+        let mut timeline = Timeline::default();
+        for ops in [2, 0, 0, 3, 0] {
+            timeline.push(Hlc::default(), ops);
+        }
+        let owners: Vec<u32> = (0..5).map(|op| timeline.changeset_of(OpIx(op)).0).collect();
+        assert_eq!(owners, [0, 0, 3, 3, 3]);
+        assert_eq!(timeline.changeset_of(OpIx(5)), ChangesetIx::OPEN);
+        assert_eq!((timeline.ops_of(ChangesetIx(1)), timeline.ops_of(ChangesetIx(3))), (2..2, 2..5));
+    }
+}

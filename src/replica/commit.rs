@@ -1,0 +1,117 @@
+//! Commits: what is on its way to the store, and what follows once it is there. Own changesets are pushed, and shown as
+//! saved, only after the strict commit.
+
+use super::link::Receipt;
+use super::{Env, Output, Replica, Tier, Trouble};
+use crate::causal::{ActorId, ChangesetId};
+use crate::codec::{Reader, Writer};
+use crate::store::{StoreBatch, StoreName, TailRecord};
+use std::collections::BTreeMap;
+
+/// A commit that the store has not answered yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InFlight {
+    pub id: u64,
+    /// Own changesets in it.
+    pub own: Vec<ChangesetId>,
+    /// Sessions whose rows are in it, and what is told to them once they are stored.
+    pub received: Vec<(u32, Receipt)>,
+    /// Whether it carries rows of any kind.
+    pub rows: bool,
+}
+
+impl Replica {
+    /// The store wrote a batch.
+    pub fn committed(&mut self, id: u64, env: &mut Env<'_>) {
+        let Some(done) = self.take_commit(id) else { return };
+        if done.rows {
+            self.outputs.push_back(Output::Rows);
+        }
+        for (session, receipt) in done.received {
+            self.stored_for(session, receipt, env);
+        }
+        if !done.own.is_empty() {
+            self.mark_saved(Tier::Local, &done.own);
+            self.push_own(&done.own, env);
+        }
+    }
+
+    /// The store could not write a batch; `code` is its error code. Signed changesets that were not stored are dropped, and
+    /// their ops are signed anew by an actor that lives in memory only.
+    pub fn commit_failed(&mut self, id: u64, code: &str, env: &mut Env<'_>) {
+        let Some(failed) = self.take_commit(id) else { return };
+        self.trouble(Trouble::Storage(code.to_owned()));
+        for (session, receipt) in failed.received {
+            self.stored_for(session, receipt, env);
+        }
+        if failed.own.is_empty() {
+            return;
+        }
+        let mut own = failed.own;
+        for later in &mut self.commits {
+            own.append(&mut later.own);
+        }
+        self.move_to_memory(&own, env);
+    }
+
+    /// Asks for a batch to be written. The first one of a new space carries its records.
+    pub(super) fn commit(&mut self, batch: StoreBatch, strict: bool, mut in_flight: InFlight) {
+        let mut batch = batch;
+        if let Some(mut creating) = self.creating.take() {
+            creating.put.append(&mut batch.put);
+            batch = StoreBatch { append: batch.append, ..creating };
+        }
+        if batch.is_empty() {
+            return;
+        }
+        self.next_commit += 1;
+        in_flight.id = self.next_commit;
+        in_flight.rows = !batch.append.is_empty();
+        let strict = strict || batch.absent.is_some();
+        self.outputs.push_back(Output::Commit { id: in_flight.id, batch, strict });
+        self.commits.push_back(in_flight);
+    }
+
+    /// Stores own changesets strictly, together with the tip by which the actor may be continued.
+    pub(super) fn store_own(&mut self, actor: ActorId, rows: &[Vec<u8>], ids: Vec<ChangesetId>, env: &mut Env<'_>) {
+        self.last_write = ids.last().copied();
+        if self.memory_only {
+            self.push_own(&ids, env);
+            return;
+        }
+        let mut put = Vec::new();
+        if let Some(last) = ids.last().and_then(|id| self.log.graph().get(id))
+            && !self.volatile.contains(&actor)
+        {
+            let mut tip = Writer::new();
+            tip.varint(u64::from(self.log.graph().seq(last))).raw(&self.log.graph().id(last).0);
+            put.push((StoreName::Actors, actor.to_string(), tip.into_bytes()));
+        }
+        let batch = StoreBatch { append: vec![TailRecord::encode(env.now_ms, rows)], put, absent: None };
+        self.commit(batch, true, InFlight { own: ids, ..InFlight::default() });
+    }
+
+    /// Notes that own changesets reached a tier.
+    pub(super) fn mark_saved(&mut self, tier: Tier, ids: &[ChangesetId]) {
+        let reached: Vec<ChangesetId> = ids.iter().copied().filter(|id| self.saved.get(id) < Some(&tier)).collect();
+        if !reached.is_empty() {
+            self.saved.extend(reached.iter().map(|id| (*id, tier)));
+            self.outputs.push_back(Output::Saved { tier, ids: reached });
+        }
+    }
+
+    fn take_commit(&mut self, id: u64) -> Option<InFlight> {
+        let at = self.commits.iter().position(|commit| commit.id == id)?;
+        self.commits.remove(at)
+    }
+}
+
+/// Reads the durable tips of own actors.
+pub(super) fn durable_tips(actors: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, (u32, ChangesetId)> {
+    let tip = |record: &[u8]| {
+        let mut reader = Reader::new(record);
+        let seq = reader.varint_u32("seq", u32::MAX).ok()?;
+        Some((seq, ChangesetId(reader.array("id").ok()?)))
+    };
+    actors.iter().filter_map(|(actor, record)| Some((actor.clone(), tip(record)?))).collect()
+}

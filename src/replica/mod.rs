@@ -1,0 +1,230 @@
+//! The façade: the only place where changesets that are *moved* (store, sync) meet changesets that are *folded* (crdt, doc).
+//!
+//! Sans-I/O. Every call is followed by draining [`Replica::poll`]; time and randomness come in as arguments. No call does
+//! unbounded work: arrivals are integrated in slices, and [`Replica::next_timer`] says when to call [`Replica::tick`].
+//!
+//! Invariants: while a batch is open nothing is integrated, so what it was made against is its causal past. A changeset is
+//! pushed only after the strict commit of its bytes. Nothing that a member sends stops the log.
+
+mod actor;
+mod commit;
+mod edit;
+mod identity;
+mod link;
+mod output;
+mod read;
+mod receive;
+mod seal;
+
+pub use edit::{EditFault, Mark};
+pub use identity::{Identity, IdentityError};
+pub use link::{SyncState, SyncStatus};
+pub use output::{Change, Output, Source, Tier, Trouble};
+pub use read::{ChangesetSummary, HistoryFilter, ImportError, ImportReport, KeyWrite, Stats};
+pub use receive::HoldReason;
+
+use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
+use crate::codec::limits;
+use crate::doc::{Fold, Names, ObjectIx, ObjectName, Patch};
+use crate::event::{Invite, Log, NO_OPTIONS, ObjectKind, Role, object_id};
+use crate::store::{StoreBatch, StoreName};
+use commit::InFlight;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+
+/// Time and randomness for one call.
+pub struct Env<'a> {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// Fills with fresh random bytes.
+    pub random: &'a mut dyn FnMut(&mut [u8]),
+}
+
+/// Options of a replica.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// How old a batch may become before it is sealed; none: 200 ms with others online, 1 s alone.
+    pub batch_ms: Option<u64>,
+}
+
+/// One running copy of a space.
+pub struct Replica {
+    identity: Identity,
+    settings: Settings,
+    log: Log,
+    fold: Fold,
+    names: Names,
+    clock: HybridClock,
+    actor: Option<ActorId>,
+    /// Actors that are never to be continued by another opening.
+    volatile: HashSet<ActorId>,
+    batch: seal::OpenBatch,
+    held: HashMap<ChangesetId, HoldReason>,
+    quarantine: BTreeSet<ChangesetId>,
+    /// Tips known to be on the medium, from the store.
+    durable_tips: BTreeMap<String, (u32, ChangesetId)>,
+    commits: VecDeque<commit::InFlight>,
+    next_commit: u64,
+    saved: HashMap<ChangesetId, Tier>,
+    last_write: Option<ChangesetId>,
+    /// The store failed: own changesets live in memory and at the relay only.
+    memory_only: bool,
+    /// Rows come from the own store: whoever wrote them there sends them on.
+    loading: bool,
+    /// Own changesets that were signed anew: old id to new.
+    renamed: HashMap<ChangesetId, ChangesetId>,
+    /// The changeset that is being integrated, for whoever has to know after a crash.
+    working: Rc<Cell<Option<ChangesetId>>>,
+    creating: Option<StoreBatch>,
+    links: link::Links,
+    kinds_used: HashMap<String, ObjectKind>,
+    outputs: VecDeque<Output>,
+    refused: u64,
+}
+
+impl Replica {
+    /// Makes a space. Its records go out with the first commit, which fails if the database has a space already.
+    pub fn create(settings: Settings, env: &mut Env<'_>) -> Self {
+        let identity = Identity::create(env.random);
+        Self::begin(identity, settings)
+    }
+
+    /// Joins a space from an invite.
+    pub fn join(invite: &Invite, settings: Settings, env: &mut Env<'_>) -> Self {
+        let identity = Identity::join(invite, env.random);
+        Self::begin(identity, settings)
+    }
+
+    /// Opens what a store holds; the tail follows with [`Replica::load_tail`], then [`Replica::finish_load`].
+    pub fn open(
+        meta: &BTreeMap<String, Vec<u8>>,
+        keys: &BTreeMap<String, Vec<u8>>,
+        actors: &BTreeMap<String, Vec<u8>>,
+        settings: Settings,
+    ) -> Result<Self, IdentityError> {
+        let mut replica = Self::with(Identity::load(meta, keys)?, settings);
+        replica.durable_tips = commit::durable_tips(actors);
+        replica.links.load(meta);
+        Ok(replica)
+    }
+
+    fn begin(identity: Identity, settings: Settings) -> Self {
+        let mut replica = Self::with(identity, settings);
+        let space = (StoreName::Meta, "space".to_owned());
+        replica.creating =
+            Some(StoreBatch { put: replica.identity.records(), absent: Some(space), ..StoreBatch::default() });
+        replica
+    }
+
+    fn with(identity: Identity, settings: Settings) -> Self {
+        Self {
+            log: Log::new(identity.genesis().clone()),
+            identity,
+            settings,
+            fold: Fold::default(),
+            names: Names::default(),
+            clock: HybridClock::default(),
+            actor: None,
+            volatile: HashSet::new(),
+            batch: seal::OpenBatch::default(),
+            held: HashMap::new(),
+            quarantine: BTreeSet::new(),
+            durable_tips: BTreeMap::new(),
+            commits: VecDeque::new(),
+            next_commit: 0,
+            saved: HashMap::new(),
+            last_write: None,
+            memory_only: false,
+            loading: false,
+            renamed: HashMap::new(),
+            working: Rc::default(),
+            creating: None,
+            links: link::Links::default(),
+            kinds_used: HashMap::new(),
+            outputs: VecDeque::new(),
+            refused: 0,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Where the changeset that is being integrated is named, also after a crash in the middle of it.
+    pub fn working(&self) -> Rc<Cell<Option<ChangesetId>>> {
+        self.working.clone()
+    }
+
+    /// The space.
+    pub fn space(&self) -> SpaceId {
+        self.identity.space()
+    }
+
+    /// The member who writes here.
+    pub fn member(&self) -> MemberId {
+        self.identity.member()
+    }
+
+    /// The actor that signs here, once one was chosen.
+    pub fn actor(&self) -> Option<ActorId> {
+        self.actor
+    }
+
+    /// What this member may do.
+    pub fn role(&self) -> Role {
+        self.identity.role()
+    }
+
+    /// An invite that lets a newcomer in; none unless this member may invite. `not_after_ms` 0 is never, `uses` 0 without
+    /// limit; both gate the newcomer's login at a relay, nothing else.
+    pub fn invite(
+        &self,
+        role: Role,
+        not_after_ms: u64,
+        uses: u64,
+        relays: Vec<String>,
+        env: &mut Env<'_>,
+    ) -> Option<Invite> {
+        self.identity.invite(role, not_after_ms, uses, relays, env.random)
+    }
+
+    /// A fresh link for a member whose first was refused at the relay. The work done meanwhile is kept.
+    pub fn rejoin(&mut self, invite: &Invite) -> Result<(), IdentityError> {
+        let put = self.identity.rejoin(invite)?;
+        self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
+        self.links.renew();
+        Ok(())
+    }
+
+    /// An object by its name, made empty if it is new.
+    pub fn object(&mut self, name: &str, kind: ObjectKind) -> Result<ObjectIx, EditFault> {
+        if self.kinds_used.get(name).is_some_and(|used| *used != kind) {
+            return Err(EditFault::OtherKind);
+        }
+        if name.len() > limits::NAME_BYTES_MAX {
+            return Err(EditFault::TooLarge);
+        }
+        let id = object_id(self.identity.keyring().names(), kind, NO_OPTIONS, name);
+        let object = self.fold.object(id, kind).ok_or(EditFault::Unsupported)?;
+        self.kinds_used.insert(name.to_owned(), kind);
+        self.names.learn_object(id, ObjectName { name: name.into(), kind, options: NO_OPTIONS.into() });
+        Ok(object)
+    }
+
+    fn report(&mut self, source: Source, by: (MemberId, ActorId), changeset: Option<ChangesetId>, patches: Vec<Patch>) {
+        if patches.is_empty() {
+            return;
+        }
+        let change = |patch: Patch| Change {
+            source,
+            member: by.0,
+            actor: by.1,
+            changeset,
+            object: patch.object,
+            body: patch.body,
+        };
+        self.outputs.push_back(Output::Change(patches.into_iter().map(change).collect()));
+    }
+}

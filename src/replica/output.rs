@@ -1,0 +1,103 @@
+//! What the façade asks its edge to do. Outputs are drained after every call.
+
+use crate::causal::{ActorId, ChangesetId, MemberId};
+use crate::doc::{ObjectIx, PatchBody};
+use crate::store::StoreBatch;
+
+/// One thing to do, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Write a batch to the store and answer with the same number. Batches are written in order.
+    Commit {
+        /// Rising by one.
+        id: u64,
+        /// What to write, all or nothing.
+        batch: StoreBatch,
+        /// Whether the answer must wait until the bytes are on the medium.
+        strict: bool,
+    },
+    /// Open a connection to a relay.
+    Dial {
+        /// The session it is for.
+        session: u32,
+        /// Where.
+        url: String,
+    },
+    /// Send a frame.
+    Send {
+        /// Over which session's connection.
+        session: u32,
+        /// The frame.
+        frame: Vec<u8>,
+    },
+    /// Close a session's connection.
+    Close {
+        /// Which.
+        session: u32,
+    },
+    /// Own changesets reached a tier.
+    Saved {
+        /// How safe they are now.
+        tier: Tier,
+        /// Which.
+        ids: Vec<ChangesetId>,
+    },
+    /// The sync state changed.
+    Sync,
+    /// Something went wrong that the application should hear of.
+    Trouble(Trouble),
+    /// The visible state changed.
+    Change(Vec<Change>),
+    /// New changesets are in the store: other tabs may read on.
+    Rows,
+}
+
+/// How safe a changeset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// On this device's medium.
+    Local,
+    /// At a relay, durably.
+    Relay,
+}
+
+/// Where a change came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An edit made here.
+    Local,
+    /// A changeset of somebody else, or of another tab.
+    Remote,
+}
+
+/// A change of one object's visible value.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Where it came from.
+    pub source: Source,
+    /// Who made it.
+    pub member: MemberId,
+    /// With which key.
+    pub actor: ActorId,
+    /// The changeset; none while its batch is open.
+    pub changeset: Option<ChangesetId>,
+    /// The object.
+    pub object: ObjectIx,
+    /// What changed.
+    pub body: PatchBody,
+}
+
+/// Something the application should hear of. Nothing is lost by it unless it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A commit failed; the code is the store's. Unsaved edits were moved to an actor that lives in memory only.
+    Storage(String),
+    /// A changeset was refused; the reason.
+    Refused(ChangesetId, String),
+    /// A changeset waits: the reason.
+    Pending(ChangesetId, String),
+    /// An actor signed two changesets with one seq.
+    Fork(ActorId),
+    /// The relay refused rows or the login; the code.
+    Relay(String),
+}

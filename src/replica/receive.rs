@@ -1,0 +1,232 @@
+//! Arrivals: rows from the store, from other tabs and from peers become part of the log, and, in slices, of the state.
+
+use super::commit::InFlight;
+use super::link::Receipt;
+use super::{Env, Replica, Source, Trouble};
+use crate::causal::{ChangesetId, ChangesetIx, Hlc, OpIx};
+use crate::codec::DecodeError;
+use crate::crypto::{OpenError, SegmentKind};
+use crate::doc::{Fold, ObjectName, resolve};
+use crate::event::{
+    Class, Content, Fate, NameEntry, NamedId, ObjectKind, Offer, ReadError, Ready, Role, SegmentError,
+    SignedChangeset, Skeleton, Sort,
+};
+use crate::store::{StoreBatch, TailRecord};
+
+/// Changesets integrated in one call; the edge yields in between.
+const SLICE: usize = 256;
+
+/// Why a changeset waits although its parents are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldReason {
+    /// No key of this member opens it.
+    #[error("the key of its epoch is missing")]
+    Key,
+    /// Its skeleton was not delivered.
+    #[error("its skeleton is missing")]
+    Skeleton,
+    /// It uses something that this version does not know.
+    #[error("it needs a newer version")]
+    Unsupported,
+    /// The engine crashed while it was integrated.
+    #[error("the engine crashed on it")]
+    Quarantined,
+}
+
+/// Where rows came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// A session with a relay or a peer, and what is told to it once the rows are stored.
+    Session(u32, Receipt),
+    /// An export that the application imported.
+    Import,
+}
+
+impl Replica {
+    /// Takes a record of the own store's tail, in order: while opening, and later those that other tabs wrote.
+    /// A record that does not decode is reported and left out.
+    pub fn load_tail(&mut self, record: &[u8]) -> Result<(), DecodeError> {
+        let (record, damaged) = TailRecord::decode(record)?;
+        self.refused += damaged as u64;
+        for row in record.rows {
+            self.log.offer_stored(row, record.received_ms);
+        }
+        Ok(())
+    }
+
+    /// Authenticates and integrates what was loaded. Returns whether there is more to do: then call again.
+    pub fn finish_load(&mut self, env: &mut Env<'_>) -> bool {
+        for id in self.log.prove_stored() {
+            self.trouble(Trouble::Refused(id, "no valid signature vouches for a stored changeset".to_owned()));
+        }
+        self.loading = true;
+        let more = self.integrate_ready(env);
+        self.loading = false;
+        more
+    }
+
+    /// Holds a changeset on which the engine crashed; to be called before [`Replica::finish_load`].
+    pub fn quarantine(&mut self, id: ChangesetId) {
+        self.quarantine.insert(id);
+    }
+
+    /// Takes rows from outside: verifies them, stores what is authentic and new in one transaction with `place` (where to
+    /// read on), and integrates unless a batch is open. Returns how many were new and how many were refused.
+    pub(super) fn take_rows(
+        &mut self,
+        rows: Vec<SignedChangeset>,
+        origin: Origin,
+        place: StoreBatch,
+        env: &mut Env<'_>,
+    ) -> (usize, usize) {
+        let (mut new, mut refused) = (Vec::new(), 0);
+        for signed in rows {
+            let (id, row) = (signed.id(), signed.encode());
+            match self.log.offer(signed, env.now_ms) {
+                Offer::Known => {}
+                Offer::Accepted | Offer::Crowded => new.push(row),
+                Offer::Refused(reason) => {
+                    refused += 1;
+                    self.trouble(Trouble::Refused(id, reason.to_string()));
+                }
+            }
+        }
+        self.refused += refused as u64;
+        let added = new.len();
+        let append = if new.is_empty() { Vec::new() } else { vec![TailRecord::encode(env.now_ms, &new)] };
+        let batch = StoreBatch { append, ..place };
+        let received = match origin {
+            Origin::Session(session, receipt) => vec![(session, receipt)],
+            Origin::Import => Vec::new(),
+        };
+        if batch.is_empty() || self.memory_only {
+            received.into_iter().for_each(|(session, receipt)| self.stored_for(session, receipt, env));
+        } else {
+            let strict = matches!(origin, Origin::Import);
+            self.commit(batch, strict, InFlight { received, ..InFlight::default() });
+        }
+        self.integrate_ready(env);
+        (added, refused)
+    }
+
+    /// Integrates what is ready, unless a batch is open. Says whether more is left for the next slice.
+    pub(super) fn integrate_ready(&mut self, env: &mut Env<'_>) -> bool {
+        if self.fold.has_batch() || self.batch.in_transact {
+            return self.log.has_ready();
+        }
+        let forks = self.log.forks().len();
+        let mut arrived = Vec::new();
+        for _ in 0..SLICE {
+            let Some(ready) = self.log.next_ready() else { break };
+            arrived.extend(self.integrate(ready));
+        }
+        self.offer_arrived(&arrived, env);
+        for fork in self.log.forks()[forks..].to_vec() {
+            self.trouble(Trouble::Fork(fork.actor));
+            if self.actor == Some(fork.actor) {
+                self.replace_actor(env);
+            }
+        }
+        self.log.has_ready()
+    }
+
+    pub(super) fn integrate(&mut self, ready: Ready) -> Option<ChangesetIx> {
+        let id = ready.changeset.id();
+        self.working.set(Some(id));
+        let opened = self.open_skeleton(&ready);
+        let skeleton = match opened {
+            Opened::Held(reason) => {
+                self.held.insert(id, reason);
+                self.trouble(Trouble::Pending(id, reason.to_string()));
+                self.log.hold(ready);
+                return None;
+            }
+            Opened::Inert => None,
+            Opened::Skeleton(skeleton) => Some(skeleton),
+        };
+        let (prev, deps) = (ready.prev, ready.deps.clone());
+        let ix = self.log.add(ready);
+        let checked = skeleton.as_ref().and_then(|skeleton| {
+            let refs = resolve(self.log.graph(), prev, &deps, &skeleton.refs)?;
+            self.fold.check(self.log.graph(), ix, skeleton, &refs).ok()
+        });
+        let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
+        let content = skeleton.as_ref().filter(|_| checked.is_some()).and_then(|skeleton| self.open_content(ix, skeleton));
+        if checked.is_none() {
+            self.log.decide(ix, Fate::Inert);
+        } else {
+            self.clock.observe(stamp);
+        }
+        let pieces = skeleton.as_ref().zip(content.as_ref());
+        let patches = self.fold.integrate(self.log.graph(), ix, stamp, checked, pieces, |_: OpIx| true);
+        let by = (self.log.author(ix).member, self.log.graph().actor(ix));
+        self.report(Source::Remote, by, Some(id), patches);
+        Some(ix)
+    }
+
+    fn open_skeleton(&self, ready: &Ready) -> Opened {
+        let changeset = &ready.changeset;
+        if self.quarantine.contains(&changeset.id()) {
+            return Opened::Held(HoldReason::Quarantined);
+        }
+        let class = match changeset.header().class() {
+            Ok(Class::Data) => Class::Data,
+            _ => return Opened::Held(HoldReason::Unsupported),
+        };
+        let body = match changeset.open_segment(SegmentKind::Skeleton, self.identity.keyring()) {
+            Ok(body) => body,
+            Err(SegmentError::Missing) => return Opened::Held(HoldReason::Skeleton),
+            Err(SegmentError::NoKey(_)) => return Opened::Held(HoldReason::Key),
+            Err(SegmentError::Open(OpenError::Codec(_))) => return Opened::Held(HoldReason::Unsupported),
+            Err(_) => return Opened::Inert,
+        };
+        match Skeleton::decode(&body, class, ready.deps.len()) {
+            Err(ReadError::Unsupported(_)) => Opened::Held(HoldReason::Unsupported),
+            Err(ReadError::Malformed(_)) => Opened::Inert,
+            Ok(_) if self.log.role_of(ready) < Role::Writer => Opened::Inert,
+            Ok(skeleton) if !Fold::supports(&skeleton) => Opened::Held(HoldReason::Unsupported),
+            Ok(skeleton) => Opened::Skeleton(skeleton),
+        }
+    }
+
+    /// The content of an integrated changeset; none if it is missing, does not open or does not decode. Its clear names are
+    /// learnt if they are what the skeleton speaks of.
+    fn open_content(&mut self, ix: ChangesetIx, skeleton: &Skeleton) -> Option<Content> {
+        let changeset = &self.log.entry(ix).changeset;
+        let content = match changeset.header().content() {
+            None => Content::default(),
+            Some(_) => {
+                let body = changeset.open_segment(SegmentKind::Content, self.identity.keyring()).ok()?;
+                Content::decode(&body, skeleton).ok()?
+            }
+        };
+        if !self.names.know(skeleton) {
+            self.learn_names(skeleton, &content);
+        }
+        Some(content)
+    }
+
+    fn learn_names(&mut self, skeleton: &Skeleton, content: &Content) {
+        for (id, entry) in content.confirmed_names(skeleton, self.identity.keyring().names()) {
+            match (id, entry) {
+                (NamedId::Object(id), NameEntry::Object { kind, options, name }) => {
+                    let Some(kind) = ObjectKind::from_code(*kind) else { continue };
+                    let (name, options) = (name.as_str().into(), options.as_slice().into());
+                    self.names.learn_object(id, ObjectName { name, kind, options });
+                }
+                (NamedId::Name(id), NameEntry::Name { sort, clear }) if *sort == Sort::MapKey as u8 => {
+                    if let Ok(clear) = std::str::from_utf8(clear) {
+                        self.names.learn_key(id, clear);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+enum Opened {
+    Held(HoldReason),
+    Inert,
+    Skeleton(Skeleton),
+}

@@ -1,0 +1,83 @@
+//! What is written to a device's store and how it is read back (docs/format.md §9). Opens no store: batches go out, records
+//! come in.
+
+use crate::codec::{DecodeError, Reader, Writer, limits};
+use crate::event::SignedChangeset;
+
+/// A keyed store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreName {
+    /// Genesis, own certificates, places in relays' logs.
+    Meta,
+    /// Secrets.
+    Keys,
+    /// Durable tips of own actors.
+    Actors,
+}
+
+impl StoreName {
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Keys => "keys",
+            Self::Actors => "actors",
+        }
+    }
+}
+
+/// What is written in one transaction, all or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreBatch {
+    /// Records for the end of the tail.
+    pub append: Vec<Vec<u8>>,
+    /// Records by key.
+    pub put: Vec<(StoreName, String, Vec<u8>)>,
+    /// The whole batch fails if this record is there.
+    pub absent: Option<(StoreName, String)>,
+}
+
+impl StoreBatch {
+    /// Whether nothing would be written.
+    pub fn is_empty(&self) -> bool {
+        self.append.is_empty() && self.put.is_empty()
+    }
+}
+
+/// A record of the tail: changesets that arrived together.
+#[derive(Clone, Debug)]
+pub struct TailRecord {
+    /// When they arrived, in ms since 1970.
+    pub received_ms: u64,
+    /// The changesets, as they came.
+    pub rows: Vec<SignedChangeset>,
+}
+
+impl TailRecord {
+    /// Writes a record of encoded rows.
+    pub fn encode(received_ms: u64, rows: &[Vec<u8>]) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(16 + rows.iter().map(|row| row.len() + 4).sum::<usize>());
+        writer.varint(received_ms);
+        writer.varint(rows.len() as u64);
+        rows.iter().for_each(|row| {
+            writer.bytes(row);
+        });
+        writer.into_bytes()
+    }
+
+    /// Reads a record. A row that does not decode is left out and counted: the others are good.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, usize), DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let received_ms = reader.varint("arrival time", u64::MAX)?;
+        let count = reader.count("rows", u32::MAX as usize, 2)?;
+        let (mut rows, mut damaged) = (Vec::with_capacity(count), 0);
+        for _ in 0..count {
+            match SignedChangeset::decode(reader.bytes("row", limits::CHANGESET_BYTES_MAX)?) {
+                Ok(row) => rows.push(row),
+                Err(_) => damaged += 1,
+            }
+        }
+        reader.finish("tail record")?;
+        Ok((Self { received_ms, rows }, damaged))
+    }
+}

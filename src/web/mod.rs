@@ -1,0 +1,16 @@
+//! The browser edges: storage, socket, locks and tabs for JavaScript. wasm32 only.
+//!
+//! Invariant: nothing here decides. These classes carry bytes, numbers and flat objects between the browser and the
+//! caller, and say in a code what went wrong; what to write, to send or to retry is decided elsewhere. No borrow is
+//! held while a JavaScript function runs, so a callback may call back. The manual is in `ts/`.
+mod batch;
+mod connection;
+mod error;
+mod idb;
+mod locks;
+mod random;
+mod registry;
+mod socket;
+mod tabs;
+mod wait;
+mod wrap;

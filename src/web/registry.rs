@@ -1,0 +1,87 @@
+//! Which spaces this browser has: the database `stemma`, whose one store maps a database's name to its space.
+//!
+//! It is opened for each verb and closed again, so no tab ever holds it. Losing it loses no data.
+use js_sys::Promise;
+use rexie::{ObjectStore, Rexie, TransactionMode};
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+
+use super::error::{EdgeError, Fault};
+use super::wait::{Patience, both};
+
+/// A space as it is remembered: its id and when this browser first had it.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    space: String,
+    created: f64,
+}
+
+/// A line of the list.
+#[derive(Serialize)]
+struct Listed {
+    name: String,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
+#[wasm_bindgen(js_name = registryList)]
+pub fn registry_list() -> Promise {
+    future_to_promise(async {
+        let (keys, values) = with_registry(async |registry| {
+            let tx = registry.transaction(&[SPACES], TransactionMode::ReadOnly)?;
+            let spaces = tx.store(SPACES)?;
+            let (keys, values) = both(spaces.get_all_keys(None, None), spaces.get_all(None, None)).await;
+            Ok((keys?, values?))
+        })
+        .await?;
+        let named = keys.into_iter().zip(values).filter_map(|(key, value)| {
+            // A record of another form is somebody else's.
+            let entry = serde_wasm_bindgen::from_value(value).ok()?;
+            Some(Listed { name: key.as_string()?, entry })
+        });
+        let plain = serde_wasm_bindgen::Serializer::json_compatible();
+        Ok(named.collect::<Vec<_>>().serialize(&plain)?)
+    })
+}
+
+#[wasm_bindgen(js_name = registryAdd)]
+pub fn registry_add(name: String, space: String, created: f64) -> Promise {
+    future_to_promise(async move {
+        let entry = serde_wasm_bindgen::to_value(&Entry { space, created })?;
+        with_registry(async |registry| {
+            let tx = registry.transaction(&[SPACES], TransactionMode::ReadWrite)?;
+            let spaces = tx.store(SPACES)?;
+            let (put, committed) = both(spaces.put(&entry, Some(&JsValue::from(&name))), tx.commit()).await;
+            committed.and(put.map(drop))
+        })
+        .await?;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+#[wasm_bindgen(js_name = registryRemove)]
+pub fn registry_remove(name: String) -> Promise {
+    future_to_promise(async move {
+        with_registry(async |registry| {
+            let tx = registry.transaction(&[SPACES], TransactionMode::ReadWrite)?;
+            let spaces = tx.store(SPACES)?;
+            let (deleted, committed) = both(spaces.delete(JsValue::from(&name)), tx.commit()).await;
+            committed.and(deleted)
+        })
+        .await?;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+async fn with_registry<T>(verb: impl AsyncFn(&Rexie) -> rexie::Result<T>) -> Result<T, EdgeError> {
+    let builder = Rexie::builder(NAME).version(1).add_object_store(ObjectStore::new(SPACES));
+    let opening = async move { Ok(builder.build().await?) };
+    let registry = Patience::default().wait(opening, Rexie::close).await.map_err(Fault::settle)?;
+    let result = verb(&registry).await;
+    registry.close();
+    result.map_err(|error| Fault::from(error).settle())
+}
+
+const NAME: &str = "stemma";
+const SPACES: &str = "spaces";

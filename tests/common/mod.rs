@@ -1,0 +1,212 @@
+//! A world for tests: replicas with stores that can be closed and opened again, joined by ports, driven by a seed.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::collections::BTreeMap;
+use stemma::causal::ChangesetId;
+use stemma::replica::{Change, Env, Identity, Output, Replica, Settings, Tier, Trouble};
+use stemma::store::{StoreBatch, StoreName};
+
+/// xorshift64*: small, seeded, good enough to choose test cases.
+#[derive(Clone)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]));
+    }
+}
+
+/// The store of one device.
+#[derive(Clone, Default)]
+pub struct Disk {
+    pub tail: Vec<Vec<u8>>,
+    pub keyed: BTreeMap<(StoreName, String), Vec<u8>>,
+    /// Every commit fails with this code.
+    pub broken: Option<&'static str>,
+}
+
+impl Disk {
+    fn commit(&mut self, batch: &StoreBatch) -> Result<(), &'static str> {
+        if let Some(code) = self.broken {
+            return Err(code);
+        }
+        if batch.absent.as_ref().is_some_and(|key| self.keyed.contains_key(key)) {
+            return Err("E_STORAGE_EXISTS");
+        }
+        self.tail.extend(batch.append.iter().cloned());
+        for (store, key, value) in &batch.put {
+            self.keyed.insert((*store, key.clone()), value.clone());
+        }
+        Ok(())
+    }
+
+    fn records(&self, store: StoreName) -> BTreeMap<String, Vec<u8>> {
+        let of_store = self.keyed.iter().filter(|((name, _), _)| *name == store);
+        of_store.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+/// One replica with its store, its clock and what came out of it.
+pub struct Node {
+    pub replica: Replica,
+    pub disk: Disk,
+    pub random: Random,
+    pub now_ms: u64,
+    pub changes: Vec<Change>,
+    pub troubles: Vec<Trouble>,
+    pub saved: Vec<(Tier, ChangesetId)>,
+    pub sent: Vec<(u32, Vec<u8>)>,
+    pub dialed: Vec<(u32, String)>,
+    pub closed: Vec<u32>,
+    /// Commits are answered at once unless this is set.
+    pub slow_disk: bool,
+    pub waiting_commits: Vec<u64>,
+}
+
+impl Node {
+    pub fn create(seed: u64) -> Self {
+        Self::begin(seed, |env| Replica::create(Settings::default(), env))
+    }
+
+    pub fn join(seed: u64, token: &str) -> Self {
+        let invite = stemma::event::Invite::decode(token).expect("the token decodes");
+        Self::begin(seed, |env| Replica::join(&invite, Settings::default(), env))
+    }
+
+    fn begin(seed: u64, make: impl FnOnce(&mut Env<'_>) -> Replica) -> Self {
+        let mut random = Random::new(seed);
+        let mut fill = |bytes: &mut [u8]| random.fill(bytes);
+        let replica = make(&mut Env { now_ms: 1_000_000, random: &mut fill });
+        let mut node = Self::around(replica, Disk::default(), random, 1_000_000);
+        node.with(|replica, env| replica.new_actor(true, env));
+        node
+    }
+
+    fn around(replica: Replica, disk: Disk, random: Random, now_ms: u64) -> Self {
+        Self {
+            replica,
+            disk,
+            random,
+            now_ms,
+            changes: Vec::new(),
+            troubles: Vec::new(),
+            saved: Vec::new(),
+            sent: Vec::new(),
+            dialed: Vec::new(),
+            closed: Vec::new(),
+            slow_disk: false,
+            waiting_commits: Vec::new(),
+        }
+    }
+
+    /// Closes without a word and opens again from the store.
+    pub fn reopen(self) -> Self {
+        self.reopen_keeping_actor(true)
+    }
+
+    pub fn reopen_keeping_actor(self, keep: bool) -> Self {
+        let disk = self.disk;
+        let replica = Replica::open(
+            &disk.records(StoreName::Meta),
+            &disk.records(StoreName::Keys),
+            &disk.records(StoreName::Actors),
+            Settings::default(),
+        );
+        let mut node = Self::around(replica.expect("the store opens"), disk, self.random, self.now_ms + 1);
+        for record in node.disk.tail.clone() {
+            node.replica.load_tail(&record).expect("a tail record decodes");
+        }
+        while node.with(|replica, env| replica.finish_load(env)) {}
+        let candidate = node.replica.actor_candidates().first().copied().filter(|_| keep);
+        node.with(|replica, env| match candidate {
+            Some(actor) => replica.use_actor(actor, env),
+            None => drop(replica.new_actor(true, env)),
+        });
+        node
+    }
+
+    /// Calls the replica and does what it asks for.
+    pub fn with<T>(&mut self, call: impl FnOnce(&mut Replica, &mut Env<'_>) -> T) -> T {
+        let random = &mut self.random;
+        let mut fill = |bytes: &mut [u8]| random.fill(bytes);
+        let result = call(&mut self.replica, &mut Env { now_ms: self.now_ms, random: &mut fill });
+        self.drain();
+        result
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.replica.poll() {
+            match output {
+                Output::Commit { id, batch, .. } => {
+                    let answer = self.disk.commit(&batch);
+                    if self.slow_disk && answer.is_ok() {
+                        self.waiting_commits.push(id);
+                    } else {
+                        self.with(|replica, env| match answer {
+                            Ok(()) => replica.committed(id, env),
+                            Err(code) => replica.commit_failed(id, code, env),
+                        });
+                    }
+                }
+                Output::Send { session, frame } => self.sent.push((session, frame)),
+                Output::Dial { session, url } => self.dialed.push((session, url)),
+                Output::Close { session } => self.closed.push(session),
+                Output::Saved { tier, ids } => self.saved.extend(ids.into_iter().map(|id| (tier, id))),
+                Output::Change(changes) => self.changes.extend(changes),
+                Output::Trouble(trouble) => self.troubles.push(trouble),
+                Output::Sync | Output::Rows => {}
+            }
+        }
+    }
+
+    pub fn invite(&mut self, role: stemma::event::Role) -> String {
+        let invite = self.with(|replica, env| replica.invite(role, 0, 0, Vec::new(), env)).expect("may invite");
+        invite.encode().expect("an invite fits into a token").to_string()
+    }
+}
+
+/// Joins two replicas by a port, and carries frames until both are at rest.
+pub fn sync(a: &mut Node, b: &mut Node) {
+    let (at_a, at_b) = (a.with(|replica, env| replica.attach(env)), b.with(|replica, env| replica.attach(env)));
+    loop {
+        let (from_a, from_b) = (std::mem::take(&mut a.sent), std::mem::take(&mut b.sent));
+        if from_a.is_empty() && from_b.is_empty() {
+            break;
+        }
+        for (_, frame) in from_a.into_iter().filter(|(session, _)| *session == at_a) {
+            b.with(|replica, env| replica.received(at_b, &frame, env));
+        }
+        for (_, frame) in from_b.into_iter().filter(|(session, _)| *session == at_b) {
+            a.with(|replica, env| replica.received(at_a, &frame, env));
+        }
+        for node in [&mut *a, &mut *b] {
+            while node.replica.next_timer(node.now_ms).is_some_and(|at| at <= node.now_ms) {
+                node.with(|replica, env| replica.tick(env));
+            }
+        }
+    }
+    a.replica.detach(at_a);
+    b.replica.detach(at_b);
+}
+
+/// Asserts that two replicas hold and show the same.
+pub fn assert_same(a: &Node, b: &Node) {
+    assert_eq!(a.replica.heads(), b.replica.heads(), "same frontier");
+    assert_eq!(a.replica.view_digest(), b.replica.view_digest(), "same view");
+    assert_eq!(a.replica.state_hash(), b.replica.state_hash(), "same state");
+}

@@ -1,0 +1,148 @@
+//! A graph of changesets with ops on one text, in global terms, and what a replica has received of it.
+#![allow(dead_code)]
+
+use super::rng::Rng;
+use std::cmp::Ordering;
+use stemma::causal::{ChangesetIx, OpIx};
+use stemma::crdt::{History, TextOp, UnitRef, UnitSpan};
+
+/// A unit: changeset number in the graph, offset in that changeset.
+pub type UnitId = (usize, u32);
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Insert { left: Option<UnitId>, right: Option<UnitId>, len: u32 },
+    Delete { spans: Vec<(usize, u32, u32)> },
+}
+
+#[derive(Clone, Debug)]
+pub struct Changeset {
+    pub parents: Vec<usize>,
+    /// Per earlier changeset: whether it is in the causal past.
+    pub past: Vec<bool>,
+    /// The total order: author, number in the chain, and something like a hash.
+    pub key: (u64, u32, u64),
+    pub ops: Vec<Op>,
+    pub content: String,
+}
+
+/// Numbered in a topological order.
+#[derive(Clone, Debug, Default)]
+pub struct Dag {
+    pub changesets: Vec<Changeset>,
+}
+
+impl Dag {
+    pub fn push(&mut self, parents: Vec<usize>, key: (u64, u32, u64), ops: Vec<Op>, content: String) -> usize {
+        let id = self.changesets.len();
+        let mut past = vec![false; id];
+        for &parent in &parents {
+            past[parent] = true;
+            for (seen, &known) in past.iter_mut().zip(&self.changesets[parent].past) {
+                *seen |= known;
+            }
+        }
+        self.changesets.push(Changeset { parents, past, key, ops, content });
+        id
+    }
+
+    pub fn contains(&self, of: usize, past: usize) -> bool {
+        of == past || self.changesets[of].past.get(past) == Some(&true)
+    }
+
+    pub fn order(&self, a: usize, b: usize) -> Ordering {
+        self.changesets[a].key.cmp(&self.changesets[b].key)
+    }
+}
+
+/// The local numbers of a replica.
+#[derive(Clone, Default)]
+pub struct Numbers {
+    /// By local number of a changeset.
+    pub received: Vec<usize>,
+    /// By number in the graph.
+    pub local: Vec<Option<u32>>,
+    /// By local number of an op.
+    pub ops: Vec<(usize, usize)>,
+}
+
+impl Numbers {
+    /// Numbers a changeset with its ops.
+    pub fn receive(&mut self, id: usize, ops: usize) -> (ChangesetIx, Vec<OpIx>) {
+        self.local.resize(self.local.len().max(id + 1), None);
+        let changeset = self.received.len() as u32;
+        self.local[id] = Some(changeset);
+        self.received.push(id);
+        let first = self.ops.len() as u32;
+        self.ops.extend((0..ops).map(|index| (id, index)));
+        (ChangesetIx(changeset), (first..self.ops.len() as u32).map(OpIx).collect())
+    }
+
+    pub fn has(&self, id: usize) -> bool {
+        self.local.get(id).is_some_and(Option::is_some)
+    }
+
+    pub fn op(&self, op: OpIx) -> (usize, usize) {
+        self.ops[op.0 as usize]
+    }
+
+    pub fn op_ix(&self, op: (usize, usize)) -> Option<OpIx> {
+        self.ops.iter().position(|&known| known == op).map(|at| OpIx(at as u32))
+    }
+
+    /// A changeset that may come next, of those below `end`.
+    pub fn next(&self, dag: &Dag, end: usize, rng: &mut Rng) -> Option<usize> {
+        let ready = |&id: &usize| !self.has(id) && dag.changesets[id].parents.iter().all(|&parent| self.has(parent));
+        let ready: Vec<usize> = (0..end).filter(ready).collect();
+        if ready.is_empty() { None } else { Some(*rng.pick(&ready)) }
+    }
+
+    pub fn changeset(&self, id: usize) -> ChangesetIx {
+        ChangesetIx(self.local[id].expect("the causal past was received"))
+    }
+
+    pub fn unit(&self, (id, offset): UnitId) -> UnitRef {
+        UnitRef { changeset: self.changeset(id), offset }
+    }
+
+    pub fn to_local(&self, op: &Op) -> TextOp {
+        match op {
+            Op::Insert { left, right, len } => {
+                TextOp::Insert { left: left.map(|unit| self.unit(unit)), right: right.map(|unit| self.unit(unit)), len: *len }
+            }
+            Op::Delete { spans } => {
+                let span = |&(id, offset, len): &(usize, u32, u32)| UnitSpan { changeset: self.changeset(id), offset, len };
+                TextOp::Delete { spans: spans.iter().map(span).collect() }
+            }
+        }
+    }
+
+    /// `open` is the number that the open batch will get in the graph.
+    pub fn to_global(&self, op: &TextOp, open: usize) -> Op {
+        let id = |ix: ChangesetIx| if ix == ChangesetIx::OPEN { open } else { self.received[ix.0 as usize] };
+        let unit = |unit: UnitRef| (id(unit.changeset), unit.offset);
+        match op {
+            TextOp::Insert { left, right, len } => Op::Insert { left: left.map(unit), right: right.map(unit), len: *len },
+            TextOp::Delete { spans } => {
+                Op::Delete { spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect() }
+            }
+        }
+    }
+}
+
+/// The graph as one replica sees it.
+pub struct Seen<'a>(pub &'a Dag, pub &'a Numbers);
+
+impl History for Seen<'_> {
+    fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
+        of == ChangesetIx::OPEN || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
+    }
+
+    fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        self.0.order(self.1.received[a.0 as usize], self.1.received[b.0 as usize])
+    }
+
+    fn changeset_of(&self, op: OpIx) -> ChangesetIx {
+        self.1.changeset(self.1.op(op).0)
+    }
+}

@@ -1,0 +1,233 @@
+//! Authors who write whatever they like: no replica panics, all refuse the same changesets, and the rest is one text.
+
+#[path = "reference/dag.rs"]
+mod dag;
+#[path = "reference/text.rs"]
+mod reference;
+#[path = "reference/rng.rs"]
+mod rng;
+
+use dag::{Changeset, Dag, Numbers, Op, Seen, UnitId};
+use reference::Model;
+use rng::{Rng, fuzz};
+use std::collections::HashSet;
+use stemma::causal::{ChangesetIx, OpIx};
+use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, TextOp, UnitRef, UnitSpan};
+
+/// Changesets with random parents, forks of one chain included, and ops of which perhaps half mean something. Returns
+/// the model of those that do.
+fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
+    let (mut dag, mut model, mut valid) = (Dag::default(), Model::default(), HashSet::new());
+    for id in 0..size {
+        let mut parents: Vec<usize> = (0..1 + rng.below(3)).map(|_| id.saturating_sub(1 + rng.below(8))).collect();
+        parents.sort_unstable();
+        parents.dedup();
+        parents.retain(|&parent| parent < id);
+        let key = (rng.below(3) as u64, rng.below(4) as u32, rng.next());
+        dag.push(parents, key, Vec::new(), String::new());
+        let mut ops = Vec::new();
+        let (mut trial, mut offset, mut possible) = (model.clone(), 0, true);
+        let mut deleted = HashSet::new();
+        for index in 0..1 + rng.below(3) {
+            let op = random_op(rng, &dag, &trial, id);
+            let seen = |other| dag.contains(id, other);
+            possible = possible && trial.is_possible(&op, seen);
+            if let Op::Delete { spans } = &op {
+                let units = |&(id, offset, len): &(usize, u32, u32)| (0..len.min(10)).map(move |at| (id, u64::from(offset) + u64::from(at)));
+                possible = spans.iter().flat_map(units).all(|unit| deleted.insert(unit)) && possible;
+            }
+            if possible {
+                let values: Vec<u16> = (0..4).map(|at| u16::from(b'a') + ((id as u16 + at) % 26)).collect();
+                offset += trial.add_op(&dag, (id, index), &op, offset, &values);
+            }
+            ops.push(op);
+        }
+        let content = (0..offset).zip(0..).map(|(_, at)| (id, at));
+        let value = |unit: UnitId| trial.units.iter().find(|known| known.id == unit).map(|unit| unit.value);
+        let content: Vec<u16> = content.filter_map(value).collect();
+        dag.changesets[id].ops = ops;
+        dag.changesets[id].content = String::from_utf16(&content).expect("they are letters");
+        if possible {
+            model = trial;
+            valid.insert(id);
+        }
+    }
+    (dag, model, valid)
+}
+
+/// Mostly neighbours in what the author has seen, sometimes anything.
+fn random_op(rng: &mut Rng, dag: &Dag, model: &Model, id: usize) -> Op {
+    let all: Vec<UnitId> = model.order.iter().map(|&unit| model.units[unit].id).collect();
+    let seen: Vec<UnitId> = all.iter().copied().filter(|unit| dag.contains(id, unit.0)).collect();
+    let any = |rng: &mut Rng| match rng.below(8) {
+        0 => None,
+        1 => Some((rng.below(id + 1), rng.below(6) as u32)),
+        2 => Some((rng.below(id + 1), u32::MAX - rng.below(2) as u32)),
+        3 if !all.is_empty() => Some(*rng.pick(&all)),
+        _ if !seen.is_empty() => Some(*rng.pick(&seen)),
+        _ => None,
+    };
+    if rng.chance(25) {
+        let spans = (0..rng.below(20).min(2) + usize::from(rng.chance(95))).map(|_| {
+            let (id, offset) = any(rng).unwrap_or((id, 0));
+            let len = if rng.chance(2) { u32::MAX - 3 } else { rng.below(20).min(1) as u32 };
+            (id, offset, len)
+        });
+        return Op::Delete { spans: spans.collect() };
+    }
+    let len = if rng.chance(3) { 0 } else { 1 + rng.below(4) as u32 };
+    let at = rng.below(seen.len() + 1);
+    let (mut left, mut right) = (at.checked_sub(1).map(|at| seen[at]), seen.get(at).copied());
+    match rng.below(40) {
+        0 => (left, right) = (right, left),
+        1 => left = any(rng),
+        2 => right = any(rng),
+        3 => right = left,
+        4 => right = seen.get(at + 1).copied(),
+        _ => {}
+    }
+    Op::Insert { left, right, len }
+}
+
+/// An op in local terms; what the replica has not received is named by a number it does not know.
+fn to_local(numbers: &Numbers, op: &Op) -> Option<TextOp> {
+    let known = |id: usize| numbers.has(id);
+    let complete = match op {
+        Op::Insert { left, right, .. } => [left, right].into_iter().flatten().all(|unit| known(unit.0)),
+        Op::Delete { spans } => spans.iter().all(|span| known(span.0)),
+    };
+    complete.then(|| numbers.to_local(op))
+}
+
+struct Replica<const LEAF: usize, const BLOCK: usize> {
+    text: Text<LEAF, BLOCK>,
+    numbers: Numbers,
+    valid: HashSet<usize>,
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
+    fn receive(&mut self, dag: &Dag, id: usize, rng: &mut Rng) {
+        let Changeset { ops, content, .. } = &dag.changesets[id];
+        let (ix, numbers) = self.numbers.receive(id, ops.len());
+        // A reference to what was not received is outside the causal past, so the border would refuse it.
+        let Some(ops) = ops.iter().map(|op| to_local(&self.numbers, op)).collect::<Option<Vec<_>>>() else { return };
+        let seen = Seen(dag, &self.numbers);
+        if self.text.check(&seen, ix, &ops).is_err() {
+            return;
+        }
+        self.valid.insert(id);
+        let ops: Vec<(OpIx, TextOp)> = numbers.into_iter().zip(ops).collect();
+        let late = rng.chance(20) && !content.is_empty();
+        self.text.apply(&seen, ix, &ops, (!late).then_some(content), |_| true);
+        if late {
+            assert!(self.text.fill(ix, content));
+        }
+        self.text.dbg_check();
+    }
+}
+
+fn round<const LEAF: usize, const BLOCK: usize>(seed: u64) -> (usize, usize) {
+    let mut rng = Rng::new(seed);
+    let size = 10 + rng.below(40);
+    let (dag, model, valid) = hostile_graph(&mut rng, size);
+    let expected = model.text(|_| true, |_| true);
+    for _ in 0..4 {
+        let mut replica: Replica<LEAF, BLOCK> =
+            Replica { text: Text::default(), numbers: Numbers::default(), valid: HashSet::new() };
+        while let Some(id) = replica.numbers.next(&dag, size, &mut rng) {
+            replica.receive(&dag, id, &mut rng);
+        }
+        assert_eq!(replica.valid, valid);
+        assert_eq!(replica.text.visible_units().iter().collect::<Vec<_>>(), expected);
+    }
+    (valid.len(), size)
+}
+
+#[test]
+fn hostile_graphs_converge() {
+    let counts = std::cell::Cell::new((0, 0));
+    fuzz(300, |seed| {
+        let one = if seed % 2 == 0 { round::<4, 4>(seed) } else { round::<32, 64>(seed) };
+        counts.set((counts.get().0 + one.0, counts.get().1 + one.1));
+    });
+    // Neither all sense nor all nonsense.
+    let (valid, all) = counts.get();
+    if std::env::var_os("SEED").is_none() {
+        assert!(valid * 4 > all && valid * 10 < all * 9, "{valid} of {all}");
+    }
+}
+
+/// Two changesets "ab" and "xy", concurrent, and a third one by someone who saw only the first.
+fn two_changesets() -> (Dag, Numbers, Text) {
+    let (mut dag, mut numbers, mut text) = (Dag::default(), Numbers::default(), Text::new());
+    let insert = |left, right| vec![Op::Insert { left, right, len: 2 }];
+    dag.push(vec![], (1, 0, 0), insert(None, None), "ab".into());
+    dag.push(vec![], (2, 0, 0), insert(None, None), "xy".into());
+    dag.push(vec![0], (3, 0, 0), vec![], String::new());
+    for id in 0..3 {
+        let (ix, ops) = numbers.receive(id, dag.changesets[id].ops.len());
+        let ops: Vec<_> = ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
+        text.apply(&Seen(&dag, &numbers), ix, &ops, Some(&dag.changesets[id].content), |_| true);
+    }
+    (dag, numbers, text)
+}
+
+#[test]
+fn each_rule_has_its_refusal() {
+    let (dag, numbers, text) = two_changesets();
+    let unit = |changeset, offset| Some(UnitRef { changeset: ChangesetIx(changeset), offset });
+    let insert = |left, right, len| TextOp::Insert { left, right, len };
+    let delete = |spans: &[(u32, u32, u32)]| {
+        let span = |&(changeset, offset, len)| UnitSpan { changeset: ChangesetIx(changeset), offset, len };
+        TextOp::Delete { spans: spans.iter().map(span).collect() }
+    };
+    let check = |ops: &[TextOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
+    let long = CHANGESET_UNITS_MAX;
+
+    assert_eq!(check(&[insert(unit(0, 1), None, 1), insert(unit(2, 0), None, 1), delete(&[(2, 0, 2), (0, 0, 1)])]), Ok(()));
+    assert_eq!(check(&[insert(None, unit(0, 0), 3), insert(unit(2, 1), unit(2, 2), 1), insert(unit(2, 3), unit(2, 2), 1)]), Ok(()));
+    assert_eq!(check(&[insert(None, unit(0, 0), long)]), Ok(()));
+    assert_eq!(check(&[insert(None, unit(0, 0), long), insert(None, unit(2, 0), 1)]), Err(Invalid::TooLong));
+    assert_eq!(check(&[insert(None, unit(0, 0), u32::MAX), insert(None, unit(2, 0), 1)]), Err(Invalid::TooLong));
+    assert_eq!(check(&[insert(None, unit(0, 0), 0)]), Err(Invalid::Empty));
+    assert_eq!(check(&[delete(&[])]), Err(Invalid::Empty));
+    assert_eq!(check(&[delete(&[(0, 0, 0)])]), Err(Invalid::Empty));
+    // The second changeset's units exist here, but their author was not seen.
+    assert_eq!(check(&[insert(None, unit(1, 0), 1)]), Err(Invalid::NotInPast));
+    assert_eq!(check(&[delete(&[(1, 0, 1)])]), Err(Invalid::NotInPast));
+    assert_eq!(check(&[delete(&[(ChangesetIx::OPEN.0, 0, 1)])]), Err(Invalid::NotInPast));
+    assert_eq!(check(&[insert(unit(0, 2), None, 1)]), Err(Invalid::UnknownUnit { offset: 2 }));
+    assert_eq!(check(&[delete(&[(0, 1, 2)])]), Err(Invalid::UnknownUnit { offset: 1 }));
+    assert_eq!(check(&[delete(&[(0, 1, u32::MAX)])]), Err(Invalid::UnknownUnit { offset: 1 }));
+    // Own units, before they are there.
+    assert_eq!(check(&[insert(unit(2, 0), None, 1)]), Err(Invalid::UnknownUnit { offset: 0 }));
+    assert_eq!(check(&[delete(&[(2, 0, 1)]), insert(None, unit(0, 0), 1)]), Err(Invalid::UnknownUnit { offset: 0 }));
+    // Swapped, the same twice, too far apart, in a gap that an own unit has closed.
+    assert_eq!(check(&[insert(unit(0, 1), unit(0, 0), 1)]), Err(Invalid::NotAdjacent));
+    assert_eq!(check(&[insert(unit(0, 0), unit(0, 0), 1)]), Err(Invalid::NotAdjacent));
+    assert_eq!(check(&[insert(None, None, 1)]), Err(Invalid::NotAdjacent));
+    assert_eq!(check(&[insert(unit(0, 0), unit(0, 1), 1), insert(unit(0, 0), unit(0, 1), 1)]), Err(Invalid::NotAdjacent));
+    assert_eq!(check(&[delete(&[(0, 0, 2), (0, 1, 1)])]), Err(Invalid::DeletedTwice));
+    assert_eq!(check(&[delete(&[(0, 0, 1)]), delete(&[(0, 0, 1)])]), Err(Invalid::DeletedTwice));
+}
+
+/// Lengths that cut a pair make two half characters, and no more harm than that.
+#[test]
+fn half_pairs_are_kept_apart_and_render_as_replacements() {
+    let (mut dag, mut numbers, mut text) = two_changesets();
+    let ops = vec![
+        Op::Insert { left: Some((0, 1)), right: None, len: 1 },
+        Op::Insert { left: Some((0, 0)), right: Some((0, 1)), len: 1 },
+    ];
+    let id = dag.push(vec![0], (4, 0, 0), ops, "😀".into());
+    let (ix, ops) = numbers.receive(id, 2);
+    let ops: Vec<_> = ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
+    let seen = Seen(&dag, &numbers);
+    text.check(&seen, ix, &ops.iter().map(|(_, op)| op.clone()).collect::<Vec<_>>()).expect("half pairs are no error");
+    text.apply(&seen, ix, &ops, Some("😀"), |_| true);
+    assert_eq!(text.to_string(), "a\u{FFFD}b\u{FFFD}xy");
+    text.delete(2, 1).expect("it is inside");
+    assert_eq!(text.to_string(), "a\u{FFFD}\u{FFFD}xy");
+    assert_eq!(text.slice(1..2).as_deref(), Ok("\u{FFFD}"));
+    text.dbg_check();
+}

@@ -1,0 +1,314 @@
+// The store on disk, for Node: one folder a space.
+//
+//   LOCK         which process has the folder open
+//   log/<n>.seg  every commit, one frame each, appended records and keyed ones together
+//   small.bin    one frame: the keyed stores up to a place in the log, replaced as a whole
+//
+// Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading
+// (and is what a later compaction will cut the log by). Keyed records live in memory. Secrets are plain: mode 0600 is
+// all that guards them.
+
+import { mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { checkBatch } from "../batch.js";
+import { type ErrorCode, StemmaError, isAbort, isStemmaError, throwIfAborted } from "../errors.js";
+import { MemoryStorage } from "../memory.js";
+import { STORE_NAMES, type StorageAdapter, type StorageBatch, type StoreName } from "../storage.js";
+import { type Checkpoint, type Commit, type Put, decodeCheckpoint, decodeFrame, encodeCheckpoint, encodeFrame } from "./frame.js";
+import { FolderLock } from "./lock.js";
+import { type Findings, type Place, SegmentLog, type Span, syncFolder } from "./log.js";
+
+export class FileStorage implements StorageAdapter {
+  readonly secrets = "plain";
+  onLost?: StorageAdapter["onLost"];
+  readonly #folder: string;
+  #open: OpenFolder | undefined;
+  #isLossTold = false;
+  /** Verbs that write run one after the other. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(o: { dir: string }) {
+    this.#folder = o.dir;
+  }
+
+  /** What the last open cut off the end of the log: a commit that was never confirmed as strict. */
+  get torn(): Findings["torn"] {
+    return this.#open?.findings.torn;
+  }
+
+  /** The folder is the database; `name` is not part of its path. */
+  async open(_name: string, o: { signal?: AbortSignal } = {}): Promise<void> {
+    throwIfAborted(o.signal);
+    await this.#inTurn(async () => {
+      if (this.#open) throw new StemmaError("E_ARGUMENT", "this storage is open already", { argument: "name" });
+      const opened = await OpenFolder.at(this.#folder).catch(rethrow("E_STORAGE_UNAVAILABLE"));
+      if (o.signal?.aborted) await opened.close();
+      throwIfAborted(o.signal);
+      this.#open = opened;
+      this.#isLossTold = false;
+      this.#tellLoss(opened);
+    });
+  }
+
+  async entries(store: StoreName): Promise<[string, Uint8Array][]> {
+    return this.#opened().keyed.entries(store);
+  }
+
+  async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
+    return this.#opened().read(after, maxBytes).catch(rethrow("E_STORAGE_LOST"));
+  }
+
+  async commit(batch: StorageBatch, o: { strict: boolean }): Promise<number[]> {
+    checkBatch(batch);
+    return this.#inTurn(async () => {
+      const opened = this.#opened();
+      try {
+        return await opened.commit(batch, o.strict || isStrict(batch));
+      } finally {
+        this.#tellLoss(opened);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#inTurn(async () => {
+      const opened = this.#open;
+      this.#open = undefined;
+      await opened?.close().catch(rethrow("E_STORAGE_LOST"));
+    });
+  }
+
+  async destroy(): Promise<void> {
+    await this.close();
+    await this.#inTurn(() => destroyFolder(this.#folder).catch(rethrow("E_STORAGE_UNAVAILABLE")));
+  }
+
+  #tellLoss(opened: OpenFolder): void {
+    if (!opened.lost || this.#isLossTold) return;
+    this.#isLossTold = true;
+    this.onLost?.(opened.lost);
+  }
+
+  #opened(): OpenFolder {
+    if (!this.#open) throw new StemmaError("E_CLOSED", "this storage is not open");
+    return this.#open;
+  }
+
+  #inTurn<T>(verb: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(verb);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+class OpenFolder {
+  readonly keyed = new MemoryStorage();
+  findings: Findings = { damage: [] };
+  /** Set when nothing more is written here. */
+  lost: StemmaError | undefined;
+  readonly #folder: string;
+  readonly #lock: FolderLock;
+  #log!: SegmentLog;
+  #next = 1;
+  readonly #numbers: number[] = [];
+  readonly #spans: Span[] = [];
+  #checkpointed: Place = NOWHERE;
+
+  private constructor(folder: string, lock: FolderLock) {
+    this.#folder = folder;
+    this.#lock = lock;
+  }
+
+  static async at(folder: string): Promise<OpenFolder> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const opened = new OpenFolder(folder, await FolderLock.acquire(folder));
+    try {
+      await opened.#load();
+      return opened;
+    } catch (thrown) {
+      await opened.#lock.release();
+      throw thrown;
+    }
+  }
+
+  async #load(): Promise<void> {
+    await this.keyed.open("");
+    const checkpoint = await readCheckpoint(this.#folder);
+    for (const folder of [this.#folder, dirname(this.#folder)]) await syncFolder(folder);
+    this.#checkpointed = checkpoint ?? NOWHERE;
+    this.#next = checkpoint?.next ?? 1;
+    const later: Commit[] = [];
+    const visit = (commit: Commit, spans: Span[], end: Place): void => {
+      this.#index(commit, spans);
+      if (isAfter(end, this.#checkpointed)) later.push(commit);
+    };
+    [this.#log, this.findings] = await SegmentLog.open(join(this.#folder, "log"), this.#checkpointed, visit);
+    await this.keyed.commit({ put: checkpoint?.records ?? [] });
+    for (const commit of later) await this.keyed.commit({ put: commit.put, delete: commit.delete });
+    const [damage] = this.findings.damage;
+    if (damage) this.lost = new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${damage}; it can be read, not written`);
+  }
+
+  async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
+    const records: [number, Uint8Array][] = [];
+    let at = firstAbove(this.#numbers, after);
+    for (let bytes = 0; at < this.#spans.length; ) {
+      const segment = this.#spans[at]?.segment;
+      const run: Span[] = [];
+      for (let span = this.#spans[at]; span?.segment === segment; span = this.#spans[at + run.length]) {
+        if (!span || (bytes + span.length > maxBytes && records.length + run.length > 0)) break;
+        bytes += span.length;
+        run.push(span);
+      }
+      if (run.length === 0) break;
+      for (const record of await this.#log.read(run)) records.push([this.#numbers[at++] as number, record]);
+    }
+    return records;
+  }
+
+  async commit(batch: StorageBatch, strict: boolean): Promise<number[]> {
+    const { absent, append = [], put = [] } = batch;
+    if (this.lost) throw this.lost;
+    if (absent && (await this.keyed.entries(absent[0])).some(([key]) => key === absent[1])) {
+      throw new StemmaError("E_STORAGE_EXISTS", `the record ${absent.join("/")} exists`);
+    }
+    const commit: Commit = { first: this.#next, append, put, delete: batch.delete ?? [] };
+    if (append.length + put.length + commit.delete.length === 0) return [];
+    if (!(await this.#lock.isHeld())) throw this.#give("another process took this folder");
+    let spans: Span[];
+    try {
+      spans = await this.#log.append(commit);
+    } catch (thrown) {
+      // The write was taken back, unless that failed too.
+      const error = ioError(thrown, "E_STORAGE_LOST");
+      if (error.code !== "E_STORAGE_QUOTA") this.lost = error;
+      throw error;
+    }
+    if (strict) {
+      // After a failed sync nobody knows what is on the medium, and a second one would say all is well.
+      await this.#log.sync().catch((thrown) => {
+        throw this.#give(`the disk refused to confirm a commit (${thrown.code})`);
+      });
+    }
+    this.#index(commit, spans);
+    await this.keyed.commit({ put, delete: commit.delete });
+    if (this.#log.end.offset > SEGMENT_BYTES) await this.#rotate();
+    return append.map((_, index) => commit.first + index);
+  }
+
+  async close(): Promise<void> {
+    try {
+      if (!this.lost && isAfter(this.#log.end, this.#checkpointed)) {
+        await this.#log.sync();
+        await this.#checkpoint();
+      }
+    } finally {
+      await this.#log.close();
+      await this.#lock.release();
+    }
+  }
+
+  #index(commit: Commit, spans: Span[]): void {
+    for (const [index, span] of spans.entries()) {
+      this.#numbers.push(commit.first + index);
+      this.#spans.push(span);
+    }
+    this.#next = Math.max(this.#next, commit.first + commit.append.length);
+  }
+
+  /** The commit that made it necessary is written, so what fails here is not its failure. */
+  async #rotate(): Promise<void> {
+    try {
+      await this.#log.rotate();
+      await this.#checkpoint();
+    } catch (thrown) {
+      const { code, message } = ioError(thrown, "E_STORAGE_LOST");
+      // With a full disk the old segment goes on growing until there is room again.
+      if (code !== "E_STORAGE_QUOTA") this.#give(`a new segment could not be begun (${message})`);
+    }
+  }
+
+  async #checkpoint(): Promise<void> {
+    const records: Put[] = [];
+    for (const store of STORE_NAMES) {
+      for (const [key, value] of await this.keyed.entries(store)) records.push([store, key, value]);
+    }
+    const checkpoint: Checkpoint = { ...this.#log.end, next: this.#next, records };
+    await replaceFile(this.#folder, "small.bin", encodeFrame(encodeCheckpoint(checkpoint)));
+    this.#checkpointed = this.#log.end;
+  }
+
+  #give(message: string): StemmaError {
+    this.lost = new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${message}`);
+    return this.lost;
+  }
+}
+
+/** Batches with keys, or that create something, decide what can ever be read or written again. */
+function isStrict(batch: StorageBatch): boolean {
+  return batch.absent !== undefined || (batch.put ?? []).some(([store]) => store === "keys");
+}
+
+/** A checkpoint that is missing or malformed costs only the reading of the whole log. */
+async function readCheckpoint(folder: string): Promise<Checkpoint | undefined> {
+  const bytes = await readFile(join(folder, "small.bin")).catch((thrown) => {
+    if (thrown.code !== "ENOENT") throw thrown;
+  });
+  const { record } = bytes ? decodeFrame(bytes, 0) : {};
+  return record && decodeCheckpoint(record);
+}
+
+async function replaceFile(folder: string, name: string, bytes: Uint8Array): Promise<void> {
+  const path = join(folder, name);
+  const file = await open(`${path}.new`, "w", 0o600);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  await syncFolder(folder);
+}
+
+async function destroyFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => undefined);
+  if (!names) return;
+  const lock = await FolderLock.acquire(folder);
+  // What is in there besides is not ours.
+  const ours = names.filter((name) => name === "log" || name.startsWith("small.bin") || name.startsWith("LOCK."));
+  for (const name of ours) await rm(join(folder, name), { recursive: true, force: true });
+  await lock.release();
+  await rmdir(folder).catch(() => undefined);
+}
+
+/** The first index whose number is above `after`. */
+function firstAbove(numbers: number[], after: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((numbers[middle] as number) > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function isAfter(a: Place, b: Place): boolean {
+  return a.segment > b.segment || (a.segment === b.segment && a.offset > b.offset);
+}
+
+function rethrow(fallback: ErrorCode): (thrown: unknown) => never {
+  return (thrown) => {
+    throw isAbort(thrown) ? thrown : ioError(thrown, fallback);
+  };
+}
+
+function ioError(thrown: unknown, fallback: ErrorCode): StemmaError {
+  if (isStemmaError(thrown)) return thrown;
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  const full = code === "ENOSPC" || code === "EDQUOT";
+  return new StemmaError(full ? "E_STORAGE_QUOTA" : fallback, message, { cause: thrown });
+}
+
+const NOWHERE: Place = { segment: 0, offset: 0 };
+const SEGMENT_BYTES = 4 * 1024 * 1024;
