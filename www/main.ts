@@ -50,10 +50,7 @@ async function openPair(): Promise<void> {
   const ada = await show("ada", "Ada", "demo-ada");
   if (!ada) return showFailure(byId("ben"), "Waiting for the first replica", "The second one joins the first.");
   const link = known.has("demo-ben") ? undefined : await ada.invite({ role: "writer", uses: 1 });
-  const ben = await show("ben", "Ben", "demo-ben", link);
-  if (ben && ben.id !== ada.id) {
-    showFailure(byId("ben"), "These copies belong to different spaces", "One of them was lost and founded anew. Reset starts again with a fresh pair.");
-  }
+  await show("ben", "Ben", "demo-ben", link, ada);
 }
 
 async function openGuest(name: string): Promise<void> {
@@ -64,11 +61,17 @@ async function openGuest(name: string): Promise<void> {
   await show("ada", "Guest", `demo-guest-${name}`, known ? undefined : invite);
 }
 
-async function show(id: string, name: string, database: string, link?: string): Promise<Space | undefined> {
+/** Opens a replica in a pane; `partner` is the one it must share a space with. */
+async function show(id: string, name: string, database: string, link?: string, partner?: Space): Promise<Space | undefined> {
   const started = performance.now();
   try {
     const space = await replica(database, relay, link, wire.tap(name));
     openMs ||= performance.now() - started;
+    if (partner && partner.id !== space.id) {
+      await space.close();
+      showFailure(byId(id), "These copies belong to different spaces", "One was lost and founded anew. Reset starts again with a fresh pair.");
+      return undefined;
+    }
     panes.push(new Pane(byId(id), name, space, relay, () => showState()));
     return space;
   } catch (error) {
