@@ -62,7 +62,10 @@ pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, onesho
         drop((store, hub));
         drop(alive);
     };
-    std::thread::Builder::new().name("committer".into()).spawn(work).expect("a thread can be started at start-up");
+    std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(work)
+        .expect("a thread can be started at start-up");
     (sender, ended)
 }
 

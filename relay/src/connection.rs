@@ -15,8 +15,8 @@ use prost::bytes::Bytes;
 use stemma::causal::SpaceId;
 use stemma::event::Genesis;
 use stemma::sync::{
-    Ack, Admission, Auth, AuthOk, Code, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe, Subscribed, VERSION,
-    Verdict,
+    Ack, Admission, Auth, AuthOk, Code, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe, Subscribed,
+    VERSION, Verdict,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -160,7 +160,9 @@ impl Reader {
             match message {
                 Ok(Some(Ok(Message::Binary(bytes)))) => return Ok(bytes),
                 Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                Ok(Some(Ok(Message::Text(_)))) => return Err(End::refused(Code::Malformed, "a text message")),
+                Ok(Some(Ok(Message::Text(_)))) => {
+                    return Err(End::refused(Code::Malformed, "a text message"));
+                }
                 Ok(Some(Ok(Message::Close(_)))) => return Err(End::Closed),
                 Ok(None | Some(Err(_))) | Err(_) => return Err(End::Gone),
             }
@@ -192,7 +194,8 @@ impl Reader {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
         let verify = move || verify_login(&auth, &relay_key, &nonce, now_ms);
-        let knocks = self.blocking(verify).await?.map_err(|message| End::refused(Code::AuthFailed, message))?;
+        let knocks =
+            self.blocking(verify).await?.map_err(|message| End::refused(Code::AuthFailed, message))?;
         let mut spaces = Vec::with_capacity(knocks.len());
         for knock in knocks {
             let space = knock.genesis.id();
@@ -228,10 +231,17 @@ impl Reader {
             Frame::Credit(credit) => self.put(Command::Credit(credit.space, credit.bytes)).await,
             Frame::Push(push) => self.on_push(push).await,
             Frame::Error(error) => {
-                debug!(connection = self.connection.0, code = error.code.name(), error.message, "client says");
+                debug!(
+                    connection = self.connection.0,
+                    code = error.code.name(),
+                    error.message,
+                    "client says"
+                );
                 Err(End::Closed)
             }
-            frame => Err(End::refused(Code::Malformed, format!("frame type {:#04x} out of place", frame.kind()))),
+            frame => {
+                Err(End::refused(Code::Malformed, format!("frame type {:#04x} out of place", frame.kind())))
+            }
         }
     }
 
@@ -307,7 +317,10 @@ impl Reader {
         if !rows.is_empty() {
             let append = Append { space, quota_bytes: self.relay.config.quota_bytes, rows };
             let (reply, answer) = oneshot::channel();
-            verdicts = self.commit(Job::Append { append, connection: self.connection, reply }, answer).await?.results;
+            verdicts = self
+                .commit(Job::Append { append, connection: self.connection, reply }, answer)
+                .await?
+                .results;
         }
         let mut verdicts = verdicts.into_iter();
         let verdict = |code: Option<Code>| match code {

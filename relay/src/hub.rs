@@ -149,7 +149,12 @@ mod tests {
     use stemma::sync::Row;
 
     fn row(cursor: u64, bytes: usize) -> StoredRow {
-        let row = Row { header: Bytes::from(vec![0; bytes]), signature: [0; 64], skeleton: Bytes::new(), content: None };
+        let row = Row {
+            header: Bytes::from(vec![0; bytes]),
+            signature: [0; 64],
+            skeleton: Bytes::new(),
+            content: None,
+        };
         StoredRow { cursor, chain: LogChain([0; 16]), row }
     }
 

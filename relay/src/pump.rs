@@ -63,9 +63,21 @@ pub(crate) struct Pump {
 struct Gone;
 
 impl Pump {
-    pub(crate) fn new(relay: Arc<Relay>, connection: ConnectionId, sink: SplitSink<WebSocket, Message>) -> Self {
+    pub(crate) fn new(
+        relay: Arc<Relay>,
+        connection: ConnectionId,
+        sink: SplitSink<WebSocket, Message>,
+    ) -> Self {
         let next_tick = Instant::now() + relay.config.tick;
-        Self { relay, connection, sink, bell: Arc::default(), subscriptions: Vec::new(), next_tick, next_ping: next_tick }
+        Self {
+            relay,
+            connection,
+            sink,
+            bell: Arc::default(),
+            subscriptions: Vec::new(),
+            next_tick,
+            next_ping: next_tick,
+        }
     }
 
     /// Runs until the reading half closes, or the socket does.

@@ -16,7 +16,12 @@ impl TokenBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        Self { per_second: f64::from(per_second.max(1)), burst: f64::from(burst.max(1)), tokens: f64::from(burst.max(1)), at: now }
+        Self {
+            per_second: f64::from(per_second.max(1)),
+            burst: f64::from(burst.max(1)),
+            tokens: f64::from(burst.max(1)),
+            at: now,
+        }
     }
 
     /// Takes out so many, or says how long to wait.

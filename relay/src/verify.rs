@@ -63,11 +63,14 @@ pub fn verify_row(row: Row, space: SpaceId, genesis: &Genesis) -> Result<NewRow,
     if header.space() != space {
         return Err(Code::WrongSpace);
     }
-    let fits = |bytes: &[u8], kind, (len, hash)| bytes.len() == len as usize && segment_hash(kind, bytes) == hash;
+    let fits =
+        |bytes: &[u8], kind, (len, hash)| bytes.len() == len as usize && segment_hash(kind, bytes) == hash;
     let skeleton = header.skeleton();
     let mut intact = fits(&row.skeleton, SegmentKind::Skeleton, (skeleton.len, skeleton.hash));
     if let Some(bytes) = &row.content {
-        intact &= header.content().is_some_and(|content| fits(bytes, SegmentKind::Content, (content.len, content.hash)));
+        intact &= header
+            .content()
+            .is_some_and(|content| fits(bytes, SegmentKind::Content, (content.len, content.hash)));
     }
     if !intact {
         return Err(Code::BadRow);

@@ -10,8 +10,8 @@ use prost::bytes::Bytes;
 use stemma::causal::{LogChain, LogId};
 use stemma::event::{Certificate, CertificateKind, Chain, Role};
 use stemma::sync::{Code, Credit, Delivery, Frame, Position, Resync, Verdict};
-use stemma_relay::store::{MemoryStore, SqliteStore};
 use stemma_relay::RelayConfig;
+use stemma_relay::store::{MemoryStore, SqliteStore};
 
 async fn node() -> Node {
     Node::start(RelayConfig::default()).await
@@ -20,7 +20,8 @@ async fn node() -> Node {
 #[tokio::test]
 async fn a_pushed_row_is_acked_and_comes_back_byte_for_byte() {
     let folder = tempfile::tempdir().expect("a folder");
-    let node = Node::on(Arc::new(SqliteStore::open(folder.path()).expect("opens")), RelayConfig::default()).await;
+    let node =
+        Node::on(Arc::new(SqliteStore::open(folder.path()).expect("opens")), RelayConfig::default()).await;
     let space = Space::new(1);
     let author = space.member(10);
     let rows = space.lane(&author, 20);
@@ -30,7 +31,10 @@ async fn a_pushed_row_is_acked_and_comes_back_byte_for_byte() {
     let mut reader = Client::enter(node.address, &space, &space.member(11)).await;
     let subscribed = reader.subscribe(&space, None, &[author.id()]).await;
     assert_eq!((subscribed.head, subscribed.resync), (20, None));
-    assert_eq!(subscribed.tips.iter().map(|tip| (tip.seq, tip.id)).collect::<Vec<_>>(), [(19, id(&rows[19]))]);
+    assert_eq!(
+        subscribed.tips.iter().map(|tip| (tip.seq, tip.id)).collect::<Vec<_>>(),
+        [(19, id(&rows[19]))]
+    );
     let (read, _) = reader.catch_up(start(&subscribed)).await;
     assert_eq!(read, rows.into_iter().map(Delivery::Row).collect::<Vec<_>>());
 }
@@ -254,7 +258,10 @@ async fn a_slow_reader_lags_and_nobody_else_does() {
     for seq in 0..40 {
         let row = space.row(&author, seq, prev, &content);
         prev = Some(id(&row));
-        assert_eq!(client.push(&space, &[row]).await.expect("pushes"), accepted(u64::from(seq) + 1..=u64::from(seq) + 1));
+        assert_eq!(
+            client.push(&space, &[row]).await.expect("pushes"),
+            accepted(u64::from(seq) + 1..=u64::from(seq) + 1)
+        );
     }
     let mut read = Vec::new();
     while position.cursor < 40 {
@@ -314,7 +321,9 @@ async fn frames_beyond_the_limits_are_refused() {
     client.send_raw(Bytes::from(large)).await;
     assert_eq!(client.last_words().await, Code::TooLarge);
 
-    for junk in [&b""[..], b"\x09", b"\x30\x00", b"\x09\x02", b"\x09\x00\xff", b"\x06\x00", b"\x09\x00\x08\x01"] {
+    for junk in
+        [&b""[..], b"\x09", b"\x30\x00", b"\x09\x02", b"\x09\x00\xff", b"\x06\x00", b"\x09\x00\x08\x01"]
+    {
         let mut client = Client::enter(node.address, &space, &author).await;
         client.send_raw(Bytes::from_static(junk)).await;
         assert_eq!(client.last_words().await, Code::Malformed, "{junk:?}");

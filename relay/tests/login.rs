@@ -173,7 +173,10 @@ async fn one_login_for_two_spaces_gives_a_verdict_each() {
     let mut client = Client::connect(node.address).await;
     let auth = client.auth(&[(&space, &author), (&other, &refused)], "");
     let verdicts = client.answer_to(auth).await.expect("good proofs").spaces;
-    assert_eq!(verdicts.iter().map(|verdict| verdict.refused).collect::<Vec<_>>(), [None, Some(Code::InviteExpired)]);
+    assert_eq!(
+        verdicts.iter().map(|verdict| verdict.refused).collect::<Vec<_>>(),
+        [None, Some(Code::InviteExpired)]
+    );
     client.subscribe(&space, None, &[]).await;
     assert_not_found(&mut client, &other).await;
 }
@@ -191,7 +194,10 @@ async fn a_stranger_can_neither_read_nor_push_nor_tell_what_exists() {
     for target in [&space, &nowhere] {
         assert_not_found(&mut stranger, target).await;
         let error = stranger.push(target, &rows[1..]).await.expect_err("a stranger pushes");
-        assert_eq!((error.code, error.retryable, error.message.as_str()), (Code::NotFoundOrDenied, false, ""));
+        assert_eq!(
+            (error.code, error.retryable, error.message.as_str()),
+            (Code::NotFoundOrDenied, false, "")
+        );
         stranger.send(Frame::Credit(Credit { space: target.id(), bytes: 1 << 20 })).await;
     }
     stranger.subscribe(&own, None, &[]).await;
@@ -270,7 +276,9 @@ async fn the_relay_keeps_its_key() {
 }
 
 async fn assert_not_found(client: &mut Client, space: &Space) {
-    client.send(Frame::Subscribe(Subscribe { space: space.id(), from: None, own: vec![], credit: 1 << 20 })).await;
+    client
+        .send(Frame::Subscribe(Subscribe { space: space.id(), from: None, own: vec![], credit: 1 << 20 }))
+        .await;
     let error = loop {
         match client.receive().await {
             Frame::Error(error) => break error,

@@ -13,8 +13,10 @@ mod edit;
 mod identity;
 mod link;
 mod output;
+mod peer_link;
 mod read;
 mod receive;
+mod relay_link;
 mod seal;
 
 pub use edit::{EditFault, Mark};

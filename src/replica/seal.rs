@@ -36,8 +36,11 @@ impl Replica {
         command: Option<String>,
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
-        let size = message.as_ref().map_or(0, String::len) + headers.as_ref().map_or(0, |value| value.to_bytes().len());
-        if size > META_BYTES_MAX || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
+        let size = message.as_ref().map_or(0, String::len)
+            + headers.as_ref().map_or(0, |value| value.to_bytes().len());
+        if size > META_BYTES_MAX
+            || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX)
+        {
             return Err(EditFault::TooLarge);
         }
         self.seal(env);

@@ -15,8 +15,8 @@ mod wire;
 pub use backoff::Backoff;
 pub use error::{Code, FrameError};
 pub use message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
+    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use session::{Challenge, Login, Retry, Session, SessionConfig, SessionOutput, Status, Window};

@@ -7,7 +7,9 @@ use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, T
 use stemma::event::{next_chain, start_chain};
 use stemma::sync::{Code, Position, Verdict};
 
-use super::{Admitted, Append, Appended, Judgement, Lanes, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge};
+use super::{
+    Admitted, Append, Appended, Judgement, Lanes, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge,
+};
 
 /// Everything in memory.
 #[derive(Debug, Default)]

@@ -26,7 +26,8 @@ use stemma::event::{changeset_id, next_chain, start_chain};
 use stemma::sync::{Code, Position, Row, Verdict};
 
 use super::{
-    Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge,
+    Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, SpaceRecord, Store, StoreError,
+    StoredRow, judge,
 };
 
 const SCHEMA_VERSION: i64 = 1;
@@ -70,7 +71,9 @@ impl SqliteStore {
         })?;
         let path = folder.join("relay.sqlite");
         let mut writer = Connection::open(&path)?;
-        writer.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        writer.execute_batch(
+            "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+        )?;
         let transaction = writer.transaction()?;
         match transaction.query_row("PRAGMA user_version", [], |row| row.get(0))? {
             0 => {
@@ -116,7 +119,8 @@ impl Store for SqliteStore {
         let mut statement =
             reader.prepare_cached("SELECT genesis, log_id, head, chain, bytes FROM space WHERE id = ?")?;
         let record = statement.query_row([space.0], |row| {
-            let head = Position { log_id: LogId(row.get(1)?), cursor: row.get(2)?, chain: LogChain(row.get(3)?) };
+            let head =
+                Position { log_id: LogId(row.get(1)?), cursor: row.get(2)?, chain: LogChain(row.get(3)?) };
             Ok(SpaceRecord { genesis: row.get(0)?, head, bytes: row.get(4)? })
         });
         Ok(record.optional()?)
@@ -197,7 +201,8 @@ impl Store for SqliteStore {
     fn chain_at(&self, space: SpaceId, cursor: u64) -> Result<Option<LogChain>, StoreError> {
         let reader = self.reader();
         let number = number_of(&reader, space)?;
-        let mut statement = reader.prepare_cached("SELECT chain FROM changeset WHERE space = ? AND cursor = ?")?;
+        let mut statement =
+            reader.prepare_cached("SELECT chain FROM changeset WHERE space = ? AND cursor = ?")?;
         Ok(statement.query_row(params![number, cursor], |row| row.get(0).map(LogChain)).optional()?)
     }
 
@@ -236,8 +241,9 @@ impl Commit<'_> {
     fn append(&mut self, append: &Append) -> Result<Appended, StoreError> {
         let mut statement =
             self.transaction.prepare_cached("SELECT number, head, chain, bytes FROM space WHERE id = ?")?;
-        let space = statement
-            .query_row([append.space.0], |row| Ok((row.get(0)?, row.get(1)?, LogChain(row.get(2)?), row.get(3)?)));
+        let space = statement.query_row([append.space.0], |row| {
+            Ok((row.get(0)?, row.get(1)?, LogChain(row.get(2)?), row.get(3)?))
+        });
         let (number, mut cursor, mut chain, mut bytes): (i64, u64, LogChain, u64) =
             space.optional()?.ok_or(StoreError::NoSpace)?;
         let mut appended = Appended::default();
@@ -361,7 +367,8 @@ impl Lanes for ActorRows<'_> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT header FROM changeset INDEXED BY changeset_lane WHERE space = ? AND actor = ? AND seq = ? LIMIT 1",
         )?;
-        let header = statement.query_row(params![self.space, self.actor, seq], |row| row.get::<_, Vec<u8>>(0));
+        let header =
+            statement.query_row(params![self.space, self.actor, seq], |row| row.get::<_, Vec<u8>>(0));
         Ok(header.optional()?.map(|header| changeset_id(&header)))
     }
 }

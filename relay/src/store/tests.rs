@@ -66,7 +66,10 @@ fn members_are_counted_per_gate(store: &impl Store) {
     assert_eq!(admit(OTHER, 1, 3, Some(1), false), Admitted::In);
     assert_eq!(admit(SPACE, 3, 4, None, false), Admitted::In);
     assert!(matches!(
-        store.admit(SpaceId([9; 32]), &Newcomer { gate: [1; 32], member: MemberId([1; 32]), uses: None, expired: false }),
+        store.admit(
+            SpaceId([9; 32]),
+            &Newcomer { gate: [1; 32], member: MemberId([1; 32]), uses: None, expired: false }
+        ),
         Err(StoreError::NoSpace)
     ));
 }
@@ -195,7 +198,11 @@ fn positions_are_checked(store: &impl Store) {
     verdicts(store, rows);
     let record = store.space(SPACE).expect("reads").expect("is there");
     let check = |position| record.check(SPACE, position, |at| store.chain_at(SPACE, at)).expect("reads");
-    let at = |cursor| Position { cursor, chain: store.chain_at(SPACE, cursor).expect("reads").expect("a row"), ..record.head };
+    let at = |cursor| Position {
+        cursor,
+        chain: store.chain_at(SPACE, cursor).expect("reads").expect("a row"),
+        ..record.head
+    };
     assert_eq!(check(record.head), None);
     assert_eq!(check(at(2)), None);
     assert_eq!(check(Position { cursor: 0, chain: start_chain(LOG, SPACE), ..record.head }), None);
@@ -261,7 +268,8 @@ fn hundreds_of_branches_stay_apart(store: &impl Store) {
 fn sqlite_remembers_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = lane(1, 0, 3, None);
-    let newcomer = |member| Newcomer { gate: [1; 32], member: MemberId([member; 32]), uses: Some(1), expired: false };
+    let newcomer =
+        |member| Newcomer { gate: [1; 32], member: MemberId([member; 32]), uses: Some(1), expired: false };
     let before = {
         let store = SqliteStore::open(folder.path()).expect("a new store");
         verdicts(&store, rows.clone());
@@ -329,6 +337,7 @@ fn lane(actor: u8, seq: u32, count: u32, mut prev: Option<ChangesetId>) -> Vec<N
 
 fn row(actor: u8, seq: u32, prev: Option<ChangesetId>, name: &str) -> NewRow {
     let header = Bytes::from(format!("{actor:03} {seq:03} {name}"));
-    let row = Row { signature: [seq as u8; 64], skeleton: Bytes::from_static(&[1; 32]), content: None, header };
+    let row =
+        Row { signature: [seq as u8; 64], skeleton: Bytes::from_static(&[1; 32]), content: None, header };
     NewRow { id: changeset_id(&row.header), actor: ActorId([actor; 32]), seq, prev, row }
 }

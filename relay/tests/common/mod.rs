@@ -15,11 +15,12 @@ use prost::bytes::Bytes;
 use stemma::causal::{ActorId, ChangesetId, LogChain, SpaceId};
 use stemma::crypto::{AgreementKey, EpochKey, EpochSecret, SigningKey};
 use stemma::event::{
-    Certificate, CertificateKind, Chain, Class, Draft, Genesis, Login, LoginProof, Role, changeset_id, next_chain,
+    Certificate, CertificateKind, Chain, Class, Draft, Genesis, Login, LoginProof, Role, changeset_id,
+    next_chain,
 };
 use stemma::sync::{
-    Auth, AuthOk, Batch, Code, Delivery, ErrorFrame, Frame, Hello, Position, Proof, Push, Row, Subscribe, Subscribed,
-    Verdict,
+    Auth, AuthOk, Batch, Code, Delivery, ErrorFrame, Frame, Hello, Position, Proof, Push, Row, Subscribe,
+    Subscribed, Verdict,
 };
 use stemma_relay::store::{MemoryStore, Store};
 use stemma_relay::{RelayConfig, serve};
@@ -116,7 +117,13 @@ impl Space {
         self.lane_from(author, 0, None, count)
     }
 
-    pub fn lane_from(&self, author: &Author, seq: u32, mut prev: Option<ChangesetId>, count: u32) -> Vec<Row> {
+    pub fn lane_from(
+        &self,
+        author: &Author,
+        seq: u32,
+        mut prev: Option<ChangesetId>,
+        count: u32,
+    ) -> Vec<Row> {
         let mut next = |seq| {
             let row = self.row(author, seq, prev, format!("content {seq}").as_bytes());
             prev = Some(id(&row));
@@ -152,7 +159,13 @@ pub struct Client {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let (socket, _) = connect_async(format!("ws://{address}/v1")).await.expect("connects");
-        let limits = stemma::sync::Limits { frame_bytes: 0, row_bytes: 0, push_bytes: 0, push_rows: 0, subscriptions: 0 };
+        let limits = stemma::sync::Limits {
+            frame_bytes: 0,
+            row_bytes: 0,
+            push_bytes: 0,
+            push_rows: 0,
+            subscriptions: 0,
+        };
         let hello = Hello { min_version: 0, max_version: 0, relay_key: [0; 32], nonce: [0; 32], limits };
         let mut client = Self { socket, hello, last_push: 0 };
         let Frame::Hello(hello) = client.receive().await else { panic!("the relay speaks first") };
@@ -344,7 +357,8 @@ impl Node {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let served = tokio::spawn(async move { serve(listener, store, config, shutdown).await.expect("serves") });
+        let served =
+            tokio::spawn(async move { serve(listener, store, config, shutdown).await.expect("serves") });
         Self { address, stop: Some(stop), served }
     }
 
@@ -372,7 +386,8 @@ impl Process {
             .expect("the relay starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on ").expect("the address").parse().expect("an address");
+        let address =
+            line.trim().strip_prefix("listening on ").expect("the address").parse().expect("an address");
         Self { child, address }
     }
 
@@ -383,7 +398,8 @@ impl Process {
     }
 
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        let sent =
+            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
         assert!(sent.success());
     }
 
