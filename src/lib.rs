@@ -36,3 +36,11 @@ pub mod replica;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod web;
+
+// What an application or an edge names, without knowing the modules.
+pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
+pub use codec::{BigInt, limits};
+pub use crdt::{Bias, Text};
+pub use doc::{ObjectIx, PatchBody};
+pub use event::{Fate, Invite, Number, ObjectKind, Role, Value};
+pub use store::StoreBatch;

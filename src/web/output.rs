@@ -2,9 +2,9 @@
 use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
-use crate::doc::PatchBody;
+use crate::PatchBody;
+use crate::StoreBatch;
 use crate::replica::{Change, Output, Replica, Source, Tier, Trouble};
-use crate::store::StoreBatch;
 
 /// An object with these properties.
 pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {

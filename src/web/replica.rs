@@ -10,11 +10,11 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
 use super::{output, value};
-use crate::causal::ChangesetId;
-use crate::crdt::{Bias, Text};
-use crate::doc::ObjectIx;
-use crate::event::{Invite, ObjectKind, Role};
+use crate::ChangesetId;
+use crate::ObjectIx;
 use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier};
+use crate::{Bias, Text};
+use crate::{Invite, ObjectKind, Role};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -129,7 +129,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = useActor)]
     pub fn use_actor(&mut self, actor: &str) -> Answer<()> {
-        let actor = crate::causal::ActorId(id32(actor, "actor")?);
+        let actor = crate::ActorId(id32(actor, "actor")?);
         with_env(|env| self.core.use_actor(actor, env));
         Ok(())
     }

@@ -7,9 +7,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::replica::{Replica, changeset, id32, role, with_env};
 use super::value;
-use crate::causal::{ActorId, MemberId};
-use crate::event::{Fate, Role};
 use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, SyncStatus};
+use crate::{ActorId, MemberId};
+use crate::{Fate, Role};
 
 type Answer<T> = Result<T, EdgeError>;
 

@@ -6,9 +6,9 @@ use js_sys::{Array, BigInt as JsBigInt, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::EdgeError;
-use crate::codec::BigInt;
-use crate::codec::limits::VALUE_DEPTH_MAX;
-use crate::event::{Number, Value};
+use crate::BigInt;
+use crate::limits::VALUE_DEPTH_MAX;
+use crate::{Number, Value};
 
 /// Reads a value.
 pub(super) fn from_js(value: &JsValue, argument: &'static str) -> Result<Value, EdgeError> {

@@ -1,1 +1,1 @@
-
+//! A peer against a peer, and against one that breaks the rules.
