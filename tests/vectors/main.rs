@@ -1,5 +1,5 @@
 //! The vectors of the formats: files that say for themselves what goes in and what must come out (`README.md` beside
-//! them), most of them hostile. They are read here and by the independent decoder in `tests/vectors/decoder`.
+//! them), most of them hostile. They are read here and by a second decoder that shares no code with this one.
 //!
 //! `STEMMA_WRITE_VECTORS=1 cargo test --test vectors the_files` writes them anew from fixed keys. A file that changes is a
 //! change of the format.
