@@ -3,15 +3,17 @@
 
 mod fixture;
 
-use fixture::ops::{all_values, bodies, content_for, every_data_op, hello, with_ops};
+use fixture::alter::{altered, at, resigned, segment_lens, with_deps, with_ext, with_signature};
+use fixture::ops::{bodies, hello, with_ops};
 use fixture::{
     OWNER_ACTOR, RANDOM, draft, epoch, first_changeset, key, keyring, next_changeset, owner_chain, space,
     unhex,
 };
 use stemma::causal::{ChangesetId, SpaceId};
-use stemma::codec::{DecodeError, TlvWriter, Writer};
-use stemma::crypto::{EpochSecret, OpenError, SegmentKind, Signature, Tag, segment_hash};
+use stemma::codec::DecodeError;
+use stemma::crypto::{Signature, Tag};
 use stemma::event::{
+<<<<<<< HEAD
     BodyError, Changeset, Class, Content, Draft, DraftError, Header, ObjectAt, Op, ReadError, SegmentError,
     SignedChangeset, Skeleton, Unsupported, Value, VerifyError,
 };
@@ -81,6 +83,11 @@ fn segment_lens(changeset: &Changeset) -> (usize, usize) {
     (header.skeleton().len as usize, header.content().map_or(0, |content| content.len as usize))
 }
 
+=======
+    Changeset, Class, Draft, DraftError, Header, SignedChangeset, Unsupported, VerifyError,
+};
+
+>>>>>>> event
 fn code(result: Result<SignedChangeset, DecodeError>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
@@ -357,6 +364,7 @@ fn a_descendant_by_another_actor_vouches_for_nothing() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn without_the_key_nothing_opens() {
     let changeset = first_changeset();
     let kid = changeset.header().kid();
@@ -454,6 +462,8 @@ fn a_changeset_without_content_never_had_one() {
 }
 
 #[test]
+=======
+>>>>>>> event
 fn a_draft_above_the_limit_is_not_signed() {
     let too_large = vec![0; 262_144];
     let draft = draft(1, Some(ChangesetId([1; 32])), &too_large, None);
@@ -473,6 +483,7 @@ fn a_draft_above_the_limit_is_not_signed() {
 }
 
 #[test]
+<<<<<<< HEAD
 fn one_undecodable_op_amid_a_thousand_makes_the_skeleton_malformed() {
     let mut skeleton = every_data_op();
     skeleton.ops = vec![Op::CounterAdd { object: ObjectAt(2), amount: 1 }; 1_000];
@@ -589,6 +600,8 @@ fn content_is_handed_out_by_op() {
 }
 
 #[test]
+=======
+>>>>>>> event
 fn the_header_alone_is_enough_to_route() {
     let first = first_changeset();
     let header = Header::decode(first.header().as_bytes()).expect("well-formed");

@@ -15,11 +15,13 @@ use stemma::event::{Certificate, Chain, Content, Genesis, Header, Invite, Signed
 const HELD_PER_BYTE: usize = 100;
 const HELD_BESIDE: usize = 4_096;
 
+type Rewrite = dyn Fn(&[u8]) -> Option<Vec<u8>>;
+
 /// A decoder, inputs it accepts, and how what it read is written again. `None` is a refusal.
 struct Subject {
     name: &'static str,
     inputs: Vec<Vec<u8>>,
-    rewrite: Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>,
+    rewrite: Box<Rewrite>,
 }
 
 fn subjects() -> Vec<Subject> {

@@ -1,1 +1,3 @@
+//! The session against a scripted relay.
+
 
