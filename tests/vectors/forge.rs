@@ -85,35 +85,22 @@ impl Forge {
 
     /// The second.
     pub fn second(skeleton: &[u8], content: Option<&[u8]>) -> Self {
-        Self {
-            seq: vec![1],
-            prev: [0x5a; 32],
-            ext: vec![0],
-            ..Self::first(skeleton, content)
-        }
+        Self { seq: vec![1], prev: [0x5a; 32], ext: vec![0], ..Self::first(skeleton, content) }
     }
 
     pub fn row(&self) -> Vec<u8> {
         let prefix = self.prefix();
         let skeleton = self.sealed(&prefix, 0, &self.skeleton);
-        let content = self
-            .content
-            .as_ref()
-            .map(|content| self.sealed(&prefix, 1, content));
+        let content = self.content.as_ref().map(|content| self.sealed(&prefix, 1, content));
         self.row_with(&skeleton, content.as_deref())
     }
 
     /// The row of segments that were sealed elsewhere.
     pub fn row_with(&self, skeleton: &[u8], content: Option<&[u8]>) -> Vec<u8> {
         let mut header = Writer::new();
-        header
-            .raw(&self.prefix())
-            .varint(skeleton.len() as u64)
-            .raw(&sha("seg-hash", &[&[0], skeleton]));
+        header.raw(&self.prefix()).varint(skeleton.len() as u64).raw(&sha("seg-hash", &[&[0], skeleton]));
         match content {
-            Some(content) => header
-                .varint(content.len() as u64)
-                .raw(&sha("seg-hash", &[&[1], content])),
+            Some(content) => header.varint(content.len() as u64).raw(&sha("seg-hash", &[&[1], content])),
             None => header.u8(0).raw(&[0; 32]),
         };
         header.raw(&self.ext);
@@ -123,61 +110,33 @@ impl Forge {
     /// The row of a whole header, signed.
     pub fn row_of(&self, header: &[u8], skeleton: &[u8], content: Option<&[u8]>) -> Vec<u8> {
         let id = sha("cs-id", &[header]);
-        let tag = if self.tag == "cs-sig" {
-            Tag::CHANGESET_SIGNATURE
-        } else {
-            Tag::CERTIFICATE_SIGNATURE
-        };
+        let tag = if self.tag == "cs-sig" { Tag::CHANGESET_SIGNATURE } else { Tag::CERTIFICATE_SIGNATURE };
         let signature = key(self.signer).sign(tag, &[&id]);
         let mut out = Writer::new();
-        out.u8(2 + u8::from(content.is_some()))
-            .bytes(header)
-            .raw(&signature.0)
-            .raw(skeleton);
+        out.u8(2 + u8::from(content.is_some())).bytes(header).raw(&signature.0).raw(skeleton);
         out.raw(content.unwrap_or_default());
         out.into_bytes()
     }
 
     pub fn prefix(&self) -> Vec<u8> {
         let mut out = Writer::new();
-        out.u8(self.version)
-            .u8(self.suite)
-            .u8(self.class)
-            .u8(self.flags)
-            .raw(&self.space)
-            .raw(&self.actor);
-        out.raw(&self.seq)
-            .raw(&self.prev)
-            .raw(&self.deps)
-            .raw(&self.kid.unwrap_or_else(|| kid(self.epoch)));
+        out.u8(self.version).u8(self.suite).u8(self.class).u8(self.flags).raw(&self.space).raw(&self.actor);
+        out.raw(&self.seq).raw(&self.prev).raw(&self.deps).raw(&self.kid.unwrap_or_else(|| kid(self.epoch)));
         out.into_bytes()
     }
 
     pub fn sealed(&self, prefix: &[u8], kind: u8, plain: &[u8]) -> Vec<u8> {
         let salt = [0x99 - kind; 16];
-        let seq = self
-            .seq
-            .iter()
-            .rev()
-            .fold(0u64, |seq, byte| seq << 7 | u64::from(byte & 0x7f));
+        let seq = self.seq.iter().rev().fold(0u64, |seq, byte| seq << 7 | u64::from(byte & 0x7f));
         let mut okm = [0; 44];
-        let info = [
-            &tag("seg-key")[..],
-            &self.space,
-            &self.actor,
-            &seq.to_le_bytes(),
-            &[kind],
-            &salt,
-        ]
-        .concat();
+        let info =
+            [&tag("seg-key")[..], &self.space, &self.actor, &seq.to_le_bytes(), &[kind], &salt].concat();
         prk(self.epoch).expand(&info, &mut okm).expect("44 bytes");
         let cipher = Aes256Gcm::new_from_slice(&okm[..32]).expect("32 bytes");
         let nonce: Nonce<_> = <[u8; 12]>::try_from(&okm[32..]).expect("12 bytes").into();
         let aad = sha("seg-aad", &[prefix, &[kind]]);
         let mut sealed = plain.to_vec();
-        let mac = cipher
-            .encrypt_inout_detached(&nonce, &aad, sealed.as_mut_slice().into())
-            .expect("short");
+        let mac = cipher.encrypt_inout_detached(&nonce, &aad, sealed.as_mut_slice().into()).expect("short");
         [&salt[..], &sealed, &mac].concat()
     }
 }

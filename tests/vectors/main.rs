@@ -42,21 +42,11 @@ struct Case {
 }
 
 fn ok(name: &str, what: &str, input: Json, result: Json) -> Case {
-    Case {
-        name: name.to_owned(),
-        what: what.to_owned(),
-        input,
-        expect: Ok(result),
-    }
+    Case { name: name.to_owned(), what: what.to_owned(), input, expect: Ok(result) }
 }
 
 fn refused(name: &str, reason: &str, input: Json, class: &str) -> Case {
-    Case {
-        name: name.to_owned(),
-        what: reason.to_owned(),
-        input,
-        expect: Err(class.to_owned()),
-    }
+    Case { name: name.to_owned(), what: reason.to_owned(), input, expect: Err(class.to_owned()) }
 }
 
 /// A file of vectors: its cases, and how one of its inputs is decoded.
@@ -67,61 +57,17 @@ struct File {
 }
 
 const FILES: [File; 11] = [
-    File {
-        name: "keys",
-        cases: keys::cases,
-        run: keys::run,
-    },
-    File {
-        name: "signatures",
-        cases: signatures::cases,
-        run: signatures::run,
-    },
-    File {
-        name: "genesis",
-        cases: signed::genesis_cases,
-        run: signed::run_genesis,
-    },
-    File {
-        name: "certificates",
-        cases: signed::certificate_cases,
-        run: signed::run_certificate,
-    },
-    File {
-        name: "chains",
-        cases: signed::chain_cases,
-        run: signed::run_chain,
-    },
-    File {
-        name: "invites",
-        cases: signed::invite_cases,
-        run: signed::run_invite,
-    },
-    File {
-        name: "logins",
-        cases: keys::login_cases,
-        run: keys::run_login,
-    },
-    File {
-        name: "values",
-        cases: values::cases,
-        run: values::run,
-    },
-    File {
-        name: "skeletons",
-        cases: skeletons::cases,
-        run: skeletons::run,
-    },
-    File {
-        name: "contents",
-        cases: contents::cases,
-        run: contents::run,
-    },
-    File {
-        name: "changesets",
-        cases: rows::cases,
-        run: rows::run,
-    },
+    File { name: "keys", cases: keys::cases, run: keys::run },
+    File { name: "signatures", cases: signatures::cases, run: signatures::run },
+    File { name: "genesis", cases: signed::genesis_cases, run: signed::run_genesis },
+    File { name: "certificates", cases: signed::certificate_cases, run: signed::run_certificate },
+    File { name: "chains", cases: signed::chain_cases, run: signed::run_chain },
+    File { name: "invites", cases: signed::invite_cases, run: signed::run_invite },
+    File { name: "logins", cases: keys::login_cases, run: keys::run_login },
+    File { name: "values", cases: values::cases, run: values::run },
+    File { name: "skeletons", cases: skeletons::cases, run: skeletons::run },
+    File { name: "contents", cases: contents::cases, run: contents::run },
+    File { name: "changesets", cases: rows::cases, run: rows::run },
 ];
 
 impl Case {
@@ -145,14 +91,11 @@ impl Case {
 }
 
 fn path(file: &File) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(format!("{}.json", file.name))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{}.json", file.name))
 }
 
 fn read(file: &File) -> Vec<Json> {
-    let text = std::fs::read_to_string(path(file))
-        .unwrap_or_else(|error| panic!("{}: {error}", file.name));
+    let text = std::fs::read_to_string(path(file)).unwrap_or_else(|error| panic!("{}: {error}", file.name));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.name))
 }
 
@@ -180,13 +123,7 @@ fn every_case_comes_out_as_its_file_says() {
                 "ok" => Ok(case["result"].clone()),
                 class => Err(class.to_owned()),
             };
-            assert_eq!(
-                (file.run)(&case["input"]),
-                expected,
-                "{}: {}",
-                file.name,
-                case["name"]
-            );
+            assert_eq!((file.run)(&case["input"]), expected, "{}: {}", file.name, case["name"]);
         }
     }
 }
@@ -196,18 +133,10 @@ fn names_are_unique_and_most_cases_are_hostile() {
     let (mut good, mut bad) = (0, 0);
     for file in &FILES {
         let cases = read(file);
-        let mut names: Vec<&str> = cases
-            .iter()
-            .map(|case| case["name"].as_str().expect("a name"))
-            .collect();
+        let mut names: Vec<&str> = cases.iter().map(|case| case["name"].as_str().expect("a name")).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(
-            names.len(),
-            cases.len(),
-            "{}: a name is there twice",
-            file.name
-        );
+        assert_eq!(names.len(), cases.len(), "{}: a name is there twice", file.name);
         let fine = cases.iter().filter(|case| case["expect"] == "ok").count();
         good += fine;
         bad += cases.len() - fine;

@@ -1,3 +1,1 @@
 //! The session against a scripted relay.
-
-
