@@ -71,7 +71,7 @@ fn a_transaction_that_is_given_up_leaves_nothing() {
     let before = (a.replica.heads(), a.replica.state_hash());
     let (notes, facts) = (text(&mut a, "notes"), map(&mut a, "facts"));
     a.with(|replica, env| {
-        replica.begin_transact(None, None, None, env);
+        replica.begin_transact(None, None, None, env).expect("small");
         replica.text_insert(notes, 5, " world", env).expect("in range");
         replica.text_delete(notes, 0, 3, env).expect("in range");
         replica.map_set(facts, "sky", Value::Bool(true), env).expect("a writer");
@@ -89,7 +89,7 @@ fn a_large_transaction_becomes_several_changesets_and_reads_the_same_elsewhere()
     let (notes, facts) = (text(&mut a, "notes"), map(&mut a, "facts"));
     let long: String = (0..120_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
     a.with(|replica, env| {
-        replica.begin_transact(Some("import".into()), None, None, env);
+        replica.begin_transact(Some("import".into()), None, None, env).expect("small");
         for round in 0..6 {
             replica.text_insert(notes, round * 7, &long, env).expect("in range");
         }

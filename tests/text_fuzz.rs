@@ -63,7 +63,9 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             return;
         }
         let ops = self.text.pending_ops();
-        self.text.check(&Seen(&world.dag, &self.numbers), ChangesetIx::OPEN, &ops).expect("own ops are valid");
+        self.text
+            .check(&Seen(&world.dag, &self.numbers), ChangesetIx::OPEN, &ops)
+            .expect("own ops are valid");
         // Sometimes one batch becomes several changesets.
         while !self.text.is_sealed() {
             let ops = self.text.pending_ops();
@@ -85,7 +87,10 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn edit_once(&mut self, world: &World, rng: &mut Rng) {
         let mut expected = self.visible();
         let cuts = |text: &[u16], at: usize| {
-            at > 0 && at < text.len() && (0xD800..0xDC00).contains(&text[at - 1]) && (0xDC00..0xE000).contains(&text[at])
+            at > 0
+                && at < text.len()
+                && (0xD800..0xDC00).contains(&text[at - 1])
+                && (0xDC00..0xE000).contains(&text[at])
         };
         if expected.is_empty() || rng.chance(60) {
             let at = if rng.chance(30) { 0 } else { rng.below(expected.len() + 1) };
@@ -149,7 +154,11 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     }
 
     fn set(&mut self, op: (usize, usize), on: bool) {
-        if on { self.off.remove(&op) } else { !self.off.insert(op) };
+        if on {
+            self.off.remove(&op)
+        } else {
+            !self.off.insert(op)
+        };
         if let Some(op) = self.numbers.op_ix(op) {
             self.text.set_active(op, on);
         }
@@ -202,8 +211,14 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             let unit = self.numbers.unit(id);
             assert_eq!(self.text.position(Anchor::Unit { unit, bias: Bias::Before }), Some(pos));
             if shown {
-                assert_eq!(self.text.anchor_at(pos, Bias::Before), Ok(Anchor::Unit { unit, bias: Bias::Before }));
-                assert_eq!(self.text.anchor_at(pos + 1, Bias::After), Ok(Anchor::Unit { unit, bias: Bias::After }));
+                assert_eq!(
+                    self.text.anchor_at(pos, Bias::Before),
+                    Ok(Anchor::Unit { unit, bias: Bias::Before })
+                );
+                assert_eq!(
+                    self.text.anchor_at(pos + 1, Bias::After),
+                    Ok(Anchor::Unit { unit, bias: Bias::After })
+                );
                 match authors.last_mut() {
                     Some((len, changeset)) if *changeset == unit.changeset => *len += 1,
                     _ => authors.push((1, unit.changeset)),
@@ -216,13 +231,25 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let text = self.visible();
         let (start, end) = (rng.below(text.len() + 1), rng.below(text.len() + 1));
         let (start, end) = (start.min(end), start.max(end));
-        assert_eq!(self.text.slice(start as u32..end as u32), Ok(String::from_utf16_lossy(&text[start..end])));
+        assert_eq!(
+            self.text.slice(start as u32..end as u32),
+            Ok(String::from_utf16_lossy(&text[start..end]))
+        );
 
-        let select = |rng: &mut Rng| -> HashSet<_> { self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect() };
+        let select = |rng: &mut Rng| -> HashSet<_> {
+            self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect()
+        };
         let (a, b) = (select(rng), select(rng));
-        let (text_a, text_b) = (world.model.text(|op| a.contains(&op), present), world.model.text(|op| b.contains(&op), present));
-        assert_eq!(self.text.read_at(|op| a.contains(&self.numbers.op(op))), String::from_utf16_lossy(&text_a));
-        let diff = self.text.diff(|op| a.contains(&self.numbers.op(op)), |op| b.contains(&self.numbers.op(op)));
+        let (text_a, text_b) = (
+            world.model.text(|op| a.contains(&op), present),
+            world.model.text(|op| b.contains(&op), present),
+        );
+        assert_eq!(
+            self.text.read_at(|op| a.contains(&self.numbers.op(op))),
+            String::from_utf16_lossy(&text_a)
+        );
+        let diff =
+            self.text.diff(|op| a.contains(&self.numbers.op(op)), |op| b.contains(&self.numbers.op(op)));
         let mut turned = text_a;
         apply(&mut turned, &diff);
         assert_eq!(turned, text_b);
@@ -251,7 +278,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
                 // A few changesets, or all there are.
                 let mut left = if rng.chance(50) { usize::MAX } else { 1 + rng.below(3) };
                 while left > 0 {
-                    let Some(id) = replica.numbers.next(&world.dag, world.dag.changesets.len(), &mut rng) else { break };
+                    let Some(id) = replica.numbers.next(&world.dag, world.dag.changesets.len(), &mut rng)
+                    else {
+                        break;
+                    };
                     replica.receive(&world, id, &mut rng);
                     left -= 1;
                 }
@@ -345,7 +375,10 @@ fn local_edits() {
             }
             if rng.chance(5) {
                 let count = text.pending_ops().len() as u32;
-                text.seal(ChangesetIx(changesets), &(ops..ops + count).map(stemma::causal::OpIx).collect::<Vec<_>>());
+                text.seal(
+                    ChangesetIx(changesets),
+                    &(ops..ops + count).map(stemma::causal::OpIx).collect::<Vec<_>>(),
+                );
                 (ops, changesets) = (ops + count, changesets + 1);
             }
             if step % 10 == 0 {

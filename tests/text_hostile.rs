@@ -19,7 +19,8 @@ use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, TextOp, UnitRef, UnitSpan
 fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
     let (mut dag, mut model, mut valid) = (Dag::default(), Model::default(), HashSet::new());
     for id in 0..size {
-        let mut parents: Vec<usize> = (0..1 + rng.below(3)).map(|_| id.saturating_sub(1 + rng.below(8))).collect();
+        let mut parents: Vec<usize> =
+            (0..1 + rng.below(3)).map(|_| id.saturating_sub(1 + rng.below(8))).collect();
         parents.sort_unstable();
         parents.dedup();
         parents.retain(|&parent| parent < id);
@@ -33,7 +34,9 @@ fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
             let seen = |other| dag.contains(id, other);
             possible = possible && trial.is_possible(&op, seen);
             if let Op::Delete { spans } = &op {
-                let units = |&(id, offset, len): &(usize, u32, u32)| (0..len.min(10)).map(move |at| (id, u64::from(offset) + u64::from(at)));
+                let units = |&(id, offset, len): &(usize, u32, u32)| {
+                    (0..len.min(10)).map(move |at| (id, u64::from(offset) + u64::from(at)))
+                };
                 possible = spans.iter().flat_map(units).all(|unit| deleted.insert(unit)) && possible;
             }
             if possible {
@@ -42,9 +45,8 @@ fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
             }
             ops.push(op);
         }
-        let content = (0..offset).zip(0..).map(|(_, at)| (id, at));
-        let value = |unit: UnitId| trial.units.iter().find(|known| known.id == unit).map(|unit| unit.value);
-        let content: Vec<u16> = content.filter_map(value).collect();
+        let content = trial.units.iter().filter(|unit| unit.id.0 == id).map(|unit| unit.value);
+        let content: Vec<u16> = content.collect();
         dag.changesets[id].ops = ops;
         dag.changesets[id].content = String::from_utf16(&content).expect("they are letters");
         if possible {
@@ -110,7 +112,9 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let Changeset { ops, content, .. } = &dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, ops.len());
         // A reference to what was not received is outside the causal past, so the border would refuse it.
-        let Some(ops) = ops.iter().map(|op| to_local(&self.numbers, op)).collect::<Option<Vec<_>>>() else { return };
+        let Some(ops) = ops.iter().map(|op| to_local(&self.numbers, op)).collect::<Option<Vec<_>>>() else {
+            return;
+        };
         let seen = Seen(dag, &self.numbers);
         if self.text.check(&seen, ix, &ops).is_err() {
             return;
@@ -166,7 +170,8 @@ fn two_changesets() -> (Dag, Numbers, Text) {
     dag.push(vec![0], (3, 0, 0), vec![], String::new());
     for id in 0..3 {
         let (ix, ops) = numbers.receive(id, dag.changesets[id].ops.len());
-        let ops: Vec<_> = ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
+        let ops: Vec<_> =
+            ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
         text.apply(&Seen(&dag, &numbers), ix, &ops, Some(&dag.changesets[id].content), |_| true);
     }
     (dag, numbers, text)
@@ -184,11 +189,24 @@ fn each_rule_has_its_refusal() {
     let check = |ops: &[TextOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
     let long = CHANGESET_UNITS_MAX;
 
-    assert_eq!(check(&[insert(unit(0, 1), None, 1), insert(unit(2, 0), None, 1), delete(&[(2, 0, 2), (0, 0, 1)])]), Ok(()));
-    assert_eq!(check(&[insert(None, unit(0, 0), 3), insert(unit(2, 1), unit(2, 2), 1), insert(unit(2, 3), unit(2, 2), 1)]), Ok(()));
+    assert_eq!(
+        check(&[insert(unit(0, 1), None, 1), insert(unit(2, 0), None, 1), delete(&[(2, 0, 2), (0, 0, 1)])]),
+        Ok(())
+    );
+    assert_eq!(
+        check(&[
+            insert(None, unit(0, 0), 3),
+            insert(unit(2, 1), unit(2, 2), 1),
+            insert(unit(2, 3), unit(2, 2), 1)
+        ]),
+        Ok(())
+    );
     assert_eq!(check(&[insert(None, unit(0, 0), long)]), Ok(()));
     assert_eq!(check(&[insert(None, unit(0, 0), long), insert(None, unit(2, 0), 1)]), Err(Invalid::TooLong));
-    assert_eq!(check(&[insert(None, unit(0, 0), u32::MAX), insert(None, unit(2, 0), 1)]), Err(Invalid::TooLong));
+    assert_eq!(
+        check(&[insert(None, unit(0, 0), u32::MAX), insert(None, unit(2, 0), 1)]),
+        Err(Invalid::TooLong)
+    );
     assert_eq!(check(&[insert(None, unit(0, 0), 0)]), Err(Invalid::Empty));
     assert_eq!(check(&[delete(&[])]), Err(Invalid::Empty));
     assert_eq!(check(&[delete(&[(0, 0, 0)])]), Err(Invalid::Empty));
@@ -201,12 +219,18 @@ fn each_rule_has_its_refusal() {
     assert_eq!(check(&[delete(&[(0, 1, u32::MAX)])]), Err(Invalid::UnknownUnit { offset: 1 }));
     // Own units, before they are there.
     assert_eq!(check(&[insert(unit(2, 0), None, 1)]), Err(Invalid::UnknownUnit { offset: 0 }));
-    assert_eq!(check(&[delete(&[(2, 0, 1)]), insert(None, unit(0, 0), 1)]), Err(Invalid::UnknownUnit { offset: 0 }));
+    assert_eq!(
+        check(&[delete(&[(2, 0, 1)]), insert(None, unit(0, 0), 1)]),
+        Err(Invalid::UnknownUnit { offset: 0 })
+    );
     // Swapped, the same twice, too far apart, in a gap that an own unit has closed.
     assert_eq!(check(&[insert(unit(0, 1), unit(0, 0), 1)]), Err(Invalid::NotAdjacent));
     assert_eq!(check(&[insert(unit(0, 0), unit(0, 0), 1)]), Err(Invalid::NotAdjacent));
     assert_eq!(check(&[insert(None, None, 1)]), Err(Invalid::NotAdjacent));
-    assert_eq!(check(&[insert(unit(0, 0), unit(0, 1), 1), insert(unit(0, 0), unit(0, 1), 1)]), Err(Invalid::NotAdjacent));
+    assert_eq!(
+        check(&[insert(unit(0, 0), unit(0, 1), 1), insert(unit(0, 0), unit(0, 1), 1)]),
+        Err(Invalid::NotAdjacent)
+    );
     assert_eq!(check(&[delete(&[(0, 0, 2), (0, 1, 1)])]), Err(Invalid::DeletedTwice));
     assert_eq!(check(&[delete(&[(0, 0, 1)]), delete(&[(0, 0, 1)])]), Err(Invalid::DeletedTwice));
 }
@@ -221,9 +245,11 @@ fn half_pairs_are_kept_apart_and_render_as_replacements() {
     ];
     let id = dag.push(vec![0], (4, 0, 0), ops, "😀".into());
     let (ix, ops) = numbers.receive(id, 2);
-    let ops: Vec<_> = ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
+    let ops: Vec<_> =
+        ops.into_iter().zip(dag.changesets[id].ops.iter().map(|op| numbers.to_local(op))).collect();
     let seen = Seen(&dag, &numbers);
-    text.check(&seen, ix, &ops.iter().map(|(_, op)| op.clone()).collect::<Vec<_>>()).expect("half pairs are no error");
+    text.check(&seen, ix, &ops.iter().map(|(_, op)| op.clone()).collect::<Vec<_>>())
+        .expect("half pairs are no error");
     text.apply(&seen, ix, &ops, Some("😀"), |_| true);
     assert_eq!(text.to_string(), "a\u{FFFD}b\u{FFFD}xy");
     text.delete(2, 1).expect("it is inside");

@@ -16,12 +16,7 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("doc", &["codec", "causal", "event", "crdt"]),
     ("trust", &["codec", "crypto", "causal", "event"]),
     ("audit", &["codec", "crypto", "causal", "event"]),
-    (
-        "replica",
-        &[
-            "codec", "crypto", "causal", "event", "store", "sync", "crdt", "doc", "trust", "audit",
-        ],
-    ),
+    ("replica", &["codec", "crypto", "causal", "event", "store", "sync", "crdt", "doc", "trust", "audit"]),
     ("web", &["replica"]),
 ];
 
@@ -95,11 +90,7 @@ fn modules_import_only_what_the_table_allows() {
             } else {
                 module == "web" // a public type re-exported at the crate root
             };
-            assert!(
-                fine,
-                "{}:{line}: {module} may not import {import}",
-                path.display()
-            );
+            assert!(fine, "{}:{line}: {module} may not import {import}", path.display());
         }
     }
 }
@@ -109,11 +100,7 @@ fn the_relay_never_sees_a_document() {
     for path in files(&["relay/src"], &["rs"]) {
         for (line, import) in imports(&code(&path), "stemma") {
             let fine = RELAY_MAY_IMPORT.contains(&import.as_str());
-            assert!(
-                fine,
-                "{}:{line}: the relay may not import {import}",
-                path.display()
-            );
+            assert!(fine, "{}:{line}: the relay may not import {import}", path.display());
         }
     }
 }
@@ -123,36 +110,22 @@ fn imports_are_found_in_paths_and_in_groups() {
     let source = "use crate::event::Op;\nuse crate::{\n    causal::{ActorId, OpIx},\n    codec,\n};\nfn f() -> crate::doc::X {}";
     let expected = [(1, "event"), (2, "causal"), (2, "codec"), (6, "doc")];
     let found = imports(source, "crate");
-    let found: Vec<_> = found
-        .iter()
-        .map(|(line, name)| (*line, name.as_str()))
-        .collect();
+    let found: Vec<_> = found.iter().map(|(line, name)| (*line, name.as_str())).collect();
     assert_eq!(found, expected);
 }
 
 #[test]
 fn files_are_short() {
-    for path in files(
-        &["src", "relay/src", "ts", "tests", "www", "scripts"],
-        &["rs", "ts", "mjs"],
-    ) {
+    for path in files(&["src", "relay/src", "ts", "tests", "www", "scripts"], &["rs", "ts", "mjs"]) {
         let lines = read(&path).lines().count();
-        assert!(
-            lines <= FILE_LINES_MAX,
-            "{} has {lines} lines",
-            path.display()
-        );
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", path.display());
     }
 }
 
 #[test]
 fn rust_files_open_by_saying_what_they_are() {
     for path in files(&["src", "relay/src", "tests", "scripts"], &["rs"]) {
-        assert!(
-            read(&path).starts_with("//!"),
-            "{} does not begin with //!",
-            path.display()
-        );
+        assert!(read(&path).starts_with("//!"), "{} does not begin with //!", path.display());
     }
 }
 
@@ -161,11 +134,7 @@ fn the_library_is_one_build() {
     let mut targets = 0;
     for path in files(&["src"], &["rs"]) {
         let text = code(&path);
-        assert!(
-            !text.contains("cfg(feature"),
-            "{} has a cargo feature",
-            path.display()
-        );
+        assert!(!text.contains("cfg(feature"), "{} has a cargo feature", path.display());
         let here = text.matches("target_arch").count();
         assert!(
             here == 0 || path == Path::new("src/lib.rs"),
@@ -174,10 +143,7 @@ fn the_library_is_one_build() {
         );
         targets += here;
     }
-    assert!(
-        targets <= 1,
-        "lib.rs selects a target {targets} times, not once"
-    );
+    assert!(targets <= 1, "lib.rs selects a target {targets} times, not once");
 }
 
 #[test]
@@ -201,11 +167,7 @@ fn the_core_has_no_clock_no_randomness_no_io() {
         }
         for (line, text) in without_tests(&path) {
             for word in NOT_IN_CORE {
-                assert!(
-                    !has_word(&text, word),
-                    "{}:{line}: {word} in the core",
-                    path.display()
-                );
+                assert!(!has_word(&text, word), "{}:{line}: {word} in the core", path.display());
             }
         }
     }
@@ -213,31 +175,12 @@ fn the_core_has_no_clock_no_randomness_no_io() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let folders = [
-        "src",
-        "relay/src",
-        "ts",
-        "tests",
-        "examples",
-        "benches",
-        "scripts",
-        "www",
-        "docs",
-    ];
+    let folders = ["src", "relay/src", "ts", "tests", "examples", "benches", "scripts", "www", "docs"];
     let kinds = ["rs", "ts", "mjs", "js", "css", "html", "md"];
     for path in files(&folders, &kinds) {
-        for word in [
-            concat!("TO", "DO"),
-            concat!("FIX", "ME"),
-            concat!("XX", "X"),
-        ] {
+        for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")] {
             for (at, line) in read(&path).lines().enumerate() {
-                assert!(
-                    !has_word(line, word),
-                    "{}:{}: {word}",
-                    path.display(),
-                    at + 1
-                );
+                assert!(!has_word(line, word), "{}:{}: {word}", path.display(), at + 1);
             }
         }
     }
@@ -265,14 +208,8 @@ fn wasm_bindgen_has_one_version() {
         rest.split('"').next().map(str::to_owned)
     };
     let engine = version("Cargo.lock", "wasm-bindgen");
-    assert_eq!(
-        engine,
-        version("scripts/bindgen/Cargo.lock", "wasm-bindgen-cli-support")
-    );
-    assert_eq!(
-        engine,
-        version("scripts/bindgen/Cargo.lock", "wasm-bindgen-cli")
-    );
+    assert_eq!(engine, version("scripts/bindgen/Cargo.lock", "wasm-bindgen-cli-support"));
+    assert_eq!(engine, version("scripts/bindgen/Cargo.lock", "wasm-bindgen-cli"));
 }
 
 /// Files below `folders` that end in one of `kinds`, without what is installed or built. A folder may be absent.
@@ -284,15 +221,10 @@ fn files(folders: &[&str], kinds: &[&str]) -> Vec<PathBuf> {
             continue;
         };
         for path in entries.map(|entry| entry.unwrap().path()) {
-            let built = ["node_modules", "dist", "target"]
-                .iter()
-                .any(|name| path.ends_with(name));
+            let built = ["node_modules", "dist", "target"].iter().any(|name| path.ends_with(name));
             if path.is_dir() && !built {
                 pending.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|kind| kinds.iter().any(|k| kind == *k))
-            {
+            } else if path.extension().is_some_and(|kind| kinds.iter().any(|k| kind == *k)) {
                 found.push(path);
             }
         }
@@ -309,18 +241,13 @@ fn read(path: &Path) -> String {
 fn module_of(path: &Path) -> Option<String> {
     let inside = path.strip_prefix("src").ok()?;
     let first = Path::new(inside.iter().next()?);
-    (first != Path::new("lib.rs"))
-        .then(|| first.file_stem().unwrap().to_string_lossy().into_owned())
+    (first != Path::new("lib.rs")).then(|| first.file_stem().unwrap().to_string_lossy().into_owned())
 }
 
 /// The text with comment lines emptied, so that line numbers stay.
 fn code(path: &Path) -> String {
     let strip = |line: &str| {
-        if line.trim_start().starts_with("//") {
-            String::new()
-        } else {
-            line.to_owned()
-        }
+        if line.trim_start().starts_with("//") { String::new() } else { line.to_owned() }
     };
     read(path).lines().map(strip).collect::<Vec<_>>().join("\n")
 }
@@ -335,15 +262,8 @@ fn without_tests(path: &Path) -> Vec<(usize, String)> {
     let inline_tests = |pair: &[&str]| {
         pair[0].trim() == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
     };
-    let end = lines
-        .windows(2)
-        .position(inline_tests)
-        .unwrap_or(lines.len());
-    lines[..end]
-        .iter()
-        .enumerate()
-        .map(|(at, line)| (at + 1, line.to_string()))
-        .collect()
+    let end = lines.windows(2).position(inline_tests).unwrap_or(lines.len());
+    lines[..end].iter().enumerate().map(|(at, line)| (at + 1, line.to_string())).collect()
 }
 
 /// The first names after `root::`, one by one or in a group, each with its line.
@@ -388,10 +308,7 @@ fn members(group: &str) -> Vec<String> {
 }
 
 fn first_word(text: &str) -> String {
-    text.trim_start()
-        .chars()
-        .take_while(|char| is_word(*char))
-        .collect()
+    text.trim_start().chars().take_while(|char| is_word(*char)).collect()
 }
 
 /// Whether `word` stands in `text` and is not part of a longer name.
@@ -404,8 +321,7 @@ fn has_word(text: &str, word: &str) -> bool {
 
 /// Whether the characters on both sides of a place belong to one name.
 fn is_inside_name(text: &str, at: usize) -> bool {
-    text[..at].chars().next_back().is_some_and(is_word)
-        && text[at..].chars().next().is_some_and(is_word)
+    text[..at].chars().next_back().is_some_and(is_word) && text[at..].chars().next().is_some_and(is_word)
 }
 
 fn is_word(char: char) -> bool {

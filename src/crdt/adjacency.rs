@@ -12,6 +12,7 @@ use super::text_log::TextLog;
 use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
     list: &'a PieceList<LEAF, BLOCK>,
@@ -35,27 +36,47 @@ enum Spot {
 }
 
 impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF, BLOCK> {
-    pub fn new(list: &'a PieceList<LEAF, BLOCK>, log: &'a TextLog, history: &'a H, changeset: ChangesetIx) -> Self {
+    pub fn new(
+        list: &'a PieceList<LEAF, BLOCK>,
+        log: &'a TextLog,
+        history: &'a H,
+        changeset: ChangesetIx,
+    ) -> Self {
         Self { list, log, history, changeset, next: BTreeMap::new(), own: 0, deleted: Vec::new() }
     }
 
     /// Checks all ops a changeset has on one text.
     pub fn check(mut self, ops: &[TextOp]) -> Result<(), Invalid> {
-        for op in ops {
+        for (at, op) in ops.iter().enumerate() {
             match op {
-                TextOp::Insert { left, right, len } => self.insert(*left, *right, *len)?,
+                TextOp::Insert { left, right, len } => {
+                    let (left, new, right) = self.insert(*left, *right, *len)?;
+                    // A changeset is mostly one op, and nothing asks after the last.
+                    if at + 1 < ops.len() {
+                        self.next.insert(left, Spot::Own(new.start));
+                        self.next.insert(Spot::Own(new.end - 1), right);
+                    }
+                }
                 TextOp::Delete { spans } => self.delete(spans)?,
             }
         }
         self.deleted.sort_unstable();
         let twice = |pair: &[(Spot, u32)]| match (pair[0], pair[1]) {
-            ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => b - a < len,
+            ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => {
+                b - a < len
+            }
             _ => false,
         };
         if self.deleted.windows(2).any(twice) { Err(Invalid::DeletedTwice) } else { Ok(()) }
     }
 
-    fn insert(&mut self, left: Option<UnitRef>, right: Option<UnitRef>, len: u32) -> Result<(), Invalid> {
+    /// The new units, between what they stand.
+    fn insert(
+        &mut self,
+        left: Option<UnitRef>,
+        right: Option<UnitRef>,
+        len: u32,
+    ) -> Result<(Spot, Range<u32>, Spot), Invalid> {
         let first = self.own;
         let own = first.checked_add(len).filter(|&own| own <= CHANGESET_UNITS_MAX).ok_or(Invalid::TooLong)?;
         if len == 0 {
@@ -70,9 +91,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
             return Err(Invalid::NotAdjacent);
         }
         self.own = own;
-        self.next.insert(left, Spot::Own(first));
-        self.next.insert(Spot::Own(own - 1), right);
-        Ok(())
+        Ok((left, first..own, right))
     }
 
     fn delete(&mut self, spans: &[UnitSpan]) -> Result<(), Invalid> {
@@ -114,7 +133,9 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         };
         // Each unit of a run was made by someone who saw the one before it: if the first is unknown, all are.
         while let Some((at, run)) = self.list.run_at(gap) {
-            if run.first < self.log.units() && self.history.contains(self.changeset, self.log.changeset_of(run.first)) {
+            if run.first < self.log.units()
+                && self.history.contains(self.changeset, self.log.changeset_of(run.first))
+            {
                 return Spot::Past(run.first);
             }
             gap = Loc { offset: at.offset + run.len, ..at };

@@ -20,9 +20,15 @@ pub(super) struct Batch {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum BatchOp {
-    Insert { span: Span, left: u32, right: u32 },
+    Insert {
+        span: Span,
+        left: u32,
+        right: u32,
+    },
     /// The spans up to the next delete.
-    Delete { first_span: usize },
+    Delete {
+        first_span: usize,
+    },
 }
 
 /// A point in the open batch to go back to; good until the next seal.
@@ -41,7 +47,8 @@ impl Batch {
     pub fn insert(&mut self, span: Span, left: u32, right: u32) {
         self.last_delete = None;
         if let Some(BatchOp::Insert { span: last, right: last_right, .. }) = self.ops.last_mut() {
-            let goes_on = left != NONE && left + 1 == span.first && last.end() == span.first && *last_right == right;
+            let goes_on =
+                left != NONE && left + 1 == span.first && last.end() == span.first && *last_right == right;
             if goes_on && last.len + span.len <= OP_UNITS_MAX {
                 last.len += span.len;
                 return;
@@ -65,7 +72,9 @@ impl Batch {
         self.last_names += 1;
         match self.spans.last_mut() {
             Some(last) if last.end() == span.first => last.len += span.len,
-            Some(last) if span.end() == last.first => *last = Span { first: span.first, len: span.len + last.len },
+            Some(last) if span.end() == last.first => {
+                *last = Span { first: span.first, len: span.len + last.len }
+            }
             _ => self.spans.push(span),
         }
     }
@@ -157,9 +166,9 @@ impl Batch {
             BatchOp::Insert { span, left, right } => {
                 TextOp::Insert { left: unit_ref(left), right: unit_ref(right), len: span.len }
             }
-            BatchOp::Delete { .. } => {
-                TextOp::Delete { spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect() }
-            }
+            BatchOp::Delete { .. } => TextOp::Delete {
+                spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect(),
+            },
         };
         self.ops.iter().enumerate().map(op).collect()
     }

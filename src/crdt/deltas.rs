@@ -65,12 +65,12 @@ impl DeltaLog {
         if !self.recording {
             return;
         }
-        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && last.inserted == 0) {
-            if last.pos == pos || pos + len == last.pos {
-                last.pos = pos;
-                last.removed += len;
-                return;
-            }
+        let goes_on = |last: &Delta| last.inserted == 0 && (last.pos == pos || pos + len == last.pos);
+        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && goes_on(last))
+        {
+            last.pos = pos;
+            last.removed += len;
+            return;
         }
         self.open.push((Delta { pos, removed: len, inserted: 0, local }, 0));
     }

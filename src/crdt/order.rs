@@ -30,12 +30,14 @@ pub(super) fn gap<const LEAF: usize, const BLOCK: usize>(
                 tentative = false;
             }
             // It closed earlier on the right: we go before it, unless a later sibling says otherwise.
-            Ordering::Equal => tentative = compare(list, run.right, right, Ordering::Greater) == Ordering::Less,
+            Ordering::Equal => {
+                tentative = compare(list, run.right, right, Ordering::Greater) == Ordering::Less
+            }
             // It hangs below something already passed.
             Ordering::Greater => {}
         }
-        let len = run.offset_of(right).unwrap_or(run.len);
-        here = Loc { offset: at.offset + len, ..at };
+        // A whole run: `right` is not inside, or the concurrent unit before it would be in the new one's past with it.
+        here = Loc { offset: at.offset + run.len, ..at };
         if !tentative {
             best = here;
         }

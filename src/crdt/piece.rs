@@ -31,7 +31,10 @@ impl Piece {
 
     /// Whether `next`, lying right behind, can become part of this run. It may come from another changeset.
     pub fn joins(&self, next: &Piece) -> bool {
-        next.first == self.end() && next.left == next.first - 1 && next.right == self.right && next.hide == self.hide
+        next.first == self.end()
+            && next.left == next.first - 1
+            && next.right == self.right
+            && next.hide == self.hide
     }
 
     /// The part from `offset` on, as a run of its own.

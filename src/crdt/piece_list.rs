@@ -100,7 +100,10 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         let Loc { mut leaf, piece: mut i, offset } = at;
         let whole = self.leaves[leaf as usize][i];
         debug_assert!(offset + len <= whole.len);
-        let hide = whole.hide.checked_add_signed(delta).expect("a reason to hide is taken away once for each time it was given");
+        let hide = whole
+            .hide
+            .checked_add_signed(delta)
+            .expect("a reason to hide is taken away once for each time it was given");
         let (was, is) = (whole.hide == 0, hide == 0);
         let visible = (i64::from(is) - i64::from(was)) * i64::from(len);
         if len < whole.len {
@@ -136,7 +139,6 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             unit = run.end();
             if at.offset > 0 {
                 pieces[at.piece].len = at.offset;
-                join(pieces, at.piece);
             } else {
                 pieces.remove(at.piece);
                 if at.piece > 0 {
@@ -217,7 +219,11 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             leaf_of
         });
         let find = |(piece, run): (usize, &Piece)| Some(Loc { leaf, piece, offset: run.offset_of(unit)? });
-        self.leaves[leaf as usize].iter().enumerate().find_map(find).expect("the index names the leaf of each unit")
+        self.leaves[leaf as usize]
+            .iter()
+            .enumerate()
+            .find_map(find)
+            .expect("the index names the leaf of each unit")
     }
 
     /// The gap right after a unit; at the start of the list for [`NONE`].

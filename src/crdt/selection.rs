@@ -76,7 +76,7 @@ impl Selection {
             match effect {
                 _ if !selected(op) => {}
                 Effect::Insert(span) => bits.set(span, true),
-                // All targets are of earlier changesets or ops, but one of those may be selected or not.
+                // Its targets were inserted by ops before it, so nothing shows them again.
                 Effect::Delete(spans) => spans.iter().for_each(|&span| bits.set(span, false)),
             }
         }

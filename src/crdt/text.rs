@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::deltas::{DeltaLog, Deltas};
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
-use super::text_log::{Effect, TextLog};
+use super::text_log::{Effect, Span, TextLog};
 use super::text_op::TextError;
 use super::units::Units;
 use crate::causal::ChangesetIx;
@@ -115,7 +115,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     pub fn authorship(&self) -> Vec<(u32, ChangesetIx)> {
         let mut runs: Vec<(u32, ChangesetIx)> = Vec::new();
         for run in self.list.iter().filter(|run| run.hide == 0) {
-            for cut in self.log.unit_spans(super::text_log::Span { first: run.first, len: run.len }) {
+            for cut in self.log.unit_spans(Span { first: run.first, len: run.len }) {
                 match runs.last_mut() {
                     Some((len, changeset)) if *changeset == cut.changeset => *len += cut.len,
                     _ => runs.push((cut.len, cut.changeset)),
@@ -140,7 +140,9 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         assert_eq!(self.units.len(), self.list.units());
         assert_eq!(self.log.units() + self.batch.units_of_first(self.batch.len()), self.units.len());
         let mut hide = vec![0; self.units.len() as usize];
-        let mut add = |range: Range<u32>| hide[range.start as usize..range.end as usize].iter_mut().for_each(|n| *n += 1);
+        let mut add = |range: Range<u32>| {
+            hide[range.start as usize..range.end as usize].iter_mut().for_each(|n| *n += 1)
+        };
         for (_, active, effect) in self.log.effects() {
             match effect {
                 Effect::Insert(span) if !active => add(span.range()),

@@ -66,7 +66,10 @@ pub(super) enum Effect<'a> {
 impl TextLog {
     /// A changeset begins to insert.
     pub fn begin(&mut self, changeset: ChangesetIx, absent: bool) {
-        assert!(self.changesets.last().is_none_or(|row| row.changeset < changeset), "changesets arrive in order");
+        assert!(
+            self.changesets.last().is_none_or(|row| row.changeset < changeset),
+            "changesets arrive in order"
+        );
         self.changesets.push(ChangesetRow { changeset, first: self.units, absent });
     }
 
@@ -135,6 +138,11 @@ impl TextLog {
     }
 
     fn changeset_row(&self, changeset: ChangesetIx) -> Option<usize> {
+        // Whoever types on names what came last.
+        let last = self.changesets.len().checked_sub(1)?;
+        if self.changesets[last].changeset == changeset {
+            return Some(last);
+        }
         self.changesets.binary_search_by_key(&changeset, |row| row.changeset).ok()
     }
 
@@ -159,7 +167,9 @@ impl TextLog {
         if unit >= self.units {
             return (ChangesetIx::OPEN, self.units..u32::MAX);
         }
-        let at = self.changesets.partition_point(|row| row.first <= unit) - 1;
+        let last = self.changesets.len() - 1;
+        let is_last = self.changesets[last].first <= unit;
+        let at = if is_last { last } else { self.changesets.partition_point(|row| row.first <= unit) - 1 };
         (self.changesets[at].changeset, self.units_at(at).range())
     }
 

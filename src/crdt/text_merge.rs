@@ -6,7 +6,7 @@ use super::order;
 use super::piece::{NONE, Piece};
 use super::text::Text;
 use super::text_log::{Effect, Span};
-use super::text_op::{Invalid, TextOp, UnitRef};
+use super::text_op::{Invalid, TextOp, UnitRef, UnitSpan};
 use super::units::utf16_len;
 use crate::causal::{ChangesetIx, OpIx};
 use std::cmp::Ordering;
@@ -17,7 +17,12 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If an honest replica cannot have made them.
-    pub fn check(&self, history: &impl History, changeset: ChangesetIx, ops: &[TextOp]) -> Result<(), Invalid> {
+    pub fn check(
+        &self,
+        history: &impl History,
+        changeset: ChangesetIx,
+        ops: &[TextOp],
+    ) -> Result<(), Invalid> {
         Checker::new(&self.list, &self.log, history, changeset).check(ops)
     }
 
@@ -34,7 +39,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         content: Option<&str>,
         active: impl Fn(OpIx) -> bool,
     ) {
-        assert!(self.batch.is_empty(), "a batch is sealed before anything arrives, or its ops would not be adjacent");
+        assert!(
+            self.batch.is_empty(),
+            "a batch is sealed before anything arrives, or its ops would not be adjacent"
+        );
         let stated = |(_, op): &(OpIx, TextOp)| if let TextOp::Insert { len, .. } = op { *len } else { 0 };
         let len = ops.iter().map(stated).sum::<u32>();
         let content = content.filter(|content| utf16_len(content) == len as usize);
@@ -49,16 +57,17 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             let on = active(*op);
             match what {
                 TextOp::Insert { left, right, len } => {
-                    let (left, right) = (left.map_or(NONE, |unit| self.unit(unit)), right.map_or(NONE, |unit| self.unit(unit)));
+                    let unit = |neighbour: &Option<UnitRef>| neighbour.map_or(NONE, |unit| self.unit(unit));
+                    let (left, right) = (unit(left), unit(right));
                     let hide = u32::from(!on) + u32::from(content.is_none());
                     let new = Piece { first: self.log.units(), len: *len, left, right, hide };
                     self.integrate(history, changeset, new);
                     self.log.push_insert(*op, *len, on);
                 }
                 TextOp::Delete { spans } => {
-                    let span = |span: &super::text_op::UnitSpan| {
-                        let unit = UnitRef { changeset: span.changeset, offset: span.offset };
-                        Span { first: self.unit(unit), len: span.len }
+                    let span = |&UnitSpan { changeset, offset, len }: &UnitSpan| Span {
+                        first: self.unit(UnitRef { changeset, offset }),
+                        len,
                     };
                     let spans: Vec<Span> = spans.iter().map(span).collect();
                     if on {
@@ -109,7 +118,6 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// Wipes the content of a changeset: from now on it is absent. Returns whether there was any.
     pub fn wipe(&mut self, changeset: ChangesetIx) -> bool {
         let Some(units) = self.log.set_absent(changeset, true) else { return false };
-        self.deltas.settle(&self.units);
         self.batch.disturb();
         self.bump_span(units, 1, false);
         self.units.blank(units.range());

@@ -46,7 +46,9 @@ impl Units {
         match (&mut self.0, &other.0) {
             (Form::Ascii(bytes), Form::Ascii(from)) => bytes.extend_from_slice(&from[range]),
             (Form::Wide(wide), Form::Wide(from)) => wide.extend_from_slice(&from[range]),
-            (Form::Wide(wide), Form::Ascii(from)) => wide.extend(from[range].iter().map(|&byte| u16::from(byte))),
+            (Form::Wide(wide), Form::Ascii(from)) => {
+                wide.extend(from[range].iter().map(|&byte| u16::from(byte)))
+            }
             (Form::Ascii(_), Form::Wide(from)) => {
                 let more = range.len();
                 self.widen(more).extend_from_slice(&from[range]);
@@ -58,7 +60,9 @@ impl Units {
     pub(super) fn overwrite(&mut self, at: u32, s: &str) {
         let at = at as usize;
         let wide = match &mut self.0 {
-            Form::Ascii(bytes) if s.is_ascii() => return bytes[at..at + s.len()].copy_from_slice(s.as_bytes()),
+            Form::Ascii(bytes) if s.is_ascii() => {
+                return bytes[at..at + s.len()].copy_from_slice(s.as_bytes());
+            }
             Form::Ascii(_) => self.widen(0),
             Form::Wide(wide) => wide,
         };

@@ -259,7 +259,7 @@ impl Fold {
     }
 
     /// All objects, in the order in which this replica met them.
-    pub fn objects(&self) -> impl Iterator<Item = (ObjectIx, &Object)> + '_ {
+    pub fn objects(&self) -> impl ExactSizeIterator<Item = (ObjectIx, &Object)> + '_ {
         self.objects.iter().enumerate().map(|(at, object)| (ObjectIx(at as u32), object))
     }
 

@@ -7,6 +7,7 @@
 //! pushed only after the strict commit of its bytes. Nothing that a member sends stops the log.
 
 mod actor;
+mod anchor;
 mod commit;
 mod edit;
 mod identity;
@@ -191,10 +192,11 @@ impl Replica {
     }
 
     /// A fresh link for a member whose first was refused at the relay. The work done meanwhile is kept.
-    pub fn rejoin(&mut self, invite: &Invite) -> Result<(), IdentityError> {
+    pub fn rejoin(&mut self, invite: &Invite, env: &mut Env<'_>) -> Result<(), IdentityError> {
         let put = self.identity.rejoin(invite)?;
         self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
         self.links.renew();
+        self.tick(env);
         Ok(())
     }
 

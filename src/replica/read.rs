@@ -4,7 +4,7 @@ use super::receive::Origin;
 use super::{Env, HoldReason, Replica, Tier};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId, OpIx};
 use crate::codec::{DecodeError, Reader, Writer, limits};
-use crate::crdt::{Anchor, Bias, Map, Text};
+use crate::crdt::{Map, Text};
 use crate::crypto::{Digest, SegmentKind};
 use crate::doc::{Body, ObjectIx};
 use crate::event::{Class, Content, Fate, ObjectKind, OpRuns, SignedChangeset, Skeleton, Value, digest};
@@ -180,11 +180,6 @@ impl Replica {
         }
     }
 
-    /// A place in a text that survives edits.
-    pub fn text_anchor(&self, object: ObjectIx, position: u32, bias: Bias) -> Option<Anchor> {
-        self.text(object)?.anchor_at(position, bias).ok()
-    }
-
     /// Runs of visible units by author: (member, actor, units).
     pub fn text_authors(&self, object: ObjectIx) -> Vec<(MemberId, ActorId, u32)> {
         let mut runs: Vec<(MemberId, ActorId, u32)> = Vec::new();
@@ -210,6 +205,26 @@ impl Replica {
             .collect();
         names.sort_by(|a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
         names
+    }
+
+    /// How many objects there are: object numbers are below it.
+    pub fn object_count(&self) -> u32 {
+        self.fold.objects().len() as u32
+    }
+
+    /// Whether edits wait to be sealed.
+    pub fn has_edits(&self) -> bool {
+        self.fold.has_batch()
+    }
+
+    /// The last changeset written here.
+    pub fn last_write(&self) -> Option<ChangesetId> {
+        self.last_write
+    }
+
+    /// Whether a changeset is here, in the graph or waiting.
+    pub fn knows(&self, id: ChangesetId) -> bool {
+        self.log.knows(&id)
     }
 
     /// The clear form of a map key.

@@ -4,7 +4,6 @@ use super::commit::InFlight;
 use super::link::Receipt;
 use super::{Env, Replica, Source, Trouble};
 use crate::causal::{ChangesetId, ChangesetIx, Hlc, OpIx};
-use crate::codec::DecodeError;
 use crate::crypto::{OpenError, SegmentKind};
 use crate::doc::{Fold, ObjectName, resolve};
 use crate::event::{
@@ -44,14 +43,16 @@ pub(super) enum Origin {
 
 impl Replica {
     /// Takes a record of the own store's tail, in order: while opening, and later those that other tabs wrote.
-    /// A record that does not decode is reported and left out.
-    pub fn load_tail(&mut self, record: &[u8]) -> Result<(), DecodeError> {
-        let (record, damaged) = TailRecord::decode(record)?;
+    /// A record that does not decode is counted and left out: the others are good.
+    pub fn load_tail(&mut self, record: &[u8]) {
+        let Ok((record, damaged)) = TailRecord::decode(record) else {
+            self.refused += 1;
+            return;
+        };
         self.refused += damaged as u64;
         for row in record.rows {
             self.log.offer_stored(row, record.received_ms);
         }
-        Ok(())
     }
 
     /// Authenticates and integrates what was loaded. Returns whether there is more to do: then call again.

@@ -1,7 +1,7 @@
 //! Sealing: the open batch becomes signed changesets and one strict commit. Before anything is signed it goes through the
 //! same checks as what comes from outside.
 
-use super::{Env, Replica};
+use super::{EditFault, Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
 use crate::doc::{BatchMark, Draft, resolve};
@@ -12,6 +12,9 @@ const AGE_MS: [u64; 3] = [200, 1_000, 2_000];
 
 /// Room that is left in a changeset for header, certificates, tables and padding.
 const BODY_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 65_536;
+
+/// Bytes of a message and headers together.
+const META_BYTES_MAX: usize = 8_192;
 
 /// Facts about the batch that is open, beside its ops.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +35,14 @@ impl Replica {
         headers: Option<Value>,
         command: Option<String>,
         env: &mut Env<'_>,
-    ) {
+    ) -> Result<(), EditFault> {
+        let size = message.as_ref().map_or(0, String::len) + headers.as_ref().map_or(0, |value| value.to_bytes().len());
+        if size > META_BYTES_MAX || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
+            return Err(EditFault::TooLarge);
+        }
         self.seal(env);
         self.batch = OpenBatch { message, headers, command, in_transact: true, ..OpenBatch::default() };
+        Ok(())
     }
 
     /// Seals the transaction; the id of its last changeset, none if nothing was edited.

@@ -8,17 +8,20 @@ use web_sys::DomException;
 
 /// A named failure of an edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EdgeError {
+pub struct EdgeError {
     pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) argument: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub enum Code {
     Aborted,
+    Access,
     Argument,
     Closed,
+    EventTooLarge,
+    Invite,
     KeyMissing,
     StorageBlocked,
     StorageExists,
@@ -71,8 +74,11 @@ impl Code {
     fn as_str(self) -> &'static str {
         match self {
             Code::Aborted => "AbortError",
+            Code::Access => "E_ACCESS",
             Code::Argument => "E_ARGUMENT",
             Code::Closed => "E_CLOSED",
+            Code::EventTooLarge => "E_EVENT_TOO_LARGE",
+            Code::Invite => "E_INVITE",
             Code::KeyMissing => "E_KEY_MISSING",
             Code::StorageBlocked => "E_STORAGE_BLOCKED",
             Code::StorageExists => "E_STORAGE_EXISTS",

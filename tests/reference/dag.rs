@@ -33,7 +33,13 @@ pub struct Dag {
 }
 
 impl Dag {
-    pub fn push(&mut self, parents: Vec<usize>, key: (u64, u32, u64), ops: Vec<Op>, content: String) -> usize {
+    pub fn push(
+        &mut self,
+        parents: Vec<usize>,
+        key: (u64, u32, u64),
+        ops: Vec<Op>,
+        content: String,
+    ) -> usize {
         let id = self.changesets.len();
         let mut past = vec![false; id];
         for &parent in &parents {
@@ -92,7 +98,8 @@ impl Numbers {
 
     /// A changeset that may come next, of those below `end`.
     pub fn next(&self, dag: &Dag, end: usize, rng: &mut Rng) -> Option<usize> {
-        let ready = |&id: &usize| !self.has(id) && dag.changesets[id].parents.iter().all(|&parent| self.has(parent));
+        let ready =
+            |&id: &usize| !self.has(id) && dag.changesets[id].parents.iter().all(|&parent| self.has(parent));
         let ready: Vec<usize> = (0..end).filter(ready).collect();
         if ready.is_empty() { None } else { Some(*rng.pick(&ready)) }
     }
@@ -107,11 +114,17 @@ impl Numbers {
 
     pub fn to_local(&self, op: &Op) -> TextOp {
         match op {
-            Op::Insert { left, right, len } => {
-                TextOp::Insert { left: left.map(|unit| self.unit(unit)), right: right.map(|unit| self.unit(unit)), len: *len }
-            }
+            Op::Insert { left, right, len } => TextOp::Insert {
+                left: left.map(|unit| self.unit(unit)),
+                right: right.map(|unit| self.unit(unit)),
+                len: *len,
+            },
             Op::Delete { spans } => {
-                let span = |&(id, offset, len): &(usize, u32, u32)| UnitSpan { changeset: self.changeset(id), offset, len };
+                let span = |&(id, offset, len): &(usize, u32, u32)| UnitSpan {
+                    changeset: self.changeset(id),
+                    offset,
+                    len,
+                };
                 TextOp::Delete { spans: spans.iter().map(span).collect() }
             }
         }
@@ -122,10 +135,12 @@ impl Numbers {
         let id = |ix: ChangesetIx| if ix == ChangesetIx::OPEN { open } else { self.received[ix.0 as usize] };
         let unit = |unit: UnitRef| (id(unit.changeset), unit.offset);
         match op {
-            TextOp::Insert { left, right, len } => Op::Insert { left: left.map(unit), right: right.map(unit), len: *len },
-            TextOp::Delete { spans } => {
-                Op::Delete { spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect() }
+            TextOp::Insert { left, right, len } => {
+                Op::Insert { left: left.map(unit), right: right.map(unit), len: *len }
             }
+            TextOp::Delete { spans } => Op::Delete {
+                spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect(),
+            },
         }
     }
 }
@@ -135,7 +150,8 @@ pub struct Seen<'a>(pub &'a Dag, pub &'a Numbers);
 
 impl History for Seen<'_> {
     fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
-        of == ChangesetIx::OPEN || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
+        of == ChangesetIx::OPEN
+            || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
     }
 
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {

@@ -50,7 +50,8 @@ impl Model {
     pub fn add_op(&mut self, dag: &Dag, name: (usize, usize), op: &Op, offset: u32, values: &[u16]) -> u32 {
         match op {
             Op::Insert { left, right, len } => {
-                let (mut left, right) = (left.map(|unit| self.find[&unit]), right.map(|unit| self.find[&unit]));
+                let (mut left, right) =
+                    (left.map(|unit| self.find[&unit]), right.map(|unit| self.find[&unit]));
                 for at in 0..*len {
                     let value = values.get(at as usize).copied().unwrap_or(0);
                     left = Some(self.add_unit(dag, (name.0, offset + at), name, value, left, right));
@@ -58,7 +59,9 @@ impl Model {
                 *len
             }
             Op::Delete { spans } => {
-                let units = spans.iter().flat_map(|&(id, offset, len)| (offset..offset + len).map(move |at| (id, at)));
+                let units = spans
+                    .iter()
+                    .flat_map(|&(id, offset, len)| (offset..offset + len).map(move |at| (id, at)));
                 let units = units.map(|unit| self.find[&unit]).collect();
                 self.deletes.push((name, units));
                 0
@@ -78,12 +81,21 @@ impl Model {
         let new = self.units.len();
         let below_left = right.is_some_and(|right| self.descends(right, left));
         let parent = if below_left { right } else { left };
-        self.units.push(Unit { id, op, value, parent, right_neighbour: right, children: Children::default() });
+        self.units.push(Unit {
+            id,
+            op,
+            value,
+            parent,
+            right_neighbour: right,
+            children: Children::default(),
+        });
         self.find.insert(id, new);
         let mut siblings = self.children(parent, below_left).clone();
         let rank = |unit: usize| {
             let right = self.units[unit].right_neighbour;
-            right.map_or(usize::MAX, |right| self.order.iter().position(|&other| other == right).expect("it is older"))
+            right.map_or(usize::MAX, |right| {
+                self.order.iter().position(|&other| other == right).expect("it is older")
+            })
         };
         let by_author = |a: usize, b: usize| {
             let (a, b) = (self.units[a].id, self.units[b].id);
@@ -93,7 +105,10 @@ impl Model {
             let by_right = if below_left { Ordering::Equal } else { rank(b).cmp(&rank(a)) };
             by_right.then_with(|| by_author(a, b))
         };
-        let at = siblings.iter().position(|&other| compare(new, other) == Ordering::Less).unwrap_or(siblings.len());
+        let at = siblings
+            .iter()
+            .position(|&other| compare(new, other) == Ordering::Less)
+            .unwrap_or(siblings.len());
         siblings.insert(at, new);
         *self.children(parent, below_left) = siblings;
         self.order.clear();
@@ -120,13 +135,23 @@ impl Model {
     }
 
     fn traverse(&self, children: &Children, unit: Option<usize>, order: &mut Vec<usize>) {
-        children.left.iter().for_each(|&child| self.traverse(&self.units[child].children, Some(child), order));
+        children
+            .left
+            .iter()
+            .for_each(|&child| self.traverse(&self.units[child].children, Some(child), order));
         order.extend(unit);
-        children.right.iter().for_each(|&child| self.traverse(&self.units[child].children, Some(child), order));
+        children
+            .right
+            .iter()
+            .for_each(|&child| self.traverse(&self.units[child].children, Some(child), order));
     }
 
     /// Per unit, in order: whether it shows when these ops count and the content of these changesets is there.
-    pub fn shows(&self, counts: impl Fn((usize, usize)) -> bool, present: impl Fn(usize) -> bool) -> Vec<(usize, bool)> {
+    pub fn shows(
+        &self,
+        counts: impl Fn((usize, usize)) -> bool,
+        present: impl Fn(usize) -> bool,
+    ) -> Vec<(usize, bool)> {
         let mut dead = vec![false; self.units.len()];
         for (_, units) in self.deletes.iter().filter(|(op, _)| counts(*op)) {
             units.iter().for_each(|&unit| dead[unit] = true);
@@ -148,7 +173,8 @@ impl Model {
         let known = |unit: &UnitId| seen(unit.0) && self.find.contains_key(unit);
         match op {
             Op::Insert { left, right, len } => {
-                let list: Vec<UnitId> = self.order.iter().map(|&unit| self.units[unit].id).filter(known).collect();
+                let list: Vec<UnitId> =
+                    self.order.iter().map(|&unit| self.units[unit].id).filter(known).collect();
                 let at = match left {
                     None => Some(0),
                     Some(left) => list.iter().position(|unit| unit == left).map(|at| at + 1),
@@ -157,7 +183,10 @@ impl Model {
             }
             Op::Delete { spans } => {
                 let exists = |&(id, offset, len): &(usize, u32, u32)| {
-                    len > 0 && len < 1000 && offset < u32::MAX - 1000 && (offset..offset + len).all(|at| known(&(id, at)))
+                    len > 0
+                        && len < 1000
+                        && offset < u32::MAX - 1000
+                        && (offset..offset + len).all(|at| known(&(id, at)))
                 };
                 !spans.is_empty() && spans.iter().all(exists)
             }

@@ -8,7 +8,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
+import { extname, join, normalize, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium } from "playwright-core";
@@ -58,7 +58,7 @@ export async function servePages(
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname));
     const prefix = prefixes.find((prefix) => path.startsWith(prefix)) ?? "/";
-    const file = join(root, folders[prefix] ?? "", path.slice(prefix.length) || "index.html");
+    const file = resolve(root, folders[prefix] ?? "", path.slice(prefix.length) || "index.html");
     const body = await readFile(file).catch(() => undefined);
     response.writeHead(body ? 200 : 404, { "content-type": MIME[extname(file)] ?? "application/octet-stream" });
     response.end(body);

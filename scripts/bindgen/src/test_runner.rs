@@ -3,9 +3,7 @@
 use std::{env, process};
 
 fn main() {
-    if let Err(error) =
-        wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(env::args_os())
-    {
+    if let Err(error) = wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(env::args_os()) {
         eprintln!("test-runner: {error:?}");
         process::exit(1);
     }

@@ -1,0 +1,119 @@
+//! Outputs of the core as flat objects for JavaScript (their shapes are in `ts/replica.ts`).
+use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
+use wasm_bindgen::JsValue;
+
+use crate::doc::PatchBody;
+use crate::replica::{Change, Output, Replica, Source, Tier, Trouble};
+use crate::store::StoreBatch;
+
+/// An object with these properties.
+pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (key, value) in fields {
+        Reflect::set(&object, &(*key).into(), value).expect("a fresh object is extensible");
+    }
+    object.into()
+}
+
+/// Writes an output.
+pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
+    let of = |kind: &str, fields: &[(&str, JsValue)]| {
+        let mut all = vec![("type", JsValue::from(kind))];
+        all.extend_from_slice(fields);
+        object(&all)
+    };
+    match output {
+        Output::Commit { id, batch, strict } => of(
+            "commit",
+            &[("id", (id as f64).into()), ("batch", batch_to_js(&batch)), ("strict", strict.into())],
+        ),
+        Output::Dial { session, url } => of("dial", &[("session", session.into()), ("url", url.into())]),
+        Output::Send { session, frame } => {
+            of("send", &[("session", session.into()), ("bytes", Uint8Array::from(frame.as_slice()).into())])
+        }
+        Output::Close { session } => of("close", &[("session", session.into())]),
+        Output::Saved { tier, ids } => {
+            let ids: Array = ids.iter().map(|id| JsValue::from(id.to_string())).collect();
+            of("saved", &[("tier", tier_name(tier).into()), ("ids", ids.into())])
+        }
+        Output::Sync => of("sync", &[]),
+        Output::Rows => of("rows", &[]),
+        Output::Trouble(trouble) => trouble_to_js(trouble),
+        Output::Change(changes) => {
+            let changes: Array = changes.iter().map(|change| change_to_js(change, replica)).collect();
+            of("change", &[("changes", changes.into())])
+        }
+    }
+}
+
+fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Local => "local",
+        Tier::Relay => "relay",
+    }
+}
+
+fn batch_to_js(batch: &StoreBatch) -> JsValue {
+    let bytes = |bytes: &Vec<u8>| JsValue::from(Uint8Array::from(bytes.as_slice()));
+    let put = batch.put.iter().map(|(store, key, value)| {
+        JsValue::from(Array::of3(&store.as_str().into(), &key.as_str().into(), &bytes(value)))
+    });
+    let mut fields = vec![
+        ("append", batch.append.iter().map(bytes).collect::<Array>().into()),
+        ("put", put.collect::<Array>().into()),
+    ];
+    if let Some((store, key)) = &batch.absent {
+        fields.push(("absent", Array::of2(&store.as_str().into(), &key.as_str().into()).into()));
+    }
+    object(&fields)
+}
+
+fn trouble_to_js(trouble: Trouble) -> JsValue {
+    let error = |code: &str, message: String, changeset: JsValue| {
+        let fields =
+            [("type", "error".into()), ("code", code.into()), ("message", message.into()), ("changeset", changeset)];
+        object(&fields)
+    };
+    match trouble {
+        Trouble::Storage(code) => object(&[
+            ("type", "storage".into()),
+            ("code", code.into()),
+            ("message", "the store did not take a write; edits go on in memory".into()),
+        ]),
+        Trouble::Refused(id, reason) => error("E_SIGNATURE", reason, id.to_string().into()),
+        Trouble::Pending(id, reason) => error("E_PENDING", reason, id.to_string().into()),
+        Trouble::Fork(actor) => {
+            error("E_FORK", format!("actor {actor} signed two changesets with one seq"), JsValue::UNDEFINED)
+        }
+        Trouble::Relay(reason) => error("E_RELAY_REFUSED", reason, JsValue::UNDEFINED),
+    }
+}
+
+fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
+    let source = match change.source {
+        Source::Local => "local",
+        Source::Remote => "remote",
+    };
+    let mut fields = vec![
+        ("source", source.into()),
+        ("member", change.member.to_string().into()),
+        ("actor", change.actor.to_string().into()),
+        ("changeset", change.changeset.map_or_else(String::new, |id| id.to_string()).into()),
+        ("object", change.object.0.into()),
+    ];
+    if let Some((name, kind)) = replica.name_of(change.object) {
+        fields.extend([("name", JsValue::from(&**name)), ("kind", (kind as u8).into())]);
+    }
+    match &change.body {
+        PatchBody::Text { splices, inserted } => {
+            let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();
+            let ops = Int32Array::from(ops.as_slice());
+            fields.push(("text", object(&[("ops", ops.into()), ("inserted", inserted.as_str().into())])));
+        }
+        PatchBody::Map(keys) => {
+            let keys: Array = keys.iter().filter_map(|key| replica.key_name(key)).map(|key| JsValue::from(&**key)).collect();
+            fields.push(("keys", keys.into()));
+        }
+    }
+    object(&fields)
+}

@@ -1,0 +1,301 @@
+//! The replica for JavaScript, second part: the space as a whole, its history and its sync.
+use js_sys::Array;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::error::{Code, EdgeError};
+use super::replica::{Replica, changeset, id32, role, with_env};
+use super::value;
+use crate::causal::{ActorId, MemberId};
+use crate::event::{Fate, Role};
+use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, SyncStatus};
+
+type Answer<T> = Result<T, EdgeError>;
+
+#[derive(Deserialize)]
+struct HistoryQuery {
+    object: Option<u32>,
+    key: Option<String>,
+    actor: Option<String>,
+    member: Option<String>,
+    since: Option<f64>,
+    until: Option<f64>,
+    after: Option<u32>,
+    limit: u32,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    id: String,
+    member: String,
+    actor: String,
+    seq: u32,
+    prev: Option<String>,
+    deps: Vec<String>,
+    time: f64,
+    received: f64,
+    message: Option<String>,
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    headers: JsValue,
+    ops: u32,
+    bytes: usize,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Page {
+    entries: Vec<Summary>,
+    next: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Pending {
+    id: String,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    changesets: u32,
+    inert: u32,
+    ops: u32,
+    bytes: f64,
+    objects: u32,
+    actors: u32,
+    pending: Vec<Pending>,
+    forks: u32,
+    refused: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sync {
+    status: &'static str,
+    pending: usize,
+    last_heard: Option<f64>,
+    settled: bool,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    kind: u8,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    head: String,
+    length: u32,
+}
+
+#[derive(Serialize)]
+struct Report {
+    added: usize,
+    known: usize,
+    refused: usize,
+    pending: usize,
+}
+
+#[wasm_bindgen]
+impl Replica {
+    pub fn id(&self) -> String {
+        self.core().space().to_string()
+    }
+
+    pub fn member(&self) -> String {
+        self.core().member().to_string()
+    }
+
+    pub fn actor(&self) -> String {
+        self.core().actor().map_or_else(String::new, |actor| actor.to_string())
+    }
+
+    pub fn role(&self) -> String {
+        match self.core().role() {
+            Role::Reader => "reader",
+            Role::Writer => "writer",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+        .to_owned()
+    }
+
+    pub fn heads(&self) -> Vec<String> {
+        self.core().heads().iter().map(ToString::to_string).collect()
+    }
+
+    pub fn names(&self) -> Answer<JsValue> {
+        let named = self.core().names().into_iter().map(|(name, kind)| Named { name: name.to_string(), kind: kind as u8 });
+        to_js(&named.collect::<Vec<_>>())
+    }
+
+    #[wasm_bindgen(js_name = stateHash)]
+    pub fn state_hash(&self) -> String {
+        self.core().state_hash().to_string()
+    }
+
+    #[wasm_bindgen(js_name = viewDigest)]
+    pub fn view_digest(&self) -> String {
+        self.core().view_digest().to_string()
+    }
+
+    pub fn stream(&self, actor: &str) -> Answer<JsValue> {
+        let actor = ActorId(id32(actor, "actor")?);
+        match self.core().stream(actor) {
+            Some((head, length)) => to_js(&Stream { head: head.to_string(), length }),
+            None => Ok(JsValue::UNDEFINED),
+        }
+    }
+
+    pub fn history(&self, query: JsValue) -> Answer<JsValue> {
+        let query: HistoryQuery = serde_wasm_bindgen::from_value(query)
+            .map_err(|error| EdgeError::argument("options", error.to_string()))?;
+        let filter = HistoryFilter {
+            object: query.object.map(|handle| self.object_at(handle)).transpose()?,
+            key: query.key,
+            actor: query.actor.map(|id| id32(&id, "actor")).transpose()?.map(ActorId),
+            member: query.member.map(|id| id32(&id, "member")).transpose()?.map(MemberId),
+            since_ms: query.since.map(|ms| ms as u64),
+            until_ms: query.until.map(|ms| ms as u64),
+            after: query.after,
+            limit: query.limit as usize,
+        };
+        let found = self.core().history(&filter);
+        let next = found.last().filter(|_| found.len() == filter.limit).map(|last| last.number);
+        to_js(&Page { entries: found.into_iter().map(summary).collect(), next })
+    }
+
+    pub fn stats(&self) -> Answer<JsValue> {
+        let stats = self.core().stats();
+        let pending = self.core().pending().into_iter().map(|(id, reason)| Pending {
+            id: id.to_string(),
+            reason: reason.map_or_else(|| "parents are missing".to_owned(), |reason| reason.to_string()),
+        });
+        to_js(&Stats {
+            changesets: stats.changesets,
+            inert: stats.inert,
+            ops: stats.ops,
+            bytes: stats.bytes as f64,
+            objects: stats.objects,
+            actors: stats.actors,
+            pending: pending.collect(),
+            forks: stats.forks,
+            refused: stats.refused as f64,
+        })
+    }
+
+    pub fn invite(&self, role_name: &str, not_after_ms: f64, uses: f64, relays: Vec<String>) -> Answer<String> {
+        let role = role(role_name)?;
+        let may_not = || EdgeError::new(Code::Access, "only the owner of a space invites");
+        let invite = with_env(|env| self.core().invite(role, not_after_ms as u64, uses as u64, relays, env));
+        let token = invite.ok_or_else(may_not)?.encode();
+        let too_long = || EdgeError::argument("relays", "the invite would be too long");
+        token.map(|token| token.to_string()).ok_or_else(too_long)
+    }
+
+    #[wasm_bindgen(js_name = exportSpace)]
+    pub fn export_space(&self) -> Vec<u8> {
+        self.core().export_space()
+    }
+
+    #[wasm_bindgen(js_name = importSpace)]
+    pub fn import_space(&mut self, bytes: &[u8]) -> Answer<JsValue> {
+        let wrong = |error: ImportError| EdgeError::argument("bytes", error.to_string());
+        let report = with_env(|env| self.core_mut().import_space(bytes, env)).map_err(wrong)?;
+        let pending = self.core().pending().len();
+        to_js(&Report { added: report.added, known: report.known, refused: report.refused, pending })
+    }
+
+    pub fn connect(&mut self, url: &str) -> u32 {
+        with_env(|env| self.core_mut().connect(url, env))
+    }
+
+    pub fn disconnect(&mut self, url: &str) {
+        self.core_mut().disconnect(url);
+    }
+
+    pub fn attach(&mut self) -> u32 {
+        with_env(|env| self.core_mut().attach(env))
+    }
+
+    pub fn detach(&mut self, session: u32) {
+        self.core_mut().detach(session);
+    }
+
+    pub fn opened(&mut self, session: u32) {
+        with_env(|env| self.core_mut().opened(session, env));
+    }
+
+    pub fn received(&mut self, session: u32, bytes: &[u8]) {
+        with_env(|env| self.core_mut().received(session, bytes, env));
+    }
+
+    pub fn closed(&mut self, session: u32) {
+        with_env(|env| self.core_mut().closed(session, env));
+    }
+
+    #[wasm_bindgen(js_name = syncState)]
+    pub fn sync_state(&self) -> Answer<JsValue> {
+        let state = self.core().sync_state();
+        let status = match state.status {
+            SyncStatus::Offline => "offline",
+            SyncStatus::Connecting => "connecting",
+            SyncStatus::CatchingUp => "catching-up",
+            SyncStatus::Live => "live",
+            SyncStatus::Denied => "denied",
+            SyncStatus::Reset => "reset",
+        };
+        let last_heard = state.last_heard_ms.map(|ms| ms as f64);
+        to_js(&Sync { status, pending: state.pending, last_heard, settled: state.settled })
+    }
+
+    pub fn committed(&mut self, id: f64, _numbers: &Array) {
+        with_env(|env| self.core_mut().committed(id as u64, env));
+    }
+
+    #[wasm_bindgen(js_name = commitFailed)]
+    pub fn commit_failed(&mut self, id: f64, code: &str) {
+        with_env(|env| self.core_mut().commit_failed(id as u64, code, env));
+    }
+
+    pub fn tick(&mut self) {
+        with_env(|env| self.core_mut().tick(env));
+    }
+
+    #[wasm_bindgen(js_name = nextTimer)]
+    pub fn next_timer(&self) -> Option<f64> {
+        with_env(|env| self.core().next_timer(env.now_ms)).map(|at| at as f64)
+    }
+
+    /// Whether the changeset is in the graph, waits, or is unknown.
+    #[wasm_bindgen(js_name = knows)]
+    pub fn knows(&self, id: &str) -> Answer<bool> {
+        Ok(self.core().knows(changeset(id)?))
+    }
+}
+
+fn summary(entry: ChangesetSummary) -> Summary {
+    Summary {
+        id: entry.id.to_string(),
+        member: entry.member.to_string(),
+        actor: entry.actor.to_string(),
+        seq: entry.seq,
+        prev: entry.prev.map(|id| id.to_string()),
+        deps: entry.deps.iter().map(ToString::to_string).collect(),
+        time: entry.time_ms as f64,
+        received: entry.received_ms as f64,
+        message: entry.message,
+        headers: entry.headers.as_ref().map_or(JsValue::UNDEFINED, value::to_js),
+        ops: entry.ops,
+        bytes: entry.bytes,
+        status: match entry.fate {
+            Fate::Integrated => "integrated",
+            Fate::Inert => "inert",
+        },
+    }
+}
+
+fn to_js(value: &impl Serialize) -> Answer<JsValue> {
+    serde_wasm_bindgen::to_value(value).map_err(|error| EdgeError::new(Code::Unsupported, error.to_string()))
+}
