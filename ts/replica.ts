@@ -34,7 +34,7 @@ export interface Engine {
   id(): string;
   member(): string;
   actor(): string;
-  role(): "owner" | "writer" | "reader";
+  role(): string;
   heads(): string[];
   names(): { name: string; kind: number }[];
   stateHash(): string;

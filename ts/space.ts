@@ -80,7 +80,7 @@ export class Space implements AsyncDisposable {
 
   /** What this member may do. A reader's writes throw `E_ACCESS`. */
   get role(): "owner" | "writer" | "reader" {
-    return this.#core.pump.read((engine) => engine.role());
+    return this.#core.pump.read((engine) => engine.role()) as "owner" | "writer" | "reader";
   }
 
   /** The changesets that nothing known builds on, ascending. */
