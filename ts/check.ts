@@ -29,6 +29,16 @@ export function checkString(value: unknown, argument: string): asserts value is 
   if (typeof value !== "string") throw argumentError(argument, `${argument} is not a string`);
 }
 
+/** A string that can name something: up to 4,096 bytes of UTF-8. */
+export function checkShortString(value: unknown, argument: string): asserts value is string {
+  checkString(value, argument);
+  if (value.length * 3 > NAME_BYTES_MAX && new TextEncoder().encode(value).length > NAME_BYTES_MAX) {
+    throw argumentError(argument, `${argument} is longer than ${NAME_BYTES_MAX} bytes`);
+  }
+}
+
+const NAME_BYTES_MAX = 4_096;
+
 export function checkFunction(value: unknown, argument: string): void {
   if (typeof value !== "function") throw argumentError(argument, `${argument} is not a function`);
 }

@@ -15,7 +15,7 @@ import { Listeners, type ListenOptions } from "./listeners.js";
 import { SharedMap } from "./map.js";
 import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
-import type { EngineChange, Kind, Output, Tier } from "./replica.js";
+import { type EngineChange, type Kind, kindOf, type Output, type Tier } from "./replica.js";
 import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
@@ -125,7 +125,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "saved":
         return this.#saves.settle(output.tier, output.ids);
       case "rows":
-        return this.#residence.tabs?.post(output.after);
+        return this.#residence.tabs?.post();
       case "change":
         for (const change of output.changes) this.#noteChange(change, origin);
         return;
@@ -134,7 +134,7 @@ export class SpaceCore implements Outlet, CommitObserver {
         return;
       case "storage":
       case "error":
-        this.#faults.push({ type: output.type, fault: StemmaError.from(output, "E_PROTOCOL") as StemmaError });
+        this.#faults.push({ type: output.type, fault: faultOf(output) });
     }
   }
 
@@ -158,7 +158,9 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
-    const { core, handle } = this.#object(change.name, change.kind, change.object);
+    const kind = kindOf(change.kind ?? 0);
+    if (change.name === undefined || !kind) return; // nobody can have a handle of it
+    const { core, handle } = this.#object(change.name, kind, change.object);
     core.forget(change.keys);
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
@@ -289,6 +291,11 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.sync.fail(closed);
     await this.#home.leave(this.#residence);
   }
+}
+
+function faultOf({ code, message, changeset }: { code: string; message: string; changeset?: string }): StemmaError {
+  const text = changeset ? `${message} (changeset ${changeset})` : message;
+  return StemmaError.from({ code, message: text }, "E_PROTOCOL") as StemmaError;
 }
 
 const UNHEARD_MAX = 16;

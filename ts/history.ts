@@ -30,7 +30,8 @@ export interface ChangesetInfo {
   readonly member: string;
   /** Its place in the actor's chain, from 0. */
   readonly seq: number;
-  readonly prev: string;
+  /** The one before it in that chain; absent for the first. */
+  readonly prev?: string;
   /** The other heads its author saw. */
   readonly deps: readonly string[];
   /** When its author says it was made, ms since 1970. */
@@ -42,10 +43,8 @@ export interface ChangesetInfo {
   readonly ops: number;
   /** As it is stored and sent. */
   readonly bytes: number;
-  /** `"inert"`: ruled out by the rules of the space · `"pending"`: something it needs is missing. */
-  readonly status: "integrated" | "inert" | "pending";
-  /** Why it is inert or pending. */
-  readonly reason?: string;
+  /** `"inert"`: ruled out by the rules of the space, without effect for anybody. */
+  readonly status: "integrated" | "inert";
 }
 
 /** Checks the options at once; the changesets are read in pages. */

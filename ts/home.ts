@@ -5,7 +5,7 @@
  * the store belongs to this process, or made anew and never stored.
  */
 
-import { StemmaError, throwIfAborted } from "./errors.js";
+import { StemmaError } from "./errors.js";
 import { IndexedDbStorage } from "./indexeddb.js";
 import { MemoryStorage } from "./memory.js";
 import type { Engine } from "./replica.js";
@@ -28,7 +28,7 @@ export interface Residence {
 
 /** Pings between the tabs that share a database. */
 export interface TabChannel {
-  post(after: number): void;
+  post(): void;
   listen(onRows: () => void): void;
   close(): void;
 }
@@ -37,7 +37,7 @@ export interface HomeOptions {
   glue: Glue;
   name: string;
   storage: StorageOption;
-  batchMs: number;
+  batchMs: number | undefined;
   invite?: string;
   /** The store of Node for `{ dir }`. */
   fileStorage?: (dir: string) => StorageAdapter;
@@ -114,12 +114,11 @@ export class Home {
     const { glue, batchMs } = this.#o;
     const [meta, keys, actors] = [await storage.entries("meta"), await storage.entries("keys"), await storage.entries("actors")];
     if (!meta.some(([key]) => key === "space")) return undefined;
-    throwIfAborted(signal);
+    signal?.throwIfAborted();
     const engine = glue.Replica.open(meta, keys, actors, batchMs);
     for (const changeset of quarantined) engine.quarantine(changeset);
     const residence = this.#residence(engine, storage, 0);
     await loadRows(residence, signal);
-    engine.finishLoad();
     await this.#chooseActor(residence, signal);
     return residence;
   }
@@ -128,8 +127,9 @@ export class Home {
     const { glue, batchMs, invite } = this.#o;
     try {
       const engine = invite === undefined ? glue.Replica.create(batchMs) : glue.Replica.join(invite, batchMs);
-      await this.#hold(engine.actor());
-      return this.#residence(engine, storage, 0);
+      const residence = this.#residence(engine, storage, 0);
+      await this.#chooseActor(residence);
+      return residence;
     } catch (thrown) {
       throw engineError(thrown);
     }
@@ -210,15 +210,20 @@ export class Home {
 
 /** Gives the engine the rows it lacks, in slices between which the page can breathe. */
 async function loadRows(residence: Residence, signal?: AbortSignal): Promise<void> {
-  for (;;) {
-    const page = await residence.storage.read(residence.lastRow, PAGE_BYTES);
-    throwIfAborted(signal);
-    const last = page.at(-1);
-    if (!last) return;
-    residence.engine.loadTail(page);
-    residence.lastRow = last[0];
-    await new Promise((resolve) => setTimeout(resolve));
+  const { engine, storage } = residence;
+  for (let last; ; residence.lastRow = last[0]) {
+    const page = await storage.read(residence.lastRow, PAGE_BYTES);
+    last = page.at(-1);
+    if (!last) break;
+    engine.loadTail(page);
+    await breathe(signal);
   }
+  while (engine.finishLoad()) await breathe(signal);
+}
+
+async function breathe(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  signal?.throwIfAborted();
 }
 
 function tabChannel(glue: Glue, name: string): TabChannel {
@@ -226,7 +231,7 @@ function tabChannel(glue: Glue, name: string): TabChannel {
   // Deferred: the engine is on the stack while its channel calls.
   const tabs = new glue.Tabs(`stemma/${name}`, () => queueMicrotask(onRows));
   return {
-    post: (after) => void tabs.post(after),
+    post: () => void tabs.post(0),
     listen: (listener) => (onRows = listener),
     close: () => {
       onRows = () => {};

@@ -31,7 +31,7 @@ export type { StorageOption } from "./home.js";
 export type { ListenOptions } from "./listeners.js";
 export type { KeyWrite, SharedMap } from "./map.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
-export type { Kind, Tier } from "./replica.js";
+export type { Kind, Stats, Tier } from "./replica.js";
 export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream } from "./space.js";
 export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
 export type { Sync, SyncState, SyncStatus } from "./sync.js";

@@ -1,7 +1,7 @@
 /** Maps. */
 
 import type { MapChange } from "./change.js";
-import { checkFunction, checkString } from "./check.js";
+import { checkFunction, checkShortString } from "./check.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
 import { assign, checkValue, freeze, type Value, wellFormed } from "./value.js";
@@ -138,6 +138,6 @@ export class SharedMap implements Iterable<[string, Value]> {
 
 /** The key as the engine will know it. */
 function checkKey(key: unknown): string {
-  checkString(key, "key");
+  checkShortString(key, "key");
   return wellFormed(key);
 }

@@ -14,11 +14,17 @@ import type { Value } from "./value.js";
 export const KINDS = { map: 1, text: 2 } as const;
 export type Kind = keyof typeof KINDS;
 
+/** The kind of a number, `undefined` for one that this version has no handle for. */
+export function kindOf(number: number): Kind | undefined {
+  return (Object.keys(KINDS) as Kind[]).find((kind) => KINDS[kind] === number);
+}
+
 /** One replica of one space. A handle is a small integer that is good for as long as the replica. */
 export interface Engine {
   rejoin(token: string): void;
   loadTail(records: [number, Uint8Array][]): void;
-  finishLoad(): void;
+  /** Integrates a slice of what was loaded; whether there is more. */
+  finishLoad(): boolean;
   quarantine(changeset: string): void;
   actorCandidates(): string[];
   useActor(actor: string): void;
@@ -28,13 +34,13 @@ export interface Engine {
   id(): string;
   member(): string;
   actor(): string;
-  role(): "owner" | "writer" | "reader";
+  role(): string;
   heads(): string[];
-  names(): { name: string; kind: Kind }[];
+  names(): { name: string; kind: number }[];
   stateHash(): string;
   viewDigest(): string;
   stream(actor: string): { head: string; length: number } | undefined;
-  stats(): Record<string, unknown>;
+  stats(): Stats;
   history(query: HistoryQuery): { entries: Record<string, unknown>[]; next?: number };
 
   object(name: string, kind: number): number;
@@ -90,14 +96,32 @@ export interface Engine {
 /** The constructors of {@link Engine}, and what else the module exports for this package. */
 export interface EngineModule {
   Replica: {
-    create(batchMs: number): Engine;
-    join(token: string, batchMs: number): Engine;
-    open(meta: Records, keys: Records, actors: Records, batchMs: number): Engine;
+    create(batchMs: number | undefined): Engine;
+    join(token: string, batchMs: number | undefined): Engine;
+    open(meta: Records, keys: Records, actors: Records, batchMs: number | undefined): Engine;
   };
   working(): string;
 }
 
 export type Records = [string, Uint8Array][];
+
+/** Figures about a space. */
+export interface Stats {
+  readonly changesets: number;
+  /** Of them ruled out by the rules of the space. */
+  readonly inert: number;
+  readonly ops: number;
+  /** Of all changesets, as they are stored and sent. */
+  readonly bytes: number;
+  readonly objects: number;
+  readonly actors: number;
+  /** Changesets that are kept until what they need is here. */
+  readonly pending: readonly { readonly id: string; readonly reason: string }[];
+  /** Places where one actor signed two changesets with one number. */
+  readonly forks: number;
+  /** Changesets that were forged or malformed, since the opening. */
+  readonly refused: number;
+}
 
 /** How safe a write is: stored on this device, or stored by a relay. */
 export type Tier = "local" | "relay";
@@ -124,7 +148,7 @@ export type Output =
   | { type: "sync" }
   | { type: "storage" | "error"; code: string; message: string; changeset?: string }
   | { type: "change"; changes: EngineChange[] }
-  | { type: "rows"; after: number };
+  | { type: "rows" };
 
 /** A change of one object; `ops` holds triples (position, units removed, units inserted). */
 export interface EngineChange {
@@ -133,8 +157,9 @@ export interface EngineChange {
   actor: string;
   changeset: string;
   object: number;
-  name: string;
-  kind: Kind;
+  /** Absent where no content that is here says it. */
+  name?: string;
+  kind?: number;
   text?: { ops: Int32Array; inserted: string };
   keys?: string[];
 }

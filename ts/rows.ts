@@ -59,7 +59,17 @@ export class Rows {
         this.#last = Math.max(this.#last, last[0]);
         this.#pump.post((engine) => engine.loadTail(page));
       }
+      await this.#integrate(residence);
     } while (this.#again);
+  }
+
+  /** In slices, between which the page can breathe. */
+  async #integrate(residence: Residence): Promise<void> {
+    for (let more = true; more && residence === this.#residence; ) {
+      more = false;
+      this.#pump.post((engine) => (more = engine.finishLoad()));
+      if (more) await new Promise((resolve) => setTimeout(resolve));
+    }
   }
 }
 

@@ -1,13 +1,13 @@
 /** Spaces: what `open` gives. */
 
 import type { Change } from "./change.js";
-import { argumentError, checkInteger, checkOptions, checkString, checkTime, checkWord } from "./check.js";
+import { argumentError, checkInteger, checkOptions, checkShortString, checkString, checkTime, checkWord } from "./check.js";
 import { StemmaError } from "./errors.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
 import type { SharedMap } from "./map.js";
 import type { SpaceCore } from "./core.js";
-import type { Kind } from "./replica.js";
+import { type Kind, kindOf, type Stats } from "./replica.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { SharedText } from "./text.js";
 import type { TransactOptions } from "./transaction.js";
@@ -80,7 +80,7 @@ export class Space implements AsyncDisposable {
 
   /** What this member may do. A reader's writes throw `E_ACCESS`. */
   get role(): "owner" | "writer" | "reader" {
-    return this.#core.pump.read((engine) => engine.role());
+    return this.#core.pump.read((engine) => engine.role()) as "owner" | "writer" | "reader";
   }
 
   /** The changesets that nothing known builds on, ascending. */
@@ -100,7 +100,9 @@ export class Space implements AsyncDisposable {
 
   /** The names of objects with visible content. */
   names(): readonly { readonly name: string; readonly kind: Kind }[] {
-    return freeze(this.#core.pump.read((engine) => engine.names()));
+    const named = this.#core.pump.read((engine) => engine.names());
+    const known = named.map(({ name, kind }) => ({ name, kind: kindOf(kind) }));
+    return freeze(known.filter((one): one is { name: string; kind: Kind } => one.kind !== undefined));
   }
 
   /**
@@ -163,8 +165,8 @@ export class Space implements AsyncDisposable {
     return pump.call((engine) => engine.invite(role, notAfterMs, Number.isFinite(uses) ? uses : 0, sync.urls));
   }
 
-  /** Counters of the engine, by name. */
-  stats(): Readonly<Record<string, unknown>> {
+  /** Figures about the space. O(changesets). */
+  stats(): Stats {
     return freeze(this.#core.pump.read((engine) => engine.stats()));
   }
 
@@ -217,7 +219,7 @@ const WEEK_MS = 7 * 24 * 3600 * 1000;
 
 /** Options of objects are for kinds and versions that have some; types allow none, plain JavaScript is told. */
 function checkName(name: unknown, options: readonly unknown[]): string {
-  checkString(name, "name");
+  checkShortString(name, "name");
   if (name === "") throw argumentError("name", "name is empty");
   if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
   return name;

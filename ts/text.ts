@@ -134,11 +134,13 @@ export class SharedText {
   /**
    * A place that stays where it is while the text changes around it. `bias` says which neighbour it keeps to when
    * somebody types exactly there: -1 the unit before it, 1 (the default) the unit after it.
+   *
+   * Seals the open batch if that neighbour is in it; inside a transaction that typed it throws `E_ARGUMENT`.
    */
   anchor(index: number, bias: -1 | 1 = 1): Anchor {
     checkInteger(index, "index", 0, this.length);
     if (bias !== -1 && bias !== 1) throw argumentError("bias", "bias is neither -1 nor 1");
-    return this.#core.read((engine, object) => engine.textAnchor(object, index, bias));
+    return this.#core.edit((engine, object) => engine.textAnchor(object, index, bias));
   }
 
   /** Where an anchor is now; where its neighbour was, if that has been deleted. */

@@ -44,24 +44,17 @@ export class Transactions {
     return this.#outer ? this.#join(this.#outer, fn, o) : this.#begin(fn, o);
   }
 
-  /** Edits that stay in the open batch, all or none, and are told in a microtask, as one and with their origin. */
+  /** Edits that stay in the open batch and are told in a microtask, as one and with their origin. */
   gather(fn: () => void, origin: unknown): void {
     if (this.#outer) return fn();
     this.#pump.drain();
-    const mark = this.#pump.read((engine) => engine.mark());
     this.#pump.hold();
     try {
       fn();
-    } catch (error) {
+    } finally {
       this.#pump.unhold();
-      this.#remove(() => {
-        this.#pump.read((engine) => engine.rollback(mark));
-        this.#pump.drain(DISCARDED);
-      });
-      throw error;
+      this.#pump.quietly(() => this.#pump.collect(origin));
     }
-    this.#pump.unhold();
-    this.#pump.collect(origin);
   }
 
   /** Seals the open batch; inside a transaction there is nothing to seal before its end. */

@@ -1,4 +1,4 @@
-//! Outputs of the core as flat objects for JavaScript (their shapes are in `ts/engine.ts`).
+//! Outputs of the core as flat objects for JavaScript (their shapes are in `ts/replica.ts`).
 use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 

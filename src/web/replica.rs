@@ -1,5 +1,5 @@
 //! The replica for JavaScript. Everything is synchronous, plain values go in and out, no JavaScript function is called; the
-//! shapes and the manual are in `ts/engine.ts`.
+//! shapes and the manual are in `ts/replica.ts`.
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -112,9 +112,10 @@ impl Replica {
         Ok(())
     }
 
+    /// Integrates a slice of what was loaded; whether there is more.
     #[wasm_bindgen(js_name = finishLoad)]
-    pub fn finish_load(&mut self) {
-        with_env(|env| self.core.finish_load(env));
+    pub fn finish_load(&mut self) -> bool {
+        with_env(|env| self.core.finish_load(env))
     }
 
     pub fn quarantine(&mut self, id: &str) -> Answer<()> {

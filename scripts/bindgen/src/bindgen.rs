@@ -13,7 +13,7 @@ fn main() {
     });
     let mut bindgen = Bindgen::new();
     bindgen.input_path(input).out_name("engine").typescript(true).omit_default_module_path(true);
-    bindgen.remove_name_section(true).remove_producers_section(true);
+    bindgen.remove_name_section(true).remove_producers_section(true).reset_state_function(true);
     if let Err(error) = bindgen.web(true).and_then(|bindgen| bindgen.generate(out_dir)) {
         eprintln!("bindgen: {error:?}");
         process::exit(1);
