@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stemma::codec::limits::CHANGESET_BYTES_MAX;
-use stemma::sync::{FRAME_BYTES_MAX, Limits, PUSH_ROWS_MAX};
+use stemma::sync::{FRAME_BYTES_MAX, Limits, PROOFS_MAX, PUSH_ROWS_MAX};
 
 /// The settings of one node; the defaults are those of the command line.
 #[derive(Clone, Debug)]
@@ -73,13 +73,13 @@ impl Default for RelayConfig {
     }
 }
 
-/// What HELLO says.
+/// What HELLO says. A connection is admitted to no more spaces than an AUTH has proofs.
 pub(crate) const LIMITS: Limits = Limits {
     frame_bytes: FRAME_BYTES_MAX as u32,
     row_bytes: CHANGESET_BYTES_MAX as u32,
     push_bytes: FRAME_BYTES_MAX as u32,
     push_rows: PUSH_ROWS_MAX as u32,
-    subscriptions: 256,
+    subscriptions: PROOFS_MAX as u32,
 };
 
 /// Compares without telling by its time where the first difference is.

@@ -52,7 +52,6 @@ pub(crate) async fn serve(relay: Arc<Relay>, connection: ConnectionId, socket: W
     let mut reader = Reader {
         nonce: random(),
         spaces: HashMap::new(),
-        subscribed: Vec::new(),
         rows: TokenBucket::new(relay.config.rows_per_second, relay.config.rows_burst, now),
         connection,
         control,
@@ -112,7 +111,6 @@ struct Reader {
     nonce: [u8; 32],
     /// The spaces this client was admitted to.
     spaces: HashMap<SpaceId, Arc<Genesis>>,
-    subscribed: Vec<SpaceId>,
     rows: TokenBucket,
 }
 
@@ -249,12 +247,6 @@ impl Reader {
         let Subscribe { space, from, own, credit } = subscribe;
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
-        }
-        if !self.subscribed.contains(&space) {
-            if self.subscribed.len() >= LIMITS.subscriptions as usize {
-                return self.answer(Code::TooMany, space, None, 0).await;
-            }
-            self.subscribed.push(space);
         }
         let topic = self.relay.hub.topic(space);
         let store = Arc::clone(&self.relay.store);

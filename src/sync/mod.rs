@@ -37,3 +37,6 @@ pub const OWN_ACTORS_MAX: usize = 256;
 pub const PROOFS_MAX: usize = 16;
 /// Tips of one HEADS.
 pub const HEADS_TIPS_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests;
