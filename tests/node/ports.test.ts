@@ -152,7 +152,7 @@ test("a reader reads, and its own writes throw E_ACCESS", async (t) => {
 
 test("a port that speaks something else is left, and nothing is lost", async (t) => {
   const [one, two] = await pair(t);
-  for (const nonsense of ["text", { object: 1 }, new Uint8Array([255, 255, 255, 255]), new Uint8Array(0), new Uint8Array(100_000)]) {
+  for (const nonsense of ["text", { object: 1 }, new Uint8Array(0), new Uint8Array(100_000)]) {
     const { port1, port2 } = new MessageChannel();
     one.sync.attach(port1);
     const closed = new Promise((resolve) => (port2 as unknown as { once(type: string, cb: (value: unknown) => void): void }).once("close", resolve));
