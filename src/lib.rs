@@ -32,6 +32,15 @@ pub mod doc;
 // Where they meet.
 pub mod replica;
 
-// The browser.
+// The browser; public for tests/web alone.
 #[cfg(target_arch = "wasm32")]
-mod web;
+#[doc(hidden)]
+pub mod web;
+
+// What an application or an edge names, without knowing the modules.
+pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
+pub use codec::{BigInt, limits};
+pub use crdt::{Bias, Text};
+pub use doc::{ObjectIx, PatchBody};
+pub use event::{Fate, Invite, Number, ObjectKind, Role, Value};
+pub use store::StoreBatch;

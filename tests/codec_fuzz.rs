@@ -9,19 +9,19 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use stemma::codec::{BigInt, Reader, Tlv, TlvWriter, Writer};
 use stemma::crypto::{Tag, hash};
-use stemma::event::{
-    Certificate, Chain, Content, Genesis, Header, Invite, SignedChangeset, Skeleton, Value,
-};
+use stemma::event::{Certificate, Chain, Content, Genesis, Header, Invite, SignedChangeset, Skeleton, Value};
 
 /// Bytes a decoder may hold at once, for each byte of input and beside that.
 const HELD_PER_BYTE: usize = 100;
 const HELD_BESIDE: usize = 4_096;
 
+type Rewrite = dyn Fn(&[u8]) -> Option<Vec<u8>>;
+
 /// A decoder, inputs it accepts, and how what it read is written again. `None` is a refusal.
 struct Subject {
     name: &'static str,
     inputs: Vec<Vec<u8>>,
-    rewrite: Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>,
+    rewrite: Box<Rewrite>,
 }
 
 fn subjects() -> Vec<Subject> {
@@ -30,35 +30,20 @@ fn subjects() -> Vec<Subject> {
         inputs: Vec<Vec<u8>>,
         rewrite: impl Fn(&[u8]) -> Option<Vec<u8>> + 'static,
     ) -> Subject {
-        Subject {
-            name,
-            inputs,
-            rewrite: Box::new(rewrite),
-        }
+        Subject { name, inputs, rewrite: Box::new(rewrite) }
     }
     let first = first_changeset();
     let chain = fixture::chain(&guest_links());
-    let certificates = chain
-        .certificates()
-        .iter()
-        .map(|certificate| certificate.as_bytes().to_vec())
-        .collect();
-    let rows: Vec<Vec<u8>> = [&first, &next_changeset(&first)]
-        .map(|changeset| changeset.signed().encode())
-        .to_vec();
-    let headers = [&first, &next_changeset(&first)]
-        .map(|changeset| changeset.header().as_bytes().to_vec())
-        .to_vec();
-    let tlv = written(|out| {
-        TlvWriter::new()
-            .entry(2, b"abc")
-            .entry(5, &[])
-            .entry(300, &[7; 200])
-            .finish(out)
-    });
-    let numbers = [0, -1, 255, i128::MIN]
-        .map(|number| written(|out| BigInt::from(number).encode(out)))
-        .to_vec();
+    let certificates =
+        chain.certificates().iter().map(|certificate| certificate.as_bytes().to_vec()).collect();
+    let rows: Vec<Vec<u8>> =
+        [&first, &next_changeset(&first)].map(|changeset| changeset.signed().encode()).to_vec();
+    let headers =
+        [&first, &next_changeset(&first)].map(|changeset| changeset.header().as_bytes().to_vec()).to_vec();
+    let tlv =
+        written(|out| TlvWriter::new().entry(2, b"abc").entry(5, &[]).entry(300, &[7; 200]).finish(out));
+    let numbers =
+        [0, -1, 255, i128::MIN].map(|number| written(|out| BigInt::from(number).encode(out))).to_vec();
     let mut subjects = vec![
         subject("tlv", vec![tlv], rewrite_tlv),
         subject("bigint", numbers, |bytes| {
@@ -67,57 +52,38 @@ fn subjects() -> Vec<Subject> {
             reader.finish("number").ok()?;
             Some(written(|out| number.encode(out)))
         }),
-        subject(
-            "value",
-            all_values()
-                .iter()
-                .map(|(_, value)| value.to_bytes())
-                .collect(),
-            |bytes| Some(Value::decode(bytes).ok()?.to_bytes()),
-        ),
+        subject("value", all_values().iter().map(|(_, value)| value.to_bytes()).collect(), |bytes| {
+            Some(Value::decode(bytes).ok()?.to_bytes())
+        }),
         subject("genesis", vec![genesis().as_bytes().to_vec()], |bytes| {
             Some(Genesis::decode(bytes).ok()?.as_bytes().to_vec())
         }),
         subject("certificate", certificates, |bytes| {
             Some(Certificate::decode(bytes).ok()?.as_bytes().to_vec())
         }),
-        subject(
-            "chain",
-            vec![chain.encode(), owner_chain().encode()],
-            |bytes| Some(Chain::decode(bytes).ok()?.encode()),
-        ),
-        subject("header", headers, |bytes| {
-            Some(rewrite_header(&Header::decode(bytes).ok()?))
+        subject("chain", vec![chain.encode(), owner_chain().encode()], |bytes| {
+            Some(Chain::decode(bytes).ok()?.encode())
         }),
+        subject("header", headers, |bytes| Some(rewrite_header(&Header::decode(bytes).ok()?))),
         subject("row", rows, |bytes| {
             let changeset = SignedChangeset::decode(bytes).ok()?;
             // A damaged segment is dropped, on purpose.
-            Some(if changeset.is_damaged() {
-                bytes.to_vec()
-            } else {
-                changeset.encode()
-            })
+            Some(if changeset.is_damaged() { bytes.to_vec() } else { changeset.encode() })
         }),
         subject("invite", vec![without_check(&the_invite())], |body| {
             let check = &hash(Tag::INVITE, &[body]).0[..4];
-            let bytes = Invite::decode_bytes(&[body, check].concat())
-                .ok()?
-                .encode_bytes()?;
+            let bytes = Invite::decode_bytes(&[body, check].concat()).ok()?.encode_bytes()?;
             Some(bytes[..bytes.len() - 4].to_vec())
         }),
     ];
     for body in bodies() {
         let (class, deps) = (body.class, body.deps);
-        subjects.push(subject(
-            "skeleton",
-            vec![body.skeleton.encode(deps)],
-            move |bytes| Some(Skeleton::decode(bytes, class, deps).ok()?.encode(deps)),
-        ));
-        subjects.push(subject(
-            "content",
-            vec![body.content.encode()],
-            move |bytes| Some(Content::decode(bytes, &body.skeleton).ok()?.encode()),
-        ));
+        subjects.push(subject("skeleton", vec![body.skeleton.encode(deps)], move |bytes| {
+            Some(Skeleton::decode(bytes, class, deps).ok()?.encode(deps))
+        }));
+        subjects.push(subject("content", vec![body.content.encode()], move |bytes| {
+            Some(Content::decode(bytes, &body.skeleton).ok()?.encode())
+        }));
     }
     subjects
 }
@@ -130,20 +96,10 @@ impl Subject {
             ((self.rewrite)(bytes), held.peak())
         });
         let limit = HELD_PER_BYTE * bytes.len() + HELD_BESIDE;
-        assert!(
-            held <= limit,
-            "{}: {held} bytes held for {} of input",
-            self.name,
-            bytes.len()
-        );
+        assert!(held <= limit, "{}: {held} bytes held for {} of input", self.name, bytes.len());
         let accepted = rewritten.is_some();
         if let Some(rewritten) = rewritten {
-            assert_eq!(
-                fixture::hex(&rewritten),
-                fixture::hex(bytes),
-                "{}: not canonical",
-                self.name
-            );
+            assert_eq!(fixture::hex(&rewritten), fixture::hex(bytes), "{}: not canonical", self.name);
         }
         accepted
     }
@@ -179,11 +135,7 @@ fn trailing_bytes_are_refused() {
     for subject in subjects() {
         for input in &subject.inputs {
             for trailing in [0, 1, 0x80, 0xff] {
-                assert!(
-                    !subject.try_bytes(&[input.as_slice(), &[trailing]].concat()),
-                    "{}",
-                    subject.name
-                );
+                assert!(!subject.try_bytes(&[input.as_slice(), &[trailing]].concat()), "{}", subject.name);
             }
         }
     }
@@ -225,8 +177,7 @@ fn huge_and_padded_numbers_at_each_byte_allocate_nothing() {
 
 #[test]
 fn seeded_mutations_and_inventions() {
-    let seed =
-        std::env::var("SEED").map_or(0x57e3_3a5e, |seed| seed.parse().expect("SEED is a number"));
+    let seed = std::env::var("SEED").map_or(0x57e3_3a5e, |seed| seed.parse().expect("SEED is a number"));
     println!("SEED={seed}");
     let mut random = Random(seed);
     for subject in subjects() {
@@ -273,14 +224,11 @@ fn rewrite_header(header: &Header) -> Vec<u8> {
         .raw(&header.space().0)
         .raw(&header.actor().0)
         .varint(header.seq().into());
-    out.raw(&header.prev().map_or(header.space().0, |prev| prev.0))
-        .varint(header.deps().len() as u64);
+    out.raw(&header.prev().map_or(header.space().0, |prev| prev.0)).varint(header.deps().len() as u64);
     header.deps().iter().for_each(|dep| {
         out.raw(&dep.0);
     });
-    out.raw(&header.kid().0)
-        .varint(header.skeleton().len.into())
-        .raw(&header.skeleton().hash.0);
+    out.raw(&header.kid().0).varint(header.skeleton().len.into()).raw(&header.skeleton().hash.0);
     out.varint(header.content().map_or(0, |content| content.len.into()));
     out.raw(&header.content().map_or([0; 32], |content| content.hash.0));
     let ext = &header.as_bytes()[out.len()..];
@@ -344,9 +292,7 @@ impl Random {
                 let to = self.below(bytes.len());
                 drop(bytes.splice(to..to, copy));
             }
-            _ => bytes[at..end]
-                .iter_mut()
-                .for_each(|byte| *byte = self.byte()),
+            _ => bytes[at..end].iter_mut().for_each(|byte| *byte = self.byte()),
         }
     }
 }

@@ -36,7 +36,8 @@ fn two_replicas_edit_apart_and_come_together() {
     type_at(&mut a, "notes", 5, " world");
     type_at(&mut b, "notes", 0, "oh, ");
     let object = map(&mut b, "facts");
-    b.with(|replica, env| replica.map_set(object, "sky", Value::String("blue".into()), env)).expect("a writer");
+    b.with(|replica, env| replica.map_set(object, "sky", Value::String("blue".into()), env))
+        .expect("a writer");
     for node in [&mut a, &mut b] {
         node.with(|replica, env| replica.flush(env));
     }
@@ -94,7 +95,9 @@ fn a_large_transaction_becomes_several_changesets_and_reads_the_same_elsewhere()
             replica.text_insert(notes, round * 7, &long, env).expect("in range");
         }
         for n in 0..3_000 {
-            replica.map_set(facts, &format!("key {n}"), Value::String(format!("value {n}")), env).expect("a writer");
+            replica
+                .map_set(facts, &format!("key {n}"), Value::String(format!("value {n}")), env)
+                .expect("a writer");
         }
         replica.end_transact(env)
     });

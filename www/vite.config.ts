@@ -1,7 +1,10 @@
+// The built site works from any folder of any host, and by rules of content security that allow no inline script.
+
 import { defineConfig } from "vite";
 
 export default defineConfig({
-  base: "./", // the built site works from any folder of any host
+  root: import.meta.dirname,
+  base: "./",
   server: { fs: { allow: [".."] } }, // "stemma" is a link to pkg/
-  build: { target: "es2022" },
+  build: { target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
 });

@@ -19,14 +19,8 @@ pub struct Hlc {
 impl Hlc {
     fn next(self) -> Self {
         match self.counter.checked_add(1) {
-            Some(counter) => Self {
-                ms: self.ms,
-                counter,
-            },
-            None => Self {
-                ms: self.ms.saturating_add(1).min(STAMP_MS_MAX),
-                counter: 0,
-            },
+            Some(counter) => Self { ms: self.ms, counter },
+            None => Self { ms: self.ms.saturating_add(1).min(STAMP_MS_MAX), counter: 0 },
         }
     }
 }
@@ -40,14 +34,8 @@ pub struct HybridClock {
 impl HybridClock {
     /// A stamp for a changeset made at `now_ms`: `max(now, min(known + 1, now + 24 h))`.
     pub fn tick(&mut self, now_ms: u64) -> Hlc {
-        let now = Hlc {
-            ms: now_ms.min(STAMP_MS_MAX),
-            counter: 0,
-        };
-        let cap = Hlc {
-            ms: now.ms.saturating_add(AHEAD_MS_MAX).min(STAMP_MS_MAX),
-            counter: 0,
-        };
+        let now = Hlc { ms: now_ms.min(STAMP_MS_MAX), counter: 0 };
+        let cap = Hlc { ms: now.ms.saturating_add(AHEAD_MS_MAX).min(STAMP_MS_MAX), counter: 0 };
         let stamp = now.max(self.known.next().min(cap));
         self.observe(stamp);
         stamp
@@ -70,10 +58,7 @@ mod tests {
     #[test]
     fn stamps_rise_within_a_millisecond_and_follow_the_clock() {
         let mut clock = HybridClock::default();
-        assert_eq!(
-            [clock.tick(5), clock.tick(5), clock.tick(9)],
-            [at(5, 0), at(5, 1), at(9, 0)]
-        );
+        assert_eq!([clock.tick(5), clock.tick(5), clock.tick(9)], [at(5, 0), at(5, 1), at(9, 0)]);
     }
 
     #[test]

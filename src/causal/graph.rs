@@ -67,21 +67,15 @@ impl CausalGraph {
         prev: Option<ChangesetIx>,
         deps: &[ChangesetIx],
     ) -> ChangesetIx {
-        let ix = ChangesetIx(
-            u32::try_from(self.nodes.len()).expect("fewer than 2^32 changesets fit in memory"),
-        );
+        let ix =
+            ChangesetIx(u32::try_from(self.nodes.len()).expect("fewer than 2^32 changesets fit in memory"));
         let lane = self.lane_for(actor, prev);
         let position = self.lanes[lane.0 as usize].nodes.len() as u32;
         for dep in deps {
             self.learn(lane, position, *dep);
         }
         self.lanes[lane.0 as usize].nodes.push(ix);
-        self.nodes.push(Node {
-            id,
-            lane,
-            position,
-            deps: deps.to_vec(),
-        });
+        self.nodes.push(Node { id, lane, position, deps: deps.to_vec() });
         self.index.insert(id, ix);
         for parent in prev.iter().chain(deps) {
             self.heads.remove(parent);
@@ -157,10 +151,7 @@ impl CausalGraph {
         loop {
             let node = self.node(ix);
             if node.lane == target.lane {
-                return node
-                    .position
-                    .checked_sub(target.position)
-                    .map(|rest| steps + rest);
+                return node.position.checked_sub(target.position).map(|rest| steps + rest);
             }
             steps += node.position + 1;
             ix = self.lane(node.lane).parent?;
@@ -176,11 +167,7 @@ impl CausalGraph {
     /// The same total order on all replicas: actor key, seq, id.
     pub fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
         let key = |ix| (self.actor(ix), self.seq(ix), self.id(ix));
-        if a == b {
-            Ordering::Equal
-        } else {
-            key(a).cmp(&key(b))
-        }
+        if a == b { Ordering::Equal } else { key(a).cmp(&key(b)) }
     }
 
     /// The changesets without a known child, by number.
@@ -200,12 +187,7 @@ impl CausalGraph {
 
     /// The last changesets of an actor: one, or one per branch after a fork.
     pub fn tips_of(&self, actor: &ActorId) -> Vec<Tip> {
-        self.lanes_of
-            .get(actor)
-            .into_iter()
-            .flatten()
-            .map(|lane| self.tip(self.lane(*lane)))
-            .collect()
+        self.lanes_of.get(actor).into_iter().flatten().map(|lane| self.tip(self.lane(*lane))).collect()
     }
 
     /// The changesets of an actor with this seq: several after a fork.
@@ -216,9 +198,7 @@ impl CausalGraph {
             .flatten()
             .filter_map(|lane| {
                 let lane = self.lane(*lane);
-                lane.nodes
-                    .get(seq.checked_sub(lane.first_seq)? as usize)
-                    .copied()
+                lane.nodes.get(seq.checked_sub(lane.first_seq)? as usize).copied()
             })
             .collect()
     }
@@ -237,10 +217,7 @@ impl CausalGraph {
                 }
             }
         }
-        (0..self.len())
-            .map(ChangesetIx)
-            .filter(|ix| !have[ix.0 as usize])
-            .collect()
+        (0..self.len()).map(ChangesetIx).filter(|ix| !have[ix.0 as usize]).collect()
     }
 
     /// Recomputes the invariants the slow way.
@@ -257,11 +234,7 @@ impl CausalGraph {
                 heads.remove(parent);
             }
             for other in (0..self.len()).map(ChangesetIx) {
-                assert_eq!(
-                    self.contains(ix, other),
-                    past.contains(&other),
-                    "{ix:?} contains {other:?}"
-                );
+                assert_eq!(self.contains(ix, other), past.contains(&other), "{ix:?} contains {other:?}");
             }
             pasts.push(past);
         }
@@ -279,13 +252,7 @@ impl CausalGraph {
         }
         let first_seq = prev.map_or(0, |prev| self.seq(prev) + 1);
         let lane = LaneIx(self.lanes.len() as u32);
-        self.lanes.push(Lane {
-            actor,
-            first_seq,
-            parent: prev,
-            nodes: Vec::new(),
-            known: HashMap::new(),
-        });
+        self.lanes.push(Lane { actor, first_seq, parent: prev, nodes: Vec::new(), known: HashMap::new() });
         self.lanes_of.entry(actor).or_default().push(lane);
         lane
     }
@@ -317,32 +284,19 @@ impl CausalGraph {
             }
             next = lane.parent;
         }
-        version
-            .into_iter()
-            .filter(|(_, length)| *length > 0)
-            .collect()
+        version.into_iter().filter(|(_, length)| *length > 0).collect()
     }
 
     fn known_length(&self, of: ChangesetIx, lane: LaneIx) -> u32 {
         let node = self.node(of);
-        if node.lane == lane {
-            node.position + 1
-        } else {
-            self.known_at(node.lane, node.position, lane)
-        }
+        if node.lane == lane { node.position + 1 } else { self.known_at(node.lane, node.position, lane) }
     }
 
     /// How much of `other` is known at a position of `lane`, through the lanes it hangs below too.
     fn known_at(&self, lane: LaneIx, position: u32, other: LaneIx) -> u32 {
         let here = self.lane(lane);
-        let own = here
-            .known
-            .get(&other)
-            .map_or(0, |row| length_at(row, position));
-        own.max(
-            here.parent
-                .map_or(0, |parent| self.known_length(parent, other)),
-        )
+        let own = here.known.get(&other).map_or(0, |row| length_at(row, position));
+        own.max(here.parent.map_or(0, |parent| self.known_length(parent, other)))
     }
 
     fn node(&self, ix: ChangesetIx) -> &Node {
@@ -354,15 +308,8 @@ impl CausalGraph {
     }
 
     fn tip(&self, lane: &Lane) -> Tip {
-        let last = *lane
-            .nodes
-            .last()
-            .expect("a lane is made with its first changeset");
-        Tip {
-            actor: lane.actor,
-            seq: self.seq(last),
-            id: self.id(last),
-        }
+        let last = *lane.nodes.last().expect("a lane is made with its first changeset");
+        Tip { actor: lane.actor, seq: self.seq(last), id: self.id(last) }
     }
 }
 
@@ -403,14 +350,8 @@ mod tests {
         graph.dbg_check();
         assert_eq!(graph.at(&actor(1), 1), [a1, fork]);
         assert_eq!(graph.seq(next), 2);
-        assert_eq!(
-            (graph.nth_prev(next, 2), graph.nth_prev(next, 3)),
-            (Some(a0), None)
-        );
-        assert_eq!(
-            (graph.steps_back(next, a0), graph.steps_back(next, a1)),
-            (Some(2), None)
-        );
+        assert_eq!((graph.nth_prev(next, 2), graph.nth_prev(next, 3)), (Some(a0), None));
+        assert_eq!((graph.steps_back(next, a0), graph.steps_back(next, a1)), (Some(2), None));
         assert_eq!(graph.heads().collect::<Vec<_>>(), [next]);
         assert_eq!(graph.tips_of(&actor(1)).len(), 2);
     }
@@ -428,10 +369,8 @@ mod tests {
             let mut graph = CausalGraph::default();
             for n in 0..24 {
                 let who = actor(random(4) as u8);
-                let own: Vec<ChangesetIx> = (0..graph.len())
-                    .map(ChangesetIx)
-                    .filter(|ix| graph.actor(*ix) == who)
-                    .collect();
+                let own: Vec<ChangesetIx> =
+                    (0..graph.len()).map(ChangesetIx).filter(|ix| graph.actor(*ix) == who).collect();
                 let prev = match own.last() {
                     Some(_) if random(8) == 0 => Some(own[random(own.len() as u32) as usize]),
                     last => last.copied(),
@@ -446,11 +385,7 @@ mod tests {
             let known = ChangesetIx(random(24));
             let lacking = graph.beyond(&[known]);
             for ix in (0..24).map(ChangesetIx) {
-                assert_eq!(
-                    lacking.contains(&ix),
-                    !graph.contains(known, ix),
-                    "seed {seed}"
-                );
+                assert_eq!(lacking.contains(&ix), !graph.contains(known, ix), "seed {seed}");
             }
         }
     }

@@ -14,9 +14,7 @@ pub fn is_digit(char: char) -> bool {
 pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = (0..3).fold(0u32, |group, i| {
-            group << 8 | u32::from(chunk.get(i).copied().unwrap_or(0))
-        });
+        let group = (0..3).fold(0u32, |group, i| group << 8 | u32::from(chunk.get(i).copied().unwrap_or(0)));
         for i in 0..=chunk.len() {
             text.push(ALPHABET[(group >> (18 - 6 * i)) as usize & 63].into());
         }

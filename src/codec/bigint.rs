@@ -20,10 +20,7 @@ impl BigInt {
         let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
         let magnitude = magnitude[zeros..].to_vec();
         let negative = negative && !magnitude.is_empty();
-        (magnitude.len() <= BIGINT_BYTES_MAX).then_some(Self {
-            negative,
-            magnitude,
-        })
+        (magnitude.len() <= BIGINT_BYTES_MAX).then_some(Self { negative, magnitude })
     }
 
     /// Reads it.
@@ -36,16 +33,12 @@ impl BigInt {
         if !minimal {
             return Err(DecodeError::NonMinimal { what, at });
         }
-        Ok(Self {
-            negative,
-            magnitude: magnitude.to_vec(),
-        })
+        Ok(Self { negative, magnitude: magnitude.to_vec() })
     }
 
     /// Writes it.
     pub fn encode(&self, out: &mut Writer) {
-        out.varint(2 * self.magnitude.len() as u64 + u64::from(self.negative))
-            .raw(&self.magnitude);
+        out.varint(2 * self.magnitude.len() as u64 + u64::from(self.negative)).raw(&self.magnitude);
     }
 
     /// Whether it is below zero.
@@ -69,18 +62,14 @@ impl BigInt {
 
 impl From<i128> for BigInt {
     fn from(value: i128) -> Self {
-        Self::new(value < 0, &value.unsigned_abs().to_be_bytes())
-            .expect("16 bytes are within the limit")
+        Self::new(value < 0, &value.unsigned_abs().to_be_bytes()).expect("16 bytes are within the limit")
     }
 }
 
 impl Ord for BigInt {
     fn cmp(&self, other: &Self) -> Ordering {
         let size = |a: &Self, b: &Self| {
-            a.magnitude
-                .len()
-                .cmp(&b.magnitude.len())
-                .then_with(|| a.magnitude.cmp(&b.magnitude))
+            a.magnitude.len().cmp(&b.magnitude.len()).then_with(|| a.magnitude.cmp(&b.magnitude))
         };
         match (self.negative, other.negative) {
             (false, false) => size(self, other),

@@ -30,22 +30,14 @@ impl<'a> Reader<'a> {
         let at = self.at;
         match self.u8(what)? {
             found if found == value => Ok(()),
-            found => Err(DecodeError::Unknown {
-                what,
-                at,
-                found: found.into(),
-            }),
+            found => Err(DecodeError::Unknown { what, at, found: found.into() }),
         }
     }
 
     /// An unsigned LEB128 number, minimal, at most `max`.
     pub fn varint(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
         let at = self.at;
-        let over = DecodeError::OverLimit {
-            what,
-            at,
-            limit: max,
-        };
+        let over = DecodeError::OverLimit { what, at, limit: max };
         let mut value = 0u64;
         for shift in (0..).step_by(7) {
             let byte = match self.rest.split_first() {
@@ -84,10 +76,7 @@ impl<'a> Reader<'a> {
 
     /// `N` raw bytes.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
-        Ok(self
-            .raw(what, N)?
-            .try_into()
-            .expect("raw returns as many bytes as asked for"))
+        Ok(self.raw(what, N)?.try_into().expect("raw returns as many bytes as asked for"))
     }
 
     /// `len` raw bytes.
@@ -108,10 +97,7 @@ impl<'a> Reader<'a> {
     /// `bytes` to be read by a reader of their own, which counts on from the place in the whole.
     pub fn part(&mut self, what: &'static str, max: usize) -> Result<Self, DecodeError> {
         let rest = self.bytes(what, max)?;
-        Ok(Self {
-            rest,
-            at: self.at - rest.len(),
-        })
+        Ok(Self { rest, at: self.at - rest.len() })
     }
 
     /// `bytes` that are UTF-8.
@@ -161,11 +147,7 @@ impl<'a> Reader<'a> {
     pub fn finish(self, what: &'static str) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
-            count => Err(DecodeError::Trailing {
-                what,
-                at: self.at,
-                count,
-            }),
+            count => Err(DecodeError::Trailing { what, at: self.at, count }),
         }
     }
 

@@ -24,11 +24,7 @@ fn varints_round_trip_at_the_edges_of_every_length() {
 
 #[test]
 fn varints_are_minimal_and_bounded() {
-    let read = |bytes: &[u8], max| {
-        Reader::new(bytes)
-            .varint("n", max)
-            .map_err(|error| error.code())
-    };
+    let read = |bytes: &[u8], max| Reader::new(bytes).varint("n", max).map_err(|error| error.code());
     assert_eq!(read(&[0x80, 0x00], u64::MAX), Err("non-minimal"));
     assert_eq!(read(&[0xff, 0x80, 0x00], u64::MAX), Err("non-minimal"));
     assert_eq!(read(&[0x80], u64::MAX), Err("truncated"));
@@ -43,35 +39,17 @@ fn varints_are_minimal_and_bounded() {
 
 #[test]
 fn zigzag_is_limited_to_what_a_double_holds() {
-    for value in [
-        0,
-        1,
-        -1,
-        63,
-        -64,
-        64,
-        limits::SAFE_INTEGER_MAX,
-        -limits::SAFE_INTEGER_MAX,
-    ] {
+    for value in [0, 1, -1, 63, -64, 64, limits::SAFE_INTEGER_MAX, -limits::SAFE_INTEGER_MAX] {
         let bytes = written(|out| {
             out.zigzag(value);
         });
         assert_eq!(Reader::new(&bytes).zigzag("n"), Ok(value));
     }
-    for value in [
-        limits::SAFE_INTEGER_MAX + 1,
-        -limits::SAFE_INTEGER_MAX - 1,
-        i64::MIN,
-    ] {
+    for value in [limits::SAFE_INTEGER_MAX + 1, -limits::SAFE_INTEGER_MAX - 1, i64::MIN] {
         let bytes = written(|out| {
             out.zigzag(value);
         });
-        assert_eq!(
-            Reader::new(&bytes)
-                .zigzag("n")
-                .map_err(|error| error.code()),
-            Err("over-limit")
-        );
+        assert_eq!(Reader::new(&bytes).zigzag("n").map_err(|error| error.code()), Err("over-limit"));
     }
 }
 
@@ -83,11 +61,7 @@ fn lengths_of_2_to_the_63_allocate_nothing() {
     bytes.extend_from_slice(b"short");
     assert!(Reader::new(&bytes).bytes("b", usize::MAX).is_err());
     assert!(Reader::new(&bytes).count("list", usize::MAX, 1).is_err());
-    assert!(
-        Reader::new(&bytes)
-            .sorted_arrays::<32>("list", usize::MAX)
-            .is_err()
-    );
+    assert!(Reader::new(&bytes).sorted_arrays::<32>("list", usize::MAX).is_err());
     assert!(Tlv::decode(&mut Reader::new(&bytes), "ext", usize::MAX).is_err());
     assert!(BigInt::decode(&mut Reader::new(&bytes), "n").is_err());
 }
@@ -96,18 +70,8 @@ fn lengths_of_2_to_the_63_allocate_nothing() {
 fn counts_must_fit_the_rest() {
     let bytes = [3, 0, 0, 0, 0, 0];
     assert_eq!(Reader::new(&bytes).count("list", 9, 1), Ok(3));
-    assert_eq!(
-        Reader::new(&bytes)
-            .count("list", 9, 2)
-            .map_err(|error| error.code()),
-        Err("truncated")
-    );
-    assert_eq!(
-        Reader::new(&bytes)
-            .count("list", 2, 1)
-            .map_err(|error| error.code()),
-        Err("over-limit")
-    );
+    assert_eq!(Reader::new(&bytes).count("list", 9, 2).map_err(|error| error.code()), Err("truncated"));
+    assert_eq!(Reader::new(&bytes).count("list", 2, 1).map_err(|error| error.code()), Err("over-limit"));
 }
 
 #[test]
@@ -117,40 +81,20 @@ fn errors_say_what_was_found_where() {
     let mut part = reader.clone();
     assert_eq!(reader.bytes("name", 10), Ok(&[2][..]));
     assert_eq!(
-        reader
-            .finish("header")
-            .expect_err("a byte is left")
-            .to_string(),
+        reader.finish("header").expect_err("a byte is left").to_string(),
         "header: 1 bytes too many at byte 3"
     );
     let mut part = part.part("name", 10).expect("one byte");
     assert_eq!((part.position(), part.u8("a")), (2, Ok(2)));
-    assert_eq!(
-        part.u8("b").expect_err("at its end").to_string(),
-        "b: input ends at byte 3"
-    );
+    assert_eq!(part.u8("b").expect_err("at its end").to_string(), "b: input ends at byte 3");
 }
 
 #[test]
 fn strings_are_strict_utf8() {
-    for bad in [
-        &[2, 0xc0, 0x80][..],
-        &[3, 0xed, 0xa0, 0x80],
-        &[1, 0xff],
-        &[4, 0xf4, 0x90, 0x80, 0x80],
-    ] {
-        assert_eq!(
-            Reader::new(bad)
-                .string("s", 10)
-                .map_err(|error| error.code()),
-            Err("utf-8"),
-            "{bad:x?}"
-        );
+    for bad in [&[2, 0xc0, 0x80][..], &[3, 0xed, 0xa0, 0x80], &[1, 0xff], &[4, 0xf4, 0x90, 0x80, 0x80]] {
+        assert_eq!(Reader::new(bad).string("s", 10).map_err(|error| error.code()), Err("utf-8"), "{bad:x?}");
     }
-    assert_eq!(
-        Reader::new(&[4, 0xf0, 0x9f, 0x98, 0x80]).string("s", 10),
-        Ok("😀")
-    );
+    assert_eq!(Reader::new(&[4, 0xf0, 0x9f, 0x98, 0x80]).string("s", 10), Ok("😀"));
 }
 
 #[test]
@@ -162,14 +106,9 @@ fn sorted_arrays_ascend_strictly() {
                 out.raw(item);
             });
         });
-        Reader::new(&bytes)
-            .sorted_arrays::<2>("list", 3)
-            .map_err(|error| error.code())
+        Reader::new(&bytes).sorted_arrays::<2>("list", 3).map_err(|error| error.code())
     };
-    assert_eq!(
-        list(&[[0, 1], [0, 2], [1, 0]]),
-        Ok(vec![[0, 1], [0, 2], [1, 0]])
-    );
+    assert_eq!(list(&[[0, 1], [0, 2], [1, 0]]), Ok(vec![[0, 1], [0, 2], [1, 0]]));
     assert_eq!(list(&[[0, 1], [0, 1]]), Err("unsorted"));
     assert_eq!(list(&[[0, 2], [0, 1]]), Err("unsorted"));
     assert_eq!(list(&[[0, 1], [0, 2], [0, 3], [0, 4]]), Err("over-limit"));
@@ -187,14 +126,9 @@ fn tlv_keeps_its_bytes_and_finds_critical_strangers() {
     assert_eq!(tlv.as_bytes(), &bytes[..bytes.len() - 1]);
     assert_eq!(tlv.get(2).map(|entry| entry.value), Some(&b"abc"[..]));
     assert_eq!(tlv.get(3), None);
+    assert_eq!((tlv.unknown_critical(&[]), tlv.unknown_critical(&[5])), (Some(5), None));
     assert_eq!(
-        (tlv.unknown_critical(&[]), tlv.unknown_critical(&[5])),
-        (Some(5), None)
-    );
-    assert_eq!(
-        tlv.iter()
-            .map(|entry| (entry.tag, entry.is_critical(), entry.at))
-            .collect::<Vec<_>>(),
+        tlv.iter().map(|entry| (entry.tag, entry.is_critical(), entry.at)).collect::<Vec<_>>(),
         [(2, false, 1), (5, true, 6)]
     );
 }
@@ -202,9 +136,7 @@ fn tlv_keeps_its_bytes_and_finds_critical_strangers() {
 #[test]
 fn tlv_refuses_disorder_and_loose_ends() {
     let read = |bytes: &[u8]| {
-        Tlv::decode(&mut Reader::new(bytes), "ext", 100)
-            .map(|_| ())
-            .map_err(|error| error.code())
+        Tlv::decode(&mut Reader::new(bytes), "ext", 100).map(|_| ()).map_err(|error| error.code())
     };
     assert_eq!(read(&[0]), Ok(()));
     assert_eq!(read(&[4, 4, 0, 2, 0]), Err("unsorted"));
@@ -221,15 +153,11 @@ fn bigints_are_canonical_and_ordered() {
     assert!(numbers.is_sorted() && numbers[5].is_zero() && numbers[0].is_negative());
     for number in &numbers {
         let bytes = written(|out| number.encode(out));
-        assert_eq!(
-            BigInt::decode(&mut Reader::new(&bytes), "n").as_ref(),
-            Ok(number)
-        );
+        assert_eq!(BigInt::decode(&mut Reader::new(&bytes), "n").as_ref(), Ok(number));
     }
     assert_eq!(BigInt::new(true, &[0, 0]), Some(BigInt::from(0)));
     assert_eq!(BigInt::new(false, &[1; 1025]), None);
-    let read =
-        |bytes: &[u8]| BigInt::decode(&mut Reader::new(bytes), "n").map_err(|error| error.code());
+    let read = |bytes: &[u8]| BigInt::decode(&mut Reader::new(bytes), "n").map_err(|error| error.code());
     assert_eq!(read(&[1]), Err("non-minimal"), "minus zero");
     assert_eq!(read(&[4, 0, 7]), Err("non-minimal"), "leading zero");
     assert_eq!(read(&[4, 7]), Err("truncated"));

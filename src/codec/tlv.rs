@@ -31,11 +31,7 @@ pub struct Tlv<'a> {
 
 impl<'a> Tlv<'a> {
     /// Reads a `tlv` whose entries take at most `max` bytes.
-    pub fn decode(
-        reader: &mut Reader<'a>,
-        what: &'static str,
-        max: usize,
-    ) -> Result<Self, DecodeError> {
+    pub fn decode(reader: &mut Reader<'a>, what: &'static str, max: usize) -> Result<Self, DecodeError> {
         let (start, before) = (reader.position(), reader.rest());
         let mut inner = reader.part(what, max)?;
         let mut entries: Vec<TlvEntry<'a>> = Vec::new();

@@ -30,9 +30,7 @@ impl Map {
             self.keys.push((name, Register::default()));
             KeyIx(self.keys.len() as u32 - 1)
         });
-        self.keys[key.0 as usize]
-            .1
-            .apply(history, op, deletes, active);
+        self.keys[key.0 as usize].1.apply(history, op, deletes, active);
         key
     }
 
@@ -76,8 +74,6 @@ impl Map {
     #[doc(hidden)]
     pub fn dbg_check(&self, history: &impl Recency) {
         assert_eq!(self.index.len(), self.keys.len());
-        self.keys
-            .iter()
-            .for_each(|(_, register)| register.dbg_check(history));
+        self.keys.iter().for_each(|(_, register)| register.dbg_check(history));
     }
 }

@@ -36,15 +36,8 @@ pub struct Register {
 impl Register {
     /// Adds a write whose op number exceeds all before. O(winners).
     pub fn apply(&mut self, history: &impl Recency, op: OpIx, deletes: bool, active: bool) {
-        debug_assert!(
-            self.writes.last().is_none_or(|last| last.op < op),
-            "writes come in topological order"
-        );
-        self.writes.push(Write {
-            op,
-            deletes,
-            active,
-        });
+        debug_assert!(self.writes.last().is_none_or(|last| last.op < op), "writes come in topological order");
+        self.writes.push(Write { op, deletes, active });
         if active && !self.dirty {
             self.raise(history, Winner { op, deletes });
         }
@@ -70,13 +63,7 @@ impl Register {
             return true;
         }
         if on {
-            self.raise(
-                history,
-                Winner {
-                    op,
-                    deletes: self.writes[at].deletes,
-                },
-            )
+            self.raise(history, Winner { op, deletes: self.writes[at].deletes })
         } else {
             self.dirty = self.winners.iter().any(|winner| winner.op == op);
             self.dirty
@@ -100,22 +87,13 @@ impl Register {
     }
 
     /// The same among the ops of a selection, whether they are active or not. O(writes · winners).
-    pub fn winners_at(
-        &self,
-        history: &impl Recency,
-        selected: impl Fn(OpIx) -> bool,
-    ) -> Vec<Winner> {
-        maximal(
-            history,
-            self.writes.iter().filter(|write| selected(write.op)),
-        )
+    pub fn winners_at(&self, history: &impl Recency, selected: impl Fn(OpIx) -> bool) -> Vec<Winner> {
+        maximal(history, self.writes.iter().filter(|write| selected(write.op)))
     }
 
     /// Every write, oldest first: (op, deletes, active).
     pub fn writes(&self) -> impl DoubleEndedIterator<Item = (OpIx, bool, bool)> + '_ {
-        self.writes
-            .iter()
-            .map(|write| (write.op, write.deletes, write.active))
+        self.writes.iter().map(|write| (write.op, write.deletes, write.active))
     }
 
     /// Recomputes the invariants the slow way.
@@ -123,27 +101,17 @@ impl Register {
     pub fn dbg_check(&self, history: &impl Recency) {
         assert!(self.writes.is_sorted_by_key(|write| write.op));
         if !self.dirty {
-            assert_eq!(
-                self.winners,
-                maximal(history, self.writes.iter().filter(|write| write.active))
-            );
+            assert_eq!(self.winners, maximal(history, self.writes.iter().filter(|write| write.active)));
         }
     }
 
     /// Lets an active write compete with the winners; says whether it became one.
     fn raise(&mut self, history: &impl Recency, new: Winner) -> bool {
-        if self
-            .winners
-            .iter()
-            .any(|winner| new.op < winner.op && overwrites(history, winner.op, new.op))
-        {
+        if self.winners.iter().any(|winner| new.op < winner.op && overwrites(history, winner.op, new.op)) {
             return false;
         }
-        self.winners
-            .retain(|winner| !(winner.op < new.op && overwrites(history, new.op, winner.op)));
-        let at = self
-            .winners
-            .partition_point(|winner| history.newer(winner.op, new.op).is_gt());
+        self.winners.retain(|winner| !(winner.op < new.op && overwrites(history, new.op, winner.op)));
+        let at = self.winners.partition_point(|winner| history.newer(winner.op, new.op).is_gt());
         self.winners.insert(at, new);
         true
     }
@@ -153,20 +121,11 @@ fn overwrites(history: &impl Recency, later: OpIx, earlier: OpIx) -> bool {
     history.contains(history.changeset_of(later), history.changeset_of(earlier))
 }
 
-fn maximal<'a>(
-    history: &impl Recency,
-    writes: impl DoubleEndedIterator<Item = &'a Write>,
-) -> Vec<Winner> {
+fn maximal<'a>(history: &impl Recency, writes: impl DoubleEndedIterator<Item = &'a Write>) -> Vec<Winner> {
     let mut found: Vec<Winner> = Vec::new();
     for write in writes.rev() {
-        if !found
-            .iter()
-            .any(|winner| overwrites(history, winner.op, write.op))
-        {
-            found.push(Winner {
-                op: write.op,
-                deletes: write.deletes,
-            });
+        if !found.iter().any(|winner| overwrites(history, winner.op, write.op)) {
+            found.push(Winner { op: write.op, deletes: write.deletes });
         }
     }
     found.sort_by(|a, b| history.newer(b.op, a.op));

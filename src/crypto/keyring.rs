@@ -13,11 +13,7 @@ pub struct Kid(pub [u8; 16]);
 
 impl fmt::Debug for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Kid({:02x}{:02x}{:02x}{:02x}…)",
-            self.0[0], self.0[1], self.0[2], self.0[3]
-        )
+        write!(f, "Kid({:02x}{:02x}{:02x}{:02x}…)", self.0[0], self.0[1], self.0[2], self.0[3])
     }
 }
 
@@ -43,12 +39,8 @@ impl EpochSecret {
     pub fn derive(&self, space: &[u8; 32]) -> EpochKey {
         let (prk, hkdf) = Hkdf::<Sha256>::extract(Some(space), &self.0);
         let mut kid = [0; 16];
-        hkdf.expand(Tag::KID.as_bytes(), &mut kid)
-            .expect("16 bytes are within HKDF's limit");
-        EpochKey {
-            prk: Zeroizing::new(prk.into()),
-            kid: Kid(kid),
-        }
+        hkdf.expand(Tag::KID.as_bytes(), &mut kid).expect("16 bytes are within HKDF's limit");
+        EpochKey { prk: Zeroizing::new(prk.into()), kid: Kid(kid) }
     }
 }
 
@@ -70,8 +62,7 @@ impl EpochKey {
     pub(super) fn expand<const N: usize>(&self, info: &[&[u8]]) -> Zeroizing<[u8; N]> {
         let hkdf = Hkdf::<Sha256>::from_prk(&*self.prk).expect("a PRK has 32 bytes");
         let mut out = Zeroizing::new([0; N]);
-        hkdf.expand_multi_info(info, &mut *out)
-            .expect("within HKDF's limit");
+        hkdf.expand_multi_info(info, &mut *out).expect("within HKDF's limit");
         out
     }
 }
@@ -102,10 +93,7 @@ impl NameKey {
     /// Id of a top-level object.
     #[must_use]
     pub fn object(&self, kind: u8, options: &[u8], name: &str) -> [u8; 16] {
-        self.short(
-            Tag::OBJECT,
-            &[&[kind], &delimited(options), name.as_bytes()],
-        )
+        self.short(Tag::OBJECT, &[&[kind], &delimited(options), name.as_bytes()])
     }
 
     /// Id of the object under a key of another.
@@ -115,9 +103,7 @@ impl NameKey {
     }
 
     fn short(&self, tag: Tag, parts: &[&[u8]]) -> [u8; 16] {
-        *hmac(&self.0, tag, parts)
-            .first_chunk()
-            .expect("32 bytes have a first half")
+        *hmac(&self.0, tag, parts).first_chunk().expect("32 bytes have a first half")
     }
 }
 
@@ -133,11 +119,7 @@ impl Keyring {
     /// A ring with the name key and no epoch.
     #[must_use]
     pub fn new(space: [u8; 32], names: NameKey) -> Self {
-        Self {
-            space,
-            names,
-            epochs: Vec::new(),
-        }
+        Self { space, names, epochs: Vec::new() }
     }
 
     /// Adds an epoch, unless it is there, and returns its name. The one added last is the one to write under.
@@ -165,10 +147,7 @@ impl Keyring {
     /// The key of an epoch.
     #[must_use]
     pub fn get(&self, kid: Kid) -> Option<&EpochKey> {
-        self.epochs
-            .iter()
-            .map(|(_, key)| key)
-            .find(|key| key.kid() == kid)
+        self.epochs.iter().map(|(_, key)| key).find(|key| key.kid() == kid)
     }
 
     /// The epoch to write under.

@@ -14,8 +14,7 @@ pub use agree::{AgreementKey, AgreementPublic};
 pub use hash::{Digest, Tag, hash, hmac};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{
-    OpenError, SaltKey, SegmentContext, SegmentKind, open, padded_len, seal, segment_hash,
-    segment_len,
+    OpenError, SaltKey, SegmentContext, SegmentKind, open, padded_len, seal, segment_hash, segment_len,
 };
 pub use sign::{BadSignature, Signature, SigningKey, VerifyingKey};
 

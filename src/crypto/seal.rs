@@ -88,12 +88,9 @@ pub fn open(key: &EpochKey, at: &SegmentContext<'_>, segment: &[u8]) -> Result<V
     let body = reader.bytes("segment body", CHANGESET_BYTES_MAX)?;
     let end = reader.position();
     if reader.rest().iter().any(|padding| *padding != 0) {
-        return Err(DecodeError::Invalid {
-            what: "segment padding",
-            at: end,
-            rule: "padding is zeros",
-        }
-        .into());
+        return Err(
+            DecodeError::Invalid { what: "segment padding", at: end, rule: "padding is zeros" }.into()
+        );
     }
     let start = end - body.len();
     plain.truncate(end);
@@ -133,13 +130,7 @@ impl SaltKey {
 
     fn salt(&self, at: &SegmentContext<'_>, random: &[u8; 32], plain: &[u8]) -> [u8; 16] {
         let plain = hash(Tag::SEGMENT_SALT, &[plain]);
-        let parts: [&[u8]; 5] = [
-            random,
-            at.actor,
-            &at.seq.to_le_bytes(),
-            &[at.kind as u8],
-            &plain.0,
-        ];
+        let parts: [&[u8]; 5] = [random, at.actor, &at.seq.to_le_bytes(), &[at.kind as u8], &plain.0];
         let mac = hmac(&self.0, Tag::SEGMENT_SALT, &parts);
         *mac.first_chunk().expect("32 bytes have a first half")
     }
@@ -164,12 +155,7 @@ fn padme(len: usize) -> usize {
     len.next_multiple_of(1 << free_bits)
 }
 
-fn seal_plaintext(
-    key: &EpochKey,
-    at: &SegmentContext<'_>,
-    salt: &[u8; 16],
-    mut plain: Vec<u8>,
-) -> Vec<u8> {
+fn seal_plaintext(key: &EpochKey, at: &SegmentContext<'_>, salt: &[u8; 16], mut plain: Vec<u8>) -> Vec<u8> {
     let (cipher, nonce) = cipher(key, at, salt);
     let tag = cipher
         .encrypt_inout_detached(&nonce, &aad(at), plain.as_mut_slice().into())
@@ -184,18 +170,10 @@ fn cipher(
     at: &SegmentContext<'_>,
     salt: &[u8; 16],
 ) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
-    let info: [&[u8]; 6] = [
-        Tag::SEGMENT_KEY.as_bytes(),
-        at.space,
-        at.actor,
-        &at.seq.to_le_bytes(),
-        &[at.kind as u8],
-        salt,
-    ];
+    let info: [&[u8]; 6] =
+        [Tag::SEGMENT_KEY.as_bytes(), at.space, at.actor, &at.seq.to_le_bytes(), &[at.kind as u8], salt];
     let okm = key.expand::<44>(&info);
-    let (key, nonce) = okm
-        .split_first_chunk::<32>()
-        .expect("44 bytes begin with 32");
+    let (key, nonce) = okm.split_first_chunk::<32>().expect("44 bytes begin with 32");
     let nonce: [u8; 12] = nonce.try_into().expect("44 = 32 + 12");
     (Aes256Gcm::new(key.into()), nonce.into())
 }

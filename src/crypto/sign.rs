@@ -85,16 +85,9 @@ impl VerifyingKey {
     }
 
     /// Checks a signature over `tag | parts`.
-    pub fn verify(
-        &self,
-        tag: Tag,
-        parts: &[&[u8]],
-        signature: &Signature,
-    ) -> Result<(), BadSignature> {
+    pub fn verify(&self, tag: Tag, parts: &[&[u8]], signature: &Signature) -> Result<(), BadSignature> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.0
-            .verify_strict(&message(tag, parts), &signature)
-            .map_err(|_| BadSignature)
+        self.0.verify_strict(&message(tag, parts), &signature).map_err(|_| BadSignature)
     }
 
     /// The key as bytes.

@@ -11,10 +11,20 @@ use std::collections::HashMap;
 /// One op of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BatchOp {
-    Set { object: ObjectIx, key: KeyIx, name: NameId },
-    Delete { object: ObjectIx, key: KeyIx, name: NameId },
+    Set {
+        object: ObjectIx,
+        key: KeyIx,
+        name: NameId,
+    },
+    Delete {
+        object: ObjectIx,
+        key: KeyIx,
+        name: NameId,
+    },
     /// The next op of that text's own batch.
-    Text { object: ObjectIx },
+    Text {
+        object: ObjectIx,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +73,13 @@ impl Fold {
     }
 
     /// Writes a key. O(1).
-    pub fn map_set(&mut self, graph: &CausalGraph, object: ObjectIx, name: NameId, value: Value) -> Option<Patch> {
+    pub fn map_set(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        name: NameId,
+        value: Value,
+    ) -> Option<Patch> {
         let op = self.next_op();
         self.values.insert(op, value);
         self.map_write(graph, object, name, op, false)
@@ -76,12 +92,22 @@ impl Fold {
     }
 
     /// Inserts text at a visible position in UTF-16 units.
-    pub fn text_insert(&mut self, object: ObjectIx, position: u32, string: &str) -> Result<Option<Patch>, EditError> {
+    pub fn text_insert(
+        &mut self,
+        object: ObjectIx,
+        position: u32,
+        string: &str,
+    ) -> Result<Option<Patch>, EditError> {
         self.text_edit(object, |text| text.insert(position, string))
     }
 
     /// Deletes a visible range in UTF-16 units.
-    pub fn text_delete(&mut self, object: ObjectIx, position: u32, len: u32) -> Result<Option<Patch>, EditError> {
+    pub fn text_delete(
+        &mut self,
+        object: ObjectIx,
+        position: u32,
+        len: u32,
+    ) -> Result<Option<Patch>, EditError> {
         self.text_edit(object, |text| text.delete(position, len))
     }
 
@@ -89,7 +115,9 @@ impl Fold {
     pub fn mark(&self) -> BatchMark {
         let Some(batch) = &self.batch else { return BatchMark::start() };
         let texts = batch.texts.iter().map(|touched| {
-            let Body::Text(text) = &self.get(touched.object).body else { unreachable!("only texts are listed") };
+            let Body::Text(text) = &self.get(touched.object).body else {
+                unreachable!("only texts are listed")
+            };
             (touched.object, text.mark(), touched.listed)
         });
         BatchMark { ops: batch.ops.len(), texts: texts.collect() }
@@ -102,7 +130,8 @@ impl Fold {
         let first = self.timeline.next_op();
         let mut patches = Vec::new();
         for at in (mark.ops..batch.ops.len()).rev() {
-            if let BatchOp::Set { object, key, name } | BatchOp::Delete { object, key, name } = &batch.ops[at] {
+            if let BatchOp::Set { object, key, name } | BatchOp::Delete { object, key, name } = &batch.ops[at]
+            {
                 let Body::Map(map) = &mut self.objects[object.0 as usize].body else { continue };
                 map.retract(&past, *key);
                 self.values.remove(&OpIx(first + at as u32));
@@ -112,8 +141,8 @@ impl Fold {
         batch.ops.truncate(mark.ops);
         for touched in &mut batch.texts {
             let known = mark.texts.iter().find(|(object, ..)| *object == touched.object);
-            let (to, listed) =
-                known.map_or((touched.start.clone(), 0), |(_, text_mark, listed)| (text_mark.clone(), *listed));
+            let (to, listed) = known
+                .map_or((touched.start.clone(), 0), |(_, text_mark, listed)| (text_mark.clone(), *listed));
             touched.listed = listed;
             let Body::Text(text) = &mut self.objects[touched.object.0 as usize].body else { continue };
             text.rollback(to);
@@ -156,7 +185,9 @@ impl Fold {
                 }
                 BatchOp::Delete { object, name, .. } => writer.delete(self.get(*object), *name),
                 BatchOp::Text { object } => {
-                    let Body::Text(text) = &self.get(*object).body else { unreachable!("only texts are listed") };
+                    let Body::Text(text) = &self.get(*object).body else {
+                        unreachable!("only texts are listed")
+                    };
                     let pending = texts.entry(*object).or_insert_with(|| Pending {
                         ops: text.pending_ops().into_iter(),
                         text: text.pending_text(text.pending_len()),
@@ -196,7 +227,11 @@ impl Fold {
             for touched in batch.texts {
                 let Body::Text(text) = &self.objects[touched.object.0 as usize].body else { continue };
                 if !text.is_sealed() {
-                    next.texts.push(TouchedText { listed: text.pending_len(), start: text.mark(), ..touched });
+                    next.texts.push(TouchedText {
+                        listed: text.pending_len(),
+                        start: text.mark(),
+                        ..touched
+                    });
                 }
             }
             self.batch = Some(next);

@@ -125,14 +125,20 @@ impl Fold {
         let mut texts: BTreeMap<ObjectIx, Vec<TextOp>> = BTreeMap::new();
         for op in &skeleton.ops {
             let place = |at: &ObjectAt, kind: ObjectKind| {
-                table[at.0 as usize].filter(|ix| self.objects[ix.0 as usize].kind() == kind).ok_or(Invalid::Kind)
+                table[at.0 as usize]
+                    .filter(|ix| self.objects[ix.0 as usize].kind() == kind)
+                    .ok_or(Invalid::Kind)
             };
             let name = |at: &NameAt| skeleton.names[at.0 as usize];
             let step = match op {
                 Op::MapSet { object, key } => (place(object, ObjectKind::Map)?, Step::Set(name(key))),
                 Op::MapDelete { object, key } => (place(object, ObjectKind::Map)?, Step::Delete(name(key))),
                 Op::TextInsert { object, left, right, len } => {
-                    let op = TextOp::Insert { left: left.as_ref().map(at), right: right.as_ref().map(at), len: *len };
+                    let op = TextOp::Insert {
+                        left: left.as_ref().map(at),
+                        right: right.as_ref().map(at),
+                        len: *len,
+                    };
                     (place(object, ObjectKind::Text)?, Step::Text(op))
                 }
                 Op::TextDelete { object, spans } => {
@@ -151,7 +157,9 @@ impl Fold {
         }
         let past = self.timeline.over(graph);
         for (object, ops) in &texts {
-            let Body::Text(text) = &self.objects[object.0 as usize].body else { unreachable!("kinds were compared") };
+            let Body::Text(text) = &self.objects[object.0 as usize].body else {
+                unreachable!("kinds were compared")
+            };
             text.check(&past, changeset, ops).map_err(|_| Invalid::Anchor)?;
         }
         Ok(Incoming { steps })
@@ -218,7 +226,11 @@ impl Fold {
 
     /// Switches ops off or on: the one door of exclusion, ban, cut and undo. Toggling an op to what it is does nothing.
     /// O(runs of the ops) for text; keys that were touched are settled once, in O(their writes).
-    pub fn set_active(&mut self, graph: &CausalGraph, toggles: impl IntoIterator<Item = (OpIx, bool)>) -> Vec<Patch> {
+    pub fn set_active(
+        &mut self,
+        graph: &CausalGraph,
+        toggles: impl IntoIterator<Item = (OpIx, bool)>,
+    ) -> Vec<Patch> {
         let past = self.timeline.over(graph);
         let mut texts: BTreeSet<ObjectIx> = BTreeSet::new();
         let mut keys: BTreeMap<ObjectIx, BTreeSet<KeyIx>> = BTreeMap::new();

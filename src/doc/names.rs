@@ -57,12 +57,14 @@ impl Names {
 
     /// The clear names that a skeleton's tables stand for, as its content carries them.
     pub fn entries(&self, skeleton: &Skeleton, command: Option<&str>) -> Vec<NameEntry> {
-        let objects = skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(|object| NameEntry::Object {
-            kind: object.kind as u8,
-            options: object.options.to_vec(),
-            name: object.name.as_ref().to_owned(),
-        });
-        let name = |sort: Sort, clear: &str| NameEntry::Name { sort: sort as u8, clear: clear.as_bytes().to_vec() };
+        let objects =
+            skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(|object| NameEntry::Object {
+                kind: object.kind as u8,
+                options: object.options.to_vec(),
+                name: object.name.as_ref().to_owned(),
+            });
+        let name =
+            |sort: Sort, clear: &str| NameEntry::Name { sort: sort as u8, clear: clear.as_bytes().to_vec() };
         let keys = skeleton.names.iter().filter_map(|id| self.key(id)).map(|clear| name(Sort::MapKey, clear));
         objects.chain(keys).chain(command.map(|command| name(Sort::Command, command))).collect()
     }

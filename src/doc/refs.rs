@@ -48,8 +48,14 @@ impl<'a> RefTable<'a> {
         if let Some(steps) = self.prev.and_then(steps) {
             return ChangesetRef::BeforePrev(steps);
         }
-        let along = |(dep, from): (usize, &ChangesetIx)| steps(*from).map(|steps| ChangesetRef::BeforeDep { dep: dep as u8, steps });
-        self.deps.iter().enumerate().find_map(along).unwrap_or_else(|| ChangesetRef::Id(self.graph.id(changeset)))
+        let along = |(dep, from): (usize, &ChangesetIx)| {
+            steps(*from).map(|steps| ChangesetRef::BeforeDep { dep: dep as u8, steps })
+        };
+        self.deps
+            .iter()
+            .enumerate()
+            .find_map(along)
+            .unwrap_or_else(|| ChangesetRef::Id(self.graph.id(changeset)))
     }
 }
 

@@ -83,7 +83,8 @@ impl Recency for Past<'_> {
             return a.cmp(&b);
         }
         let key = |changeset| {
-            (changeset != ChangesetIx::OPEN).then(|| (self.timeline.stamp(changeset), self.graph.id(changeset)))
+            (changeset != ChangesetIx::OPEN)
+                .then(|| (self.timeline.stamp(changeset), self.graph.id(changeset)))
         };
         match (key(in_a), key(in_b)) {
             (None, _) => Ordering::Greater,

@@ -69,12 +69,7 @@ pub struct Certificate {
 impl Certificate {
     /// Makes and signs a statement.
     #[must_use]
-    pub fn issue(
-        issuer: &SigningKey,
-        space: SpaceId,
-        subject: [u8; 32],
-        kind: CertificateKind,
-    ) -> Self {
+    pub fn issue(issuer: &SigningKey, space: SpaceId, subject: [u8; 32], kind: CertificateKind) -> Self {
         let mut out = Writer::new();
         out.u8(VERSION).u8(SUITE).u8(kind.code()).u8(0);
         out.raw(&space.0).raw(&issuer.public()).raw(&subject);
@@ -82,13 +77,7 @@ impl Certificate {
         TlvWriter::new().finish(&mut out);
         let id = hash(Tag::CERTIFICATE_ID, &[out.as_slice()]);
         out.raw(&issuer.sign(Tag::CERTIFICATE_SIGNATURE, &[&id.0]).0);
-        Self {
-            bytes: out.into_bytes(),
-            kind,
-            space,
-            issuer: issuer.public(),
-            subject,
-        }
+        Self { bytes: out.into_bytes(), kind, space, issuer: issuer.public(), subject }
     }
 
     /// Reads a certificate.
@@ -101,16 +90,9 @@ impl Certificate {
         let space = SpaceId(reader.array("certificate space")?);
         let issuer = reader.array("certificate issuer")?;
         let subject = reader.array("certificate subject")?;
-        for (what, found, known) in [
-            ("certificate suite", suite, SUITE),
-            ("certificate flags", flags, 0),
-        ] {
+        for (what, found, known) in [("certificate suite", suite, SUITE), ("certificate flags", flags, 0)] {
             if found != known {
-                return Err(Unsupported {
-                    what,
-                    found: found.into(),
-                }
-                .into());
+                return Err(Unsupported { what, found: found.into() }.into());
             }
         }
         let kind = CertificateKind::decode_body(kind, &mut reader)?;
@@ -118,29 +100,14 @@ impl Certificate {
         let _signature: [u8; 64] = reader.array("certificate signature")?;
         reader.finish("certificate")?;
         if let Some(found) = ext.unknown_critical(&[]) {
-            return Err(Unsupported {
-                what: "certificate ext",
-                found,
-            }
-            .into());
+            return Err(Unsupported { what: "certificate ext", found }.into());
         }
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            kind,
-            space,
-            issuer,
-            subject,
-        })
+        Ok(Self { bytes: bytes.to_vec(), kind, space, issuer, subject })
     }
 
     /// Checks the signature.
     pub fn verify(&self) -> Result<(), BadSignature> {
-        let signature = Signature(
-            *self
-                .bytes
-                .last_chunk()
-                .expect("a certificate ends with 64 bytes"),
-        );
+        let signature = Signature(*self.bytes.last_chunk().expect("a certificate ends with 64 bytes"));
         let issuer = VerifyingKey::parse(&self.issuer).ok_or(BadSignature)?;
         issuer.verify(Tag::CERTIFICATE_SIGNATURE, &[&self.id().0], &signature)
     }
@@ -199,14 +166,8 @@ impl CertificateKind {
             Self::Grant { role, not_after } => {
                 out.u8(role as u8).varint(or_zero(not_after));
             }
-            Self::Invite {
-                role,
-                not_after,
-                uses,
-            } => {
-                out.u8(role as u8)
-                    .varint(or_zero(not_after))
-                    .varint(or_zero(uses));
+            Self::Invite { role, not_after, uses } => {
+                out.u8(role as u8).varint(or_zero(not_after)).varint(or_zero(uses));
             }
             Self::Device { x25519 } => {
                 out.raw(&x25519);
@@ -216,42 +177,23 @@ impl CertificateKind {
     }
 
     fn decode_body(kind: u8, reader: &mut Reader<'_>) -> Result<Self, ReadError> {
-        let limit =
-            |reader: &mut Reader<'_>, what| reader.varint(what, u64::MAX).map(NonZeroU64::new);
+        let limit = |reader: &mut Reader<'_>, what| reader.varint(what, u64::MAX).map(NonZeroU64::new);
         Ok(match kind {
-            1 => Self::Grant {
-                role: Role::decode(reader)?,
-                not_after: limit(reader, "not_after")?,
-            },
+            1 => Self::Grant { role: Role::decode(reader)?, not_after: limit(reader, "not_after")? },
             2 => {
                 let at = reader.position();
                 let role = Role::decode(reader)?;
                 if role > Role::Writer {
                     let rule = "an invite makes readers and writers only";
-                    return Err(DecodeError::Invalid {
-                        what: "role",
-                        at,
-                        rule,
-                    }
-                    .into());
+                    return Err(DecodeError::Invalid { what: "role", at, rule }.into());
                 }
-                Self::Invite {
-                    role,
-                    not_after: limit(reader, "not_after")?,
-                    uses: limit(reader, "uses")?,
-                }
+                Self::Invite { role, not_after: limit(reader, "not_after")?, uses: limit(reader, "uses")? }
             }
             3 => Self::Member,
-            4 => Self::Device {
-                x25519: reader.array("device x25519 key")?,
-            },
+            4 => Self::Device { x25519: reader.array("device x25519 key")? },
             5 => Self::Actor,
             found => {
-                return Err(Unsupported {
-                    what: "certificate kind",
-                    found: found.into(),
-                }
-                .into());
+                return Err(Unsupported { what: "certificate kind", found: found.into() }.into());
             }
         })
     }
@@ -265,11 +207,7 @@ impl Role {
             3 => Self::Admin,
             4 => Self::Owner,
             found => {
-                return Err(Unsupported {
-                    what: "role",
-                    found: found.into(),
-                }
-                .into());
+                return Err(Unsupported { what: "role", found: found.into() }.into());
             }
         })
     }

@@ -39,13 +39,9 @@ impl Chain {
     /// Reads `list of bytes`.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, ReadError> {
         let count = reader.count("certificate chain", CHAIN_CERTIFICATES_MAX, 1)?;
-        let parts: Vec<&[u8]> = (0..count)
-            .map(|_| reader.bytes("certificate", EXT_BYTES_MAX))
-            .collect::<Result<_, _>>()?;
-        let certificates = parts
-            .into_iter()
-            .map(Certificate::decode)
-            .collect::<Result<_, _>>()?;
+        let parts: Vec<&[u8]> =
+            (0..count).map(|_| reader.bytes("certificate", EXT_BYTES_MAX)).collect::<Result<_, _>>()?;
+        let certificates = parts.into_iter().map(Certificate::decode).collect::<Result<_, _>>()?;
         Ok(Self { certificates })
     }
 
@@ -87,15 +83,10 @@ impl Chain {
                 return Err(fault(ChainFault::Link));
             }
             verified = Some(VerifiedChain::extended(verified, certificate).map_err(fault)?);
-            certificate
-                .verify()
-                .map_err(|_| fault(ChainFault::Signature))?;
+            certificate.verify().map_err(|_| fault(ChainFault::Signature))?;
             issuer = *certificate.subject();
         }
-        verified.ok_or(ChainError {
-            at: 0,
-            fault: ChainFault::Order,
-        })
+        verified.ok_or(ChainError { at: 0, fault: ChainFault::Order })
     }
 
     /// Checks a chain that must end at an actor.
@@ -103,25 +94,10 @@ impl Chain {
         let chain = self.verify(genesis)?;
         match (chain.member, chain.device, chain.actor) {
             (Some(member), Some(device), Some(actor)) => {
-                let VerifiedChain {
-                    role,
-                    not_after,
-                    invite,
-                    ..
-                } = chain;
-                Ok(Author {
-                    role,
-                    member,
-                    device,
-                    actor,
-                    not_after,
-                    invite,
-                })
+                let VerifiedChain { role, not_after, invite, .. } = chain;
+                Ok(Author { role, member, device, actor, not_after, invite })
             }
-            _ => Err(ChainError {
-                at: self.certificates.len(),
-                fault: ChainFault::Order,
-            }),
+            _ => Err(ChainError { at: self.certificates.len(), fault: ChainFault::Order }),
         }
     }
 }
@@ -235,91 +211,35 @@ impl VerifiedChain {
     fn extended(before: Option<Self>, certificate: &Certificate) -> Result<Self, ChainFault> {
         let subject = *certificate.subject();
         VerifyingKey::parse(&subject).ok_or(ChainFault::Key)?;
-        let start = |role, not_after| Self {
-            role,
-            not_after,
-            invite: None,
-            member: None,
-            device: None,
-            actor: None,
-        };
+        let start =
+            |role, not_after| Self { role, not_after, invite: None, member: None, device: None, actor: None };
         match (before, *certificate.kind()) {
-            (None, CertificateKind::Grant { role, not_after }) => Ok(Self {
-                member: Some(MemberId(subject)),
-                ..start(role, not_after)
-            }),
+            (None, CertificateKind::Grant { role, not_after }) => {
+                Ok(Self { member: Some(MemberId(subject)), ..start(role, not_after) })
+            }
             (
-                None
-                | Some(Self {
-                    invite: None,
-                    device: None,
-                    ..
-                }),
-                CertificateKind::Invite {
-                    role,
-                    not_after,
-                    uses,
-                },
+                None | Some(Self { invite: None, device: None, .. }),
+                CertificateKind::Invite { role, not_after, uses },
             ) => {
                 if before.is_some_and(|inviter| inviter.role < Role::Admin) {
                     return Err(ChainFault::Right);
                 }
-                let terms = InviteTerms {
-                    key: subject,
-                    role,
-                    not_after,
-                    uses,
-                };
-                Ok(Self {
-                    invite: Some(terms),
-                    ..start(role, not_after)
-                })
+                let terms = InviteTerms { key: subject, role, not_after, uses };
+                Ok(Self { invite: Some(terms), ..start(role, not_after) })
+            }
+            (Some(chain @ Self { invite: Some(_), member: None, .. }), CertificateKind::Member) => {
+                Ok(Self { member: Some(MemberId(subject)), ..chain })
             }
             (
-                Some(
-                    chain @ Self {
-                        invite: Some(_),
-                        member: None,
-                        ..
-                    },
-                ),
-                CertificateKind::Member,
-            ) => Ok(Self {
-                member: Some(MemberId(subject)),
-                ..chain
-            }),
-            (
-                Some(
-                    chain @ Self {
-                        member: Some(_),
-                        device: None,
-                        ..
-                    },
-                ),
+                Some(chain @ Self { member: Some(_), device: None, .. }),
                 CertificateKind::Device { x25519 },
             ) => {
                 let agreement = AgreementPublic::parse(&x25519).ok_or(ChainFault::Key)?;
-                Ok(Self {
-                    device: Some(Device {
-                        key: subject,
-                        agreement,
-                    }),
-                    ..chain
-                })
+                Ok(Self { device: Some(Device { key: subject, agreement }), ..chain })
             }
-            (
-                Some(
-                    chain @ Self {
-                        device: Some(_),
-                        actor: None,
-                        ..
-                    },
-                ),
-                CertificateKind::Actor,
-            ) => Ok(Self {
-                actor: Some(ActorId(subject)),
-                ..chain
-            }),
+            (Some(chain @ Self { device: Some(_), actor: None, .. }), CertificateKind::Actor) => {
+                Ok(Self { actor: Some(ActorId(subject)), ..chain })
+            }
             _ => Err(ChainFault::Order),
         }
     }

@@ -13,8 +13,7 @@ use crate::causal::ChangesetId;
 use crate::codec::limits::CHANGESET_BYTES_MAX;
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::crypto::{
-    Keyring, Kid, OpenError, SegmentKind, Signature, SigningKey, Tag, VerifyingKey, open,
-    segment_hash,
+    Keyring, Kid, OpenError, SegmentKind, Signature, SigningKey, Tag, VerifyingKey, open, segment_hash,
 };
 
 /// A changeset that decodes. Its signature was not checked, so its segments cannot be opened.
@@ -33,17 +32,10 @@ impl SignedChangeset {
         let mut reader = Reader::new(row);
         let present = reader.u8("row presence")?;
         let header = Header::decode(reader.bytes("row header", CHANGESET_BYTES_MAX)?)?;
-        let known = if header.content().is_some() {
-            PRESENT_CONTENT | PRESENT_SKELETON
-        } else {
-            PRESENT_SKELETON
-        };
+        let known =
+            if header.content().is_some() { PRESENT_CONTENT | PRESENT_SKELETON } else { PRESENT_SKELETON };
         if present & !known != 0 {
-            return Err(DecodeError::Unknown {
-                what: "row presence",
-                at: 0,
-                found: present.into(),
-            });
+            return Err(DecodeError::Unknown { what: "row presence", at: 0, found: present.into() });
         }
         let signature = Signature(reader.array("row signature")?);
         let mut damaged = false;
@@ -56,26 +48,11 @@ impl SignedChangeset {
             }
             _ => Ok(None),
         };
-        let skeleton = segment(
-            PRESENT_SKELETON,
-            "row skeleton",
-            SegmentKind::Skeleton,
-            Some(header.skeleton()),
-        )?;
-        let content = segment(
-            PRESENT_CONTENT,
-            "row content",
-            SegmentKind::Content,
-            header.content(),
-        )?;
+        let skeleton =
+            segment(PRESENT_SKELETON, "row skeleton", SegmentKind::Skeleton, Some(header.skeleton()))?;
+        let content = segment(PRESENT_CONTENT, "row content", SegmentKind::Content, header.content())?;
         reader.finish("row")?;
-        Ok(Self {
-            header,
-            signature,
-            skeleton,
-            content,
-            damaged,
-        })
+        Ok(Self { header, signature, skeleton, content, damaged })
     }
 
     /// Puts a row together from its parts, as they travel. A segment that does not fit its hash counts as missing.
@@ -89,9 +66,11 @@ impl SignedChangeset {
         let fits = |kind, bytes: &[u8], expected: Option<SegmentRef>| {
             expected.is_some_and(|expected| segment_hash(kind, bytes) == expected.hash)
         };
-        let sound_skeleton = skeleton.filter(|bytes| fits(SegmentKind::Skeleton, bytes, Some(header.skeleton())));
+        let sound_skeleton =
+            skeleton.filter(|bytes| fits(SegmentKind::Skeleton, bytes, Some(header.skeleton())));
         let sound_content = content.filter(|bytes| fits(SegmentKind::Content, bytes, header.content()));
-        let damaged = sound_skeleton.is_some() != skeleton.is_some() || sound_content.is_some() != content.is_some();
+        let damaged =
+            sound_skeleton.is_some() != skeleton.is_some() || sound_content.is_some() != content.is_some();
         let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         Ok(Self {
             signature: Signature(signature),
@@ -120,15 +99,10 @@ impl SignedChangeset {
         let mut out = Writer::with_capacity(self.size());
         let present = self.content.as_ref().map_or(0, |_| PRESENT_CONTENT)
             | self.skeleton.as_ref().map_or(0, |_| PRESENT_SKELETON);
-        out.u8(present)
-            .bytes(self.header.as_bytes())
-            .raw(&self.signature.0);
-        [&self.skeleton, &self.content]
-            .into_iter()
-            .flatten()
-            .for_each(|segment| {
-                out.raw(segment);
-            });
+        out.u8(present).bytes(self.header.as_bytes()).raw(&self.signature.0);
+        [&self.skeleton, &self.content].into_iter().flatten().for_each(|segment| {
+            out.raw(segment);
+        });
         out.into_bytes()
     }
 
@@ -138,23 +112,14 @@ impl SignedChangeset {
             return Err((Box::new(self), unsupported.into()));
         }
         let parts: [&[u8]; 1] = [&self.header.id().0];
-        let valid = VerifyingKey::parse(&self.header.actor().0).is_some_and(|key| {
-            key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature)
-                .is_ok()
-        });
-        if valid {
-            Ok(Changeset(self))
-        } else {
-            Err((Box::new(self), VerifyError::Signature))
-        }
+        let valid = VerifyingKey::parse(&self.header.actor().0)
+            .is_some_and(|key| key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature).is_ok());
+        if valid { Ok(Changeset(self)) } else { Err((Box::new(self), VerifyError::Signature)) }
     }
 
     /// Makes it authentic because an authentic changeset of the same actor names it as its predecessor: a signature
     /// covers everything that its hash covers. One check of the newest changeset so vouches for a whole chain.
-    pub fn trust_by_descendant(
-        self,
-        descendant: &Changeset,
-    ) -> Result<Changeset, (Box<Self>, VerifyError)> {
+    pub fn trust_by_descendant(self, descendant: &Changeset) -> Result<Changeset, (Box<Self>, VerifyError)> {
         let next = descendant.header();
         let named = next.prev() == Some(self.header.id())
             && next.actor() == self.header.actor()
@@ -221,11 +186,7 @@ impl SignedChangeset {
     /// Bytes of the row, a few more than it takes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let segments = [&self.skeleton, &self.content]
-            .into_iter()
-            .flatten()
-            .map(Vec::len)
-            .sum::<usize>();
+        let segments = [&self.skeleton, &self.content].into_iter().flatten().map(Vec::len).sum::<usize>();
         1 + 3 + self.header.as_bytes().len() + SIGNATURE_BYTES + segments
     }
 }
@@ -243,13 +204,7 @@ impl Changeset {
         content: Option<Vec<u8>>,
     ) -> Self {
         let signature = actor.sign(Tag::CHANGESET_SIGNATURE, &[&header.id().0]);
-        Self(SignedChangeset {
-            header,
-            signature,
-            skeleton: Some(skeleton),
-            content,
-            damaged: false,
-        })
+        Self(SignedChangeset { header, signature, skeleton: Some(skeleton), content, damaged: false })
     }
 
     /// The header.
@@ -283,19 +238,12 @@ impl Changeset {
     /// Opens and reads the skeleton.
     pub fn open_skeleton(&self, keys: &Keyring) -> Result<Skeleton, BodyError> {
         let body = self.open_segment(SegmentKind::Skeleton, keys)?;
-        let class = self
-            .header()
-            .class()
-            .expect("authentic changesets are supported");
+        let class = self.header().class().expect("authentic changesets are supported");
         Ok(Skeleton::decode(&body, class, self.header().deps().len())?)
     }
 
     /// Opens and reads the content that belongs to the skeleton. `None` if there never was one.
-    pub fn open_content(
-        &self,
-        keys: &Keyring,
-        skeleton: &Skeleton,
-    ) -> Result<Option<Content>, BodyError> {
+    pub fn open_content(&self, keys: &Keyring, skeleton: &Skeleton) -> Result<Option<Content>, BodyError> {
         if self.header().content().is_none() {
             return Ok(None);
         }

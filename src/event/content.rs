@@ -85,9 +85,7 @@ impl Content {
     pub fn decode(body: &[u8], skeleton: &Skeleton) -> Result<Self, ReadError> {
         let mut reader = Reader::new(body);
         let count = reader.count("name entries", CHANGESET_BYTES_MAX, 2)?;
-        let names = (0..count)
-            .map(|_| NameEntry::decode(&mut reader))
-            .collect::<Result<_, _>>()?;
+        let names = (0..count).map(|_| NameEntry::decode(&mut reader)).collect::<Result<_, _>>()?;
         let at = reader.position();
         let text = reader.string("text", CHANGESET_BYTES_MAX)?;
         check_cuts(text, &skeleton.ops).ok_or(DecodeError::Invalid {
@@ -105,12 +103,7 @@ impl Content {
         }
         let meta = Meta::decode(&mut reader)?;
         reader.finish("content")?;
-        Ok(Self {
-            names,
-            text: text.to_owned(),
-            values,
-            meta,
-        })
+        Ok(Self { names, text: text.to_owned(), values, meta })
     }
 
     /// Writes it.
@@ -158,10 +151,7 @@ impl Content {
             NamedId::Object(id) => skeleton.objects.iter().any(|(object, _)| object == id),
             NamedId::Name(id) => skeleton.names.contains(id) || skeleton.command == Some(*id),
         };
-        let entries = self
-            .names
-            .iter()
-            .filter_map(|entry| Some((entry.id(keys)?, entry)));
+        let entries = self.names.iter().filter_map(|entry| Some((entry.id(keys)?, entry)));
         entries.filter(|(id, _)| stands(id)).collect()
     }
 }
@@ -171,29 +161,13 @@ impl NameEntry {
     #[must_use]
     pub fn id(&self, keys: &NameKey) -> Option<NamedId> {
         Some(match self {
-            Self::Object {
-                kind,
-                options,
-                name,
-            } => NamedId::Object(object_id(
-                keys,
-                ObjectKind::from_code(*kind)?,
-                options,
-                name,
-            )),
+            Self::Object { kind, options, name } => {
+                NamedId::Object(object_id(keys, ObjectKind::from_code(*kind)?, options, name))
+            }
             Self::Name { sort, clear } => NamedId::Name(NameId(keys.name(*sort, clear))),
-            Self::Child {
-                parent,
-                key,
-                kind,
-                options,
-            } => NamedId::Object(child_id(
-                keys,
-                *parent,
-                *key,
-                ObjectKind::from_code(*kind)?,
-                options,
-            )),
+            Self::Child { parent, key, kind, options } => {
+                NamedId::Object(child_id(keys, *parent, *key, ObjectKind::from_code(*kind)?, options))
+            }
         })
     }
 
@@ -203,21 +177,12 @@ impl NameEntry {
             ENTRY_OBJECT => {
                 let kind = reader.u8(what)?;
                 let options = reader.bytes(what, EXT_BYTES_MAX)?.to_vec();
-                Self::Object {
-                    kind,
-                    options,
-                    name: reader.string(what, NAME_BYTES_MAX)?.to_owned(),
-                }
+                Self::Object { kind, options, name: reader.string(what, NAME_BYTES_MAX)?.to_owned() }
             }
             ENTRY_CHILD => {
                 let (parent, key) = (ObjectId(reader.array(what)?), NameId(reader.array(what)?));
                 let kind = reader.u8(what)?;
-                Self::Child {
-                    parent,
-                    key,
-                    kind,
-                    options: reader.bytes(what, EXT_BYTES_MAX)?.to_vec(),
-                }
+                Self::Child { parent, key, kind, options: reader.bytes(what, EXT_BYTES_MAX)?.to_vec() }
             }
             sort => {
                 let at = reader.position();
@@ -228,33 +193,20 @@ impl NameEntry {
                 } else if sort <= Sort::MarkKey as u8 && std::str::from_utf8(clear).is_err() {
                     return Err(DecodeError::Utf8 { what, at });
                 }
-                Self::Name {
-                    sort,
-                    clear: clear.to_vec(),
-                }
+                Self::Name { sort, clear: clear.to_vec() }
             }
         })
     }
 
     fn encode(&self, out: &mut Writer) {
         match self {
-            Self::Object {
-                kind,
-                options,
-                name,
-            } => out.u8(ENTRY_OBJECT).u8(*kind).bytes(options).string(name),
+            Self::Object { kind, options, name } => {
+                out.u8(ENTRY_OBJECT).u8(*kind).bytes(options).string(name)
+            }
             Self::Name { sort, clear } => out.u8(*sort).bytes(clear),
-            Self::Child {
-                parent,
-                key,
-                kind,
-                options,
-            } => out
-                .u8(ENTRY_CHILD)
-                .raw(&parent.0)
-                .raw(&key.0)
-                .u8(*kind)
-                .bytes(options),
+            Self::Child { parent, key, kind, options } => {
+                out.u8(ENTRY_CHILD).raw(&parent.0).raw(&key.0).u8(*kind).bytes(options)
+            }
         };
     }
 }
@@ -266,21 +218,14 @@ impl Meta {
         for entry in tlv.iter() {
             let text = || match std::str::from_utf8(entry.value) {
                 Ok(text) => Ok(Some(text.to_owned())),
-                Err(_) => Err(DecodeError::Utf8 {
-                    what: "meta",
-                    at: entry.at,
-                }),
+                Err(_) => Err(DecodeError::Utf8 { what: "meta", at: entry.at }),
             };
             match entry.tag {
                 META_MESSAGE => meta.message = text()?,
                 META_HEADERS => meta.headers = Some(Value::decode(entry.value)?),
                 META_COMMAND => meta.command = text()?,
                 found if entry.is_critical() => {
-                    return Err(Unsupported {
-                        what: "meta",
-                        found,
-                    }
-                    .into());
+                    return Err(Unsupported { what: "meta", found }.into());
                 }
                 tag => meta.others.push((tag, entry.value.to_vec())),
             }
@@ -290,21 +235,9 @@ impl Meta {
 
     fn encode(&self, out: &mut Writer) {
         let mut entries: BTreeMap<u64, Vec<u8>> = self.others.iter().cloned().collect();
-        entries.extend(
-            self.message
-                .iter()
-                .map(|message| (META_MESSAGE, message.as_bytes().to_vec())),
-        );
-        entries.extend(
-            self.headers
-                .iter()
-                .map(|headers| (META_HEADERS, headers.to_bytes())),
-        );
-        entries.extend(
-            self.command
-                .iter()
-                .map(|command| (META_COMMAND, command.as_bytes().to_vec())),
-        );
+        entries.extend(self.message.iter().map(|message| (META_MESSAGE, message.as_bytes().to_vec())));
+        entries.extend(self.headers.iter().map(|headers| (META_HEADERS, headers.to_bytes())));
+        entries.extend(self.command.iter().map(|command| (META_COMMAND, command.as_bytes().to_vec())));
         let mut tlv = TlvWriter::new();
         for (tag, value) in &entries {
             tlv.entry(*tag, value);

@@ -5,9 +5,7 @@ use super::{Chain, Changeset, Class};
 use crate::causal::{ActorId, ChangesetId, SpaceId};
 use crate::codec::limits::CHANGESET_BYTES_MAX;
 use crate::codec::{DecodeError, TlvWriter, Writer};
-use crate::crypto::{
-    EpochKey, SegmentContext, SegmentKind, SigningKey, seal, segment_hash, segment_len,
-};
+use crate::crypto::{EpochKey, SegmentContext, SegmentKind, SigningKey, seal, segment_hash, segment_len};
 
 /// The fields an author chooses.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +39,8 @@ impl Draft<'_> {
         random: &[u8; 32],
     ) -> Result<Changeset, DraftError> {
         // Before the work is done: a batch that outgrew a changeset is a thing that happens.
-        let segments = segment_len(self.skeleton.len())
-            + self.content.map_or(0, |content| segment_len(content.len()));
+        let segments =
+            segment_len(self.skeleton.len()) + self.content.map_or(0, |content| segment_len(content.len()));
         if segments > CHANGESET_BYTES_MAX {
             return Err(DraftError::TooLarge);
         }
@@ -61,32 +59,20 @@ impl Draft<'_> {
         let sealed = |kind, body: &[u8]| {
             let (space, actor_id) = (&self.space.0, &actor_id.0);
             let header_prefix = out.as_slice();
-            let at = SegmentContext {
-                space,
-                actor: actor_id,
-                seq: self.seq.into(),
-                kind,
-                header_prefix,
-            };
+            let at = SegmentContext { space, actor: actor_id, seq: self.seq.into(), kind, header_prefix };
             seal(key, &at, &actor.salt_key(), random, body)
         };
         let skeleton = sealed(SegmentKind::Skeleton, self.skeleton);
-        let content = self
-            .content
-            .map(|content| sealed(SegmentKind::Content, content));
+        let content = self.content.map(|content| sealed(SegmentKind::Content, content));
         SegmentRef::encode(Some(reference(SegmentKind::Skeleton, &skeleton)), &mut out);
         SegmentRef::encode(
-            content
-                .as_ref()
-                .map(|content| reference(SegmentKind::Content, content)),
+            content.as_ref().map(|content| reference(SegmentKind::Content, content)),
             &mut out,
         );
         self.ext().finish(&mut out);
 
         let header = Header::decode(out.as_slice()).map_err(|error| match error {
-            DecodeError::OverLimit {
-                what: "changeset", ..
-            } => DraftError::TooLarge,
+            DecodeError::OverLimit { what: "changeset", .. } => DraftError::TooLarge,
             error => DraftError::Header(error),
         })?;
         Ok(Changeset::sign(header, actor, skeleton, content))
@@ -111,10 +97,7 @@ impl Draft<'_> {
 
 fn reference(kind: SegmentKind, segment: &[u8]) -> SegmentRef {
     let len = u32::try_from(segment.len()).expect("segments are below the size of a changeset");
-    SegmentRef {
-        len,
-        hash: segment_hash(kind, segment),
-    }
+    SegmentRef { len, hash: segment_hash(kind, segment) }
 }
 
 /// Why a draft was not signed.

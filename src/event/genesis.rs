@@ -20,30 +20,17 @@ impl Genesis {
     #[must_use]
     pub fn new(root: VerifyingKey, nonce: &[u8; 16]) -> Self {
         let mut out = Writer::new();
-        out.u8(VERSION)
-            .u8(SUITE)
-            .u8(RULES)
-            .u8(0)
-            .raw(&root.to_bytes())
-            .raw(nonce);
+        out.u8(VERSION).u8(SUITE).u8(RULES).u8(0).raw(&root.to_bytes()).raw(nonce);
         TlvWriter::new().finish(&mut out);
         let bytes = out.into_bytes();
-        Self {
-            id: SpaceId(hash(Tag::GENESIS, &[&bytes]).0),
-            bytes,
-            root,
-        }
+        Self { id: SpaceId(hash(Tag::GENESIS, &[&bytes]).0), bytes, root }
     }
 
     /// Reads a genesis.
     pub fn decode(bytes: &[u8]) -> Result<Self, ReadError> {
         let mut reader = Reader::new(bytes);
         reader.expect_u8("genesis version", VERSION)?;
-        let known = [
-            ("genesis suite", SUITE),
-            ("genesis rules", RULES),
-            ("genesis flags", 0),
-        ];
+        let known = [("genesis suite", SUITE), ("genesis rules", RULES), ("genesis flags", 0)];
         let found: [u8; 3] = reader.array("genesis suite")?;
         let root_at = reader.position();
         let root = reader.array("genesis root")?;
@@ -53,19 +40,11 @@ impl Genesis {
 
         for ((what, known), found) in known.into_iter().zip(found) {
             if found != known {
-                return Err(Unsupported {
-                    what,
-                    found: found.into(),
-                }
-                .into());
+                return Err(Unsupported { what, found: found.into() }.into());
             }
         }
         if let Some(found) = ext.unknown_critical(&[]) {
-            return Err(Unsupported {
-                what: "genesis ext",
-                found,
-            }
-            .into());
+            return Err(Unsupported { what: "genesis ext", found }.into());
         }
         let rule = "a public key is canonical and not of small order";
         let root = VerifyingKey::parse(&root).ok_or(DecodeError::Invalid {
@@ -73,11 +52,7 @@ impl Genesis {
             at: root_at,
             rule,
         })?;
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            id: SpaceId(hash(Tag::GENESIS, &[bytes]).0),
-            root,
-        })
+        Ok(Self { bytes: bytes.to_vec(), id: SpaceId(hash(Tag::GENESIS, &[bytes]).0), root })
     }
 
     /// The space.

@@ -9,9 +9,7 @@
 
 use super::{Chain, ReadError, Unsupported};
 use crate::causal::{ActorId, ChangesetId, SpaceId};
-use crate::codec::limits::{
-    CHANGESET_BYTES_MAX, DEPS_MAX, EXT_BYTES_MAX, SEGMENT_OVERHEAD_BYTES, SEQ_MAX,
-};
+use crate::codec::limits::{CHANGESET_BYTES_MAX, DEPS_MAX, EXT_BYTES_MAX, SEGMENT_OVERHEAD_BYTES, SEQ_MAX};
 use crate::codec::{DecodeError, Reader, Tlv, TlvEntry, Writer};
 use crate::crypto::{Digest, Kid, SegmentContext, SegmentKind, Tag, hash};
 
@@ -37,16 +35,9 @@ impl Class {
     /// The class of a byte.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        [
-            Self::Control,
-            Self::Data,
-            Self::Policy,
-            Self::Audit,
-            Self::Snapshot,
-            Self::Private,
-        ]
-        .get(usize::from(code))
-        .copied()
+        [Self::Control, Self::Data, Self::Policy, Self::Audit, Self::Snapshot, Self::Private]
+            .get(usize::from(code))
+            .copied()
     }
 }
 
@@ -91,15 +82,8 @@ pub(super) struct Prefix<'a> {
 
 impl Prefix<'_> {
     pub fn encode(&self, out: &mut Writer) {
-        out.u8(VERSION)
-            .u8(SUITE)
-            .u8(self.class as u8)
-            .u8(0)
-            .raw(&self.space.0)
-            .raw(&self.actor.0);
-        out.varint(self.seq.into())
-            .raw(self.prev)
-            .varint(self.deps.len() as u64);
+        out.u8(VERSION).u8(SUITE).u8(self.class as u8).u8(0).raw(&self.space.0).raw(&self.actor.0);
+        out.varint(self.seq.into()).raw(self.prev).varint(self.deps.len() as u64);
         self.deps.iter().for_each(|dep| {
             out.raw(&dep.0);
         });
@@ -122,25 +106,16 @@ impl Header {
         let prev = reader.array("header prev")?;
         if seq == 0 && prev != space.0 {
             let rule = "at seq 0 prev is the space";
-            return Err(DecodeError::Invalid {
-                what: "header prev",
-                at: prev_at,
-                rule,
-            });
+            return Err(DecodeError::Invalid { what: "header prev", at: prev_at, rule });
         }
-        let deps = reader
-            .sorted_arrays("header deps", DEPS_MAX)?
-            .into_iter()
-            .map(ChangesetId)
-            .collect();
+        let deps = reader.sorted_arrays("header deps", DEPS_MAX)?.into_iter().map(ChangesetId).collect();
         let kid = Kid(reader.array("header kid")?);
         let prefix_len = reader.position();
-        let skeleton =
-            SegmentRef::decode(&mut reader, "header skeleton")?.ok_or(DecodeError::Invalid {
-                what: "header skeleton",
-                at: prefix_len,
-                rule: "every changeset has a skeleton",
-            })?;
+        let skeleton = SegmentRef::decode(&mut reader, "header skeleton")?.ok_or(DecodeError::Invalid {
+            what: "header skeleton",
+            at: prefix_len,
+            rule: "every changeset has a skeleton",
+        })?;
         let content = SegmentRef::decode(&mut reader, "header content")?;
         let tlv = Tlv::decode(&mut reader, "header ext", EXT_BYTES_MAX)?;
         reader.finish("header")?;
@@ -148,11 +123,7 @@ impl Header {
         let segments = skeleton.len as usize + content.map_or(0, |content| content.len as usize);
         if bytes.len() + SIGNATURE_BYTES + segments > CHANGESET_BYTES_MAX {
             let limit = CHANGESET_BYTES_MAX as u64;
-            return Err(DecodeError::OverLimit {
-                what: "changeset",
-                at: prefix_len,
-                limit,
-            });
+            return Err(DecodeError::OverLimit { what: "changeset", at: prefix_len, limit });
         }
         let class = support(suite, class, flags, &tlv);
         let (class, ext) = match class {
@@ -288,10 +259,7 @@ impl SegmentRef {
     }
 
     pub(super) fn encode(this: Option<Self>, out: &mut Writer) {
-        let Self { len, hash } = this.unwrap_or(Self {
-            len: 0,
-            hash: Digest([0; 32]),
-        });
+        let Self { len, hash } = this.unwrap_or(Self { len: 0, hash: Digest([0; 32]) });
         out.varint(len.into()).raw(&hash.0);
     }
 }
@@ -314,19 +282,12 @@ impl Ext {
     ) -> Result<(Result<Class, Unsupported>, Self), DecodeError> {
         let mut ext = Self::default();
         for entry in tlv.iter() {
-            let rule = |rule| DecodeError::Invalid {
-                what: "header ext",
-                at: entry.at,
-                rule,
-            };
+            let rule = |rule| DecodeError::Invalid { what: "header ext", at: entry.at, rule };
             match entry.tag {
                 EXT_CHAIN if seq > 0 => return Err(rule("only seq 0 carries a certificate chain")),
                 EXT_CHAIN => match Chain::decode(entry.value) {
                     Ok(chain)
-                        if chain
-                            .certificates()
-                            .last()
-                            .is_none_or(|last| *last.subject() != actor.0) =>
+                        if chain.certificates().last().is_none_or(|last| *last.subject() != actor.0) =>
                     {
                         return Err(rule("the chain ends at the actor"));
                     }
@@ -341,10 +302,7 @@ impl Ext {
                 }
                 EXT_REDACTS => ext.redacts = redaction_targets(entry)?,
                 EXT_OPS_ROOT => {
-                    let root = entry
-                        .value
-                        .try_into()
-                        .map_err(|_| rule("an ops root has 32 bytes"))?;
+                    let root = entry.value.try_into().map_err(|_| rule("an ops root has 32 bytes"))?;
                     ext.ops_root = Some(Digest(root));
                 }
                 tag if KNOWN_EXT.contains(&(tag ^ 1)) => {
@@ -370,39 +328,23 @@ fn redaction_targets(entry: &TlvEntry<'_>) -> Result<Vec<ChangesetId>, DecodeErr
     let targets = reader.sorted_arrays(what, EXT_BYTES_MAX)?;
     reader.finish(what)?;
     if targets.is_empty() {
-        return Err(DecodeError::Invalid {
-            what,
-            at: entry.at,
-            rule: "a redaction has a target",
-        });
+        return Err(DecodeError::Invalid { what, at: entry.at, rule: "a redaction has a target" });
     }
     Ok(targets.into_iter().map(ChangesetId).collect())
 }
 
 fn support(suite: u8, class: u8, flags: u8, ext: &Tlv<'_>) -> Result<Class, Unsupported> {
     if suite != SUITE {
-        return Err(Unsupported {
-            what: "header suite",
-            found: suite.into(),
-        });
+        return Err(Unsupported { what: "header suite", found: suite.into() });
     }
     if flags != 0 {
-        return Err(Unsupported {
-            what: "header flags",
-            found: flags.into(),
-        });
+        return Err(Unsupported { what: "header flags", found: flags.into() });
     }
-    let class = Class::from_code(class).ok_or(Unsupported {
-        what: "header class",
-        found: class.into(),
-    })?;
+    let class = Class::from_code(class).ok_or(Unsupported { what: "header class", found: class.into() })?;
     // A known type with the wrong critical bit is no news from a later version, but malformed.
     let known: Vec<u64> = KNOWN_EXT.iter().flat_map(|tag| [*tag, tag ^ 1]).collect();
     match ext.unknown_critical(&known) {
-        Some(found) => Err(Unsupported {
-            what: "header ext",
-            found,
-        }),
+        Some(found) => Err(Unsupported { what: "header ext", found }),
         None => Ok(class),
     }
 }

@@ -35,21 +35,11 @@ impl Invite {
         relays: Vec<String>,
     ) -> Result<Self, InviteError> {
         let verified = chain.verify(&genesis).map_err(InviteError::Chain)?;
-        let terms = verified
-            .invite
-            .filter(|_| verified.member.is_none())
-            .ok_or(InviteError::NoInvite)?;
+        let terms = verified.invite.filter(|_| verified.member.is_none()).ok_or(InviteError::NoInvite)?;
         if terms.key != secret.public() || *keys.space() != genesis.id().0 {
             return Err(InviteError::Secret);
         }
-        Ok(Self {
-            genesis,
-            chain,
-            terms,
-            secret,
-            keys,
-            relays,
-        })
+        Ok(Self { genesis, chain, terms, secret, keys, relays })
     }
 
     /// Reads a token, alone or in the fragment of an address.
@@ -59,9 +49,7 @@ impl Invite {
         let start = candidate.find(PREFIX).ok_or(InviteError::NoToken)? + PREFIX.len();
         let token = &candidate[start..];
         // A fragment may go on with parameters of the app.
-        let end = token
-            .find(|char| !base64url::is_digit(char))
-            .unwrap_or(token.len());
+        let end = token.find(|char| !base64url::is_digit(char)).unwrap_or(token.len());
         if !token[end..].is_empty() && !token[end..].starts_with('&') {
             return Err(InviteError::Damaged);
         }
@@ -82,11 +70,7 @@ impl Invite {
             return Err(InviteError::Damaged);
         }
         let mut reader = Reader::new(body);
-        let genesis = Genesis::decode(
-            reader
-                .bytes("genesis", EXT_BYTES_MAX)
-                .map_err(ReadError::from)?,
-        )?;
+        let genesis = Genesis::decode(reader.bytes("genesis", EXT_BYTES_MAX).map_err(ReadError::from)?)?;
         let chain = Chain::read(&mut reader)?;
         let secret = Zeroizing::new(reader.array("invite secret").map_err(ReadError::from)?);
         let (keys, relays) = Self::read_keys(&genesis, &mut reader).map_err(ReadError::from)?;
@@ -94,10 +78,7 @@ impl Invite {
         Self::new(genesis, chain, SigningKey::from_seed(&secret), keys, relays)
     }
 
-    fn read_keys(
-        genesis: &Genesis,
-        reader: &mut Reader<'_>,
-    ) -> Result<(Keyring, Vec<String>), DecodeError> {
+    fn read_keys(genesis: &Genesis, reader: &mut Reader<'_>) -> Result<(Keyring, Vec<String>), DecodeError> {
         let at = reader.position();
         let count = reader.count("epochs", INVITE_EPOCHS_MAX, 32)?;
         let epochs: Vec<EpochSecret> = (0..count)
@@ -109,11 +90,7 @@ impl Invite {
         });
         if count == 0 || keys.secrets().count() < count {
             let rule = "an invite has an epoch secret, and none twice";
-            return Err(DecodeError::Invalid {
-                what: "epochs",
-                at,
-                rule,
-            });
+            return Err(DecodeError::Invalid { what: "epochs", at, rule });
         }
         let count = reader.count("relays", INVITE_RELAYS_MAX, 1)?;
         let relay = |_| reader.string("relay", RELAY_BYTES_MAX).map(str::to_owned);
@@ -124,25 +101,19 @@ impl Invite {
     #[must_use]
     pub fn encode(&self) -> Option<Zeroizing<String>> {
         let bytes = self.encode_bytes()?;
-        Some(Zeroizing::new(format!(
-            "{PREFIX}{}",
-            *Zeroizing::new(base64url::encode(&bytes))
-        )))
+        Some(Zeroizing::new(format!("{PREFIX}{}", *Zeroizing::new(base64url::encode(&bytes)))))
     }
 
     /// Writes the bytes of the token. `None` if there would be more than a token may have.
     #[must_use]
     pub fn encode_bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
         let mut out = Writer::with_capacity(INVITE_BYTES_MAX);
-        out.bytes(self.genesis.as_bytes())
-            .raw(&self.chain.encode())
-            .raw(&*self.secret.seed());
+        out.bytes(self.genesis.as_bytes()).raw(&self.chain.encode()).raw(&*self.secret.seed());
         out.varint(self.keys.secrets().count() as u64);
         self.keys.secrets().for_each(|secret| {
             out.raw(secret.as_bytes());
         });
-        out.raw(self.keys.names().as_bytes())
-            .varint(self.relays.len() as u64);
+        out.raw(self.keys.names().as_bytes()).varint(self.relays.len() as u64);
         self.relays.iter().for_each(|relay| {
             out.string(relay);
         });
@@ -152,10 +123,7 @@ impl Invite {
         let within = bytes.len() <= INVITE_BYTES_MAX
             && self.keys.secrets().count() <= INVITE_EPOCHS_MAX
             && self.relays.len() <= INVITE_RELAYS_MAX
-            && self
-                .relays
-                .iter()
-                .all(|relay| relay.len() <= RELAY_BYTES_MAX);
+            && self.relays.iter().all(|relay| relay.len() <= RELAY_BYTES_MAX);
         within.then_some(bytes)
     }
 
@@ -240,10 +208,7 @@ impl InviteError {
 }
 
 fn check_of(body: &[u8]) -> [u8; 4] {
-    *hash(Tag::INVITE, &[body])
-        .0
-        .first_chunk()
-        .expect("32 bytes begin with 4")
+    *hash(Tag::INVITE, &[body]).0.first_chunk().expect("32 bytes begin with 4")
 }
 
 const PREFIX: &str = "stemma1.";

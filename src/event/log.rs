@@ -7,8 +7,8 @@
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
-use super::{Changeset, SignedChangeset};
 use super::{Author, Genesis, Role, VerifyError};
+use super::{Changeset, SignedChangeset};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -193,7 +193,9 @@ impl Log {
         let mut stored: Vec<Option<(SignedChangeset, u64)>> =
             std::mem::take(&mut self.stored).into_iter().map(Some).collect();
         let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
-        for (row, (signed, _)) in stored.iter().enumerate().filter_map(|(row, slot)| Some((row, slot.as_ref()?))) {
+        for (row, (signed, _)) in
+            stored.iter().enumerate().filter_map(|(row, slot)| Some((row, slot.as_ref()?)))
+        {
             at.entry(signed.id()).or_insert(row);
         }
         let prevs: Vec<Option<usize>> = stored
@@ -206,11 +208,15 @@ impl Log {
         let mut dropped = Vec::new();
         for tip in (0..stored.len()).filter(|row| !has_next[*row]) {
             let (mut row, mut next) = (Some(tip), None::<usize>);
-            while let Some((here, (signed, received_ms))) = row.and_then(|here| Some((here, stored[here].take()?))) {
+            while let Some((here, (signed, received_ms))) =
+                row.and_then(|here| Some((here, stored[here].take()?)))
+            {
                 let id = signed.id();
                 let vouched = next.and_then(|next| proven[next].as_ref());
                 let trusted = match vouched {
-                    Some((descendant, _)) => signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify()),
+                    Some((descendant, _)) => {
+                        signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify())
+                    }
                     None => signed.verify(),
                 };
                 match trusted {
@@ -224,7 +230,8 @@ impl Log {
         for (changeset, received_ms) in proven.into_iter().flatten() {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;
-            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_))) {
+            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)))
+            {
                 dropped.push(id);
             }
         }
@@ -358,7 +365,8 @@ impl Log {
         if header.seq() > 0 {
             return Ok(());
         }
-        let author = header.chain().ok_or(Refusal::Chain)?.verify_actor(&self.genesis).map_err(|_| Refusal::Chain)?;
+        let author =
+            header.chain().ok_or(Refusal::Chain)?.verify_actor(&self.genesis).map_err(|_| Refusal::Chain)?;
         if author.actor != header.actor() {
             return Err(Refusal::Chain);
         }
@@ -369,7 +377,9 @@ impl Log {
     /// An authentic changeset proves those before it in its chain that were put aside for a bad signature.
     fn prove_before(&mut self, changeset: &Changeset) {
         let mut proven = changeset.clone();
-        while let Some(at) = self.unproven.iter().position(|(signed, _)| Some(signed.id()) == proven.header().prev()) {
+        while let Some(at) =
+            self.unproven.iter().position(|(signed, _)| Some(signed.id()) == proven.header().prev())
+        {
             let (signed, received_ms) = self.unproven.remove(at).expect("position was just found");
             let Ok(earlier) = signed.trust_by_descendant(&proven) else { return };
             self.accept(earlier.clone(), received_ms);
@@ -445,7 +455,9 @@ impl Log {
     fn follows(&self, changeset: &Changeset, prev: Option<ChangesetIx>) -> bool {
         let header = changeset.header();
         header.seq().checked_sub(1).is_none_or(|before| {
-            prev.is_some_and(|prev| self.graph.actor(prev) == header.actor() && self.graph.seq(prev) == before)
+            prev.is_some_and(|prev| {
+                self.graph.actor(prev) == header.actor() && self.graph.seq(prev) == before
+            })
         })
     }
 }

@@ -35,30 +35,13 @@ impl Login<'_> {
     /// Signs it.
     #[must_use]
     pub fn sign(&self, actor: &SigningKey) -> Signature {
-        actor.sign(
-            Tag::LOGIN,
-            &[
-                self.relay,
-                self.nonce,
-                self.client_nonce,
-                &self.proofs_hash(),
-            ],
-        )
+        actor.sign(Tag::LOGIN, &[self.relay, self.nonce, self.client_nonce, &self.proofs_hash()])
     }
 
     /// Checks the signature of an actor.
     pub fn verify(&self, actor: ActorId, signature: &Signature) -> Result<(), BadSignature> {
         let key = VerifyingKey::parse(&actor.0).ok_or(BadSignature)?;
-        key.verify(
-            Tag::LOGIN,
-            &[
-                self.relay,
-                self.nonce,
-                self.client_nonce,
-                &self.proofs_hash(),
-            ],
-            signature,
-        )
+        key.verify(Tag::LOGIN, &[self.relay, self.nonce, self.client_nonce, &self.proofs_hash()], signature)
     }
 
     fn proofs_hash(&self) -> [u8; 32] {

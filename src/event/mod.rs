@@ -23,6 +23,7 @@ mod name;
 mod op;
 mod op_decode;
 mod op_encode;
+mod relay_log;
 mod skeleton;
 mod value;
 
@@ -41,9 +42,10 @@ pub use log::{Entry, Fate, Fork, Log, Offer, Ready, Refusal};
 pub use login::{Login, LoginProof};
 pub use name::{NO_OPTIONS, ObjectKind, Sort, child_id, name_id, object_id};
 pub use op::{
-    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand,
-    NameAt, ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
+    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,
+    ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
 };
+pub use relay_log::{changeset_id, next_chain, start_chain};
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};
 

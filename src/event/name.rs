@@ -30,15 +30,7 @@ impl ObjectKind {
     /// The kind of a byte.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        let kinds = [
-            Self::Map,
-            Self::Text,
-            Self::Counter,
-            Self::Set,
-            Self::List,
-            Self::Cart,
-            Self::Ledger,
-        ];
+        let kinds = [Self::Map, Self::Text, Self::Counter, Self::Set, Self::List, Self::Cart, Self::Ledger];
         kinds.into_iter().find(|kind| *kind as u8 == code)
     }
 }
@@ -81,12 +73,6 @@ pub fn object_id(keys: &NameKey, kind: ObjectKind, options: &[u8], name: &str) -
 
 /// Id of the object under a key of a map.
 #[must_use]
-pub fn child_id(
-    keys: &NameKey,
-    parent: ObjectId,
-    key: NameId,
-    kind: ObjectKind,
-    options: &[u8],
-) -> ObjectId {
+pub fn child_id(keys: &NameKey, parent: ObjectId, key: NameId, kind: ObjectKind, options: &[u8]) -> ObjectId {
     ObjectId(keys.child(&parent.0, &key.0, kind as u8, options))
 }

@@ -175,110 +175,49 @@ pub enum Op {
     /// Takes a key away.
     MapDelete { object: ObjectAt, key: NameAt },
     /// Gives a key an object.
-    MapChild {
-        object: ObjectAt,
-        key: NameAt,
-        kind: ObjectKind,
-        options: Vec<u8>,
-    },
+    MapChild { object: ObjectAt, key: NameAt, kind: ObjectKind, options: Vec<u8> },
     /// Writes the whole tuple of a coupled group; bit k of `present` says whether key k has a value.
-    MapCouple {
-        object: ObjectAt,
-        group: u32,
-        count: u8,
-        present: u64,
-    },
+    MapCouple { object: ObjectAt, group: u32, count: u8, present: u64 },
     /// Adds to a counter.
     CounterAdd { object: ObjectAt, amount: i64 },
     /// Cancels the adds in its causal past.
     CounterReset { object: ObjectAt },
     /// Adds an element.
-    SetAdd {
-        object: ObjectAt,
-        element: NameAt,
-        has_value: bool,
-    },
+    SetAdd { object: ObjectAt, element: NameAt, has_value: bool },
     /// Removes an element.
     SetRemove { object: ObjectAt, element: NameAt },
     /// Adds to the quantity of an item.
-    CartAdd {
-        object: ObjectAt,
-        item: NameAt,
-        quantity: i64,
-    },
+    CartAdd { object: ObjectAt, item: NameAt, quantity: i64 },
     /// Removes an item.
     CartRemove { object: ObjectAt, item: NameAt },
     /// Inserts elements between two others.
-    ListInsert {
-        object: ObjectAt,
-        left: Option<UnitAt>,
-        right: Option<UnitAt>,
-        count: u32,
-    },
+    ListInsert { object: ObjectAt, left: Option<UnitAt>, right: Option<UnitAt>, count: u32 },
     /// Deletes elements.
     ListDelete { object: ObjectAt, spans: Vec<Span> },
     /// Moves an element between two others.
-    ListMove {
-        object: ObjectAt,
-        element: UnitAt,
-        left: Option<UnitAt>,
-        right: Option<UnitAt>,
-    },
+    ListMove { object: ObjectAt, element: UnitAt, left: Option<UnitAt>, right: Option<UnitAt> },
     /// Inserts text between two units.
-    TextInsert {
-        object: ObjectAt,
-        left: Option<UnitAt>,
-        right: Option<UnitAt>,
-        len: u32,
-    },
+    TextInsert { object: ObjectAt, left: Option<UnitAt>, right: Option<UnitAt>, len: u32 },
     /// Deletes text.
     TextDelete { object: ObjectAt, spans: Vec<Span> },
     /// Marks a range.
-    TextMark {
-        object: ObjectAt,
-        start: Anchor,
-        end: Anchor,
-        key: NameAt,
-        expand: Expand,
-    },
+    TextMark { object: ObjectAt, start: Anchor, end: Anchor, key: NameAt, expand: Expand },
     /// Opens an account.
     LedgerOpen { object: ObjectAt, account: NameAt },
     /// Transfers an amount above zero.
-    LedgerTransfer {
-        object: ObjectAt,
-        from: Account,
-        to: Account,
-        amount: BigInt,
-    },
+    LedgerTransfer { object: ObjectAt, from: Account, to: Account, amount: BigInt },
     /// Disputes an entry.
-    LedgerDispute {
-        object: ObjectAt,
-        changeset: ChangesetAt,
-        op: u32,
-    },
+    LedgerDispute { object: ObjectAt, changeset: ChangesetAt, op: u32 },
     /// Gives an asset to an account.
-    LedgerAssign {
-        object: ObjectAt,
-        asset: NameAt,
-        to: Account,
-    },
+    LedgerAssign { object: ObjectAt, asset: NameAt, to: Account },
     /// Makes an event-defined object.
     EventCreate { type_name: NameAt, id: NameAt },
     /// Emits an event.
-    EventEmit {
-        type_name: NameAt,
-        concerns: Vec<NameAt>,
-    },
+    EventEmit { type_name: NameAt, concerns: Vec<NameAt> },
     /// Excludes or includes.
-    PolicyExclude {
-        verdict: Verdict,
-        targets: Vec<Target>,
-    },
+    PolicyExclude { verdict: Verdict, targets: Vec<Target> },
     /// Bans.
-    PolicyBan {
-        subject: BanSubject,
-        scope: BanScope,
-    },
+    PolicyBan { subject: BanSubject, scope: BanScope },
     /// Trusts; weight 0 is no trust.
     PolicyTrust { member: MemberId, weight: i64 },
     /// How much weight hides something.
@@ -365,15 +304,9 @@ impl Op {
             | Self::MapDelete { object, .. }
             | Self::MapChild { object, .. }
             | Self::MapCouple { object, .. } => (*object, ObjectKind::Map),
-            Self::CounterAdd { object, .. } | Self::CounterReset { object } => {
-                (*object, ObjectKind::Counter)
-            }
-            Self::SetAdd { object, .. } | Self::SetRemove { object, .. } => {
-                (*object, ObjectKind::Set)
-            }
-            Self::CartAdd { object, .. } | Self::CartRemove { object, .. } => {
-                (*object, ObjectKind::Cart)
-            }
+            Self::CounterAdd { object, .. } | Self::CounterReset { object } => (*object, ObjectKind::Counter),
+            Self::SetAdd { object, .. } | Self::SetRemove { object, .. } => (*object, ObjectKind::Set),
+            Self::CartAdd { object, .. } | Self::CartRemove { object, .. } => (*object, ObjectKind::Cart),
             Self::ListInsert { object, .. }
             | Self::ListDelete { object, .. }
             | Self::ListMove { object, .. } => (*object, ObjectKind::List),

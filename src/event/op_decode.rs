@@ -4,14 +4,14 @@
 //! kind of the object fits. Whether a unit or a target exists is for those who know the causal past.
 
 use super::op::{
-    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand,
-    NameAt, ObjectAt, Op, OpSpan, Span, Target, UnitAt, Verdict,
+    Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,
+    ObjectAt, Op, OpSpan, Span, Target, UnitAt, Verdict,
 };
 use super::{ObjectKind, ReadError, Unsupported};
 use crate::causal::{ActorId, ChangesetId, MemberId, NameId, ObjectId};
 use crate::codec::limits::{
-    CHANGESET_BYTES_MAX, CONCERNS_MAX, COUPLED_KEYS_MAX, EXT_BYTES_MAX, INSERTED_UNITS_MAX,
-    OPS_MAX, SAFE_INTEGER_MAX, TIME_MS_MAX,
+    CHANGESET_BYTES_MAX, CONCERNS_MAX, COUPLED_KEYS_MAX, EXT_BYTES_MAX, INSERTED_UNITS_MAX, OPS_MAX,
+    SAFE_INTEGER_MAX, TIME_MS_MAX,
 };
 use crate::codec::{BigInt, DecodeError, Reader};
 
@@ -31,58 +31,32 @@ impl Op {
             0x50..=0x54 => {
                 use ControlKind::{Cut, Epoch, Redact, Resolve, RevokeInvite};
                 let kind = [Epoch, Cut, Redact, Resolve, RevokeInvite][usize::from(kind - 0x50)];
-                Self::Control {
-                    kind,
-                    payload: payload(reader)?,
-                }
+                Self::Control { kind, payload: payload(reader)? }
             }
             0x60..=0x63 => {
                 use AuditKind::{Attest, Block, Consent, Vote};
                 let kind = [Attest, Block, Vote, Consent][usize::from(kind - 0x60)];
-                Self::Audit {
-                    kind,
-                    payload: payload(reader)?,
-                }
+                Self::Audit { kind, payload: payload(reader)? }
             }
-            0x80.. => Self::Skipped {
-                kind,
-                payload: payload(reader)?,
-            },
+            0x80.. => Self::Skipped { kind, payload: payload(reader)? },
             0x40..=0x45 => Self::decode_policy(kind, reader)?,
             _ => Self::decode_data(kind, reader, tables)?,
         };
-        let fits =
-            |(object, kind): (ObjectAt, ObjectKind)| tables.objects[object.0 as usize].1 == kind;
+        let fits = |(object, kind): (ObjectAt, ObjectKind)| tables.objects[object.0 as usize].1 == kind;
         if !op.object().is_none_or(fits) {
             let rule = "the object's kind fits the op";
-            return Err(DecodeError::Invalid {
-                what: "op object",
-                at,
-                rule,
-            }
-            .into());
+            return Err(DecodeError::Invalid { what: "op object", at, rule }.into());
         }
         Ok(op)
     }
 
-    fn decode_data(
-        kind: u8,
-        reader: &mut Reader<'_>,
-        tables: &Tables<'_>,
-    ) -> Result<Self, ReadError> {
-        let object =
-            |reader: &mut Reader<'_>| index(reader, "object", tables.objects.len()).map(ObjectAt);
+    fn decode_data(kind: u8, reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<Self, ReadError> {
+        let object = |reader: &mut Reader<'_>| index(reader, "object", tables.objects.len()).map(ObjectAt);
         let name = |reader: &mut Reader<'_>| index(reader, "name", tables.names.len()).map(NameAt);
         let account = |reader: &mut Reader<'_>| account(reader, tables);
         Ok(match kind {
-            0x01 => Self::MapSet {
-                object: object(reader)?,
-                key: name(reader)?,
-            },
-            0x02 => Self::MapDelete {
-                object: object(reader)?,
-                key: name(reader)?,
-            },
+            0x01 => Self::MapSet { object: object(reader)?, key: name(reader)? },
+            0x02 => Self::MapDelete { object: object(reader)?, key: name(reader)? },
             0x03 => {
                 let (object, key) = (object(reader)?, name(reader)?);
                 let kind = object_kind(reader)?;
@@ -94,37 +68,23 @@ impl Op {
                 }
             }
             0x04 => decode_couple(object(reader)?, reader)?,
-            0x08 => Self::CounterAdd {
-                object: object(reader)?,
-                amount: reader.zigzag("amount")?,
-            },
-            0x09 => Self::CounterReset {
-                object: object(reader)?,
-            },
+            0x08 => Self::CounterAdd { object: object(reader)?, amount: reader.zigzag("amount")? },
+            0x09 => Self::CounterReset { object: object(reader)? },
             0x10 => Self::SetAdd {
                 object: object(reader)?,
                 element: name(reader)?,
                 has_value: boolean(reader, "has value")?,
             },
-            0x11 => Self::SetRemove {
-                object: object(reader)?,
-                element: name(reader)?,
-            },
+            0x11 => Self::SetRemove { object: object(reader)?, element: name(reader)? },
             0x18 => Self::CartAdd {
                 object: object(reader)?,
                 item: name(reader)?,
                 quantity: reader.zigzag("quantity")?,
             },
-            0x19 => Self::CartRemove {
-                object: object(reader)?,
-                item: name(reader)?,
-            },
+            0x19 => Self::CartRemove { object: object(reader)?, item: name(reader)? },
             0x20 => {
-                let (object, left, right) = (
-                    object(reader)?,
-                    maybe_unit(reader, tables)?,
-                    maybe_unit(reader, tables)?,
-                );
+                let (object, left, right) =
+                    (object(reader)?, maybe_unit(reader, tables)?, maybe_unit(reader, tables)?);
                 Self::ListInsert {
                     object,
                     left,
@@ -132,10 +92,7 @@ impl Op {
                     count: positive(reader, "element count", INSERTED_UNITS_MAX)?,
                 }
             }
-            0x21 => Self::ListDelete {
-                object: object(reader)?,
-                spans: spans(reader, tables)?,
-            },
+            0x21 => Self::ListDelete { object: object(reader)?, spans: spans(reader, tables)? },
             0x22 => {
                 let (object, element) = (object(reader)?, unit(reader, tables)?);
                 Self::ListMove {
@@ -146,11 +103,8 @@ impl Op {
                 }
             }
             0x28 => {
-                let (object, left, right) = (
-                    object(reader)?,
-                    maybe_unit(reader, tables)?,
-                    maybe_unit(reader, tables)?,
-                );
+                let (object, left, right) =
+                    (object(reader)?, maybe_unit(reader, tables)?, maybe_unit(reader, tables)?);
                 Self::TextInsert {
                     object,
                     left,
@@ -158,16 +112,10 @@ impl Op {
                     len: positive(reader, "text length", INSERTED_UNITS_MAX)?,
                 }
             }
-            0x29 => Self::TextDelete {
-                object: object(reader)?,
-                spans: spans(reader, tables)?,
-            },
+            0x29 => Self::TextDelete { object: object(reader)?, spans: spans(reader, tables)? },
             0x2a => {
-                let (object, start, end) = (
-                    object(reader)?,
-                    anchor(reader, tables)?,
-                    anchor(reader, tables)?,
-                );
+                let (object, start, end) =
+                    (object(reader)?, anchor(reader, tables)?, anchor(reader, tables)?);
                 let key = name(reader)?;
                 let expand = enumerated(reader, "expand", 3)?;
                 Self::TextMark {
@@ -175,52 +123,29 @@ impl Op {
                     start,
                     end,
                     key,
-                    expand: Expand {
-                        before: expand & 1 != 0,
-                        after: expand & 2 != 0,
-                    },
+                    expand: Expand { before: expand & 1 != 0, after: expand & 2 != 0 },
                 }
             }
-            0x30 => Self::LedgerOpen {
-                object: object(reader)?,
-                account: name(reader)?,
-            },
+            0x30 => Self::LedgerOpen { object: object(reader)?, account: name(reader)? },
             0x31 => {
                 let (object, from, to) = (object(reader)?, account(reader)?, account(reader)?);
                 let at = reader.position();
                 let amount = BigInt::decode(reader, "amount")?;
                 if amount.is_zero() || amount.is_negative() {
-                    return Err(DecodeError::Invalid {
-                        what: "amount",
-                        at,
-                        rule: "an amount is above zero",
-                    }
-                    .into());
+                    return Err(
+                        DecodeError::Invalid { what: "amount", at, rule: "an amount is above zero" }.into()
+                    );
                 }
-                Self::LedgerTransfer {
-                    object,
-                    from,
-                    to,
-                    amount,
-                }
+                Self::LedgerTransfer { object, from, to, amount }
             }
             0x32 => {
                 let (object, changeset) = (object(reader)?, changeset(reader, tables)?);
-                Self::LedgerDispute {
-                    object,
-                    changeset,
-                    op: op_index(reader)?,
-                }
+                Self::LedgerDispute { object, changeset, op: op_index(reader)? }
             }
-            0x33 => Self::LedgerAssign {
-                object: object(reader)?,
-                asset: name(reader)?,
-                to: account(reader)?,
-            },
-            0x38 => Self::EventCreate {
-                type_name: name(reader)?,
-                id: name(reader)?,
-            },
+            0x33 => {
+                Self::LedgerAssign { object: object(reader)?, asset: name(reader)?, to: account(reader)? }
+            }
+            0x38 => Self::EventCreate { type_name: name(reader)?, id: name(reader)? },
             0x39 => {
                 let type_name = name(reader)?;
                 let count = one_or_more(reader, "concerns", CONCERNS_MAX, 1)?;
@@ -232,17 +157,11 @@ impl Op {
             0x48 => {
                 let count = one_or_more(reader, "revoke targets", OPS_MAX, 3)?;
                 Self::Revoke {
-                    targets: (0..count)
-                        .map(|_| op_span(reader, tables))
-                        .collect::<Result<_, _>>()?,
+                    targets: (0..count).map(|_| op_span(reader, tables)).collect::<Result<_, _>>()?,
                 }
             }
             found => {
-                return Err(Unsupported {
-                    what: "op kind",
-                    found: found.into(),
-                }
-                .into());
+                return Err(Unsupported { what: "op kind", found: found.into() }.into());
             }
         })
     }
@@ -250,14 +169,12 @@ impl Op {
     fn decode_policy(kind: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             0x40 => {
-                let verdict = [Verdict::None, Verdict::Exclude, Verdict::Include]
-                    [enumerated(reader, "verdict", 2)?];
+                let verdict =
+                    [Verdict::None, Verdict::Exclude, Verdict::Include][enumerated(reader, "verdict", 2)?];
                 let count = one_or_more(reader, "policy targets", OPS_MAX, 33)?;
                 Self::PolicyExclude {
                     verdict,
-                    targets: (0..count)
-                        .map(|_| target(reader))
-                        .collect::<Result<_, _>>()?,
+                    targets: (0..count).map(|_| target(reader)).collect::<Result<_, _>>()?,
                 }
             }
             0x41 => {
@@ -278,12 +195,8 @@ impl Op {
                 member: MemberId(reader.array("trusted member")?),
                 weight: reader.zigzag("weight")?,
             },
-            0x43 => Self::PolicyThreshold {
-                weight: reader.varint("threshold", SAFE_INTEGER_MAX as u64)?,
-            },
-            0x44 => Self::PolicyMode {
-                review: boolean(reader, "policy mode")?,
-            },
+            0x43 => Self::PolicyThreshold { weight: reader.varint("threshold", SAFE_INTEGER_MAX as u64)? },
+            0x44 => Self::PolicyMode { review: boolean(reader, "policy mode")? },
             _ => {
                 let accepted = boolean(reader, "accept verdict")?;
                 let at = reader.position();
@@ -291,11 +204,7 @@ impl Op {
                     0 => Accepted::Member(MemberId(reader.array("accepted member")?)),
                     2 => Accepted::Target(target(reader)?),
                     found => {
-                        return Err(DecodeError::Unknown {
-                            what: "accept subject",
-                            at,
-                            found: found.into(),
-                        });
+                        return Err(DecodeError::Unknown { what: "accept subject", at, found: found.into() });
                     }
                 };
                 Self::PolicyAccept { accepted, subject }
@@ -307,28 +216,14 @@ impl Op {
 /// A kind of object; a later version may have more of them.
 pub(super) fn object_kind(reader: &mut Reader<'_>) -> Result<ObjectKind, ReadError> {
     let code = reader.u8("object kind")?;
-    ObjectKind::from_code(code).ok_or(
-        Unsupported {
-            what: "object kind",
-            found: code.into(),
-        }
-        .into(),
-    )
+    ObjectKind::from_code(code).ok_or(Unsupported { what: "object kind", found: code.into() }.into())
 }
 
 fn decode_couple(object: ObjectAt, reader: &mut Reader<'_>) -> Result<Op, DecodeError> {
     let group = reader.varint_u32("group", u32::MAX)?;
     let count = positive(reader, "coupled keys", COUPLED_KEYS_MAX)?;
-    let present = reader.varint(
-        "present keys",
-        u64::MAX >> (COUPLED_KEYS_MAX - u64::from(count)),
-    )?;
-    Ok(Op::MapCouple {
-        object,
-        group,
-        count: u8::try_from(count).expect("at most 64"),
-        present,
-    })
+    let present = reader.varint("present keys", u64::MAX >> (COUPLED_KEYS_MAX - u64::from(count)))?;
+    Ok(Op::MapCouple { object, group, count: u8::try_from(count).expect("at most 64"), present })
 }
 
 fn payload(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
@@ -339,11 +234,7 @@ fn index(reader: &mut Reader<'_>, what: &'static str, len: usize) -> Result<u32,
     let at = reader.position();
     let index = reader.varint_u32(what, u32::MAX)?;
     if index as usize >= len {
-        return Err(DecodeError::Invalid {
-            what,
-            at,
-            rule: "a place is in the table",
-        });
+        return Err(DecodeError::Invalid { what, at, rule: "a place is in the table" });
     }
     Ok(index)
 }
@@ -351,11 +242,7 @@ fn index(reader: &mut Reader<'_>, what: &'static str, len: usize) -> Result<u32,
 fn enumerated(reader: &mut Reader<'_>, what: &'static str, max: u8) -> Result<usize, DecodeError> {
     let at = reader.position();
     match reader.u8(what)? {
-        found if found > max => Err(DecodeError::Unknown {
-            what,
-            at,
-            found: found.into(),
-        }),
+        found if found > max => Err(DecodeError::Unknown { what, at, found: found.into() }),
         found => Ok(found.into()),
     }
 }
@@ -367,11 +254,7 @@ fn boolean(reader: &mut Reader<'_>, what: &'static str) -> Result<bool, DecodeEr
 fn positive(reader: &mut Reader<'_>, what: &'static str, max: u64) -> Result<u32, DecodeError> {
     let at = reader.position();
     match reader.varint(what, max)? {
-        0 => Err(DecodeError::Invalid {
-            what,
-            at,
-            rule: "one at least",
-        }),
+        0 => Err(DecodeError::Invalid { what, at, rule: "one at least" }),
         count => Ok(u32::try_from(count).expect("limits of counts are below 2^32")),
     }
 }
@@ -384,11 +267,7 @@ fn one_or_more(
 ) -> Result<usize, DecodeError> {
     let at = reader.position();
     match reader.count(what, max, item_bytes_min)? {
-        0 => Err(DecodeError::Invalid {
-            what,
-            at,
-            rule: "one at least",
-        }),
+        0 => Err(DecodeError::Invalid { what, at, rule: "one at least" }),
         count => Ok(count),
     }
 }
@@ -403,19 +282,13 @@ fn unit_offset(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
 }
 
 fn unit(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<UnitAt, DecodeError> {
-    Ok(UnitAt {
-        changeset: changeset(reader, tables)?,
-        offset: unit_offset(reader)?,
-    })
+    Ok(UnitAt { changeset: changeset(reader, tables)?, offset: unit_offset(reader)? })
 }
 
 fn maybe_unit(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<Option<UnitAt>, DecodeError> {
     match index(reader, "changeset", tables.refs + 2)? {
         0 => Ok(None),
-        changeset => Ok(Some(UnitAt {
-            changeset: ChangesetAt(changeset - 1),
-            offset: unit_offset(reader)?,
-        })),
+        changeset => Ok(Some(UnitAt { changeset: ChangesetAt(changeset - 1), offset: unit_offset(reader)? })),
     }
 }
 
@@ -423,11 +296,7 @@ fn spans(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<Vec<Span>, Deco
     let count = one_or_more(reader, "spans", CHANGESET_BYTES_MAX, 3)?;
     let span = |_| {
         let first = unit(reader, tables)?;
-        let len = positive(
-            reader,
-            "span length",
-            INSERTED_UNITS_MAX - u64::from(first.offset),
-        )?;
+        let len = positive(reader, "span length", INSERTED_UNITS_MAX - u64::from(first.offset))?;
         Ok(Span { first, len })
     };
     (0..count).map(span).collect()
@@ -441,11 +310,7 @@ fn op_index(reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
 fn op_span(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<OpSpan, DecodeError> {
     let changeset = changeset(reader, tables)?;
     let first = op_index(reader)?;
-    Ok(OpSpan {
-        changeset,
-        first,
-        count: positive(reader, "op count", OPS_MAX as u64 - u64::from(first))?,
-    })
+    Ok(OpSpan { changeset, first, count: positive(reader, "op count", OPS_MAX as u64 - u64::from(first))? })
 }
 
 fn anchor(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<Anchor, DecodeError> {
@@ -467,9 +332,6 @@ fn account(reader: &mut Reader<'_>, tables: &Tables<'_>) -> Result<Account, Deco
 fn target(reader: &mut Reader<'_>) -> Result<Target, DecodeError> {
     Ok(match enumerated(reader, "target", 1)? {
         0 => Target::Changeset(ChangesetId(reader.array("target changeset")?)),
-        _ => Target::Op(
-            ChangesetId(reader.array("target changeset")?),
-            op_index(reader)?,
-        ),
+        _ => Target::Op(ChangesetId(reader.array("target changeset")?), op_index(reader)?),
     })
 }

@@ -49,38 +49,16 @@ impl Op {
         match self {
             Self::MapSet { object, key: name }
             | Self::MapDelete { object, key: name }
-            | Self::SetRemove {
-                object,
-                element: name,
-            }
+            | Self::SetRemove { object, element: name }
             | Self::CartRemove { object, item: name }
-            | Self::LedgerOpen {
-                object,
-                account: name,
-            } => {
+            | Self::LedgerOpen { object, account: name } => {
                 out.varint(object.0.into()).varint(name.0.into());
             }
-            Self::MapChild {
-                object,
-                key,
-                kind,
-                options,
-            } => {
-                out.varint(object.0.into())
-                    .varint(key.0.into())
-                    .u8(*kind as u8)
-                    .bytes(options);
+            Self::MapChild { object, key, kind, options } => {
+                out.varint(object.0.into()).varint(key.0.into()).u8(*kind as u8).bytes(options);
             }
-            Self::MapCouple {
-                object,
-                group,
-                count,
-                present,
-            } => {
-                out.varint(object.0.into())
-                    .varint((*group).into())
-                    .varint((*count).into())
-                    .varint(*present);
+            Self::MapCouple { object, group, count, present } => {
+                out.varint(object.0.into()).varint((*group).into()).varint((*count).into()).varint(*present);
             }
             Self::CounterAdd { object, amount } => {
                 out.varint(object.0.into()).zigzag(*amount);
@@ -88,36 +66,14 @@ impl Op {
             Self::CounterReset { object } => {
                 out.varint(object.0.into());
             }
-            Self::SetAdd {
-                object,
-                element,
-                has_value,
-            } => {
-                out.varint(object.0.into())
-                    .varint(element.0.into())
-                    .u8((*has_value).into());
+            Self::SetAdd { object, element, has_value } => {
+                out.varint(object.0.into()).varint(element.0.into()).u8((*has_value).into());
             }
-            Self::CartAdd {
-                object,
-                item,
-                quantity,
-            } => {
-                out.varint(object.0.into())
-                    .varint(item.0.into())
-                    .zigzag(*quantity);
+            Self::CartAdd { object, item, quantity } => {
+                out.varint(object.0.into()).varint(item.0.into()).zigzag(*quantity);
             }
-            Self::ListInsert {
-                object,
-                left,
-                right,
-                count: units,
-            }
-            | Self::TextInsert {
-                object,
-                left,
-                right,
-                len: units,
-            } => {
+            Self::ListInsert { object, left, right, count: units }
+            | Self::TextInsert { object, left, right, len: units } => {
                 out.varint(object.0.into());
                 put_gap(out, left, right);
                 out.varint((*units).into());
@@ -129,48 +85,25 @@ impl Op {
                     out.varint(span.len.into());
                 }
             }
-            Self::ListMove {
-                object,
-                element,
-                left,
-                right,
-            } => {
+            Self::ListMove { object, element, left, right } => {
                 out.varint(object.0.into());
                 put_unit(out, element);
                 put_gap(out, left, right);
             }
-            Self::TextMark {
-                object,
-                start,
-                end,
-                key,
-                expand,
-            } => {
+            Self::TextMark { object, start, end, key, expand } => {
                 out.varint(object.0.into());
                 put_anchor(out, start);
                 put_anchor(out, end);
-                out.varint(key.0.into())
-                    .u8(u8::from(expand.before) | u8::from(expand.after) << 1);
+                out.varint(key.0.into()).u8(u8::from(expand.before) | u8::from(expand.after) << 1);
             }
-            Self::LedgerTransfer {
-                object,
-                from,
-                to,
-                amount,
-            } => {
+            Self::LedgerTransfer { object, from, to, amount } => {
                 out.varint(object.0.into());
                 put_account(out, from);
                 put_account(out, to);
                 amount.encode(out);
             }
-            Self::LedgerDispute {
-                object,
-                changeset,
-                op,
-            } => {
-                out.varint(object.0.into())
-                    .varint(changeset.0.into())
-                    .varint((*op).into());
+            Self::LedgerDispute { object, changeset, op } => {
+                out.varint(object.0.into()).varint(changeset.0.into()).varint((*op).into());
             }
             Self::LedgerAssign { object, asset, to } => {
                 out.varint(object.0.into()).varint(asset.0.into());
@@ -179,10 +112,7 @@ impl Op {
             Self::EventCreate { type_name, id } => {
                 out.varint(type_name.0.into()).varint(id.0.into());
             }
-            Self::EventEmit {
-                type_name,
-                concerns,
-            } => {
+            Self::EventEmit { type_name, concerns } => {
                 out.varint(type_name.0.into()).varint(concerns.len() as u64);
                 concerns.iter().for_each(|name| {
                     out.varint(name.0.into());
@@ -196,9 +126,7 @@ impl Op {
                         .varint(target.count.into());
                 }
             }
-            Self::Control { payload, .. }
-            | Self::Audit { payload, .. }
-            | Self::Skipped { payload, .. } => {
+            Self::Control { payload, .. } | Self::Audit { payload, .. } | Self::Skipped { payload, .. } => {
                 out.bytes(payload);
             }
             Self::PolicyExclude { .. }
@@ -256,17 +184,14 @@ impl Op {
 }
 
 fn put_unit(out: &mut Writer, unit: &UnitAt) {
-    out.varint(unit.changeset.0.into())
-        .varint(unit.offset.into());
+    out.varint(unit.changeset.0.into()).varint(unit.offset.into());
 }
 
 fn put_gap(out: &mut Writer, left: &Option<UnitAt>, right: &Option<UnitAt>) {
     for unit in [left, right] {
         match unit {
             None => out.varint(0),
-            Some(unit) => out
-                .varint(u64::from(unit.changeset.0) + 1)
-                .varint(unit.offset.into()),
+            Some(unit) => out.varint(u64::from(unit.changeset.0) + 1).varint(unit.offset.into()),
         };
     }
 }

@@ -57,67 +57,39 @@ impl Skeleton {
         let mut reader = Reader::new(body);
         let ms = reader.varint("hlc ms", TIME_MS_MAX)?;
         let counter = reader.varint_u32("hlc counter", u16::MAX.into())?;
-        let hlc = Hlc {
-            ms,
-            counter: u16::try_from(counter).expect("limited to 16 bits"),
-        };
+        let hlc = Hlc { ms, counter: u16::try_from(counter).expect("limited to 16 bits") };
         let undo_group = reader.varint("undo group", SAFE_INTEGER_MAX as u64)?;
         let command = match reader.count("command", 1, 16)? {
             0 => None,
             _ => Some(NameId(reader.array("command")?)),
         };
         let count = reader.count("refs", CHANGESET_BYTES_MAX, 2)?;
-        let refs = (0..count)
-            .map(|_| ChangesetRef::decode(&mut reader, deps))
-            .collect::<Result<Vec<_>, _>>()?;
+        let refs =
+            (0..count).map(|_| ChangesetRef::decode(&mut reader, deps)).collect::<Result<Vec<_>, _>>()?;
         let objects = decode_objects(&mut reader)?;
         let names = decode_names(&mut reader)?;
-        let tables = Tables {
-            refs: refs.len(),
-            objects: &objects,
-            names: &names,
-        };
+        let tables = Tables { refs: refs.len(), objects: &objects, names: &names };
         let ops = decode_ops(&mut reader, &tables, class)?;
         let ext = Tlv::decode(&mut reader, "skeleton ext", EXT_BYTES_MAX)?;
         reader.finish("skeleton")?;
         if let Some(found) = ext.unknown_critical(&[]) {
-            return Err(Unsupported {
-                what: "skeleton ext",
-                found,
-            }
-            .into());
+            return Err(Unsupported { what: "skeleton ext", found }.into());
         }
-        let ext = ext
-            .iter()
-            .map(|entry| (entry.tag, entry.value.to_vec()))
-            .collect();
-        Ok(Self {
-            hlc,
-            undo_group,
-            command,
-            refs,
-            objects,
-            names,
-            ops,
-            ext,
-        })
+        let ext = ext.iter().map(|entry| (entry.tag, entry.value.to_vec())).collect();
+        Ok(Self { hlc, undo_group, command, refs, objects, names, ops, ext })
     }
 
     /// Writes it, for a changeset with so many deps.
     #[must_use]
     pub fn encode(&self, deps: usize) -> Vec<u8> {
         let mut out = Writer::new();
-        out.varint(self.hlc.ms)
-            .varint(self.hlc.counter.into())
-            .varint(self.undo_group);
+        out.varint(self.hlc.ms).varint(self.hlc.counter.into()).varint(self.undo_group);
         out.varint(self.command.iter().len() as u64);
         self.command.iter().for_each(|command| {
             out.raw(&command.0);
         });
         out.varint(self.refs.len() as u64);
-        self.refs
-            .iter()
-            .for_each(|changeset| changeset.encode(&mut out, deps));
+        self.refs.iter().for_each(|changeset| changeset.encode(&mut out, deps));
         out.varint(self.objects.len() as u64);
         for (id, kind) in &self.objects {
             out.raw(&id.0).u8(*kind as u8);
@@ -145,10 +117,7 @@ impl ChangesetRef {
             _ if from > deps => Self::Id(ChangesetId(reader.array("ref id")?)),
             _ => {
                 let dep = u8::try_from(from - 1).expect("at most 32 deps");
-                Self::BeforeDep {
-                    dep,
-                    steps: reader.varint_u32("ref steps", u32::MAX)?,
-                }
+                Self::BeforeDep { dep, steps: reader.varint_u32("ref steps", u32::MAX)? }
             }
         })
     }
@@ -156,9 +125,7 @@ impl ChangesetRef {
     fn encode(&self, out: &mut Writer, deps: usize) {
         match self {
             Self::BeforePrev(steps) => out.varint(0).varint((*steps).into()),
-            Self::BeforeDep { dep, steps } => {
-                out.varint(u64::from(*dep) + 1).varint((*steps).into())
-            }
+            Self::BeforeDep { dep, steps } => out.varint(u64::from(*dep) + 1).varint((*steps).into()),
             Self::Id(id) => out.varint(deps as u64 + 1).raw(&id.0),
         };
     }
@@ -172,12 +139,9 @@ fn decode_objects(reader: &mut Reader<'_>) -> Result<Vec<(ObjectId, ObjectKind)>
         let at = reader.position();
         let id = ObjectId(reader.array("object")?);
         if !seen.insert(id) {
-            return Err(DecodeError::Invalid {
-                what: "objects",
-                at,
-                rule: "every object stands there once",
-            }
-            .into());
+            return Err(
+                DecodeError::Invalid { what: "objects", at, rule: "every object stands there once" }.into()
+            );
         }
         objects.push((id, object_kind(reader)?));
     }
@@ -192,22 +156,14 @@ fn decode_names(reader: &mut Reader<'_>) -> Result<Vec<NameId>, DecodeError> {
         let at = reader.position();
         let id = NameId(reader.array("name")?);
         if !seen.insert(id) {
-            return Err(DecodeError::Invalid {
-                what: "names",
-                at,
-                rule: "every name stands there once",
-            });
+            return Err(DecodeError::Invalid { what: "names", at, rule: "every name stands there once" });
         }
         names.push(id);
     }
     Ok(names)
 }
 
-fn decode_ops(
-    reader: &mut Reader<'_>,
-    tables: &Tables<'_>,
-    class: Class,
-) -> Result<Vec<Op>, ReadError> {
+fn decode_ops(reader: &mut Reader<'_>, tables: &Tables<'_>, class: Class) -> Result<Vec<Op>, ReadError> {
     let count = reader.count("ops", OPS_MAX, 2)?;
     let mut ops = Vec::with_capacity(count);
     let mut inserted = 0;
@@ -216,21 +172,13 @@ fn decode_ops(
         let op = Op::decode(reader, tables)?;
         if !op.fits(class) {
             let rule = "the op belongs into changesets of this class";
-            return Err(DecodeError::Invalid {
-                what: "op",
-                at,
-                rule,
-            }
-            .into());
+            return Err(DecodeError::Invalid { what: "op", at, rule }.into());
         }
         inserted += u64::from(op.inserted_units());
         if inserted > INSERTED_UNITS_MAX {
-            return Err(DecodeError::OverLimit {
-                what: "inserted units",
-                at,
-                limit: INSERTED_UNITS_MAX,
-            }
-            .into());
+            return Err(
+                DecodeError::OverLimit { what: "inserted units", at, limit: INSERTED_UNITS_MAX }.into()
+            );
         }
         ops.push(op);
     }

@@ -97,11 +97,7 @@ impl Value {
         let at = reader.position();
         let tag = reader.u8("value")?;
         if matches!(tag, ARRAY | OBJECT) && depth == VALUE_DEPTH_MAX {
-            return Err(DecodeError::OverLimit {
-                what: "value nesting",
-                at,
-                limit: VALUE_DEPTH_MAX as u64,
-            });
+            return Err(DecodeError::OverLimit { what: "value nesting", at, limit: VALUE_DEPTH_MAX as u64 });
         }
         Ok(match tag {
             NULL => Self::Null,
@@ -110,33 +106,20 @@ impl Value {
             INTEGER => Self::Number(Number(reader.zigzag("integer")? as f64)),
             DOUBLE => {
                 let double = f64::from_le_bytes(reader.array("double")?);
-                let number =
-                    Number::new(double).filter(|number| number.as_safe_integer().is_none());
+                let number = Number::new(double).filter(|number| number.as_safe_integer().is_none());
                 let rule = "a double is finite and no safe integer";
-                Self::Number(number.ok_or(DecodeError::Invalid {
-                    what: "double",
-                    at,
-                    rule,
-                })?)
+                Self::Number(number.ok_or(DecodeError::Invalid { what: "double", at, rule })?)
             }
             STRING => Self::String(reader.string("string", CHANGESET_BYTES_MAX)?.to_owned()),
             BYTES => Self::Bytes(reader.bytes("bytes", CHANGESET_BYTES_MAX)?.to_vec()),
             ARRAY => {
                 let count = reader.count("array", CHANGESET_BYTES_MAX, 1)?;
-                Self::Array(
-                    (0..count)
-                        .map(|_| Self::read_at(reader, depth + 1))
-                        .collect::<Result<_, _>>()?,
-                )
+                Self::Array((0..count).map(|_| Self::read_at(reader, depth + 1)).collect::<Result<_, _>>()?)
             }
             OBJECT => Self::read_object(reader, depth)?,
             BIGINT => Self::BigInt(BigInt::decode(reader, "bigint")?),
             found => {
-                return Err(DecodeError::Unknown {
-                    what: "value",
-                    at,
-                    found: found.into(),
-                });
+                return Err(DecodeError::Unknown { what: "value", at, found: found.into() });
             }
         })
     }
@@ -147,14 +130,8 @@ impl Value {
         for _ in 0..count {
             let at = reader.position();
             let key = reader.string("object key", CHANGESET_BYTES_MAX)?;
-            if entries
-                .last_key_value()
-                .is_some_and(|(last, _)| last.as_str() >= key)
-            {
-                return Err(DecodeError::Unsorted {
-                    what: "object key",
-                    at,
-                });
+            if entries.last_key_value().is_some_and(|(last, _)| last.as_str() >= key) {
+                return Err(DecodeError::Unsorted { what: "object key", at });
             }
             let value = Self::read_at(reader, depth + 1)?;
             entries.insert(key.to_owned(), value);

@@ -48,7 +48,10 @@ impl Replica {
 
     /// Replaces an actor that signed, or could have signed, twice with one seq.
     pub(super) fn replace_actor(&mut self, env: &mut Env<'_>) {
-        self.new_actor(!self.memory_only && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)), env);
+        self.new_actor(
+            !self.memory_only && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)),
+            env,
+        );
     }
 
     /// Own changesets could not be stored: they never existed. Everything else is put together anew without them, and their
@@ -101,17 +104,20 @@ impl Replica {
         let changeset = &old.entry(ix).changeset;
         let (old_prev, old_deps) = (old.graph().prev(ix), old.graph().deps(ix));
         let body = changeset.open_segment(SegmentKind::Skeleton, keys).expect("own changesets open");
-        let mut skeleton = Skeleton::decode(&body, Class::Data, old_deps.len()).expect("own skeletons decode");
+        let mut skeleton =
+            Skeleton::decode(&body, Class::Data, old_deps.len()).expect("own skeletons decode");
         let content = changeset.open_segment(SegmentKind::Content, keys).ok();
         let content = content.and_then(|body| Content::decode(&body, &skeleton).ok());
-        let refs = resolve(old.graph(), old_prev, old_deps, &skeleton.refs).expect("own refs are in their past");
+        let refs =
+            resolve(old.graph(), old_prev, old_deps, &skeleton.refs).expect("own refs are in their past");
         let moved = |ix: ChangesetIx, renamed: &HashMap<ChangesetId, ChangesetId>| {
             let id = old.graph().id(ix);
             renamed.get(&id).copied().unwrap_or(id)
         };
         let prev = self.own_tip(actor);
         let graph = self.log.graph();
-        let parents = old_prev.iter().chain(old_deps).filter_map(|parent| graph.get(&moved(*parent, &self.renamed)));
+        let parents =
+            old_prev.iter().chain(old_deps).filter_map(|parent| graph.get(&moved(*parent, &self.renamed)));
         let mut deps: Vec<ChangesetIx> = parents.filter(|parent| Some(*parent) != prev).collect();
         deps.sort_by_key(|dep| graph.id(*dep));
         deps.dedup();
@@ -127,7 +133,13 @@ impl Replica {
         id
     }
 
-    fn integrate_own(&mut self, changeset: Changeset, prev: Option<ChangesetIx>, deps: Vec<ChangesetIx>, now_ms: u64) {
+    fn integrate_own(
+        &mut self,
+        changeset: Changeset,
+        prev: Option<ChangesetIx>,
+        deps: Vec<ChangesetIx>,
+        now_ms: u64,
+    ) {
         self.links.unacked.insert(changeset.id());
         let ready = Ready { changeset, received_ms: now_ms, prev, deps };
         self.log.admit_own(&ready.changeset);

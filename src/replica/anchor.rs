@@ -10,7 +10,13 @@ use crate::doc::ObjectIx;
 impl Replica {
     /// Names a place in a text, in UTF-16 units. Seals the open batch first, for only sealed text has a lasting name; none if
     /// the position is outside the text, or beside text of a transaction that is still open.
-    pub fn text_anchor(&mut self, object: ObjectIx, position: u32, bias: Bias, env: &mut Env<'_>) -> Option<Vec<u8>> {
+    pub fn text_anchor(
+        &mut self,
+        object: ObjectIx,
+        position: u32,
+        bias: Bias,
+        env: &mut Env<'_>,
+    ) -> Option<Vec<u8>> {
         self.flush(env);
         let anchor = self.text(object)?.anchor_at(position, bias).ok()?;
         let mut writer = Writer::new();

@@ -73,7 +73,13 @@ impl Replica {
     }
 
     /// Stores own changesets strictly, together with the tip by which the actor may be continued.
-    pub(super) fn store_own(&mut self, actor: ActorId, rows: &[Vec<u8>], ids: Vec<ChangesetId>, env: &mut Env<'_>) {
+    pub(super) fn store_own(
+        &mut self,
+        actor: ActorId,
+        rows: &[Vec<u8>],
+        ids: Vec<ChangesetId>,
+        env: &mut Env<'_>,
+    ) {
         self.last_write = ids.last().copied();
         if self.memory_only {
             self.push_own(&ids, env);
@@ -93,7 +99,8 @@ impl Replica {
 
     /// Notes that own changesets reached a tier.
     pub(super) fn mark_saved(&mut self, tier: Tier, ids: &[ChangesetId]) {
-        let reached: Vec<ChangesetId> = ids.iter().copied().filter(|id| self.saved.get(id) < Some(&tier)).collect();
+        let reached: Vec<ChangesetId> =
+            ids.iter().copied().filter(|id| self.saved.get(id) < Some(&tier)).collect();
         if !reached.is_empty() {
             self.saved.extend(reached.iter().map(|id| (*id, tier)));
             self.outputs.push_back(Output::Saved { tier, ids: reached });

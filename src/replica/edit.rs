@@ -47,7 +47,13 @@ pub struct Mark(BatchMark);
 
 impl Replica {
     /// Writes a key of a map.
-    pub fn map_set(&mut self, object: ObjectIx, key: &str, value: Value, env: &mut Env<'_>) -> Result<(), EditFault> {
+    pub fn map_set(
+        &mut self,
+        object: ObjectIx,
+        key: &str,
+        value: Value,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
         self.map_at(object)?;
         let name = self.key_for_writing(key, env)?;
         if value.to_bytes().len() > VALUE_BYTES_MAX {
@@ -165,4 +171,3 @@ impl Replica {
         self.outputs.push_back(Output::Trouble(trouble));
     }
 }
-

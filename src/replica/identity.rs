@@ -86,7 +86,18 @@ impl Identity {
         let device = SigningKey::from_seed(&bytes(random));
         let agreement_seed = bytes(random);
         let chain = chain.extended(device_certificate(space, &member, &device, &agreement_seed));
-        Self { genesis, space, chain, role, root, member, device, agreement_seed, actors: BTreeMap::new(), keyring }
+        Self {
+            genesis,
+            space,
+            chain,
+            role,
+            root,
+            member,
+            device,
+            agreement_seed,
+            actors: BTreeMap::new(),
+            keyring,
+        }
     }
 
     /// Takes a further invite for the same member: a second certificate, after the first was refused at the relay.
@@ -201,8 +212,11 @@ impl Identity {
     ) -> Option<Invite> {
         let root = self.root.as_ref()?;
         let secret = SigningKey::from_seed(&bytes(random));
-        let kind =
-            CertificateKind::Invite { role, not_after: NonZeroU64::new(not_after_ms), uses: NonZeroU64::new(uses) };
+        let kind = CertificateKind::Invite {
+            role,
+            not_after: NonZeroU64::new(not_after_ms),
+            uses: NonZeroU64::new(uses),
+        };
         let chain = Chain::new(vec![Certificate::issue(root, self.space, secret.public(), kind)]);
         Invite::new(self.genesis.clone(), chain, secret, self.keyring.clone(), relays).ok()
     }
@@ -241,7 +255,12 @@ impl Identity {
 
 fn chain_through(invite: &Invite, member: &SigningKey) -> Chain {
     let space = invite.genesis().id();
-    invite.chain().extended(Certificate::issue(invite.secret(), space, member.public(), CertificateKind::Member))
+    invite.chain().extended(Certificate::issue(
+        invite.secret(),
+        space,
+        member.public(),
+        CertificateKind::Member,
+    ))
 }
 
 fn device_certificate(

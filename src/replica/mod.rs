@@ -13,8 +13,10 @@ mod edit;
 mod identity;
 mod link;
 mod output;
+mod peer_link;
 mod read;
 mod receive;
+mod relay_link;
 mod seal;
 
 pub use edit::{EditFault, Mark};
@@ -113,8 +115,11 @@ impl Replica {
     fn begin(identity: Identity, settings: Settings) -> Self {
         let mut replica = Self::with(identity, settings);
         let space = (StoreName::Meta, "space".to_owned());
-        replica.creating =
-            Some(StoreBatch { put: replica.identity.records(), absent: Some(space), ..StoreBatch::default() });
+        replica.creating = Some(StoreBatch {
+            put: replica.identity.records(),
+            absent: Some(space),
+            ..StoreBatch::default()
+        });
         replica
     }
 
@@ -215,7 +220,13 @@ impl Replica {
         Ok(object)
     }
 
-    fn report(&mut self, source: Source, by: (MemberId, ActorId), changeset: Option<ChangesetId>, patches: Vec<Patch>) {
+    fn report(
+        &mut self,
+        source: Source,
+        by: (MemberId, ActorId),
+        changeset: Option<ChangesetId>,
+        patches: Vec<Patch>,
+    ) {
         if patches.is_empty() {
             return;
         }

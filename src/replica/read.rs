@@ -135,7 +135,10 @@ impl Replica {
         let mut keys: Vec<Arc<str>> = map
             .iter()
             .filter(|(_, register)| {
-                register.winners().first().is_some_and(|winner| !winner.deletes && self.fold.value(winner.op).is_some())
+                register
+                    .winners()
+                    .first()
+                    .is_some_and(|winner| !winner.deletes && self.fold.value(winner.op).is_some())
             })
             .filter_map(|(name, _)| self.names.key(&name).cloned())
             .collect();
@@ -147,12 +150,18 @@ impl Replica {
     pub fn map_conflicts(&self, object: ObjectIx, key: &str) -> Vec<&Value> {
         let register = self.map(object).and_then(|map| map.get(&self.key_id(key)));
         let winners = register.map_or(&[][..], |register| register.winners());
-        winners.iter().filter(|winner| !winner.deletes).filter_map(|winner| self.fold.value(winner.op)).collect()
+        winners
+            .iter()
+            .filter(|winner| !winner.deletes)
+            .filter_map(|winner| self.fold.value(winner.op))
+            .collect()
     }
 
     /// Every write to a key, oldest first.
     pub fn map_history(&self, object: ObjectIx, key: &str) -> Vec<KeyWrite> {
-        let Some(register) = self.map(object).and_then(|map| map.get(&self.key_id(key))) else { return Vec::new() };
+        let Some(register) = self.map(object).and_then(|map| map.get(&self.key_id(key))) else {
+            return Vec::new();
+        };
         let live = register.winners().first().map(|winner| winner.op);
         register
             .writes()
@@ -163,7 +172,11 @@ impl Replica {
                     changeset: (!open).then(|| self.log.graph().id(changeset)),
                     member: if open { self.member() } else { self.log.author(changeset).member },
                     actor: if open { self.acting() } else { self.log.graph().actor(changeset) },
-                    time_ms: if open { self.batch.begun_ms.unwrap_or(0) } else { self.fold.timeline().stamp(changeset).ms },
+                    time_ms: if open {
+                        self.batch.begun_ms.unwrap_or(0)
+                    } else {
+                        self.fold.timeline().stamp(changeset).ms
+                    },
                     value: self.fold.value(op).cloned(),
                     deleted,
                     live: live == Some(op),
@@ -239,14 +252,18 @@ impl Replica {
 
     /// The frontier, ascending.
     pub fn heads(&self) -> Vec<ChangesetId> {
-        let mut heads: Vec<ChangesetId> = self.log.graph().heads().map(|head| self.log.graph().id(head)).collect();
+        let mut heads: Vec<ChangesetId> =
+            self.log.graph().heads().map(|head| self.log.graph().id(head)).collect();
         heads.sort();
         heads
     }
 
     /// The hash of what is visible (docs/format.md §8). O(visible content).
     pub fn state_hash(&self) -> Digest {
-        let hashed = self.fold.objects().filter_map(|(ix, object)| Some((object.id, object.kind(), self.object_hash(ix)?)));
+        let hashed = self
+            .fold
+            .objects()
+            .filter_map(|(ix, object)| Some((object.id, object.kind(), self.object_hash(ix)?)));
         let mut objects: Vec<(ObjectId, ObjectKind, Digest)> = hashed.collect();
         objects.sort_by_key(|(id, ..)| *id);
         digest::state_hash(&objects)
@@ -254,7 +271,11 @@ impl Replica {
 
     /// The hash of the frontier and of what of it is switched off or has no value here.
     pub fn view_digest(&self) -> Digest {
-        digest::view_digest(&self.heads(), &self.runs(self.fold.inactive().iter()), &self.runs(self.fold.absent().iter()))
+        digest::view_digest(
+            &self.heads(),
+            &self.runs(self.fold.inactive().iter()),
+            &self.runs(self.fold.absent().iter()),
+        )
     }
 
     /// The last changeset of an actor and how many it has; of the branch that came first after a fork.
@@ -273,7 +294,8 @@ impl Replica {
         let graph = self.log.graph();
         let Some(ix) = graph.get(&self.renamed.get(&id).copied().unwrap_or(id)) else { return 0 };
         let tips = graph.tips().filter_map(|tip| graph.get(&tip.id)).filter(|tip| graph.contains(*tip, ix));
-        let members: std::collections::BTreeSet<MemberId> = tips.map(|tip| self.log.author(tip).member).collect();
+        let members: std::collections::BTreeSet<MemberId> =
+            tips.map(|tip| self.log.author(tip).member).collect();
         members.iter().filter(|member| **member != self.member()).count()
     }
 
@@ -316,7 +338,10 @@ impl Replica {
 
     /// Changesets that wait, and for what: a reason, or a number of missing parents.
     pub fn pending(&self) -> Vec<(ChangesetId, Option<HoldReason>)> {
-        self.log.waiting().map(|(changeset, _)| (changeset.id(), self.held.get(&changeset.id()).copied())).collect()
+        self.log
+            .waiting()
+            .map(|(changeset, _)| (changeset.id(), self.held.get(&changeset.id()).copied()))
+            .collect()
     }
 
     /// The whole space as bytes: every changeset, also those that wait. Sealed as they are; whoever holds an invite or is a
@@ -412,7 +437,10 @@ impl Replica {
                     if winner.deletes || visible(winner.op).is_none() {
                         continue;
                     }
-                    let present = register.winners().iter().filter(|winner| winner.deletes || visible(winner.op).is_some());
+                    let present = register
+                        .winners()
+                        .iter()
+                        .filter(|winner| winner.deletes || visible(winner.op).is_some());
                     keys.insert(name, present.map(|winner| visible(winner.op)).collect());
                 }
                 let keys: Vec<_> = keys.into_iter().collect();

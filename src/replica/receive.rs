@@ -58,7 +58,10 @@ impl Replica {
     /// Authenticates and integrates what was loaded. Returns whether there is more to do: then call again.
     pub fn finish_load(&mut self, env: &mut Env<'_>) -> bool {
         for id in self.log.prove_stored() {
-            self.trouble(Trouble::Refused(id, "no valid signature vouches for a stored changeset".to_owned()));
+            self.trouble(Trouble::Refused(
+                id,
+                "no valid signature vouches for a stored changeset".to_owned(),
+            ));
         }
         self.loading = true;
         let more = self.integrate_ready(env);
@@ -152,7 +155,10 @@ impl Replica {
             self.fold.check(self.log.graph(), ix, skeleton, &refs).ok()
         });
         let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
-        let content = skeleton.as_ref().filter(|_| checked.is_some()).and_then(|skeleton| self.open_content(ix, skeleton));
+        let content = skeleton
+            .as_ref()
+            .filter(|_| checked.is_some())
+            .and_then(|skeleton| self.open_content(ix, skeleton));
         if checked.is_none() {
             self.log.decide(ix, Fate::Inert);
         } else {

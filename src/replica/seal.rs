@@ -36,8 +36,11 @@ impl Replica {
         command: Option<String>,
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
-        let size = message.as_ref().map_or(0, String::len) + headers.as_ref().map_or(0, |value| value.to_bytes().len());
-        if size > META_BYTES_MAX || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
+        let size = message.as_ref().map_or(0, String::len)
+            + headers.as_ref().map_or(0, |value| value.to_bytes().len());
+        if size > META_BYTES_MAX
+            || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX)
+        {
             return Err(EditFault::TooLarge);
         }
         self.seal(env);
@@ -102,7 +105,8 @@ impl Replica {
             }
         }
         let last = ids.last().copied();
-        self.batch = OpenBatch { composing: open.composing, in_transact: open.in_transact, ..OpenBatch::default() };
+        self.batch =
+            OpenBatch { composing: open.composing, in_transact: open.in_transact, ..OpenBatch::default() };
         if let Some(actor) = self.actor.filter(|_| !rows.is_empty()) {
             self.store_own(actor, &rows, ids, env);
         }
@@ -152,7 +156,8 @@ impl Replica {
         let (mut skeleton, mut content) = (draft.skeleton.clone(), draft.content.clone());
         (skeleton.hlc, skeleton.undo_group) = (stamp, undo_group);
         if let Some(command) = &open.command {
-            skeleton.command = Some(name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes()));
+            skeleton.command =
+                Some(name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes()));
         }
         if first {
             content.meta.message = open.message.clone();
@@ -174,7 +179,8 @@ impl Replica {
     ) -> Changeset {
         let graph = self.log.graph();
         let body = skeleton.encode(deps.len());
-        let again = Skeleton::decode(&body, Class::Data, deps.len()).expect("a skeleton of this replica decodes");
+        let again =
+            Skeleton::decode(&body, Class::Data, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
         resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
         let content = content.map(Content::encode);

@@ -5,12 +5,12 @@ use prost::bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
+    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::wire;
 use super::{FRAME_BYTES_MAX, HEADS_TIPS_MAX, OWN_ACTORS_MAX, PROOFS_MAX, PUSH_ROWS_MAX};
-use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId};
+use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 
 /// Top-level fields of a body: every repeated field is far below it.
 const FIELDS_MAX: usize = 16_384;
@@ -50,7 +50,12 @@ impl Frame {
                 let client_nonce = own(&frame.client_nonce);
                 wrap(
                     kind,
-                    &wire::Auth { version: frame.version, client_nonce, proofs: proofs.collect(), token: frame.token },
+                    &wire::Auth {
+                        version: frame.version,
+                        client_nonce,
+                        proofs: proofs.collect(),
+                        token: frame.token,
+                    },
                 )
             }
             Self::AuthOk(frame) => {
@@ -95,7 +100,9 @@ impl Frame {
             Self::CaughtUp(frame) => {
                 wrap(kind, &wire::CaughtUp { space: own(&frame.space.0), cursor: frame.cursor })
             }
-            Self::Credit(frame) => wrap(kind, &wire::Credit { space: own(&frame.space.0), bytes: frame.bytes }),
+            Self::Credit(frame) => {
+                wrap(kind, &wire::Credit { space: own(&frame.space.0), bytes: frame.bytes })
+            }
             Self::Push(frame) => {
                 let rows = frame.rows.into_iter().map(row_to_wire).collect();
                 wrap(kind, &wire::Push { push_id: frame.push_id, space: own(&frame.space.0), rows })
@@ -262,7 +269,11 @@ impl Body {
     fn batch(&self) -> Result<Frame, FrameError> {
         let frame: wire::Batch = self.message()?;
         let delivery = |row: wire::Row| {
-            if row.id.is_empty() { Ok(Delivery::Row(self.row(row)?)) } else { Ok(Delivery::Own(self.id(&row.id)?)) }
+            if row.id.is_empty() {
+                Ok(Delivery::Row(self.row(row)?))
+            } else {
+                Ok(Delivery::Own(self.id(&row.id)?))
+            }
         };
         let chain = (!frame.chain.is_empty()).then(|| Ok(LogChain(self.array("chain", &frame.chain)?)));
         Ok(Frame::Batch(Batch {
@@ -301,12 +312,15 @@ impl Body {
             1 => Ok(Verdict::Accepted { cursor: result.cursor }),
             2 => Ok(Verdict::Dup { cursor: result.cursor }),
             3 if result.id.is_empty() => Ok(Verdict::Gap { tip: None }),
-            3 => Ok(Verdict::Gap { tip: Some((result.seq, self.id(&result.id)?)) }),
+            3 => Ok(Verdict::Gap { tip: Some((self.seq(result.seq)?, self.id(&result.id)?)) }),
             4 => Ok(Verdict::Forked { cursor: result.cursor, existing: self.id(&result.id)? }),
             5 if result.code != 0 => Ok(Verdict::Rejected(Code::of(result.code))),
             _ => Err(self.bad("verdict")),
         };
-        Ok(Frame::Ack(Ack { push_id: frame.push_id, results: self.list(frame.results, PUSH_ROWS_MAX, verdict)? }))
+        Ok(Frame::Ack(Ack {
+            push_id: frame.push_id,
+            results: self.list(frame.results, PUSH_ROWS_MAX, verdict)?,
+        }))
     }
 
     fn go_away(&self) -> Result<Frame, FrameError> {
@@ -348,7 +362,15 @@ impl Body {
     }
 
     fn tip(&self, tip: &wire::Tip) -> Result<Tip, FrameError> {
-        Ok(Tip { actor: ActorId(self.array("actor", &tip.actor)?), seq: tip.seq, id: self.id(&tip.id)? })
+        Ok(Tip {
+            actor: ActorId(self.array("actor", &tip.actor)?),
+            seq: self.seq(tip.seq)?,
+            id: self.id(&tip.id)?,
+        })
+    }
+
+    fn seq(&self, seq: u64) -> Result<u32, FrameError> {
+        u32::try_from(seq).map_err(|_| self.bad("seq"))
     }
 
     fn id(&self, bytes: &[u8]) -> Result<ChangesetId, FrameError> {
@@ -397,7 +419,7 @@ fn own(bytes: &[u8]) -> Bytes {
 }
 
 fn tip_to_wire(tip: &Tip) -> wire::Tip {
-    wire::Tip { actor: own(&tip.actor.0), seq: tip.seq, id: own(&tip.id.0) }
+    wire::Tip { actor: own(&tip.actor.0), seq: tip.seq.into(), id: own(&tip.id.0) }
 }
 
 fn row_to_wire(row: Row) -> wire::Row {
@@ -423,7 +445,9 @@ fn verdict_to_wire(verdict: &Verdict) -> wire::RowResult {
         Verdict::Accepted { cursor } => wire::RowResult { verdict: 1, cursor, ..empty },
         Verdict::Dup { cursor } => wire::RowResult { verdict: 2, cursor, ..empty },
         Verdict::Gap { tip: None } => wire::RowResult { verdict: 3, ..empty },
-        Verdict::Gap { tip: Some((seq, id)) } => wire::RowResult { verdict: 3, seq, id: own(&id.0), ..empty },
+        Verdict::Gap { tip: Some((seq, id)) } => {
+            wire::RowResult { verdict: 3, seq: seq.into(), id: own(&id.0), ..empty }
+        }
         Verdict::Forked { cursor, existing } => {
             wire::RowResult { verdict: 4, cursor, id: own(&existing.0), ..empty }
         }

@@ -82,7 +82,7 @@ pub enum Code {
     TooLarge,
     /// A space without admission.
     NotFoundOrDenied,
-    /// More subscriptions, proofs or actors than allowed.
+    /// More than a peer takes.
     TooMany,
     /// The space is full.
     Quota,

@@ -6,7 +6,7 @@
 use prost::bytes::Bytes;
 
 use super::error::{Code, FrameError};
-use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId};
+use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,17 +140,6 @@ pub struct Subscribe {
     pub credit: u64,
 }
 
-/// The end of a lane: the greatest seq, and the changeset there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tip {
-    /// The lane's actor.
-    pub actor: ActorId,
-    /// Its place in the chain.
-    pub seq: u64,
-    /// Its id.
-    pub id: ChangesetId,
-}
-
 /// Why a position is no place in a relay's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resync {
@@ -276,7 +265,7 @@ pub enum Verdict {
     /// What it builds on is not there.
     Gap {
         /// The highest row of this actor that is: (seq, id).
-        tip: Option<(u64, ChangesetId)>,
+        tip: Option<(u32, ChangesetId)>,
     },
     /// Durable, but the actor has another row with this seq.
     Forked {

@@ -4,20 +4,19 @@
 //! the time go in, a queue of outputs comes out. They hold no log: rows come and go through the outputs.
 
 mod backoff;
-mod chain;
 mod convert;
 mod error;
 mod message;
 mod peer;
+mod row;
 mod session;
 mod wire;
 
 pub use backoff::Backoff;
-pub use chain::{changeset_id, next_chain, start_chain};
 pub use error::{Code, FrameError};
 pub use message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
+    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use session::{Challenge, Login, Retry, Session, SessionConfig, SessionOutput, Status, Window};
@@ -38,3 +37,6 @@ pub const OWN_ACTORS_MAX: usize = 256;
 pub const PROOFS_MAX: usize = 16;
 /// Tips of one HEADS.
 pub const HEADS_TIPS_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use prost::bytes::Bytes;
 
-use super::chain::{changeset_id, lane_of};
 use super::error::Code;
-use super::message::{Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Heads, Row, Tip};
+use super::message::{Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Heads, Row};
 use super::{BATCH_BYTES_MAX, HEADS_TIPS_MAX, PUSH_ROWS_MAX, VERSION};
-use crate::causal::{ActorId, SpaceId};
+use crate::causal::{ActorId, SpaceId, Tip};
+use crate::event::Header;
 
 /// Tips a peer may name.
 const TIPS_MAX: usize = 65_536;
@@ -109,7 +109,13 @@ impl PeerSession {
         let last = chunks.len() - 1;
         for (i, chunk) in chunks.into_iter().enumerate() {
             let credit = if i == 0 { credit_bytes } else { 0 };
-            session.send(Frame::Heads(Heads { version: VERSION, space, tips: chunk.to_vec(), more: i < last, credit }));
+            session.send(Frame::Heads(Heads {
+                version: VERSION,
+                space,
+                tips: chunk.to_vec(),
+                more: i < last,
+                credit,
+            }));
         }
         session
     }
@@ -194,7 +200,9 @@ impl PeerSession {
                 self.outputs.push_back(PeerOutput::Refused { code: error.code, message: error.message });
                 self.close();
             }
-            (_, frame) => self.refuse(Code::Malformed, &format!("frame type {:#04x} out of place", frame.kind())),
+            (_, frame) => {
+                self.refuse(Code::Malformed, &format!("frame type {:#04x} out of place", frame.kind()))
+            }
         }
     }
 
@@ -256,13 +264,13 @@ impl PeerSession {
 
     /// The peer holds this row: it takes the place of its `prev` among the tips.
     fn note(&mut self, row: &Row) {
-        let Ok(lane) = lane_of(&row.header) else { return };
-        let tip = Tip { actor: lane.actor, seq: lane.seq, id: changeset_id(&row.header) };
-        let tips = self.tips.entry(lane.actor).or_default();
+        let Ok(header) = Header::decode(&row.header) else { return };
+        let tip = Tip { actor: header.actor(), seq: header.seq(), id: header.id() };
+        let tips = self.tips.entry(header.actor()).or_default();
         if tips.iter().any(|known| known.id == tip.id) {
             return;
         }
-        match tips.iter_mut().find(|known| known.id == lane.prev) {
+        match tips.iter_mut().find(|known| Some(known.id) == header.prev()) {
             Some(known) => *known = tip,
             // Without room for it the peer is sent a few rows that it has: no harm.
             None if self.tip_count < TIPS_MAX => {

@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use prost::bytes::Bytes;
 
-use super::chain::{changeset_id, next_chain, start_chain};
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof, Push,
-    Resync, Row, Subscribe, Subscribed, Tip, Verdict,
+    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof,
+    Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
-use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
+use crate::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use crate::event::{changeset_id, next_chain, start_chain};
 
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
@@ -363,7 +363,10 @@ impl Session {
             (_, Frame::Error(error)) => self.on_error(now_ms, error),
             (_, Frame::GoAway(go)) => {
                 self.refused(go.code, "the relay asks to come back later");
-                self.close(Retry::Within { min_ms: go.retry_min_ms, max_ms: go.retry_max_ms.max(go.retry_min_ms) });
+                self.close(Retry::Within {
+                    min_ms: go.retry_min_ms,
+                    max_ms: go.retry_max_ms.max(go.retry_min_ms),
+                });
             }
             (Phase::AwaitHello, Frame::Hello(hello)) => self.on_hello(&hello),
             (Phase::AwaitAuthOk, Frame::AuthOk(answer)) => self.on_auth_ok(&answer),
@@ -426,7 +429,8 @@ impl Session {
     }
 
     fn on_batch(&mut self, read: Position, batch: Batch) {
-        if batch.space != self.config.space || batch.first_cursor != read.cursor + 1 || batch.rows.is_empty() {
+        if batch.space != self.config.space || batch.first_cursor != read.cursor + 1 || batch.rows.is_empty()
+        {
             return self.violated("rows that do not follow");
         }
         let chain = batch.rows.iter().fold(read.chain, |chain, row| match row {

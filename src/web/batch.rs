@@ -2,14 +2,12 @@
 //!
 //! Invariant: after [`Batch::parse`] every value is a `Uint8Array` that owns its whole buffer, for the browser stores
 //! the buffer behind a view, not the view. So nothing can fail between the first request of a commit and the last.
-use std::future::Future;
-use std::pin::Pin;
-
 use js_sys::{Array, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{IdbRequest, IdbTransaction};
 
 use super::error::EdgeError;
+use super::wait::Request;
 
 /// The append-only store.
 pub(crate) const TAIL: &str = "tail";
@@ -32,7 +30,8 @@ impl Batch {
         if !batch.is_object() {
             return Err(EdgeError::argument("batch", "a batch is an object"));
         }
-        let append = list(batch, "append")?.iter().map(|item| bytes(&item, "append")).collect::<Result<_, _>>()?;
+        let append =
+            list(batch, "append")?.iter().map(|item| bytes(&item, "append")).collect::<Result<_, _>>()?;
         let put = list(batch, "put")?
             .iter()
             .map(|item| {
@@ -40,7 +39,8 @@ impl Batch {
                 Ok((store, key, bytes(&part(&item, 2), "put")?))
             })
             .collect::<Result<_, EdgeError>>()?;
-        let delete = list(batch, "delete")?.iter().map(|item| record(&item, "delete")).collect::<Result<_, _>>()?;
+        let delete =
+            list(batch, "delete")?.iter().map(|item| record(&item, "delete")).collect::<Result<_, _>>()?;
         let absent = field(batch, "absent");
         let absent = if absent.is_undefined() { None } else { Some(record(&absent, "absent")?) };
         Ok(Self { append, put, delete, absent })
@@ -87,15 +87,19 @@ impl Batch {
 
     /// The same for a transaction of rexie, as futures that make their request when first polled: deletes, puts and
     /// then the appended records, whose outputs are their numbers. There is no absent record in a relaxed batch.
-    pub(crate) fn requests<'a>(&'a self, stores: &'a [(&'static str, rexie::Store)]) -> Vec<Request<'a>> {
+    pub(crate) fn requests<'a>(
+        &'a self,
+        stores: &'a [(&'static str, rexie::Store)],
+    ) -> Vec<Request<'a, rexie::Result<JsValue>>> {
         let open = |name: &str| {
             let found = stores.iter().find(|(store, _)| *store == name);
             &found.expect("the transaction covers every store of the batch").1
         };
-        let mut requests: Vec<Request<'a>> = Vec::new();
+        let mut requests: Vec<Request<'a, rexie::Result<JsValue>>> = Vec::new();
         for (store, key) in &self.delete {
             let store = open(store);
-            requests.push(Box::pin(async move { store.delete(key.into()).await.map(|()| JsValue::UNDEFINED) }));
+            requests
+                .push(Box::pin(async move { store.delete(key.into()).await.map(|()| JsValue::UNDEFINED) }));
         }
         for (store, key, value) in &self.put {
             let store = open(store);
@@ -108,8 +112,6 @@ impl Batch {
         requests
     }
 }
-
-pub(crate) type Request<'a> = Pin<Box<dyn Future<Output = rexie::Result<JsValue>> + 'a>>;
 
 /// A store that JavaScript named.
 pub(crate) fn keyed_store(name: &JsValue, argument: &'static str) -> Result<&'static str, EdgeError> {

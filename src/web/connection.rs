@@ -5,17 +5,20 @@
 //! `complete` or `abort`, nothing before that. Opening again never creates: a database that vanished is lost, and an
 //! empty one in its place would let a chain start anew under an old key.
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Object, Promise, Reflect, Uint8Array};
 use rexie::{KeyRange, ObjectStore, Rexie, TransactionMode};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Event, IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbVersionChangeEvent};
+use web_sys::{
+    Event, IdbDatabase, IdbFactory, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbVersionChangeEvent,
+};
 
 use super::batch::{Batch, KEYED, TAIL};
 use super::error::{Code, EdgeError, Fault};
-use super::wait::{Patience, all, both};
+use super::wait::{Patience, both, settled};
 
 pub(crate) struct Connection {
     rexie: RefCell<Option<Rexie>>,
@@ -31,7 +34,12 @@ extern "C" {
     #[wasm_bindgen(extends = IdbDatabase)]
     type Durable;
     #[wasm_bindgen(catch, method)]
-    fn transaction(this: &Durable, stores: &Array, mode: &str, options: &Object) -> Result<IdbTransaction, JsValue>;
+    fn transaction(
+        this: &Durable,
+        stores: &Array,
+        mode: &str,
+        options: &Object,
+    ) -> Result<IdbTransaction, JsValue>;
     #[wasm_bindgen(extends = IdbTransaction)]
     type Committing;
     #[wasm_bindgen(catch, method)]
@@ -51,7 +59,8 @@ impl Connection {
     ) -> Result<Self, Fault> {
         let name = name.to_owned();
         let patience = patience.clone();
-        let first = if create { Some(patience.wait(open_rexie(name.clone()), Rexie::close).await?) } else { None };
+        let first =
+            if create { Some(patience.wait(open_rexie(name.clone()), Rexie::close).await?) } else { None };
         let raw = match patience.wait(open_raw(name.clone()), |raw| raw.close()).await {
             Ok(raw) => raw,
             Err(fault) => {
@@ -78,14 +87,18 @@ impl Connection {
         let dead = Rc::new(Cell::new(false));
         let (handle, flag) = (raw.clone(), dead.clone());
         // rexie's handle closes itself on this event.
-        let version_change = Closure::<dyn Fn(IdbVersionChangeEvent)>::new(move |event: IdbVersionChangeEvent| {
-            flag.set(true);
-            handle.close();
-            gone(match event.new_version() {
-                Some(_) => EdgeError::new(Code::StorageNewer, "a newer version of this page upgraded the database"),
-                None => EdgeError::new(Code::StorageLost, "another tab deleted the database"),
+        let version_change =
+            Closure::<dyn Fn(IdbVersionChangeEvent)>::new(move |event: IdbVersionChangeEvent| {
+                flag.set(true);
+                handle.close();
+                gone(match event.new_version() {
+                    Some(_) => EdgeError::new(
+                        Code::StorageNewer,
+                        "a newer version of this page upgraded the database",
+                    ),
+                    None => EdgeError::new(Code::StorageLost, "another tab deleted the database"),
+                });
             });
-        });
         let flag = dead.clone();
         let close = Closure::<dyn Fn()>::new(move || flag.set(true));
         raw.set_onversionchange(Some(version_change.as_ref().unchecked_ref()));
@@ -115,7 +128,8 @@ impl Connection {
         after: Option<f64>,
         limit: Option<u32>,
     ) -> Result<(Vec<JsValue>, Vec<JsValue>), Fault> {
-        let range = |number: f64| KeyRange::lower_bound(&number.into(), Some(true)).expect("a number is a key");
+        let range =
+            |number: f64| KeyRange::lower_bound(&number.into(), Some(true)).expect("a number is a key");
         let tx = self.begin(&[store], TransactionMode::ReadOnly)?;
         let store = tx.store(store)?;
         let keys = store.get_all_keys(after.map(range), limit);
@@ -133,22 +147,21 @@ impl Connection {
     /// Commits a batch and returns the numbers of its appended records. A relaxed one that fails wrote nothing and is
     /// tried once more on the raw handle, which succeeds or knows why not.
     pub(crate) async fn commit(&self, batch: &Batch, strict: bool) -> Result<Vec<f64>, Fault> {
-        let numbers = if strict { None } else { self.commit_relaxed(batch).await.ok() };
-        let numbers = match numbers {
-            Some(numbers) => numbers,
-            None => self.commit_strict(&batch.stores(), |tx| batch.issue(tx)).await?,
+        let names = batch.stores();
+        let numbers = if strict {
+            self.commit_strict(&names, |tx| batch.issue(tx)).await?
+        } else {
+            let tx = self.begin(&names, TransactionMode::ReadWrite)?;
+            let stores =
+                names.iter().map(|name| Ok((*name, tx.store(name)?))).collect::<rexie::Result<Vec<_>>>()?;
+            let mut requests = batch.requests(&stores);
+            let mut end = pin!(tx.commit());
+            match settled(&mut requests, end.as_mut()).await {
+                Ok(mut results) => results.split_off(batch.delete.len() + batch.put.len()),
+                Err(_) => self.commit_strict(&names, |tx| batch.issue(tx)).await?,
+            }
         };
         Ok(numbers.iter().filter_map(JsValue::as_f64).collect())
-    }
-
-    async fn commit_relaxed(&self, batch: &Batch) -> Result<Vec<JsValue>, Fault> {
-        let names = batch.stores();
-        let tx = self.begin(&names, TransactionMode::ReadWrite)?;
-        let stores = names.into_iter().map(|name| Ok((name, tx.store(name)?))).collect::<rexie::Result<Vec<_>>>()?;
-        let (results, committed) = both(all(batch.requests(&stores)), tx.commit()).await;
-        committed?;
-        let written = batch.delete.len() + batch.put.len();
-        Ok(results.into_iter().collect::<rexie::Result<Vec<_>>>()?.split_off(written))
     }
 
     /// Runs one strict transaction whose requests `issue` makes, and returns the results of those it returns.
@@ -165,7 +178,8 @@ impl Connection {
             tx.set_oncomplete(Some(&complete));
             tx.set_onabort(Some(&abort));
         });
-        let issued = issue(&tx).and_then(|requests| tx.unchecked_ref::<Committing>().commit().map(|()| requests));
+        let issued =
+            issue(&tx).and_then(|requests| tx.unchecked_ref::<Committing>().commit().map(|()| requests));
         let requests = match issued {
             Ok(requests) => requests,
             Err(thrown) => {
@@ -200,7 +214,8 @@ async fn open_rexie(name: String) -> Result<Rexie, Fault> {
     factory()?;
     let tail = ObjectStore::new(TAIL).auto_increment(true);
     let builder = Rexie::builder(&name).version(VERSION).add_object_store(tail);
-    let builder = KEYED.iter().fold(builder, |builder, store| builder.add_object_store(ObjectStore::new(store)));
+    let builder =
+        KEYED.iter().fold(builder, |builder, store| builder.add_object_store(ObjectStore::new(store)));
     Ok(builder.build().await?)
 }
 

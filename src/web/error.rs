@@ -98,7 +98,9 @@ impl Fault {
         let (name, message) = name_and_message(thrown);
         let edge = |code| Fault::Edge(EdgeError::new(code, format!("{name}: {message}")));
         match name.as_str() {
-            "" | "AbortError" | "InvalidStateError" | "UnknownError" => Fault::Dead(format!("{name} {message}")),
+            "" | "AbortError" | "InvalidStateError" | "UnknownError" => {
+                Fault::Dead(format!("{name} {message}"))
+            }
             "QuotaExceededError" => edge(Code::StorageQuota),
             "ConstraintError" => edge(Code::StorageExists),
             "VersionError" => edge(Code::StorageNewer),
@@ -139,7 +141,9 @@ impl From<rexie::Error> for Fault {
         let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
         let known = ["QuotaExceededError", "VersionError", "SecurityError", "NotAllowedError"];
         match known.iter().find(|name| text.contains(**name)) {
-            Some(name) => Fault::of(&DomException::new_with_message_and_name(&text, name).map_or(JsValue::NULL, JsValue::from)),
+            Some(name) => Fault::of(
+                &DomException::new_with_message_and_name(&text, name).map_or(JsValue::NULL, JsValue::from),
+            ),
             None => Fault::Dead(text),
         }
     }

@@ -37,7 +37,9 @@ impl IdbStorage {
     pub fn open(&self, name: String, signal: Option<AbortSignal>, blocked_ms: Option<u32>) -> Promise {
         let database = self.0.clone();
         let patience = patience(signal, blocked_ms);
-        future_to_promise(async move { Ok(database.open(name, patience).await.map(|()| JsValue::UNDEFINED)?) })
+        future_to_promise(
+            async move { Ok(database.open(name, patience).await.map(|()| JsValue::UNDEFINED)?) },
+        )
     }
 
     pub fn entries(&self, store: JsValue) -> Promise {
@@ -175,7 +177,9 @@ impl Database {
             }
         };
         opened.await.map_err(|fault| match fault {
-            Fault::Dead(reason) => EdgeError::new(Code::StorageUnavailable, format!("IndexedDB fails: {reason}")),
+            Fault::Dead(reason) => {
+                EdgeError::new(Code::StorageUnavailable, format!("IndexedDB fails: {reason}"))
+            }
             Fault::Edge(error) => error,
         })
     }
@@ -222,7 +226,10 @@ impl Database {
         let wrap = self.wrap.borrow().clone();
         for (store, key, value) in batch.put.iter_mut().filter(|(store, ..)| *store == KEYS) {
             if key == RECORD {
-                return Err(EdgeError::argument("put", format!("{RECORD:?} in {store:?} belongs to the storage")));
+                return Err(EdgeError::argument(
+                    "put",
+                    format!("{RECORD:?} in {store:?} belongs to the storage"),
+                ));
             }
             let wrap = wrap.as_ref().ok_or_else(closed)?;
             *value = wrap.seal(key, value).await.map_err(Fault::settle)?;
@@ -232,7 +239,11 @@ impl Database {
     }
 
     /// The `keys` store as its users see it: without the wrapping key, and unwrapped.
-    async fn opened(&self, keys: Vec<JsValue>, values: Vec<JsValue>) -> Result<(Vec<JsValue>, Vec<JsValue>), Fault> {
+    async fn opened(
+        &self,
+        keys: Vec<JsValue>,
+        values: Vec<JsValue>,
+    ) -> Result<(Vec<JsValue>, Vec<JsValue>), Fault> {
         let wrap = self.wrap.borrow().clone().ok_or_else(closed)?;
         let mut opened = (Vec::new(), Vec::new());
         for (key, value) in keys.into_iter().zip(values) {
@@ -318,7 +329,9 @@ impl Database {
         }
         match opened {
             Ok(connection) => *self.state.borrow_mut() = State::Open(Rc::new(connection)),
-            Err(Fault::Edge(error)) if matches!(error.code, Code::StorageLost | Code::StorageNewer) => self.end(error),
+            Err(Fault::Edge(error)) if matches!(error.code, Code::StorageLost | Code::StorageNewer) => {
+                self.end(error)
+            }
             Err(fault) => self.tell(fault.settle()),
         }
     }

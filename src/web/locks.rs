@@ -120,7 +120,10 @@ fn manager() -> Result<LockManager, EdgeError> {
         .and_then(|navigator| Reflect::get(&navigator, &"locks".into()))
         .unwrap_or(JsValue::UNDEFINED);
     if !manager.is_object() {
-        return Err(EdgeError::new(Code::Unsupported, "there are no Web Locks here: is this a secure origin?"));
+        return Err(EdgeError::new(
+            Code::Unsupported,
+            "there are no Web Locks here: is this a secure origin?",
+        ));
     }
     Ok(manager.unchecked_into())
 }

@@ -18,3 +18,8 @@ mod tabs;
 mod value;
 mod wait;
 mod wrap;
+
+pub use self::idb::IdbStorage;
+pub use self::locks::try_lock;
+pub use self::socket::Socket;
+pub use self::tabs::Tabs;

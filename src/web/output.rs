@@ -2,9 +2,9 @@
 use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
-use crate::doc::PatchBody;
+use crate::PatchBody;
+use crate::StoreBatch;
 use crate::replica::{Change, Output, Replica, Source, Tier, Trouble};
-use crate::store::StoreBatch;
 
 /// An object with these properties.
 pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {
@@ -70,8 +70,12 @@ fn batch_to_js(batch: &StoreBatch) -> JsValue {
 
 fn trouble_to_js(trouble: Trouble) -> JsValue {
     let error = |code: &str, message: String, changeset: JsValue| {
-        let fields =
-            [("type", "error".into()), ("code", code.into()), ("message", message.into()), ("changeset", changeset)];
+        let fields = [
+            ("type", "error".into()),
+            ("code", code.into()),
+            ("message", message.into()),
+            ("changeset", changeset),
+        ];
         object(&fields)
     };
     match trouble {
@@ -111,7 +115,11 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
             fields.push(("text", object(&[("ops", ops.into()), ("inserted", inserted.as_str().into())])));
         }
         PatchBody::Map(keys) => {
-            let keys: Array = keys.iter().filter_map(|key| replica.key_name(key)).map(|key| JsValue::from(&**key)).collect();
+            let keys: Array = keys
+                .iter()
+                .filter_map(|key| replica.key_name(key))
+                .map(|key| JsValue::from(&**key))
+                .collect();
             fields.push(("keys", keys.into()));
         }
     }

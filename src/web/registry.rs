@@ -1,6 +1,8 @@
 //! Which spaces this browser has: the database `stemma`, whose one store maps a database's name to its space.
 //!
 //! It is opened for each verb and closed again, so no tab ever holds it. Losing it loses no data.
+use std::pin::pin;
+
 use js_sys::Promise;
 use rexie::{ObjectStore, Rexie, TransactionMode};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use super::error::{EdgeError, Fault};
-use super::wait::{Patience, both};
+use super::wait::{Patience, both, settled};
 
 /// A space as it is remembered: its id and when this browser first had it.
 #[derive(Serialize, Deserialize)]
@@ -52,8 +54,8 @@ pub fn registry_add(name: String, space: String, created: f64) -> Promise {
         with_registry(async |registry| {
             let tx = registry.transaction(&[SPACES], TransactionMode::ReadWrite)?;
             let spaces = tx.store(SPACES)?;
-            let (put, committed) = both(spaces.put(&entry, Some(&JsValue::from(&name))), tx.commit()).await;
-            committed.and(put.map(drop))
+            let key = JsValue::from(&name);
+            settled(&mut [Box::pin(spaces.put(&entry, Some(&key)))], pin!(tx.commit())).await
         })
         .await?;
         Ok(JsValue::UNDEFINED)
@@ -66,8 +68,7 @@ pub fn registry_remove(name: String) -> Promise {
         with_registry(async |registry| {
             let tx = registry.transaction(&[SPACES], TransactionMode::ReadWrite)?;
             let spaces = tx.store(SPACES)?;
-            let (deleted, committed) = both(spaces.delete(JsValue::from(&name)), tx.commit()).await;
-            committed.and(deleted)
+            settled(&mut [Box::pin(spaces.delete(JsValue::from(&name)))], pin!(tx.commit())).await
         })
         .await?;
         Ok(JsValue::UNDEFINED)

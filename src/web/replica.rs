@@ -10,11 +10,11 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
 use super::{output, value};
-use crate::causal::ChangesetId;
-use crate::crdt::{Bias, Text};
-use crate::doc::ObjectIx;
-use crate::event::{Invite, ObjectKind, Role};
+use crate::ChangesetId;
+use crate::ObjectIx;
 use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier};
+use crate::{Bias, Text};
+use crate::{Invite, ObjectKind, Role};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -37,8 +37,9 @@ pub struct Replica {
 
 /// Calls the core with the time and the platform's randomness.
 pub(super) fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
-    let mut random =
-        |bytes: &mut [u8]| getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues");
+    let mut random = |bytes: &mut [u8]| {
+        getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues")
+    };
     call(&mut Env { now_ms: now_ms(), random: &mut random })
 }
 
@@ -84,11 +85,14 @@ impl Replica {
     }
 
     pub fn open(meta: &Array, keys: &Array, actors: &Array, batch_ms: Option<f64>) -> Answer<Replica> {
-        let (meta, keys, actors) = (records(meta, "meta")?, records(keys, "keys")?, records(actors, "actors")?);
-        Core::open(&meta, &keys, &actors, settings(batch_ms)).map(Replica::around).map_err(|error| match error {
-            IdentityError::Missing(_) => EdgeError::new(Code::KeyMissing, error.to_string()),
-            _ => EdgeError::new(Code::StorageLost, error.to_string()),
-        })
+        let (meta, keys, actors) =
+            (records(meta, "meta")?, records(keys, "keys")?, records(actors, "actors")?);
+        Core::open(&meta, &keys, &actors, settings(batch_ms)).map(Replica::around).map_err(
+            |error| match error {
+                IdentityError::Missing(_) => EdgeError::new(Code::KeyMissing, error.to_string()),
+                _ => EdgeError::new(Code::StorageLost, error.to_string()),
+            },
+        )
     }
 
     pub fn rejoin(&mut self, token: &str) -> Answer<()> {
@@ -101,7 +105,8 @@ impl Replica {
     pub fn load_tail(&mut self, records: &Array) -> Answer<()> {
         for record in records.iter() {
             let bytes = record.unchecked_ref::<Array>().get(1);
-            let bytes = bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
+            let bytes =
+                bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
             self.core.load_tail(&bytes.to_vec());
         }
         Ok(())
@@ -125,7 +130,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = useActor)]
     pub fn use_actor(&mut self, actor: &str) -> Answer<()> {
-        let actor = crate::causal::ActorId(id32(actor, "actor")?);
+        let actor = crate::ActorId(id32(actor, "actor")?);
         with_env(|env| self.core.use_actor(actor, env));
         Ok(())
     }
@@ -143,13 +148,16 @@ impl Replica {
     #[wasm_bindgen(js_name = textInsert)]
     pub fn text_insert(&mut self, handle: u32, position: f64, string: &str) -> Answer<()> {
         let (object, position) = (self.object_at(handle)?, unit(position, "index")?);
-        with_env(|env| self.core.text_insert(object, position, string, env)).map_err(|fault| edit_error(fault, "index"))
+        with_env(|env| self.core.text_insert(object, position, string, env))
+            .map_err(|fault| edit_error(fault, "index"))
     }
 
     #[wasm_bindgen(js_name = textDelete)]
     pub fn text_delete(&mut self, handle: u32, position: f64, len: f64) -> Answer<()> {
-        let (object, position, len) = (self.object_at(handle)?, unit(position, "index")?, unit(len, "length")?);
-        with_env(|env| self.core.text_delete(object, position, len, env)).map_err(|fault| edit_error(fault, "index"))
+        let (object, position, len) =
+            (self.object_at(handle)?, unit(position, "index")?, unit(len, "length")?);
+        with_env(|env| self.core.text_delete(object, position, len, env))
+            .map_err(|fault| edit_error(fault, "index"))
     }
 
     #[wasm_bindgen(js_name = textLength)]
@@ -271,11 +279,16 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = beginTransact)]
-    pub fn begin_transact(&mut self, message: Option<String>, headers: &JsValue, command: Option<String>) -> Answer<()> {
-        let headers =
-            if headers.is_undefined() { None } else { Some(value::from_js(headers, "headers")?) };
+    pub fn begin_transact(
+        &mut self,
+        message: Option<String>,
+        headers: &JsValue,
+        command: Option<String>,
+    ) -> Answer<()> {
+        let headers = if headers.is_undefined() { None } else { Some(value::from_js(headers, "headers")?) };
         self.marks.clear();
-        with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(|fault| edit_error(fault, "headers"))
+        with_env(|env| self.core.begin_transact(message, headers, command, env))
+            .map_err(|fault| edit_error(fault, "headers"))
     }
 
     #[wasm_bindgen(js_name = endTransact)]
@@ -354,7 +367,10 @@ fn records(entries: &Array, argument: &'static str) -> Answer<BTreeMap<String, V
         let value = pair.get(1).dyn_into::<Uint8Array>().ok()?;
         Some((pair.get(0).as_string()?, value.to_vec()))
     };
-    entries.iter().map(|item| entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record"))).collect()
+    entries
+        .iter()
+        .map(|item| entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record")))
+        .collect()
 }
 
 pub(super) fn changeset(id: &str) -> Answer<ChangesetId> {
@@ -376,7 +392,9 @@ pub(super) fn id32(hex: &str, argument: &'static str) -> Answer<[u8; 32]> {
 /// A position in UTF-16 units: a whole number that a text can have.
 fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
-    whole.then_some(number as u32).ok_or_else(|| EdgeError::argument(argument, format!("{argument} is not an index")))
+    whole
+        .then_some(number as u32)
+        .ok_or_else(|| EdgeError::argument(argument, format!("{argument} is not an index")))
 }
 
 fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
@@ -384,7 +402,9 @@ fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
         EditFault::Access => EdgeError::new(Code::Access, fault.to_string()),
         EditFault::Range | EditFault::Kind => EdgeError::argument(argument, fault.to_string()),
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
-        EditFault::TooLarge => EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) },
+        EditFault::TooLarge => {
+            EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
+        }
         EditFault::Unsupported => EdgeError::new(Code::Unsupported, fault.to_string()),
     }
 }

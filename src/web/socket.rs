@@ -82,10 +82,14 @@ impl Line {
         let line = self.clone();
         let open = Closure::<dyn Fn()>::new(move || line.call(&on_open, &Array::new()));
         let line = self.clone();
-        let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| match event.data().dyn_ref::<ArrayBuffer>() {
-            Some(buffer) => line.call(&on_message, &Array::of1(&Uint8Array::new(buffer))),
-            // The protocol has no text frames; the peer hears why it is left.
-            None => line.web_socket.close_with_code_and_reason(NOT_BINARY, "only binary frames").unwrap_or(()),
+        let message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            match event.data().dyn_ref::<ArrayBuffer>() {
+                Some(buffer) => line.call(&on_message, &Array::of1(&Uint8Array::new(buffer))),
+                // The protocol has no text frames; the peer hears why it is left.
+                None => {
+                    line.web_socket.close_with_code_and_reason(NOT_BINARY, "only binary frames").unwrap_or(())
+                }
+            }
         });
         let error = Closure::<dyn Fn()>::new(|| ());
         let line = self.clone();
@@ -125,7 +129,10 @@ impl Line {
 
 fn connect(url: &str, class: JsValue) -> Result<WebSocket, EdgeError> {
     if !url.starts_with("ws://") && !url.starts_with("wss://") {
-        return Err(EdgeError::argument("url", format!("a relay is reached at ws:// or wss://, not {url:?}")));
+        return Err(EdgeError::argument(
+            "url",
+            format!("a relay is reached at ws:// or wss://, not {url:?}"),
+        ));
     }
     let class = if class.is_undefined() {
         Reflect::get(&js_sys::global(), &"WebSocket".into()).unwrap_or(JsValue::UNDEFINED)
@@ -135,7 +142,8 @@ fn connect(url: &str, class: JsValue) -> Result<WebSocket, EdgeError> {
     let missing = |_| EdgeError::new(Code::Unsupported, "there is no WebSocket here, and none was passed");
     let class: Function = class.dyn_into().map_err(missing)?;
     let made = Reflect::construct(&class, &Array::of1(&url.into()));
-    let refused = |thrown| EdgeError::argument("url", format!("{url:?} was refused: {}", name_and_message(&thrown).1));
+    let refused =
+        |thrown| EdgeError::argument("url", format!("{url:?} was refused: {}", name_and_message(&thrown).1));
     Ok(made.map_err(refused)?.unchecked_into())
 }
 

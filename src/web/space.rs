@@ -7,9 +7,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::replica::{Replica, changeset, id32, role, with_env};
 use super::value;
-use crate::causal::{ActorId, MemberId};
-use crate::event::{Fate, Role};
 use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, SyncStatus};
+use crate::{ActorId, MemberId};
+use crate::{Fate, Role};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -126,7 +126,11 @@ impl Replica {
     }
 
     pub fn names(&self) -> Answer<JsValue> {
-        let named = self.core().names().into_iter().map(|(name, kind)| Named { name: name.to_string(), kind: kind as u8 });
+        let named = self
+            .core()
+            .names()
+            .into_iter()
+            .map(|(name, kind)| Named { name: name.to_string(), kind: kind as u8 });
         to_js(&named.collect::<Vec<_>>())
     }
 
@@ -185,7 +189,13 @@ impl Replica {
         })
     }
 
-    pub fn invite(&self, role_name: &str, not_after_ms: f64, uses: f64, relays: Vec<String>) -> Answer<String> {
+    pub fn invite(
+        &self,
+        role_name: &str,
+        not_after_ms: f64,
+        uses: f64,
+        relays: Vec<String>,
+    ) -> Answer<String> {
         let role = role(role_name)?;
         let may_not = || EdgeError::new(Code::Access, "only the owner of a space invites");
         let invite = with_env(|env| self.core().invite(role, not_after_ms as u64, uses as u64, relays, env));

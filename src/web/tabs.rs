@@ -26,7 +26,8 @@ impl Tabs {
             });
             channel.set_onmessage(Some(message.as_ref().unchecked_ref()));
             // In Node an open channel would keep the process alive.
-            if let Ok(unref) = Reflect::get(&channel, &"unref".into()).and_then(JsCast::dyn_into::<Function>) {
+            if let Ok(unref) = Reflect::get(&channel, &"unref".into()).and_then(JsCast::dyn_into::<Function>)
+            {
                 unref.call0(&channel).ok();
             }
             Open { channel, _message: message }

@@ -6,9 +6,9 @@ use js_sys::{Array, BigInt as JsBigInt, Object, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::EdgeError;
-use crate::codec::BigInt;
-use crate::codec::limits::VALUE_DEPTH_MAX;
-use crate::event::{Number, Value};
+use crate::BigInt;
+use crate::limits::VALUE_DEPTH_MAX;
+use crate::{Number, Value};
 
 /// Reads a value.
 pub(super) fn from_js(value: &JsValue, argument: &'static str) -> Result<Value, EdgeError> {
@@ -27,7 +27,9 @@ fn read(value: &JsValue, argument: &'static str, depth: usize) -> Result<Value, 
         return Ok(Value::Bool(boolean));
     }
     if let Some(number) = value.as_f64() {
-        return Number::new(number).map(Value::Number).ok_or_else(|| refuse("has a number that is not finite"));
+        return Number::new(number)
+            .map(Value::Number)
+            .ok_or_else(|| refuse("has a number that is not finite"));
     }
     if let Some(string) = value.as_string() {
         return Ok(Value::String(string));
@@ -40,7 +42,9 @@ fn read(value: &JsValue, argument: &'static str, depth: usize) -> Result<Value, 
         return Ok(Value::Array(items?));
     }
     if let Some(integer) = value.dyn_ref::<JsBigInt>() {
-        return big_from_js(integer).map(Value::BigInt).ok_or_else(|| refuse("has a bigint that is too large"));
+        return big_from_js(integer)
+            .map(Value::BigInt)
+            .ok_or_else(|| refuse("has a bigint that is too large"));
     }
     if value.is_object() && !value.is_function() {
         let mut object = std::collections::BTreeMap::new();
@@ -79,10 +83,8 @@ pub(super) fn to_js(value: &Value) -> JsValue {
         Value::Array(items) => items.iter().map(to_js).collect::<Array>().into(),
         Value::BigInt(integer) => big_to_js(integer),
         Value::Object(entries) => {
-            let pairs: Array = entries
-                .iter()
-                .map(|(key, value)| Array::of2(&key.as_str().into(), &to_js(value)))
-                .collect();
+            let pairs: Array =
+                entries.iter().map(|(key, value)| Array::of2(&key.as_str().into(), &to_js(value))).collect();
             // `fromEntries` defines own properties, so a key like `__proto__` is an ordinary one.
             Object::from_entries(&pairs).expect("pairs are arrays of two").into()
         }

@@ -77,13 +77,16 @@ impl Patience {
         result.unwrap_or_else(|| {
             given_up.set(true);
             self.check()?;
-            Err(EdgeError::new(Code::StorageBlocked, "another tab holds the database and does not let go").into())
+            Err(EdgeError::new(Code::StorageBlocked, "another tab holds the database and does not let go")
+                .into())
         })
     }
 
     fn check(&self) -> Result<(), Fault> {
         match &self.signal {
-            Some(signal) if signal.aborted() => Err(EdgeError::new(Code::Aborted, "opening was aborted").into()),
+            Some(signal) if signal.aborted() => {
+                Err(EdgeError::new(Code::Aborted, "opening was aborted").into())
+            }
             _ => Ok(()),
         }
     }
@@ -101,10 +104,14 @@ pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Out
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut first, mut second) = (None, None);
     poll_fn(move |cx| {
-        if first.is_none() && let Poll::Ready(out) = a.as_mut().poll(cx) {
+        if first.is_none()
+            && let Poll::Ready(out) = a.as_mut().poll(cx)
+        {
             first = Some(out);
         }
-        if second.is_none() && let Poll::Ready(out) = b.as_mut().poll(cx) {
+        if second.is_none()
+            && let Poll::Ready(out) = b.as_mut().poll(cx)
+        {
             second = Some(out);
         }
         match (first.take(), second.take()) {
@@ -118,19 +125,35 @@ pub(crate) async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Out
     .await
 }
 
-/// Polls all in order in every turn, as [`both`] does.
-pub(crate) async fn all<T>(mut work: Vec<Pin<Box<dyn Future<Output = T> + '_>>>) -> Vec<T> {
-    let mut done: Vec<Option<T>> = work.iter().map(|_| None).collect();
+pub(crate) type Request<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Makes all requests of a transaction and asks for its `end` in one turn, then waits: for the end, because a request
+/// that a full disk cuts off after `commit` is told nothing, or for the first request that fails, because idb frees
+/// its listeners at the error and the abort would call a freed one. For the same reason both are only borrowed: what
+/// failed has to outlive the abort.
+pub(crate) async fn settled<T, E>(
+    requests: &mut [Request<'_, Result<T, E>>],
+    mut end: Pin<&mut impl Future<Output = Result<(), E>>>,
+) -> Result<Vec<T>, E> {
+    let mut results: Vec<Option<T>> = requests.iter().map(|_| None).collect();
     poll_fn(|cx| {
-        for (future, slot) in work.iter_mut().zip(&mut done) {
-            if slot.is_none() && let Poll::Ready(out) = future.as_mut().poll(cx) {
-                *slot = Some(out);
+        for (request, slot) in requests.iter_mut().zip(&mut results) {
+            if slot.is_none()
+                && let Poll::Ready(out) = request.as_mut().poll(cx)
+            {
+                match out {
+                    Ok(out) => *slot = Some(out),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
         }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+        end.as_mut().poll(cx)
     })
-    .await;
-    done.into_iter().flatten().collect()
+    .await?;
+    Ok(results
+        .into_iter()
+        .map(|slot| slot.expect("a complete transaction has answered every request"))
+        .collect())
 }
 
 /// Long enough for a tab that is asked to close its handle, short enough for a person who waits.

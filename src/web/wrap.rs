@@ -53,13 +53,15 @@ impl Wrap {
     pub(crate) async fn seal(&self, name: &str, value: &Uint8Array) -> Result<Uint8Array, Fault> {
         let Self(Some(key)) = self else { return Ok(joined(&[&[PLAIN]], value)) };
         let iv = random::<IV_BYTES>();
-        let sealed = subtle_of_key().encrypt_with_object_and_js_u8_array(&algorithm(&iv, name), key, value)?;
+        let sealed =
+            subtle_of_key().encrypt_with_object_and_js_u8_array(&algorithm(&iv, name), key, value)?;
         let sealed = JsFuture::from(sealed).await?;
         Ok(joined(&[&[WRAPPED], &iv], &Uint8Array::new(&sealed)))
     }
 
     pub(crate) async fn open(&self, name: &str, stored: &Uint8Array) -> Result<Uint8Array, Fault> {
-        let unreadable = |why: &str| EdgeError::new(Code::KeyMissing, format!("the key record {name:?} {why}"));
+        let unreadable =
+            |why: &str| EdgeError::new(Code::KeyMissing, format!("the key record {name:?} {why}"));
         let first = if stored.length() == 0 { None } else { Some(stored.get_index(0)) };
         match (first, &self.0) {
             (Some(PLAIN), _) => Ok(stored.slice(1, stored.length())),
@@ -68,10 +70,13 @@ impl Wrap {
                 let sealed = stored.slice(1 + IV_BYTES as u32, stored.length());
                 let algorithm = algorithm(&iv, name);
                 let value = subtle_of_key().decrypt_with_object_and_js_u8_array(&algorithm, key, &sealed)?;
-                let value = JsFuture::from(value).await.map_err(|_| unreadable("was not sealed by this browser"))?;
+                let value =
+                    JsFuture::from(value).await.map_err(|_| unreadable("was not sealed by this browser"))?;
                 Ok(Uint8Array::new(&value.unchecked_into::<ArrayBuffer>()))
             }
-            (Some(WRAPPED), None) => Err(unreadable("is wrapped, and the wrapping key cannot be used here").into()),
+            (Some(WRAPPED), None) => {
+                Err(unreadable("is wrapped, and the wrapping key cannot be used here").into())
+            }
             _ => Err(unreadable("is of no known form").into()),
         }
     }

@@ -27,7 +27,9 @@ impl Random {
     }
 
     pub fn fill(&mut self, bytes: &mut [u8]) {
-        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]));
+        bytes
+            .chunks_mut(8)
+            .for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]));
     }
 }
 
@@ -175,14 +177,16 @@ impl Node {
     }
 
     pub fn invite(&mut self, role: stemma::event::Role) -> String {
-        let invite = self.with(|replica, env| replica.invite(role, 0, 0, Vec::new(), env)).expect("may invite");
+        let invite =
+            self.with(|replica, env| replica.invite(role, 0, 0, Vec::new(), env)).expect("may invite");
         invite.encode().expect("an invite fits into a token").to_string()
     }
 }
 
 /// Joins two replicas by a port, and carries frames until both are at rest.
 pub fn sync(a: &mut Node, b: &mut Node) {
-    let (at_a, at_b) = (a.with(|replica, env| replica.attach(env)), b.with(|replica, env| replica.attach(env)));
+    let (at_a, at_b) =
+        (a.with(|replica, env| replica.attach(env)), b.with(|replica, env| replica.attach(env)));
     loop {
         let (from_a, from_b) = (std::mem::take(&mut a.sent), std::mem::take(&mut b.sent));
         if from_a.is_empty() && from_b.is_empty() {

@@ -221,7 +221,7 @@ test("a full disk is E_STORAGE_QUOTA: the half written commit is taken back, and
   const handles = await handlePrototype(dir);
   const whole = handles.write;
   const write = t.mock.method(handles, "write", async function (this: FileHandle, frame: Uint8Array) {
-    await whole.call(this, frame, 0, 5, (await this.stat()).size);
+    await Reflect.apply(whole, this, [frame, 0, 5, (await this.stat()).size]);
     throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
   });
   const error = await rejects(storage.commit({ append: [bytes("b")], put: [["meta", "x", bytes("1")]] }, STRICT), "E_STORAGE_QUOTA");

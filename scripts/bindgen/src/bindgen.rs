@@ -1,7 +1,7 @@
 //! `bindgen IN.wasm OUT_DIR`: writes `engine.js`, `engine.d.ts` and `engine_bg.wasm`.
 //!
 //! The glue never names the wasm file: the loader in `ts/` holds the only `new URL(…)`, so that the inline twin does
-//! not drag a second copy into a bundle. It can put a fresh instance in the place of one that trapped.
+//! not drag a second copy into a bundle.
 
 use std::{env, process};
 use wasm_bindgen_cli_support::Bindgen;

@@ -57,11 +57,7 @@ fn secrets_do_not_print() {
     let secret = EpochSecret::new([0xab; 32]);
     let mut ring = Keyring::new([0xab; 32], NameKey::new([0xab; 32]));
     ring.add(secret.clone());
-    let printed = format!(
-        "{secret:?} {:?} {:?} {ring:?}",
-        secret.derive(&[1; 32]),
-        ring.names()
-    );
+    let printed = format!("{secret:?} {:?} {:?} {ring:?}", secret.derive(&[1; 32]), ring.names());
     assert_eq!(printed, "EpochSecret(…) EpochKey(…) NameKey(…) Keyring(…)");
 }
 
@@ -81,10 +77,7 @@ fn device_keys_are_those_of_rfc_7748() {
         let bytes = |text: &str| {
             std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hex"))
         };
-        assert_eq!(
-            AgreementKey::from_seed(&bytes(seed)).public().to_bytes(),
-            bytes(public)
-        );
+        assert_eq!(AgreementKey::from_seed(&bytes(seed)).public().to_bytes(), bytes(public));
     }
 }
 
@@ -98,16 +91,8 @@ fn device_keys_that_share_zeros_do_not_parse() {
     (minus_one[0], minus_one[31]) = (0xec, 0x7f);
     small_orders.push(minus_one);
     // Of order 8.
-    small_orders.push(
-        curve25519_dalek::constants::EIGHT_TORSION[1]
-            .to_montgomery()
-            .to_bytes(),
-    );
-    small_orders.push(
-        curve25519_dalek::constants::EIGHT_TORSION[3]
-            .to_montgomery()
-            .to_bytes(),
-    );
+    small_orders.push(curve25519_dalek::constants::EIGHT_TORSION[1].to_montgomery().to_bytes());
+    small_orders.push(curve25519_dalek::constants::EIGHT_TORSION[3].to_montgomery().to_bytes());
     for bytes in small_orders {
         assert_eq!(AgreementPublic::parse(&bytes), None, "{bytes:x?}");
     }

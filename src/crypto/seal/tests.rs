@@ -38,16 +38,10 @@ fn bodies_of_all_sizes_come_back() {
 fn padding_hides_most_of_the_length_and_costs_little() {
     let lengths: HashSet<usize> = (0..=62).map(padded_len).collect();
     assert_eq!(lengths, HashSet::from([64]), "keystrokes look alike");
-    assert_eq!(
-        [63, 1000, 10_000, 100_000].map(padded_len),
-        [72, 1024, 10_240, 100_352]
-    );
+    assert_eq!([63, 1000, 10_000, 100_000].map(padded_len), [72, 1024, 10_240, 100_352]);
     for len in 64..20_000 {
         let padded = padded_len(len);
-        assert!(
-            padded > len && padded * 100 <= (len + 3) * 112,
-            "{len} to {padded}"
-        );
+        assert!(padded > len && padded * 100 <= (len + 3) * 112, "{len} to {padded}");
     }
 }
 
@@ -64,30 +58,14 @@ fn another_key_opens_nothing() {
 fn a_segment_opens_in_its_place_only() {
     let segment = sealed(b"body");
     let places = [
-        SegmentContext {
-            space: &[8; 32],
-            ..AT
-        },
-        SegmentContext {
-            actor: &[8; 32],
-            ..AT
-        },
+        SegmentContext { space: &[8; 32], ..AT },
+        SegmentContext { actor: &[8; 32], ..AT },
         SegmentContext { seq: 8, ..AT },
-        SegmentContext {
-            kind: SegmentKind::Content,
-            ..AT
-        },
-        SegmentContext {
-            header_prefix: b"version to kie",
-            ..AT
-        },
+        SegmentContext { kind: SegmentKind::Content, ..AT },
+        SegmentContext { header_prefix: b"version to kie", ..AT },
     ];
     for place in places {
-        assert_eq!(
-            open(&key(4), &place, &segment),
-            Err(OpenError::Sealed),
-            "{place:?}"
-        );
+        assert_eq!(open(&key(4), &place, &segment), Err(OpenError::Sealed), "{place:?}");
     }
 }
 
@@ -95,22 +73,12 @@ fn a_segment_opens_in_its_place_only() {
 fn repeated_randomness_gives_other_salts_for_other_plaintexts() {
     let salts = [&b"one"[..], b"two"].map(|body| sealed(body)[..16].to_vec());
     assert_ne!(salts[0], salts[1]);
-    let content = SegmentContext {
-        kind: SegmentKind::Content,
-        ..AT
-    };
+    let content = SegmentContext { kind: SegmentKind::Content, ..AT };
     let later = SegmentContext { seq: 8, ..AT };
     for place in [content, later] {
-        assert_ne!(
-            seal(&key(4), &place, &salt_key(), &[5; 32], b"one")[..16],
-            salts[0]
-        );
+        assert_ne!(seal(&key(4), &place, &salt_key(), &[5; 32], b"one")[..16], salts[0]);
     }
-    assert_ne!(
-        seal(&key(4), &AT, &salt_key(), &[6; 32], b"one")[..16],
-        salts[0],
-        "fresh randomness"
-    );
+    assert_ne!(seal(&key(4), &AT, &salt_key(), &[6; 32], b"one")[..16], salts[0], "fresh randomness");
 }
 
 #[test]
@@ -120,31 +88,14 @@ fn an_empty_ciphertext_and_a_lone_tag_do_not_open() {
     }
     let empty = seal_plaintext(&key(4), &AT, &[0; 16], Vec::new());
     assert_eq!(empty.len(), 32);
-    let truncated = DecodeError::Truncated {
-        what: "segment codec",
-        at: 0,
-    };
-    assert_eq!(
-        open(&key(4), &AT, &empty),
-        Err(truncated.into()),
-        "authentic, but not a plaintext"
-    );
+    let truncated = DecodeError::Truncated { what: "segment codec", at: 0 };
+    assert_eq!(open(&key(4), &AT, &empty), Err(truncated.into()), "authentic, but not a plaintext");
 }
 
 #[test]
 fn wrong_lengths_codecs_and_padding_are_named() {
-    let opened = |plain: &[u8]| {
-        open(
-            &key(4),
-            &AT,
-            &seal_plaintext(&key(4), &AT, &[0; 16], plain.to_vec()),
-        )
-    };
-    assert_eq!(
-        opened(&[0, 2, 8, 9]),
-        Ok(vec![8, 9]),
-        "padding is the writer's choice"
-    );
+    let opened = |plain: &[u8]| open(&key(4), &AT, &seal_plaintext(&key(4), &AT, &[0; 16], plain.to_vec()));
+    assert_eq!(opened(&[0, 2, 8, 9]), Ok(vec![8, 9]), "padding is the writer's choice");
     assert_eq!(opened(&[0, 0, 0, 0, 0]), Ok(vec![]));
     assert_eq!(opened(&[1, 2, 8, 9]), Err(OpenError::Codec(1)));
     let malformed = |plain: &[u8]| match opened(plain) {
@@ -163,23 +114,13 @@ fn no_bit_of_a_segment_can_be_flipped() {
     for bit in 0..segment.len() * 8 {
         let mut flipped = segment.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(
-            open(&key(4), &AT, &flipped),
-            Err(OpenError::Sealed),
-            "bit {bit}"
-        );
-        assert_ne!(
-            segment_hash(AT.kind, &flipped),
-            segment_hash(AT.kind, &segment)
-        );
+        assert_eq!(open(&key(4), &AT, &flipped), Err(OpenError::Sealed), "bit {bit}");
+        assert_ne!(segment_hash(AT.kind, &flipped), segment_hash(AT.kind, &segment));
     }
 }
 
 #[test]
 fn the_hash_of_a_segment_says_which_it_is() {
     let segment = sealed(b"body");
-    assert_ne!(
-        segment_hash(SegmentKind::Skeleton, &segment),
-        segment_hash(SegmentKind::Content, &segment)
-    );
+    assert_ne!(segment_hash(SegmentKind::Skeleton, &segment), segment_hash(SegmentKind::Content, &segment));
 }

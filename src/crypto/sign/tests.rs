@@ -19,10 +19,7 @@ impl Forger {
     fn new() -> Self {
         let scalar = Scalar::from(0x5eed_0123_4567_u64);
         let public = (B * scalar).compress().to_bytes();
-        Self {
-            scalar,
-            key: VerifyingKey::parse(&public).expect("a multiple of the base point"),
-        }
+        Self { scalar, key: VerifyingKey::parse(&public).expect("a multiple of the base point") }
     }
 
     fn challenge(&self, r: &[u8; 32], text: &[u8]) -> Scalar {
@@ -36,12 +33,7 @@ impl Forger {
     /// `S = r + k a` for any encoding of R.
     fn sign(&self, nonce: Scalar, r: [u8; 32], text: &[u8]) -> Signature {
         let s = nonce + self.challenge(&r, text) * self.scalar;
-        Signature(
-            [r, s.to_bytes()]
-                .concat()
-                .try_into()
-                .expect("twice 32 bytes"),
-        )
+        Signature([r, s.to_bytes()].concat().try_into().expect("twice 32 bytes"))
     }
 
     /// What batch verification and ZIP-215 check: the equation times the cofactor.
@@ -49,8 +41,7 @@ impl Forger {
         let r: [u8; 32] = *signature.0.first_chunk().expect("64 bytes");
         let s = Scalar::from_bytes_mod_order(*signature.0.last_chunk().expect("64 bytes"));
         let point = |bytes| CompressedEdwardsY(bytes).decompress().expect("a point");
-        let rest: EdwardsPoint =
-            B * s - point(self.key.to_bytes()) * self.challenge(&r, text) - point(r);
+        let rest: EdwardsPoint = B * s - point(self.key.to_bytes()) * self.challenge(&r, text) - point(r);
         rest.mul_by_cofactor().is_identity()
     }
 }
@@ -94,10 +85,7 @@ fn no_bit_of_a_signature_or_message_can_be_flipped() {
     for bit in 0..64 {
         let mut text = *b"sometext";
         text[bit / 8] ^= 1 << (bit % 8);
-        assert!(
-            !verdict(&public, &text, &signature),
-            "bit {bit} of the text"
-        );
+        assert!(!verdict(&public, &text, &signature), "bit {bit} of the text");
     }
 }
 
@@ -106,10 +94,7 @@ fn s_must_be_below_the_group_order() {
     let forger = Forger::new();
     let nonce = Scalar::from(99u64);
     let valid = forger.sign(nonce, (B * nonce).compress().to_bytes(), b"x");
-    assert!(
-        verdict(&forger.key, b"x", &valid),
-        "the forger signs well when it wants to"
-    );
+    assert!(verdict(&forger.key, b"x", &valid), "the forger signs well when it wants to");
     let order: [u8; 32] = unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
     let mut high = valid;
     let mut carry = 0u16;
@@ -152,15 +137,11 @@ fn second_encodings_of_keys_and_of_r_are_refused() {
         for high in [0x7f, 0xff] {
             let mut bytes = [0xff; 32];
             (bytes[0], bytes[31]) = (low, high);
-            second_encodings +=
-                usize::from(ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_ok());
+            second_encodings += usize::from(ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_ok());
             assert_eq!(VerifyingKey::parse(&bytes), None, "{low:x} {high:x}");
         }
     }
-    assert!(
-        second_encodings > 10,
-        "others accept {second_encodings} of them"
-    );
+    assert!(second_encodings > 10, "others accept {second_encodings} of them");
     let mut one_plus_p = [0xff; 32];
     (one_plus_p[0], one_plus_p[31]) = (0xee, 0x7f);
     let forger = Forger::new();
@@ -175,10 +156,7 @@ fn a_mixed_order_r_that_passes_in_a_batch_is_refused() {
         let nonce = Scalar::from(1000 + i as u64);
         let signature = forger.sign(nonce, (B * nonce + torsion).compress().to_bytes(), b"x");
         assert!(forger.holds_cofactored(&signature, b"x"));
-        assert_eq!(
-            verdict(&forger.key, b"x", &signature),
-            torsion.is_identity()
-        );
+        assert_eq!(verdict(&forger.key, b"x", &signature), torsion.is_identity());
     }
 }
 
@@ -191,9 +169,7 @@ fn two_signatures_of_one_message_are_both_valid() {
     });
     assert!(
         signatures[0] != signatures[1]
-            && signatures
-                .iter()
-                .all(|signature| verdict(&forger.key, b"x", signature))
+            && signatures.iter().all(|signature| verdict(&forger.key, b"x", signature))
     );
 }
 
@@ -201,28 +177,17 @@ fn two_signatures_of_one_message_are_both_valid() {
 fn a_signature_for_one_tag_is_none_for_another() {
     let key = SigningKey::from_seed(&[3; 32]);
     let signature = key.sign(Tag::CERTIFICATE_SIGNATURE, &[&[1; 32]]);
-    assert!(
-        key.verifying_key()
-            .verify(Tag::CERTIFICATE_SIGNATURE, &[&[1; 32]], &signature)
-            .is_ok()
-    );
+    assert!(key.verifying_key().verify(Tag::CERTIFICATE_SIGNATURE, &[&[1; 32]], &signature).is_ok());
     for tag in [Tag::CHANGESET_SIGNATURE, Tag::LOGIN, Tag::CERTIFICATE_ID] {
-        assert!(
-            key.verifying_key()
-                .verify(tag, &[&[1; 32]], &signature)
-                .is_err()
-        );
+        assert!(key.verifying_key().verify(tag, &[&[1; 32]], &signature).is_err());
     }
 }
 
 #[test]
 fn secrets_do_not_print() {
     let key = SigningKey::from_seed(&[0xab; 32]);
-    let printed = format!(
-        "{key:?} {:?} {:?}",
-        key.salt_key(),
-        crate::crypto::AgreementKey::from_seed(&[0xab; 32])
-    );
+    let printed =
+        format!("{key:?} {:?} {:?}", key.salt_key(), crate::crypto::AgreementKey::from_seed(&[0xab; 32]));
     assert_eq!(printed, "SigningKey(…) SaltKey(…) AgreementKey(…)");
     assert_eq!(*key.seed(), [0xab; 32]);
 }

@@ -1,0 +1,364 @@
+//! The reading half of a connection: login, subscriptions, pushes.
+//!
+//! Invariants: before a login nothing but AUTH is looked at, and little of anything; every frame about a space that was not
+//! admitted gets the same answer; a push is answered after its commit, and the next frame is read after the answer: so a
+//! client that sends faster than the store writes is slowed down by its own socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use prost::bytes::Bytes;
+use stemma::causal::SpaceId;
+use stemma::event::Genesis;
+use stemma::sync::{
+    Ack, Admission, Auth, AuthOk, Code, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe, Subscribed,
+    VERSION, Verdict,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{debug, error, info};
+
+use crate::committer::Job;
+use crate::config::LIMITS;
+use crate::hub::ConnectionId;
+use crate::pump::{Command, Pump, Subscription};
+use crate::rate::TokenBucket;
+use crate::server::{Relay, random};
+use crate::store::{Admitted, Append, NewRow, StoreError};
+use crate::verify::{Knock, verify_login, verify_row};
+
+/// What a connection may send before it is logged in.
+const STRANGER_BYTES_MAX: usize = 16_384;
+/// Frames that wait to be written; who puts more waits.
+const CONTROL_FRAMES: usize = 64;
+/// Close codes of WebSocket: the policy was violated; the service restarts.
+const CLOSE_POLICY: u16 = 1008;
+const CLOSE_RESTART: u16 = 1012;
+const CLOSE_NORMAL: u16 = 1000;
+/// GOAWAY spreads the clients that come back over this time.
+const RETRY_SPREAD_MS: u64 = 30_000;
+
+/// Serves one client until either side ends it.
+pub(crate) async fn serve(relay: Arc<Relay>, connection: ConnectionId, socket: WebSocket) {
+    let (sink, mut stream) = socket.split();
+    let (control, commands) = mpsc::channel(CONTROL_FRAMES);
+    let pump = tokio::spawn(Pump::new(Arc::clone(&relay), connection, sink).run(commands));
+    let now = Instant::now();
+    let mut reader = Reader {
+        nonce: random(),
+        spaces: HashMap::new(),
+        rows: TokenBucket::new(relay.config.rows_per_second, relay.config.rows_burst, now),
+        connection,
+        control,
+        relay,
+    };
+    let end = reader.run(&mut stream).await;
+    let Reader { control, relay, .. } = reader;
+    if let Some((frame, code)) = end.farewell() {
+        // The pump may be gone with the socket; then there is nobody to say it to.
+        let _ = control.send(Command::Close(frame, code)).await;
+    }
+    drop(control);
+    if let Err(failure) = pump.await {
+        error!(%failure, "a pump panicked");
+    }
+    // What is still coming in is read for a moment: closing over unread bytes would take the last frame with it.
+    let drain = async { while stream.next().await.is_some_and(|message| message.is_ok()) {} };
+    let _ = timeout(relay.config.tick.min(std::time::Duration::from_secs(1)), drain).await;
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// The socket is gone, or says nothing any more.
+    Gone,
+    /// The client closed.
+    Closed,
+    /// The node goes down.
+    Drain,
+    /// The client broke the protocol, or cannot be served.
+    Refused(ErrorFrame),
+}
+
+impl End {
+    fn refused(code: Code, message: impl Into<String>) -> Self {
+        Self::Refused(ErrorFrame::new(code, message))
+    }
+
+    /// The last frame and the close code.
+    fn farewell(self) -> Option<(Option<Frame>, u16)> {
+        match self {
+            Self::Gone => None,
+            Self::Closed => Some((None, CLOSE_NORMAL)),
+            Self::Drain => {
+                let go = GoAway { code: Code::Draining, retry_min_ms: 0, retry_max_ms: RETRY_SPREAD_MS };
+                Some((Some(Frame::GoAway(go)), CLOSE_RESTART))
+            }
+            Self::Refused(error) => Some((Some(Frame::Error(error)), CLOSE_POLICY)),
+        }
+    }
+}
+
+struct Reader {
+    relay: Arc<Relay>,
+    connection: ConnectionId,
+    control: mpsc::Sender<Command>,
+    nonce: [u8; 32],
+    /// The spaces this client was admitted to.
+    spaces: HashMap<SpaceId, Arc<Genesis>>,
+    rows: TokenBucket,
+}
+
+impl Reader {
+    async fn run(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
+        match self.converse(stream).await {
+            Ok(never) => never,
+            Err(end) => {
+                if let End::Refused(error) = &end {
+                    info!(connection = self.connection.0, code = error.code.name(), error.message, "refused");
+                }
+                end
+            }
+        }
+    }
+
+    async fn converse(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<End, End> {
+        let hello = Hello {
+            min_version: VERSION,
+            max_version: VERSION,
+            relay_key: self.relay.public_key,
+            nonce: self.nonce,
+            limits: LIMITS,
+        };
+        self.send(Frame::Hello(hello)).await?;
+        let login = timeout(self.relay.config.auth_timeout, self.login(stream)).await;
+        login.unwrap_or_else(|_| Err(End::refused(Code::AuthFailed, "no AUTH in time")))?;
+        loop {
+            let bytes = self.receive(stream).await?;
+            if let Some(frame) = decode(&bytes)? {
+                self.on_frame(frame).await?;
+            }
+        }
+    }
+
+    /// The next binary message.
+    async fn receive(&self, stream: &mut SplitStream<WebSocket>) -> Result<Bytes, End> {
+        let mut draining = self.relay.draining.clone();
+        loop {
+            let message = tokio::select! {
+                message = timeout(self.relay.config.stall_timeout, stream.next()) => message,
+                () = self.control.closed() => return Err(End::Gone),
+                _ = draining.wait_for(|draining| *draining) => return Err(End::Drain),
+            };
+            match message {
+                Ok(Some(Ok(Message::Binary(bytes)))) => return Ok(bytes),
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                Ok(Some(Ok(Message::Text(_)))) => {
+                    return Err(End::refused(Code::Malformed, "a text message"));
+                }
+                Ok(Some(Ok(Message::Close(_)))) => return Err(End::Closed),
+                Ok(None | Some(Err(_))) | Err(_) => return Err(End::Gone),
+            }
+        }
+    }
+
+    async fn login(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
+        let mut received = 0;
+        loop {
+            let bytes = self.receive(stream).await?;
+            received += bytes.len();
+            if received > STRANGER_BYTES_MAX {
+                return Err(End::refused(Code::TooLarge, "too many bytes before a login"));
+            }
+            match decode(&bytes)? {
+                None => {}
+                Some(Frame::Auth(auth)) => return self.on_auth(auth).await,
+                Some(_) => return Err(End::refused(Code::Malformed, "a frame before AUTH")),
+            }
+        }
+    }
+
+    async fn on_auth(&mut self, auth: Auth) -> Result<(), End> {
+        if auth.version != VERSION {
+            return Err(End::refused(Code::Version, "this relay speaks version 1"));
+        }
+        let may_create = self.relay.config.create.allows(&auth.token);
+        let (relay_key, nonce) = (self.relay.public_key, self.nonce);
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let verify = move || verify_login(&auth, &relay_key, &nonce, now_ms);
+        let knocks =
+            self.blocking(verify).await?.map_err(|message| End::refused(Code::AuthFailed, message))?;
+        let mut spaces = Vec::with_capacity(knocks.len());
+        for knock in knocks {
+            let space = knock.genesis.id();
+            let refused = self.admit(knock, may_create).await?;
+            if let Some(code) = refused {
+                info!(connection = self.connection.0, code = code.name(), "not admitted");
+            }
+            spaces.push(Admission { space, refused });
+        }
+        self.send(Frame::AuthOk(AuthOk { version: VERSION, spaces })).await
+    }
+
+    async fn admit(&mut self, knock: Knock, may_create: bool) -> Result<Option<Code>, End> {
+        let Knock { genesis, newcomer } = knock;
+        let space = genesis.id();
+        let create = may_create.then(|| (genesis.as_bytes().to_vec(), stemma::causal::LogId(random())));
+        let (reply, answer) = oneshot::channel();
+        let admitted = self.commit(Job::Admit { space, create, newcomer, reply }, answer).await;
+        match admitted.ok_or_else(|| End::refused(Code::StoreUnavailable, "the store failed"))? {
+            None => Ok(Some(Code::Denied)),
+            Some(Admitted::Expired) => Ok(Some(Code::InviteExpired)),
+            Some(Admitted::Used) => Ok(Some(Code::InviteUsed)),
+            Some(Admitted::In) => {
+                self.spaces.insert(space, Arc::new(genesis));
+                Ok(None)
+            }
+        }
+    }
+
+    async fn on_frame(&mut self, frame: Frame) -> Result<(), End> {
+        match frame {
+            Frame::Subscribe(subscribe) => self.on_subscribe(subscribe).await,
+            Frame::Credit(credit) => self.put(Command::Credit(credit.space, credit.bytes)).await,
+            Frame::Push(push) => self.on_push(push).await,
+            Frame::Error(error) => {
+                debug!(
+                    connection = self.connection.0,
+                    code = error.code.name(),
+                    error.message,
+                    "client says"
+                );
+                Err(End::Closed)
+            }
+            frame => {
+                Err(End::refused(Code::Malformed, format!("frame type {:#04x} out of place", frame.kind())))
+            }
+        }
+    }
+
+    async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+        let Subscribe { space, from, own, credit } = subscribe;
+        if !self.spaces.contains_key(&space) {
+            return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
+        }
+        let topic = self.relay.hub.topic(space);
+        let store = Arc::clone(&self.relay.store);
+        let look = move || {
+            let record = store.space(space)?.ok_or(StoreError::NoSpace)?;
+            let check = |from| record.check(space, from, |cursor| store.chain_at(space, cursor));
+            let resync = from.map(check).transpose()?.flatten();
+            Ok::<_, StoreError>((record.head, resync, store.tips(space, &own)?))
+        };
+        let (head, resync, tips) = match self.blocking(look).await? {
+            Ok(found) => found,
+            Err(failure) => {
+                error!(%failure, "subscribe failed");
+                return self.answer(Code::StoreUnavailable, space, None, 1_000).await;
+            }
+        };
+        topic.raise(head.cursor);
+        let cursor = if resync.is_some() { 0 } else { from.map_or(0, |from| from.cursor) };
+        if let Some(reason) = resync {
+            info!(connection = self.connection.0, ?reason, "resync");
+        }
+        let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips };
+        self.send(Frame::Subscribed(subscribed)).await?;
+        let credit = i64::try_from(credit).unwrap_or(i64::MAX);
+        self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false })).await
+    }
+
+    async fn on_push(&mut self, push: Push) -> Result<(), End> {
+        let Push { push_id, space, rows } = push;
+        let Some(genesis) = self.spaces.get(&space).cloned() else {
+            return self.answer(Code::NotFoundOrDenied, space, Some(push_id), 0).await;
+        };
+        let bytes: usize = rows.iter().map(Row::bytes).sum();
+        if bytes > LIMITS.push_bytes as usize {
+            return self.answer(Code::TooLarge, space, Some(push_id), 0).await;
+        }
+        if let Err(wait) = self.rows.take(rows.len(), Instant::now()) {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            return self.answer(Code::Rate, space, Some(push_id), wait_ms).await;
+        }
+        let permits = u32::try_from(bytes).expect("a frame is below 4 GiB");
+        let in_flight = Arc::clone(&self.relay.push_bytes).acquire_many_owned(permits);
+        let Ok(Ok(in_flight)) = timeout(self.relay.config.auth_timeout, in_flight).await else {
+            return self.answer(Code::Overloaded, space, Some(push_id), 1_000).await;
+        };
+        let verify = move || rows.into_iter().map(|row| verify_row(row, space, &genesis)).collect::<Vec<_>>();
+        let judged = self.blocking(verify).await?;
+        let Some(results) = self.append(space, judged).await else {
+            return self.answer(Code::StoreUnavailable, space, Some(push_id), 1_000).await;
+        };
+        drop(in_flight);
+        self.send(Frame::Ack(Ack { push_id, results })).await
+    }
+
+    /// Commits the rows that verified; the verdicts of all come back in order, `None` if the store failed.
+    async fn append(&self, space: SpaceId, judged: Vec<Result<NewRow, Code>>) -> Option<Vec<Verdict>> {
+        let codes: Vec<Option<Code>> = judged.iter().map(|row| row.as_ref().err().copied()).collect();
+        let rows: Vec<NewRow> = judged.into_iter().flatten().collect();
+        let mut verdicts = Vec::new();
+        if !rows.is_empty() {
+            let append = Append { space, quota_bytes: self.relay.config.quota_bytes, rows };
+            let (reply, answer) = oneshot::channel();
+            verdicts = self
+                .commit(Job::Append { append, connection: self.connection, reply }, answer)
+                .await?
+                .results;
+        }
+        let mut verdicts = verdicts.into_iter();
+        let verdict = |code: Option<Code>| match code {
+            Some(code) => Some(Verdict::Rejected(code)),
+            None => verdicts.next(),
+        };
+        codes.into_iter().map(verdict).collect()
+    }
+
+    /// Hands a job to the committer and waits; `None` if the store failed.
+    async fn commit<T, E>(&self, job: Job, answer: oneshot::Receiver<Result<T, E>>) -> Option<T> {
+        self.relay.jobs.send(job).await.ok()?;
+        answer.await.ok()?.ok()
+    }
+
+    /// Runs what takes longer than a moment beside the sockets, on as many threads as the machine has.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
+        let _turn = self.relay.workers.acquire().await.map_err(|_| End::Gone)?;
+        spawn_blocking(work).await.map_err(|failure| {
+            error!(%failure, "a worker panicked");
+            End::Gone
+        })
+    }
+
+    /// An error about one space or push; the connection goes on.
+    async fn answer(
+        &self,
+        code: Code,
+        space: SpaceId,
+        push_id: Option<u64>,
+        retry_after_ms: u64,
+    ) -> Result<(), End> {
+        info!(connection = self.connection.0, code = code.name(), push_id, "refused");
+        let error = ErrorFrame { space: Some(space), push_id, retry_after_ms, ..ErrorFrame::new(code, "") };
+        self.send(Frame::Error(error)).await
+    }
+
+    async fn send(&self, frame: Frame) -> Result<(), End> {
+        self.put(Command::Send(frame)).await
+    }
+
+    async fn put(&self, command: Command) -> Result<(), End> {
+        self.control.send(command).await.map_err(|_| End::Gone)
+    }
+}
+
+fn decode(bytes: &Bytes) -> Result<Option<Frame>, End> {
+    Frame::decode(bytes).map_err(|error| End::Refused((&error).into()))
+}

@@ -1,0 +1,25 @@
+//! The relay: stores and forwards what it cannot read.
+//!
+//! ```text
+//! connection -- verify --> committer -- one commit --> store
+//!     ^                        |
+//!     |                        v
+//!   socket <---- pump <------ hub       a pump reads the hub's ring, or the store
+//! ```
+//! It sees headers, certificates, sizes and times; it holds no key of any space. The protocol is drawn in
+//! `docs/protocol.md`. Invariant: what was acked is on disk.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod committer;
+mod config;
+mod connection;
+pub mod hub;
+mod pump;
+mod rate;
+mod server;
+pub mod store;
+mod verify;
+
+pub use config::{Create, RelayConfig};
+pub use server::{ServeError, serve};

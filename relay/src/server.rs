@@ -1,0 +1,175 @@
+//! The HTTP side: `/v1` becomes a WebSocket, `/livez` and `/readyz` answer a supervisor. Start and orderly end of a node.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use stemma::crypto::SigningKey;
+use stemma::sync::FRAME_BYTES_MAX;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::committer::{self, Job};
+use crate::config::RelayConfig;
+use crate::connection;
+use crate::hub::{ConnectionId, Hub};
+use crate::rate::TokenBucket;
+use crate::store::{Store, StoreError};
+
+/// How long the store may take to show that it can write.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the last commits may take once the connections are gone.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What all connections of a node share.
+pub(crate) struct Relay {
+    pub(crate) config: RelayConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) public_key: [u8; 32],
+    pub(crate) push_bytes: Arc<Semaphore>,
+    pub(crate) workers: Semaphore,
+    pub(crate) draining: watch::Receiver<bool>,
+    handshakes: Mutex<TokenBucket>,
+    connections: Arc<Semaphore>,
+    next_connection: AtomicU64,
+}
+
+/// Serves a store on a socket until `shutdown`, then lets the clients go, and returns once everything is written: at the
+/// latest `drain_timeout` and a moment later.
+///
+/// # Errors
+/// If the store cannot be read, or the socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    config: RelayConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let public_key = SigningKey::from_seed(&store.identity(random())?).public();
+    let hub = Arc::new(Hub::default());
+    let (jobs, committer_ended) = committer::start(Arc::clone(&store), Arc::clone(&hub));
+    let (drain, draining) = watch::channel(false);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_second = config.handshakes_per_second;
+    let relay = Arc::new(Relay {
+        push_bytes: Arc::new(Semaphore::new(config.push_bytes_in_flight.max(FRAME_BYTES_MAX))),
+        workers: Semaphore::new(threads),
+        handshakes: Mutex::new(TokenBucket::new(per_second, per_second.saturating_mul(2), Instant::now())),
+        connections: Arc::new(Semaphore::new(config.connections_max)),
+        next_connection: AtomicU64::new(1),
+        config,
+        store,
+        hub,
+        jobs,
+        public_key,
+        draining,
+    });
+    let router = Router::new()
+        .route("/v1", get(upgrade))
+        .route("/livez", get(|| async { "live\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(Arc::clone(&relay));
+
+    let (connections, connections_max) = (Arc::clone(&relay.connections), relay.config.connections_max);
+    let drain_timeout = relay.config.drain_timeout;
+    let jobs = relay.jobs.clone();
+    drop(relay);
+    let end = async move {
+        shutdown.await;
+        info!("draining");
+        drain.send_replace(true);
+        let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+        if timeout(drain_timeout, connections.acquire_many(all)).await.is_err() {
+            warn!("some connections did not end in time");
+        }
+    };
+    // Requests that never end would hold a graceful end of HTTP up for ever: the clients that matter have been let go.
+    tokio::select! {
+        served = axum::serve(listener, router).into_future() => served?,
+        () = end => {}
+    }
+    let stop = async {
+        // It cannot be gone: only this ends it. The channel it closes carries nothing.
+        let _ = jobs.send(Job::Stop).await;
+        let _ = committer_ended.await;
+    };
+    if timeout(COMMIT_TIMEOUT, stop).await.is_err() {
+        warn!("the committer did not end in time");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The socket.
+    #[error("socket: {0}")]
+    Socket(#[from] io::Error),
+}
+
+async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> Response {
+    let refused = |why| (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], why).into_response();
+    if *relay.draining.borrow() {
+        return refused("draining\n");
+    }
+    let take = relay.handshakes.lock().expect("taking does not panic").take(1, Instant::now());
+    if take.is_err() {
+        return refused("too many logins\n");
+    }
+    let Ok(permit) = Arc::clone(&relay.connections).try_acquire_owned() else {
+        return refused("too many connections\n");
+    };
+    let connection = ConnectionId(relay.next_connection.fetch_add(1, Ordering::Relaxed));
+    // A frame over the limit is read up to twice its size, so that it can be refused by name and not by a broken socket.
+    upgrade
+        .max_message_size(2 * FRAME_BYTES_MAX)
+        .max_frame_size(2 * FRAME_BYTES_MAX)
+        .read_buffer_size(4_096)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| async move {
+            connection::serve(relay, connection, socket).await;
+            drop(permit);
+        })
+}
+
+async fn readyz(State(relay): State<Arc<Relay>>) -> Response {
+    if *relay.draining.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
+    }
+    let (reply, answer) = oneshot::channel();
+    let probe = async {
+        relay.jobs.send(Job::Probe { reply }).await.ok()?;
+        answer.await.ok()?.ok()
+    };
+    match timeout(PROBE_TIMEOUT, probe).await {
+        Ok(Some(())) => "ready\n".into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the store does not write\n").into_response(),
+    }
+}
+
+/// Random bytes of the system.
+///
+/// # Panics
+/// If it has none: nothing can be promised without.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    bytes
+}

@@ -1,0 +1,191 @@
+//! A store that forgets: for tests, and for trying a relay out.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard};
+
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
+use stemma::event::{next_chain, start_chain};
+use stemma::sync::{Code, Position, Verdict};
+
+use super::{
+    Admitted, Append, Appended, Judgement, Lanes, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge,
+};
+
+/// Everything in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    node: Mutex<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    identity: Option<[u8; 32]>,
+    spaces: HashMap<SpaceId, Space>,
+}
+
+#[derive(Debug)]
+struct Space {
+    record: SpaceRecord,
+    rows: Vec<StoredRow>,
+    lanes: HashMap<ActorId, ActorRows>,
+    members: Vec<([u8; 32], MemberId)>,
+}
+
+#[derive(Debug, Default)]
+struct ActorRows {
+    /// By seq, ascending.
+    tips: BTreeSet<(u32, ChangesetId)>,
+    rows: HashMap<u32, Vec<(u64, ChangesetId)>>,
+}
+
+impl MemoryStore {
+    fn node(&self) -> MutexGuard<'_, Node> {
+        self.node.lock().expect("no method panics while it holds the lock")
+    }
+}
+
+impl Store for MemoryStore {
+    fn identity(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        Ok(*self.node().identity.get_or_insert(fresh))
+    }
+
+    fn create_space(&self, space: SpaceId, genesis: &[u8], log_id: LogId) -> Result<(), StoreError> {
+        self.node().spaces.entry(space).or_insert_with(|| Space {
+            record: SpaceRecord {
+                genesis: genesis.to_vec(),
+                head: Position { log_id, cursor: 0, chain: start_chain(log_id, space) },
+                bytes: 0,
+            },
+            rows: Vec::new(),
+            lanes: HashMap::new(),
+            members: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn space(&self, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
+        Ok(self.node().spaces.get(&space).map(|space| space.record.clone()))
+    }
+
+    fn admit(&self, space: SpaceId, newcomer: &Newcomer) -> Result<Admitted, StoreError> {
+        let mut node = self.node();
+        let members = &mut node.spaces.get_mut(&space).ok_or(StoreError::NoSpace)?.members;
+        if members.contains(&(newcomer.gate, newcomer.member)) {
+            return Ok(Admitted::In);
+        }
+        let count = members.iter().filter(|(gate, _)| *gate == newcomer.gate).count() as u64;
+        if newcomer.expired {
+            return Ok(Admitted::Expired);
+        }
+        if newcomer.uses.is_some_and(|uses| count >= uses) {
+            return Ok(Admitted::Used);
+        }
+        members.push((newcomer.gate, newcomer.member));
+        Ok(Admitted::In)
+    }
+
+    fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
+        let mut node = self.node();
+        if batch.iter().any(|append| !node.spaces.contains_key(&append.space)) {
+            return Err(StoreError::NoSpace);
+        }
+        batch
+            .iter()
+            .map(|append| node.spaces.get_mut(&append.space).ok_or(StoreError::NoSpace)?.append(append))
+            .collect()
+    }
+
+    fn read(
+        &self,
+        space: SpaceId,
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let node = self.node();
+        let rows = &node.spaces.get(&space).ok_or(StoreError::NoSpace)?.rows;
+        let rest = rows.get(usize::try_from(after).unwrap_or(usize::MAX)..).unwrap_or(&[]);
+        let mut page: Vec<StoredRow> = Vec::new();
+        let mut bytes = 0;
+        for row in rest.iter().take(rows_max) {
+            bytes += row.row.bytes();
+            if bytes > bytes_max && !page.is_empty() {
+                break;
+            }
+            page.push(row.clone());
+        }
+        Ok(page)
+    }
+
+    fn chain_at(&self, space: SpaceId, cursor: u64) -> Result<Option<LogChain>, StoreError> {
+        let node = self.node();
+        let rows = &node.spaces.get(&space).ok_or(StoreError::NoSpace)?.rows;
+        let index = cursor.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        Ok(index.and_then(|index| rows.get(index)).map(|row| row.chain))
+    }
+
+    fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Result<Vec<Tip>, StoreError> {
+        let node = self.node();
+        let lanes = &node.spaces.get(&space).ok_or(StoreError::NoSpace)?.lanes;
+        let of = |actor: &ActorId| {
+            let actor = *actor;
+            let tips = lanes.get(&actor).into_iter().flat_map(|lanes| lanes.tips.clone());
+            tips.map(move |(seq, id)| Tip { actor, seq, id })
+        };
+        Ok(actors.iter().flat_map(of).collect())
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Space {
+    fn append(&mut self, append: &Append) -> Result<Appended, StoreError> {
+        let mut appended = Appended::default();
+        for row in &append.rows {
+            let lanes = &mut *self.lanes.entry(row.actor).or_default();
+            let existing = match judge(row, &*lanes)? {
+                Judgement::Answer(verdict) => {
+                    appended.results.push(verdict);
+                    continue;
+                }
+                Judgement::Append { existing } => existing,
+            };
+            let bytes = self.record.bytes + row.row.bytes() as u64;
+            if bytes > append.quota_bytes {
+                appended.results.push(Verdict::Rejected(Code::Quota));
+                continue;
+            }
+            self.record.bytes = bytes;
+            let head = &mut self.record.head;
+            *head = Position { cursor: head.cursor + 1, chain: next_chain(head.chain, row.id), ..*head };
+            let stored = StoredRow { cursor: head.cursor, chain: head.chain, row: row.row.clone() };
+            lanes.tips.retain(|(_, id)| Some(*id) != row.prev);
+            lanes.tips.insert((row.seq, row.id));
+            lanes.rows.entry(row.seq).or_default().push((head.cursor, row.id));
+            self.rows.push(stored.clone());
+            appended.rows.push(stored);
+            appended.results.push(match existing {
+                None => Verdict::Accepted { cursor: head.cursor },
+                Some(existing) => Verdict::Forked { cursor: head.cursor, existing },
+            });
+        }
+        Ok(appended)
+    }
+}
+
+impl Lanes for ActorRows {
+    fn top(&self) -> Result<Vec<(u32, ChangesetId)>, StoreError> {
+        Ok(self.tips.iter().rev().take(2).copied().collect())
+    }
+
+    fn find(&self, seq: u32, id: ChangesetId) -> Result<Option<u64>, StoreError> {
+        let rows = self.rows.get(&seq).into_iter().flatten();
+        Ok(rows.copied().find_map(|(cursor, known)| (known == id).then_some(cursor)))
+    }
+
+    fn any(&self, seq: u32) -> Result<Option<ChangesetId>, StoreError> {
+        Ok(self.rows.get(&seq).and_then(|rows| rows.first()).map(|(_, id)| *id))
+    }
+}

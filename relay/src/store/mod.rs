@@ -1,0 +1,251 @@
+//! What the relay keeps: spaces, who was let in, and one log per space. One trait, two stores, one acceptance suite.
+//!
+//! Invariants of every [`Store`]: what a method changed is durable when it returns; the cursors of a space are 1, 2, 3 …
+//! without a gap; the chain of a row is the one of `docs/protocol.md` §3 over everything before it; a row is never changed. A
+//! store judges only places in chains: signatures, sizes and admission were checked before.
+
+mod memory;
+mod sqlite;
+
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
+use stemma::event::start_chain;
+use stemma::sync::{Position, Resync, Row, Verdict};
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
+
+/// What a relay needs of its disk.
+pub trait Store: Send + Sync + 'static {
+    /// The seed of the relay's key; `fresh` becomes it the first time.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read or written, as everywhere here.
+    fn identity(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
+
+    /// Makes a space unless it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn create_space(&self, space: SpaceId, genesis: &[u8], log_id: LogId) -> Result<(), StoreError>;
+
+    /// A space, or `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn space(&self, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError>;
+
+    /// Lets a member in through a gate, counting it there the first time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn admit(&self, space: SpaceId, newcomer: &Newcomer) -> Result<Admitted, StoreError>;
+
+    /// Appends to the logs of existing spaces, all in one commit. Results and rows are in the order given.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of the batch was stored.
+    fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError>;
+
+    /// The rows after a cursor: at most so many bytes and rows, but one row if there is any.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn read(
+        &self,
+        space: SpaceId,
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError>;
+
+    /// The chain after a row, `None` if there is no such row.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn chain_at(&self, space: SpaceId, cursor: u64) -> Result<Option<LogChain>, StoreError>;
+
+    /// The ends of all lanes of these actors.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Result<Vec<Tip>, StoreError>;
+
+    /// Writes something, to see whether that works.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// A space and the end of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceRecord {
+    /// The genesis, as it was shown at creation.
+    pub genesis: Vec<u8>,
+    /// The end of the log.
+    pub head: Position,
+    /// Row bytes of all rows.
+    pub bytes: u64,
+}
+
+impl SpaceRecord {
+    /// Whether a position is a place in this log. The chain at its cursor is asked for when the rest fits.
+    ///
+    /// # Errors
+    /// What `chain_at` answers.
+    pub fn check(
+        &self,
+        space: SpaceId,
+        position: Position,
+        chain_at: impl FnOnce(u64) -> Result<Option<LogChain>, StoreError>,
+    ) -> Result<Option<Resync>, StoreError> {
+        if position.log_id != self.head.log_id {
+            return Ok(Some(Resync::LogId));
+        }
+        if position.cursor > self.head.cursor {
+            return Ok(Some(Resync::FutureCursor));
+        }
+        let chain = match position.cursor {
+            0 => Some(start_chain(position.log_id, space)),
+            cursor => chain_at(cursor)?,
+        };
+        Ok((chain != Some(position.chain)).then_some(Resync::Chain))
+    }
+}
+
+/// Somebody at the gate of an invite (or of a grant).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newcomer {
+    /// The public key that let the member in.
+    pub gate: [u8; 32],
+    /// The member.
+    pub member: MemberId,
+    /// How many members the gate lets in.
+    pub uses: Option<u64>,
+    /// Whether its time has passed.
+    pub expired: bool,
+}
+
+/// What became of a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// In, counted now or earlier.
+    In,
+    /// Not counted before, and too late.
+    Expired,
+    /// Not counted before, and too many.
+    Used,
+}
+
+/// Rows for one space.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The space.
+    pub space: SpaceId,
+    /// Row bytes the space may have.
+    pub quota_bytes: u64,
+    /// The rows.
+    pub rows: Vec<NewRow>,
+}
+
+/// A verified row.
+#[derive(Clone, Debug)]
+pub struct NewRow {
+    /// Its id.
+    pub id: ChangesetId,
+    /// Its lane.
+    pub actor: ActorId,
+    /// Its place there.
+    pub seq: u32,
+    /// The one before it; none at seq 0.
+    pub prev: Option<ChangesetId>,
+    /// Its bytes.
+    pub row: Row,
+}
+
+/// What became of an [`Append`].
+#[derive(Clone, Debug, Default)]
+pub struct Appended {
+    /// One per row.
+    pub results: Vec<Verdict>,
+    /// Those that are new in the log.
+    pub rows: Vec<StoredRow>,
+}
+
+/// A row in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Its place.
+    pub cursor: u64,
+    /// The chain after it.
+    pub chain: LogChain,
+    /// Its bytes.
+    pub row: Row,
+}
+
+/// The store cannot do what it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// SQLite says so.
+    #[error("store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The folder cannot be made, or another relay holds it.
+    #[error("store folder: {0}")]
+    Folder(#[from] std::io::Error),
+    /// The store is of another version.
+    #[error("store version {found} is not {known}")]
+    Version {
+        /// What the file says.
+        found: i64,
+        /// What this relay knows.
+        known: i64,
+    },
+    /// Rows for a space that was never made.
+    #[error("no such space")]
+    NoSpace,
+}
+
+/// The rows of one actor, as far as a new one's place in its chain depends on them.
+trait Lanes {
+    /// The two tips with the highest seq, the highest first.
+    fn top(&self) -> Result<Vec<(u32, ChangesetId)>, StoreError>;
+    /// Where a row is, if it is there.
+    fn find(&self, seq: u32, id: ChangesetId) -> Result<Option<u64>, StoreError>;
+    /// One row with a seq, if there is any.
+    fn any(&self, seq: u32) -> Result<Option<ChangesetId>, StoreError>;
+}
+
+/// Compare-and-append on (actor, seq, prev): what a row's place makes of it, before quota. Its cost does not grow with the
+/// forks of an actor.
+fn judge(row: &NewRow, lanes: &impl Lanes) -> Result<Judgement, StoreError> {
+    let top = lanes.top()?;
+    let grows_only_lane = match (&top[..], row.prev) {
+        ([], None) => true,
+        ([(seq, id)], Some(prev)) => seq + 1 == row.seq && *id == prev,
+        _ => false,
+    };
+    if grows_only_lane {
+        return Ok(Judgement::Append { existing: None });
+    }
+    if let Some(cursor) = lanes.find(row.seq, row.id)? {
+        return Ok(Judgement::Answer(Verdict::Dup { cursor }));
+    }
+    if let Some(prev) = row.prev
+        && lanes.find(row.seq - 1, prev)?.is_none()
+    {
+        return Ok(Judgement::Answer(Verdict::Gap { tip: top.first().copied() }));
+    }
+    Ok(Judgement::Append { existing: lanes.any(row.seq)? })
+}
+
+/// What [`judge`] says.
+enum Judgement {
+    /// Goes into the log, as a fork if there is another row with its seq.
+    Append { existing: Option<ChangesetId> },
+    /// Does not.
+    Answer(Verdict),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Links to peers over ports: each side works out what the other lacks.
+
+use super::link::{Receipt, from_row, own_chain, to_row};
+use super::receive::Origin;
+use super::{Env, Output, Replica, Trouble};
+use crate::causal::{ChangesetIx, Tip};
+use crate::event::SignedChangeset;
+use crate::store::StoreBatch;
+use crate::sync::{PeerOutput, Row};
+use std::collections::HashSet;
+
+impl Replica {
+    pub(super) fn drain_peer(&mut self, session: u32, env: &mut Env<'_>) {
+        while let Some(output) = self.links.peers.get_mut(&session).and_then(|link| link.session.poll()) {
+            match output {
+                PeerOutput::Send(frame) => {
+                    self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
+                }
+                PeerOutput::NeedDifference { tips, settled } => {
+                    let lacking = self.lacking(&tips, settled);
+                    if let Some(link) = self.links.peers.get_mut(&session) {
+                        link.queue.extend(lacking);
+                        link.owes_difference = true;
+                        link.send();
+                    }
+                }
+                PeerOutput::Rows { rows, bytes } => {
+                    let signed: Vec<SignedChangeset> =
+                        rows.iter().filter_map(|row| from_row(row).ok()).collect();
+                    self.refused += (rows.len() - signed.len()) as u64;
+                    let origin = Origin::Session(session, Receipt::Peer(bytes));
+                    self.take_rows(signed, origin, StoreBatch::default(), env);
+                }
+                PeerOutput::Writable => {
+                    if let Some(link) = self.links.peers.get_mut(&session) {
+                        link.send();
+                    }
+                }
+                PeerOutput::CaughtUp => self.outputs.push_back(Output::Sync),
+                PeerOutput::Refused { code, message } => {
+                    self.trouble(Trouble::Relay(format!("{code:?}: {message}")))
+                }
+                PeerOutput::Close => self.outputs.push_back(Output::Close { session }),
+            }
+        }
+    }
+
+    /// What a peer with these tips lacks, ancestors first. Unless it has sent everything it had, actors of which it knows
+    /// more are left out.
+    pub(super) fn lacking(&self, tips: &[Tip], settled: bool) -> Vec<Row> {
+        let graph = self.log.graph();
+        let mut held = HashSet::new();
+        let mut ahead = HashSet::new();
+        for tip in tips {
+            match graph.get(&tip.id) {
+                Some(ix) => {
+                    held.extend(own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect::<Vec<_>>())
+                }
+                None => {
+                    let highest = graph.tips_of(&tip.actor).iter().map(|own| own.seq).max();
+                    if highest.is_none_or(|highest| highest <= tip.seq) {
+                        ahead.insert(tip.actor);
+                    }
+                }
+            }
+        }
+        (0..graph.len())
+            .map(ChangesetIx)
+            .filter(|ix| {
+                !held.contains(ix) && (settled || !ahead.contains(&graph.actor(*ix))) && self.sendable(*ix)
+            })
+            .map(|ix| to_row(&self.log, ix))
+            .collect()
+    }
+
+    pub(super) fn offer_to_peers(&mut self, numbers: &[ChangesetIx], env: &mut Env<'_>) {
+        for session in self.links.peers.keys().copied().collect::<Vec<_>>() {
+            if let Some(link) = self.links.peers.get_mut(&session) {
+                link.queue.extend(numbers.iter().map(|ix| to_row(&self.log, *ix)));
+                link.send();
+            }
+            self.drain_peer(session, env);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Links to relays: logging in, catching up, pushing, and what the relay's answers mean.
+
+use super::link::{Receipt, encode_position, from_row, own_chain, to_row};
+use super::receive::Origin;
+use super::{Env, Output, Replica, Trouble};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
+use crate::event::{self, SignedChangeset};
+use crate::store::{StoreBatch, StoreName};
+use crate::sync::{
+    Challenge, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
+};
+use std::collections::{HashSet, VecDeque};
+
+impl Replica {
+    pub(super) fn drain_relay(&mut self, session: u32, env: &mut Env<'_>) {
+        while let Some(output) = self.links.relays.get_mut(&session).and_then(|link| link.session.poll()) {
+            match output {
+                SessionOutput::Send(frame) => {
+                    self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
+                }
+                SessionOutput::Login(challenge) => self.log_in(session, &challenge, env),
+                SessionOutput::Subscribed { resync, tips, .. } => {
+                    self.subscribed(session, resync.is_some(), &tips)
+                }
+                SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
+                SessionOutput::Acked { results } => self.acked(session, &results, env),
+                SessionOutput::Status(status) => self.status_changed(session, status, env),
+                SessionOutput::Refused { code, message } => {
+                    self.trouble(Trouble::Relay(format!("{code:?}: {message}")));
+                }
+                SessionOutput::Close { retry } => self.close_relay(session, retry, env),
+            }
+        }
+        self.pump_relay(session);
+        while let Some(output) = self.links.relays.get_mut(&session).and_then(|link| link.session.poll()) {
+            if let SessionOutput::Send(frame) = output {
+                self.outputs.push_back(Output::Send { session, frame: frame.to_vec() });
+            }
+        }
+    }
+
+    fn log_in(&mut self, session: u32, challenge: &Challenge, env: &mut Env<'_>) {
+        let Some(actor) = self.actor else { return };
+        let mut client_nonce = [0; 16];
+        (env.random)(&mut client_nonce);
+        let key = self.identity.actor_key(actor).expect("the key of the actor in use is here");
+        let (genesis, chain) =
+            (self.identity.genesis().as_bytes(), self.identity.actor_chain(actor).encode());
+        let login = event::Login {
+            relay: &challenge.relay_key,
+            nonce: &challenge.nonce,
+            client_nonce: &client_nonce,
+            proofs: &[event::LoginProof { genesis, chain: &chain }],
+        };
+        let signature = login.sign(key).0;
+        let proof = Proof { genesis: genesis.to_vec().into(), chain: chain.into(), signature };
+        if let Some(link) = self.links.relays.get_mut(&session) {
+            link.session.login(Login { client_nonce, proof, token: None });
+        }
+    }
+
+    /// The relay said what it has of the actors named: everything beyond is queued.
+    fn subscribed(&mut self, session: u32, resync: bool, tips: &[Tip]) {
+        let graph = self.log.graph();
+        let held: Vec<ChangesetIx> = tips.iter().filter_map(|tip| graph.get(&tip.id)).collect();
+        let named = self.actors_for_tips();
+        let mut at_relay = HashSet::new();
+        for tip in held {
+            at_relay
+                .extend(own_chain(graph, tip).take_while(|ix| !at_relay.contains(ix)).collect::<Vec<_>>());
+        }
+        let named: HashSet<ActorId> = named.into_iter().collect();
+        let lacking = (0..graph.len()).map(ChangesetIx).filter(|ix| named.contains(&graph.actor(*ix)));
+        let lacking: VecDeque<ChangesetIx> =
+            lacking.filter(|ix| !resync && !at_relay.contains(ix) && self.sendable(*ix)).collect();
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        (link.resync, link.queue) = (resync, lacking);
+        link.shown.clear();
+        if resync {
+            return;
+        }
+        let acked: Vec<ChangesetId> =
+            at_relay.iter().map(|ix| graph.id(*ix)).filter(|id| self.links.unacked.contains(id)).collect();
+        self.mark_at_relay(&acked);
+    }
+
+    fn take_delivery(&mut self, session: u32, rows: Vec<Delivery>, position: Position, env: &mut Env<'_>) {
+        let (mut signed, mut own) = (Vec::new(), Vec::new());
+        for row in rows {
+            match row {
+                Delivery::Own(id) => own.push(id),
+                Delivery::Row(row) => match from_row(&row) {
+                    Ok(changeset) => signed.push(changeset),
+                    Err(reason) => {
+                        self.refused += 1;
+                        self.trouble(Trouble::Relay(format!("a row does not decode: {reason}")));
+                    }
+                },
+            }
+        }
+        let ids: Vec<ChangesetId> = signed.iter().map(SignedChangeset::id).chain(own).collect();
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        if link.resync {
+            link.shown.extend(&ids);
+        }
+        link.delivered.extend(ids.iter().filter(|id| !self.log.knows(id)));
+        let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&position));
+        self.links.positions.insert(link.url.clone(), position);
+        let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
+        self.mark_at_relay(&known);
+        let place = StoreBatch { put: vec![record], ..StoreBatch::default() };
+        self.take_rows(signed, Origin::Session(session, Receipt::Relay(position)), place, env);
+    }
+
+    fn acked(&mut self, session: u32, results: &[(ChangesetId, Verdict)], env: &mut Env<'_>) {
+        let mut safe = Vec::new();
+        for (id, verdict) in results {
+            match verdict {
+                Verdict::Accepted { .. } | Verdict::Dup { .. } => safe.push(*id),
+                Verdict::Forked { .. } => {
+                    safe.push(*id);
+                    self.forked_at_relay(*id, env);
+                }
+                Verdict::Gap { tip } => self.fill_gap(session, *id, tip.map(|(_, id)| id)),
+                Verdict::Rejected(code) => self.trouble(Trouble::Relay(format!("{code:?}"))),
+            }
+        }
+        self.mark_at_relay(&safe);
+        self.outputs.push_back(Output::Sync);
+    }
+
+    /// The relay lacks rows before this one: they are queued from what it has.
+    fn fill_gap(&mut self, session: u32, id: ChangesetId, tip: Option<ChangesetId>) {
+        let graph = self.log.graph();
+        let (Some(ix), Some(link)) = (graph.get(&id), self.links.relays.get_mut(&session)) else { return };
+        let held: HashSet<ChangesetIx> = tip
+            .and_then(|tip| graph.get(&tip))
+            .map(|tip| own_chain(graph, tip).collect())
+            .unwrap_or_default();
+        let mut missing: Vec<ChangesetIx> =
+            own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect();
+        missing.reverse();
+        missing.into_iter().rev().for_each(|ix| link.queue.push_front(ix));
+    }
+
+    fn status_changed(&mut self, session: u32, status: Status, env: &mut Env<'_>) {
+        if status == Status::Live {
+            self.caught_up(session, env);
+        }
+        self.outputs.push_back(Output::Sync);
+    }
+
+    /// Everything the relay has is here. After a resync, what it did not show is what it lacks.
+    fn caught_up(&mut self, session: u32, env: &mut Env<'_>) {
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        link.backoff.up(env.now_ms);
+        if !std::mem::take(&mut link.resync) {
+            return;
+        }
+        let shown = std::mem::take(&mut link.shown);
+        let graph = self.log.graph();
+        let lacking = (0..graph.len()).map(ChangesetIx).filter(|ix| !shown.contains(&graph.id(*ix)));
+        let lacking: VecDeque<ChangesetIx> = lacking.filter(|ix| self.sendable(*ix)).collect();
+        if let Some(link) = self.links.relays.get_mut(&session) {
+            link.queue = lacking;
+        }
+    }
+
+    fn close_relay(&mut self, session: u32, retry: Retry, env: &mut Env<'_>) {
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        link.redial_ms = match retry {
+            Retry::Backoff => None,
+            Retry::Never => Some(u64::MAX),
+            Retry::Within { min_ms, max_ms } => {
+                let mut random = [0; 8];
+                (env.random)(&mut random);
+                let span = max_ms.saturating_sub(min_ms).saturating_add(1);
+                Some(env.now_ms.saturating_add(min_ms).saturating_add(u64::from_le_bytes(random) % span))
+            }
+        };
+        self.outputs.push_back(Output::Close { session });
+    }
+
+    pub(super) fn pump_relays(&mut self, env: &mut Env<'_>) {
+        for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
+            self.drain_relay(session, env);
+        }
+    }
+
+    fn pump_relay(&mut self, session: u32) {
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        if !link.is_subscribed() {
+            return;
+        }
+        loop {
+            let Window { mut bytes, mut rows } = link.session.push_window();
+            let mut batch = Vec::new();
+            while let Some(ix) = link.queue.front() {
+                let row = to_row(&self.log, *ix);
+                if rows == 0 || row.bytes() > bytes {
+                    break;
+                }
+                bytes -= row.bytes();
+                rows -= 1;
+                batch.push(row);
+                link.queue.pop_front();
+            }
+            if batch.is_empty() {
+                return;
+            }
+            link.session.push(batch);
+        }
+    }
+
+    /// The relay holds another changeset of this actor with that seq. Both stay; an own actor is replaced.
+    fn forked_at_relay(&mut self, id: ChangesetId, env: &mut Env<'_>) {
+        let actor = self.log.graph().get(&id).map(|ix| self.log.graph().actor(ix));
+        if let Some(actor) = actor.filter(|actor| self.actor == Some(*actor)) {
+            self.trouble(Trouble::Fork(actor));
+            self.replace_actor(env);
+        }
+    }
+}

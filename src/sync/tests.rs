@@ -1,0 +1,214 @@
+//! Frames as bytes: what is written is read, and nothing that comes from outside does more than fail.
+
+use prost::bytes::Bytes;
+
+use super::*;
+use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+
+const SPACE: SpaceId = SpaceId([7; 32]);
+
+fn row(content: Option<&'static [u8]>) -> Row {
+    Row {
+        header: Bytes::from_static(b"header"),
+        signature: [1; 64],
+        skeleton: Bytes::from_static(b"skeleton"),
+        content: content.map(Bytes::from_static),
+    }
+}
+
+/// Every frame, with every optional part once there and once not.
+fn frames() -> Vec<Frame> {
+    let limits = Limits { frame_bytes: 1, row_bytes: 2, push_bytes: 3, push_rows: 4, subscriptions: 5 };
+    let tip = Tip { actor: ActorId([2; 32]), seq: u32::MAX, id: ChangesetId([3; 32]) };
+    let position = Position { log_id: LogId([4; 16]), cursor: u64::MAX, chain: LogChain([5; 16]) };
+    let proof = Proof { genesis: Bytes::from_static(b"g"), chain: Bytes::new(), signature: [6; 64] };
+    let id = ChangesetId([9; 32]);
+    let results = vec![
+        Verdict::Accepted { cursor: 1 },
+        Verdict::Dup { cursor: 2 },
+        Verdict::Gap { tip: None },
+        Verdict::Gap { tip: Some((0, id)) },
+        Verdict::Gap { tip: Some((7, id)) },
+        Verdict::Forked { cursor: 3, existing: id },
+        Verdict::Rejected(Code::Quota),
+        Verdict::Rejected(Code::Unknown(1_000)),
+    ];
+    let rows = vec![Delivery::Row(row(None)), Delivery::Row(row(Some(b""))), Delivery::Own(id)];
+    let error = ErrorFrame { push_id: Some(3), retry_after_ms: 9, ..ErrorFrame::new(Code::Rate, "slow") };
+    let mut frames = vec![
+        Frame::Hello(Hello { min_version: 1, max_version: 2, relay_key: [8; 32], nonce: [9; 32], limits }),
+        Frame::Auth(Auth { version: 1, client_nonce: [7; 16], proofs: vec![proof; 2], token: "t".into() }),
+        Frame::Auth(Auth { version: 1, client_nonce: [0; 16], proofs: vec![], token: String::new() }),
+        Frame::AuthOk(AuthOk {
+            version: 1,
+            spaces: vec![
+                Admission { space: SPACE, refused: None },
+                Admission { space: SPACE, refused: Some(Code::InviteUsed) },
+            ],
+        }),
+        Frame::Subscribe(Subscribe { space: SPACE, from: Some(position), own: vec![tip.actor; 2], credit: 5 }),
+        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0 }),
+        Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
+        Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
+        Frame::CaughtUp(CaughtUp { space: SPACE, cursor: 9 }),
+        Frame::Credit(Credit { space: SPACE, bytes: 10 }),
+        Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(Some(b"content")), row(None)] }),
+        Frame::Ack(Ack { push_id: 1, results }),
+        Frame::Tick { time_ms: 1 },
+        Frame::Tick { time_ms: 0 },
+        Frame::GoAway(GoAway { code: Code::Draining, retry_min_ms: 1, retry_max_ms: 2 }),
+        Frame::Error(ErrorFrame { space: Some(SPACE), ..error.clone() }),
+        Frame::Error(ErrorFrame { push_id: None, ..error }),
+        Frame::Heads(Heads { version: 1, space: SPACE, tips: vec![tip; 2], more: true, credit: 3 }),
+        Frame::Heads(Heads { version: 1, space: SPACE, tips: vec![], more: false, credit: 0 }),
+    ];
+    for resync in [None, Some(Resync::LogId), Some(Resync::FutureCursor), Some(Resync::Chain)] {
+        let log_id = LogId([4; 16]);
+        frames.push(Frame::Subscribed(Subscribed { space: SPACE, resync, log_id, head: 3, tips: vec![tip] }));
+    }
+    frames
+}
+
+#[test]
+fn every_frame_reads_back() {
+    for frame in frames() {
+        assert_eq!(Frame::decode(&frame.clone().encode()), Ok(Some(frame)));
+    }
+}
+
+#[test]
+fn a_cut_frame_fails_or_is_another_frame_and_never_panics() {
+    for frame in frames() {
+        let bytes = frame.encode();
+        for len in 0..bytes.len() {
+            if let Ok(Some(other)) = Frame::decode(&bytes.slice(..len)) {
+                // Protobuf may end between two fields; what is left has all that must be there.
+                assert_eq!(Frame::decode(&other.clone().encode()), Ok(Some(other)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_never_panics_and_what_is_read_can_be_written() {
+    for frame in frames() {
+        let bytes = frame.encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(Some(other)) = Frame::decode(&Bytes::from(flipped)) {
+                assert_eq!(Frame::decode(&other.clone().encode()), Ok(Some(other)));
+            }
+        }
+    }
+}
+
+#[test]
+fn unknown_types_and_flags_are_dropped_only_if_they_may_be() {
+    for kind in [0x00, 0x0e, 0x0f, 0x11, 0x13, 0x18, 0x20, 0x80, 0xff] {
+        assert_eq!(Frame::decode(&Bytes::from(vec![kind, 1, 9, 9])), Ok(None), "{kind:#x}");
+        let refused = Err(FrameError::Unknown { kind, flags: 0 });
+        assert_eq!(Frame::decode(&Bytes::from(vec![kind, 0, 9, 9])), refused, "{kind:#x}");
+    }
+    assert_eq!(Frame::decode(&Bytes::from_static(&[0x0b, 0x03])), Ok(None));
+    let refused = Err(FrameError::Unknown { kind: 0x0b, flags: 2 });
+    assert_eq!(Frame::decode(&Bytes::from_static(&[0x0b, 0x02])), refused);
+    assert_eq!(Frame::decode(&Bytes::from_static(&[0x0b, 0x01])), Ok(Some(Frame::Tick { time_ms: 0 })));
+}
+
+#[test]
+fn unknown_fields_are_skipped() {
+    // Field 100 as a varint, field 101 as bytes.
+    let unknown = [0xa0, 0x06, 0x05, 0xaa, 0x06, 0x02, 0xff, 0xff];
+    for frame in frames() {
+        let bytes = [&frame.clone().encode()[..], &unknown].concat();
+        assert_eq!(Frame::decode(&Bytes::from(bytes)), Ok(Some(frame)));
+    }
+}
+
+#[test]
+fn limits_hold() {
+    let large = Bytes::from(vec![0x09; FRAME_BYTES_MAX + 1]);
+    assert_eq!(Frame::decode(&large), Err(FrameError::TooLarge { bytes: FRAME_BYTES_MAX + 1 }));
+    assert_eq!(Frame::decode(&Bytes::new()), Err(FrameError::Short { bytes: 0 }));
+
+    let actors = vec![ActorId([1; 32]); OWN_ACTORS_MAX + 1];
+    let too_many = |kind, limit| Err(FrameError::TooMany { kind, limit });
+    let subscribe = |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0 }).encode();
+    assert_eq!(Frame::decode(&subscribe(actors.clone())), too_many(0x04, OWN_ACTORS_MAX));
+    assert!(Frame::decode(&subscribe(actors[1..].to_vec())).is_ok());
+    let push = |count| Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(None); count] }).encode();
+    assert_eq!(Frame::decode(&push(PUSH_ROWS_MAX + 1)), too_many(0x09, PUSH_ROWS_MAX));
+    assert!(Frame::decode(&push(PUSH_ROWS_MAX)).is_ok());
+    let proof = Proof { genesis: Bytes::new(), chain: Bytes::new(), signature: [0; 64] };
+    let auth = Auth { version: 1, client_nonce: [0; 16], proofs: vec![proof; PROOFS_MAX + 1], token: String::new() };
+    assert_eq!(Frame::decode(&Frame::Auth(auth).encode()), too_many(0x02, PROOFS_MAX));
+    let tip = Tip { actor: ActorId([2; 32]), seq: 1, id: ChangesetId([3; 32]) };
+    let tips = vec![tip; HEADS_TIPS_MAX + 1];
+    let heads = Heads { version: 1, space: SPACE, tips, more: false, credit: 0 };
+    assert_eq!(Frame::decode(&Frame::Heads(heads).encode()), too_many(0x10, HEADS_TIPS_MAX));
+}
+
+#[test]
+fn a_megabyte_of_empty_rows_is_refused_before_it_is_built() {
+    let mut bytes = vec![0x06, 0];
+    while bytes.len() + 2 <= FRAME_BYTES_MAX {
+        bytes.extend([0x1a, 0x00]);
+    }
+    assert_eq!(Frame::decode(&Bytes::from(bytes)), Err(FrameError::Body { kind: 0x06 }));
+}
+
+#[test]
+fn the_fullest_push_fits_into_a_frame() {
+    let one = Row { header: Bytes::from(vec![0; PUSH_BYTES_MAX / PUSH_ROWS_MAX - 66]), ..row(None) };
+    let one = Row { skeleton: Bytes::from_static(&[0; 2]), ..one };
+    assert!(one.bytes() * PUSH_ROWS_MAX <= PUSH_BYTES_MAX && (one.bytes() + 1) * PUSH_ROWS_MAX > PUSH_BYTES_MAX);
+    let push = Push { push_id: u64::MAX, space: SPACE, rows: vec![one; PUSH_ROWS_MAX] };
+    assert!(Frame::Push(push).encode().len() <= FRAME_BYTES_MAX);
+}
+
+#[test]
+fn fields_of_another_size_are_named() {
+    let field = |bytes: &'static [u8]| match Frame::decode(&Bytes::from_static(bytes)) {
+        Err(FrameError::Field { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(b"\x07\x00"), "space");
+    assert_eq!(field(b"\x07\x00\x0a\x01x"), "space");
+    assert_eq!(field(b"\x01\x00"), "limits");
+    assert_eq!(field(b"\x09\x00"), "push_id");
+    assert_eq!(field(b"\x05\x00\x10\x04"), "resync");
+    assert_eq!(field(b"\x0a\x00\x08\x01\x12\x00"), "verdict");
+    assert_eq!(field(b"\x0a\x00\x08\x01\x12\x02\x08\x06"), "verdict");
+    assert_eq!(field(b"\x0a\x00\x08\x01\x12\x02\x08\x05"), "verdict");
+    assert_eq!(field(b"\x0a\x00\x08\x01\x12\x02\x08\x04"), "id");
+}
+
+#[test]
+fn codes_have_one_number_each() {
+    for number in 0..200 {
+        let code = Code::of(number);
+        assert_eq!(code.number(), number);
+        assert_eq!(code.name() == "UNKNOWN", code == Code::Unknown(number));
+        assert!(!code.is_retryable() || code != Code::Unknown(number));
+    }
+}
+
+#[test]
+fn random_bytes_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut read = 0;
+    for round in 0..20_000_u32 {
+        let len = (next() % 60) as usize;
+        let mut bytes: Vec<u8> = (0..len).map(|_| (next() >> 11) as u8 % 48).collect();
+        bytes.splice(0..0, [(round % 17) as u8, 0]);
+        read += u32::from(matches!(Frame::decode(&Bytes::from(bytes)), Ok(Some(_))));
+    }
+    assert!(read > 100, "a fuzzer that never gets past the first field finds nothing: {read}");
+}

@@ -1,0 +1,279 @@
+// The site, built and served as anybody would, over a real relay: what a visitor does with it.
+
+import { strict as assert } from "node:assert";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import type { BrowserContext, Page } from "playwright-core";
+import { build } from "vite";
+import { Relay, launchBrowser, root, servePages } from "./harness.ts";
+
+await build({ root: join(root, "www"), logLevel: "warn" });
+const owner = { after };
+const browser = await launchBrowser(owner);
+const relay = await Relay.start(owner);
+const origin = await servePages(owner, { "/": "www/dist" });
+
+test("what is typed in one pane shows in the other, saved and the same", async (t) => {
+  const { page, complaints } = await visit(t);
+  await type(page, "ada", "written by Ada ");
+  await shows(page, "ben", "written by Ada ");
+  await type(page, "ben", "and by Ben ");
+  await shows(page, "ada", "and by Ben written by Ada ");
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  assert.deepEqual(complaints, []);
+});
+
+test("both sides edit while one is offline, and meet", async (t) => {
+  const { page, complaints } = await visit(t);
+  await badges(page, "ben", ["saved here", "nothing yet", "same state"]);
+  await page.click("#ben .switch");
+  await type(page, "ada", "online ");
+  await type(page, "ben", "offline ");
+  await setFact(page, "ada", "nights", "5");
+  await setFact(page, "ben", "nights", "6");
+  await badges(page, "ada", ["saved here", "saved at relay", "states differ"]);
+  await page.locator("#ben [data-badge=relay] b", { hasText: /^\d+ not sent$/ }).waitFor();
+  assert.equal((await textOf(page, "ada")).includes("offline "), false);
+
+  await page.click("#ben .switch");
+  for (const pane of ["ada", "ben"]) {
+    await shows(page, pane, "online ");
+    await shows(page, pane, "offline ");
+    await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  }
+  assert.equal(await textOf(page, "ada"), await textOf(page, "ben"));
+
+  const choice = page.locator("#ada .choice");
+  const loser = await choice.innerText();
+  assert.deepEqual([loser, await fact(page, "ada", "nights")].sort(), ["5", "6"]);
+  await choice.click();
+  await page.locator("#ben .choice").waitFor({ state: "detached" });
+  assert.equal(await fact(page, "ben", "nights"), loser);
+  assert.deepEqual(complaints, []);
+});
+
+test("keys are added and deleted", async (t) => {
+  const { page } = await visit(t);
+  await addFact(page, "ada", "rope", "60 m");
+  await page.locator("#ben [aria-label='Value of rope']").waitFor();
+  assert.equal(await fact(page, "ben", "rope"), "60 m");
+  for (const key of ["rope", "hut", "nights"]) await page.click(`#ben [aria-label='Delete ${key}']`);
+  await page.locator("#ada .facts-none").waitFor();
+});
+
+test("a reload shows the same, from the disk alone", async (t) => {
+  const { page } = await visit(t);
+  await type(page, "ada", "kept ");
+  await badges(page, "ben", ["saved here", "nothing yet", "same state"]);
+  const before = await textOf(page, "ben");
+  await relay.stop();
+  t.after(() => relay.restart());
+  await page.reload();
+  await page.locator("#ben .cm-content").waitFor();
+  assert.equal(await textOf(page, "ben"), before);
+  await badges(page, "ada", ["saved here", "saved at relay", "same state"]);
+});
+
+test("a link lets a third window in and leaves its address bar", async (t) => {
+  const { page, context, complaints } = await visit(t);
+  await type(page, "ada", "before the guest ");
+  await page.click("#join-open");
+  await page.locator("#join[open]").waitFor();
+  const link = await page.inputValue("#join-link");
+  assert.match(new URL(link).hash, /^#join=stemma1\./);
+  await page.click("#join-close");
+
+  const guest = await openPage(context, link, complaints);
+  await guest.locator("#ada .cm-content").waitFor();
+  assert.equal(new URL(guest.url()).hash, "");
+  await shows(guest, "ada", "before the guest ");
+  await type(guest, "ada", "the guest too ");
+  await shows(page, "ben", "the guest too ");
+  await guest.locator("#ada [data-badge=parity] b", { hasText: "same state" }).waitFor();
+  const address = guest.url();
+  await guest.reload();
+  await shows(guest, "ada", "the guest too ");
+  assert.equal(guest.url(), address);
+  assert.deepEqual(complaints, []);
+});
+
+test("a broken link says so", async (t) => {
+  const { page } = await visit(t, { path: "/#join=stemma1.AAAA", ready: ".pane-failed" });
+  assert.match(await page.innerText(".pane-failed"), /Guest could not be opened/);
+  assert.equal(new URL(page.url()).hash, "");
+});
+
+test("the drawer shows the bytes of the wire, and no word of the text is in them", async (t) => {
+  const wire: Buffer[] = [];
+  const { page, complaints } = await visit(t, { wire });
+  const secrets = ["Zugspitze at dawn", "provisions", "bread and cheese"];
+  await type(page, "ada", `${secrets[0]} `);
+  await addFact(page, "ben", secrets[1] ?? "", secrets[2] ?? "");
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  await page.click("#drawer-open");
+  await page.locator(".part.sealed").first().waitFor();
+
+  // The newest changeset, as painted, is in a frame that the browser's own protocol reports.
+  const painted = (await page.locator(".drawer-bytes .part").evaluateAll((parts) =>
+    parts.map((part) => [part.querySelector("b")?.textContent, part.querySelector("code")?.textContent?.replaceAll(" ", "")]),
+  )) as [string, string][];
+  const all = Buffer.concat(wire).toString("hex");
+  for (const [name, bytes] of painted) assert.ok(bytes.length > 0 && all.includes(bytes), name);
+  assert.ok(painted.some(([name]) => name === "skeleton") && painted.some(([name]) => name === "content"));
+
+  for (const secret of [...secrets, "mountains", "Lagazuoi"]) {
+    assert.equal(all.includes(Buffer.from(secret).toString("hex")), false, secret);
+    await page.fill("#drawer-find", secret);
+    await page.locator("#drawer-found", { hasText: /^nowhere in [\d,]+ bytes$/ }).waitFor();
+  }
+  const drawn = await page.innerText("#drawer");
+  for (const secret of secrets) assert.equal(drawn.includes(secret), false, secret);
+
+  await page.check("#drawer-every");
+  await page.locator(".entry b", { hasText: "PUSH" }).first().waitFor();
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#drawer").isHidden(), true);
+  assert.deepEqual(complaints, []);
+});
+
+test("without a relay the page says so and works", async (t) => {
+  const { page } = await visit(t, { path: "/?relay=ws://127.0.0.1:1" });
+  await page.locator("#relay-words", { hasText: /^No answer from ws:\/\/127\.0\.0\.1:1/ }).waitFor();
+  await type(page, "ada", "alone ");
+  await page.locator("#ada [data-badge=local] b", { hasText: "saved here" }).waitFor();
+  await page.click("#direct");
+  await shows(page, "ben", "alone ");
+  await page.locator("#ben [data-badge=parity] b", { hasText: "same state" }).waitFor();
+});
+
+test("reset deletes the local copies after asking", async (t) => {
+  const { page, complaints } = await visit(t);
+  await type(page, "ada", "to be forgotten ");
+  await page.click("#reset-open");
+  await page.click("#reset-no");
+  await page.click("#reset-open");
+  await Promise.all([page.waitForEvent("load"), page.click("#reset-yes")]);
+  await shows(page, "ben", "A week in the mountains");
+  assert.equal((await textOf(page, "ada")).includes("to be forgotten"), false);
+  assert.deepEqual(complaints, []);
+});
+
+test("a phone scrolls in one direction only, and nothing jumps while the page opens", async (t) => {
+  const { page } = await visit(t, { width: 390 });
+  const width = () => page.evaluate(() => document.documentElement.scrollWidth);
+  await type(page, "ada", "x".repeat(80));
+  await addFact(page, "ada", "k".repeat(60), "v".repeat(300));
+  await page.locator("#ben [aria-label^='Delete kkk']").waitFor();
+  assert.equal(await width(), 390);
+  await page.click("#drawer-open");
+  await page.locator(".part.sealed").first().waitFor();
+  assert.equal(await width(), 390);
+  const shifts = await page.evaluate(() => (globalThis as unknown as { shifts: number[] }).shifts);
+  assert.ok(shifts.reduce((sum, shift) => sum + shift, 0) < 0.01, `layout shifts: ${shifts.join(" ")}`);
+});
+
+test("everything is reached by keyboard, and names itself", async (t) => {
+  const { page } = await visit(t);
+  const control = page.locator("#ada .switch");
+  await control.focus();
+  await page.keyboard.press("Space");
+  assert.equal(await control.getAttribute("aria-checked"), "false");
+  await page.keyboard.press("Space");
+  assert.equal(await control.getAttribute("aria-checked"), "true");
+  const nameless = await page.locator("button, input, a, [tabindex='0']").evaluateAll((elements) =>
+    elements
+      .filter((element) => !element.getAttribute("aria-label") && !element.textContent?.trim() && !(element as HTMLInputElement).labels?.length)
+      .map((element) => element.outerHTML),
+  );
+  assert.deepEqual(nameless, []);
+  await page.locator("#ada .pane-said", { hasText: "Ada: saved here, saved at relay, same state" }).waitFor({ state: "attached" });
+});
+
+interface Visit {
+  path?: string;
+  /** What is there once the page is ready. */
+  ready?: string;
+  width?: number;
+  /** Gets every frame, from the browser's debugger and not from the page. */
+  wire?: Buffer[];
+}
+
+interface Visited {
+  page: Page;
+  context: BrowserContext;
+  /** Errors of the console and uncaught ones; violations of the content security policy are among them. */
+  complaints: string[];
+}
+
+/** A new browser profile on the site. */
+async function visit(t: { after(end: () => Promise<void>): void }, visit: Visit = {}): Promise<Visited> {
+  const context = await browser.newContext({ viewport: { width: visit.width ?? 1280, height: 844 } });
+  t.after(() => context.close());
+  await context.addInitScript(() => {
+    const shifts: number[] = [];
+    Object.assign(globalThis, { shifts });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) {
+        if (!entry.hadRecentInput) shifts.push(entry.value);
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+  });
+  const complaints: string[] = [];
+  const url = new URL(visit.path ?? "/", origin);
+  if (!url.searchParams.has("relay")) url.searchParams.set("relay", relay.url);
+  const page = await openPage(context, url.href, complaints, visit.wire);
+  await page.locator(visit.ready ?? "#ben .cm-content").waitFor();
+  return { page, context, complaints };
+}
+
+async function openPage(context: BrowserContext, url: string, complaints: string[], wire?: Buffer[]): Promise<Page> {
+  const page = await context.newPage();
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("websocket", (socket) => {
+    for (const event of ["framesent", "framereceived"] as const) {
+      socket.on(event as "framesent", ({ payload }) => wire?.push(Buffer.from(payload)));
+    }
+  });
+  await page.goto(url);
+  return page;
+}
+
+/** Types at the start of the text, as a person would. */
+async function type(page: Page, pane: string, words: string): Promise<void> {
+  await page.click(`#${pane} .cm-content`);
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.type(words);
+}
+
+async function addFact(page: Page, pane: string, key: string, value: string): Promise<void> {
+  await page.fill(`#${pane} input[name=key]`, key);
+  await page.fill(`#${pane} input[name=value]`, value);
+  await page.click(`#${pane} .facts-add button`);
+}
+
+async function setFact(page: Page, pane: string, key: string, value: string): Promise<void> {
+  const field = page.locator(`#${pane} [aria-label='Value of ${key}']`);
+  await field.fill(value);
+  await field.press("Enter");
+}
+
+async function fact(page: Page, pane: string, key: string): Promise<string> {
+  return page.inputValue(`#${pane} [aria-label='Value of ${key}']`);
+}
+
+async function textOf(page: Page, pane: string): Promise<string> {
+  return (await page.locator(`#${pane} .cm-line`).allInnerTexts()).join("\n");
+}
+
+async function shows(page: Page, pane: string, words: string): Promise<void> {
+  await page.locator(`#${pane} .cm-content`, { hasText: words }).waitFor();
+}
+
+async function badges(page: Page, pane: string, words: string[]): Promise<void> {
+  await page.waitForFunction(
+    ([pane, words]) =>
+      [...document.querySelectorAll(`#${pane} .badge b`)].map((badge) => badge.textContent).join() === words,
+    [pane, words.join()] as const,
+  );
+}

@@ -1,0 +1,47 @@
+/** What the page shows as its code, and runs: the listing is cut from this very file. */
+
+// #region listing
+import { defaultKeymap } from "@codemirror/commands";
+import { EditorView, drawSelection, keymap, placeholder } from "@codemirror/view";
+import { open, type Space } from "stemma";
+import { stemma } from "stemma/codemirror";
+
+// A replica with a database of its own. It founds a space, or joins the one of an invite.
+export const replica = (name: string, relay: string, invite?: string, webSocket = WebSocket) =>
+  open({ name, relay, webSocket, init: write, ...(invite && { invite }) });
+
+// What a new space begins with.
+const write = (space: Space) => {
+  space.getText("note").insert(0, NOTE);
+  space.getMap("facts").set("hut", "Lagazuoi").set("nights", "4");
+};
+
+// An editor on the shared text: own edits go out, the edits of others come in.
+export const editor = (space: Space, parent: Element, label: string) => {
+  const text = space.getText("note");
+  return new EditorView({ doc: text.toString(), extensions: [stemma(text), look(label)], parent });
+};
+
+// A shared map is a map. Values written at the same time are all kept, the one that shows comes first.
+export const facts = (space: Space) => {
+  const map = space.getMap("facts");
+  return new Map([...map.keys()].map((key) => [key, map.conflicts(key)]));
+};
+
+// Resolves when the disk has it, then when the relay has it.
+export const saved = (space: Space, tier: "local" | "relay") => space.flush().saved(tier);
+// #endregion
+
+const NOTE = `A week in the mountains
+
+Train at 7:12, platform 4. Whoever is first keeps seats.
+Bring: head lamp, cards, the good coffee.
+`;
+
+const look = (label: string) => [
+  keymap.of(defaultKeymap),
+  drawSelection(),
+  EditorView.lineWrapping,
+  placeholder("Nothing has arrived here yet. Write something."),
+  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
+];

@@ -1,0 +1,218 @@
+/**
+ * A pane: one replica with its switch, badges, editor and table.
+ *
+ * Invariant: a badge says only what was confirmed: "saved here" after the disk, "saved at relay" after the relay's
+ * answer, "same state" after equal heads and hashes. Anything in between shows as in between.
+ */
+import type { Space } from "stemma";
+import { editor, saved } from "./demo.ts";
+import { type Fingerprint, Parity } from "./parity.ts";
+import { FactsTable } from "./table.ts";
+
+type Tone = "good" | "wait" | "bad";
+
+/** Shows `space` in `element` until the page goes. */
+export class Pane {
+  readonly space: Space;
+  readonly #element: HTMLElement;
+  readonly #name: string;
+  readonly #relay: string;
+  readonly #parity: Parity;
+  #online = true;
+  #local: "saving" | "saved" | "failed" = "saving";
+  #atRelay = false;
+  #wrote = false;
+  #settling = 0;
+  #settleTimer = 0;
+  #sayTimer = 0;
+  #measureTimer = 0;
+  #hash = "";
+  readonly #changed: () => void;
+
+  constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: () => void) {
+    this.#changed = changed;
+    this.#element = element;
+    this.#name = name;
+    this.space = space;
+    this.#relay = relay;
+    const template = document.getElementById("pane-template") as HTMLTemplateElement;
+    element.replaceChildren(template.content.cloneNode(true));
+    element.removeAttribute("aria-busy");
+    element.setAttribute("aria-label", `Replica of ${name}`);
+    this.#part(".pane-name").textContent = name;
+    this.#part(".switch").addEventListener("click", () => this.#toggle());
+    editor(space, this.#part(".editor"), `Shared text, replica of ${name}`);
+    new FactsTable(element, space, (change) => this.#write(change));
+    this.#parity = new Parity(space.id, () => this.#render());
+    this.#listen();
+    this.#settle();
+    this.#measure();
+  }
+
+  get status(): Space["sync"]["status"] {
+    return this.space.sync.status;
+  }
+
+  get online(): boolean {
+    return this.#online;
+  }
+
+  #listen(): void {
+    this.space.subscribe((changes) => {
+      if (changes.some((change) => change.source === "local")) this.#edited();
+      clearTimeout(this.#measureTimer);
+      this.#measureTimer = window.setTimeout(() => this.#measure(), MEASURE_AFTER_MS);
+    });
+    this.space.on("sync", () => {
+      this.#measure();
+    });
+    this.space.on("storage", (problem) => this.#notice(`This browser does not store reliably: ${problem.message}`));
+    this.space.on("error", (problem) => this.#notice(problem.message));
+  }
+
+  #edited(): void {
+    this.#local = "saving";
+    this.#atRelay = false;
+    this.#settling++;
+    clearTimeout(this.#settleTimer);
+    this.#settleTimer = window.setTimeout(() => this.#settle(), SETTLE_AFTER_MS);
+    this.#render();
+  }
+
+  /** Seals what is open and follows it to the disk and to the relay. A newer edit makes the answers of this round void. */
+  #settle(): void {
+    const round = ++this.#settling;
+    this.#wrote = this.space.flush().id !== "";
+    const follow = async (tier: "local" | "relay", reached: () => void) => {
+      await saved(this.space, tier);
+      if (round !== this.#settling) return;
+      reached();
+      this.#render();
+      this.#changed();
+    };
+    follow("local", () => (this.#local = "saved")).catch((error: unknown) => {
+      this.#local = "failed";
+      this.#notice(`Not saved in this browser: ${messageOf(error)}`);
+    });
+    follow("relay", () => (this.#atRelay = true)).catch(() => this.#render());
+  }
+
+  #toggle(): void {
+    this.#online = !this.#online;
+    if (this.#online) this.space.sync.connect(this.#relay);
+    else this.space.sync.disconnect();
+    this.#render();
+    this.#changed();
+  }
+
+  #write(change: () => void): void {
+    try {
+      this.space.transact(change);
+      this.#notice("");
+    } catch (error) {
+      this.#notice(messageOf(error));
+    }
+  }
+
+  #measure(): void {
+    const fingerprint: Fingerprint = { heads: [...this.space.heads].sort().join(" "), hash: this.space.stateHash() };
+    this.#parity.announce(fingerprint);
+    this.#hash = fingerprint.hash;
+    this.#render();
+    this.#changed();
+  }
+
+  #render(): void {
+    const control = this.#part(".switch");
+    control.setAttribute("aria-checked", String(this.#online));
+    control.setAttribute("aria-label", `${this.#name}: online`);
+    this.#part(".switch-word").textContent = this.#online ? "Online" : "Offline";
+    this.#element.dataset.online = String(this.#online);
+    this.#badge("local", ...this.#localBadge());
+    this.#badge("relay", ...this.#relayBadge());
+    this.#badge("parity", ...this.#parityBadge());
+    clearTimeout(this.#sayTimer);
+    this.#sayTimer = window.setTimeout(() => this.#say(), SAY_AFTER_MS);
+  }
+
+  #localBadge(): [Tone, string, string] {
+    if (this.#local === "failed") return ["bad", "not saved", "see below"];
+    return this.#local === "saved" ? ["good", "saved here", "on this disk"] : ["wait", "saving", "to this disk"];
+  }
+
+  #relayBadge(): [Tone, string, string] {
+    if (this.status === "denied") return ["bad", "not let in", "by the relay"];
+    const line = this.#online ? LINE[this.status] : "offline";
+    if (!this.#wrote) return ["good", "nothing yet", line];
+    if (this.#atRelay) return ["good", "saved at relay", line];
+    const pending = this.space.sync.pending;
+    return ["wait", pending > 0 ? `${pending} not sent` : "not sent", line];
+  }
+
+  #parityBadge(): [Tone, string, string] {
+    const { others, different } = this.#parity.verdict;
+    const hash = this.#hash.slice(0, 8);
+    if (others === 0) return ["wait", "no other copy", hash];
+    if (different === 0) return ["good", "same state", hash];
+    return ["wait", others === 1 ? "states differ" : `differs from ${different}`, hash];
+  }
+
+  #badge(kind: string, tone: Tone, title: string, detail: string): void {
+    const badge = this.#part(`[data-badge=${kind}]`);
+    badge.dataset.tone = tone;
+    for (const [index, words] of [title, detail].entries()) {
+      const child = badge.children[index];
+      if (child && child.textContent !== words) child.textContent = words;
+    }
+  }
+
+  /** One quiet sentence when things have come to rest, instead of three flickering badges. */
+  #say(): void {
+    const words = [...this.#element.querySelectorAll(".badge b")].map((badge) => badge.textContent);
+    const sentence = `${this.#name}: ${words.join(", ")}`;
+    const said = this.#part(".pane-said");
+    if (said.textContent !== sentence) said.textContent = sentence;
+  }
+
+  #notice(message: string): void {
+    const notice = this.#part(".pane-notice");
+    notice.textContent = message;
+    notice.hidden = message === "";
+    this.#render();
+  }
+
+  #part(selector: string): HTMLElement {
+    return this.#element.querySelector(selector) as HTMLElement;
+  }
+}
+
+/** Fills a pane that could not be opened. */
+export function showFailure(element: HTMLElement, message: string, advice: string): void {
+  element.removeAttribute("aria-busy");
+  const box = document.createElement("div");
+  box.className = "pane-failed";
+  box.setAttribute("role", "alert");
+  const [head, text] = [document.createElement("h2"), document.createElement("p")];
+  head.textContent = message;
+  text.textContent = advice;
+  box.append(head, text);
+  element.replaceChildren(box);
+}
+
+/** What an error says to a person. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const LINE: Record<Space["sync"]["status"], string> = {
+  offline: "offline",
+  connecting: "connecting",
+  "catching-up": "catching up",
+  live: "connected",
+  denied: "refused",
+  reset: "starting over",
+};
+const MEASURE_AFTER_MS = 60;
+const SAY_AFTER_MS = 1500;
+/** After the last keystroke, so that a burst of typing is one changeset. */
+const SETTLE_AFTER_MS = 350;
