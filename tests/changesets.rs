@@ -323,6 +323,19 @@ fn an_actor_that_is_no_key_signs_nothing() {
 }
 
 #[test]
+fn a_descendant_that_skips_a_seq_vouches_for_nothing() {
+    let first = first_changeset();
+    let (skeleton, _) = hello();
+    let skeleton = skeleton.encode(0);
+    let gap = draft(2, Some(first.id()), &skeleton, None);
+    let third = gap
+        .seal(&key(OWNER_ACTOR), &epoch(), &RANDOM)
+        .expect("small");
+    let verdict = first.signed().clone().trust_by_descendant(&third);
+    assert_eq!(reason(verdict), VerifyError::Unrelated);
+}
+
+#[test]
 fn a_header_replayed_into_another_space_is_not_signed_there() {
     let second = next_changeset(&first_changeset());
     let mut header = second.header().as_bytes().to_vec();
