@@ -122,6 +122,13 @@ export class Relay {
     await this.#ready();
   }
 
+  /** Kills the process, deletes all it stored, and starts it over. */
+  async lose(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+    await this.restart();
+  }
+
   async #ready(): Promise<void> {
     while (true) {
       const response = await fetch(`${this.http}/readyz`).catch(() => undefined);

@@ -1,0 +1,130 @@
+// Through a real relay from Node, with the WebSocket class of `ws`: tiers, invites that are refused, relays that are away.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { open, type OpenOptions, type Space, type StemmaError } from "stemma";
+import { WebSocket as Ws } from "ws";
+import { Relay, temporaryFolder } from "../web/harness.ts";
+
+const webSocket = Ws as unknown as typeof WebSocket;
+let names = 0;
+
+async function opened(t: TestContext, o: Partial<OpenOptions>): Promise<Space> {
+  const space = await open({ name: `relay-${names++}`, webSocket, ...o });
+  t.after(() => space.close());
+  return space;
+}
+
+async function until(space: Space, condition: () => boolean, ms = 20_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, `in time; sync is ${space.sync.status}, ${space.sync.pending} pending`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const codeIs = (code: string) => (error: StemmaError) => error.code === code;
+
+test("a write is saved here, then at the relay, then seen", async (t) => {
+  const relay = await Relay.start(t);
+  const one = await opened(t, { relay: relay.url });
+  const two = await opened(t, { relay: relay.url, invite: await one.invite() });
+  const write = one.transact(() => one.getText("t").append("hello"));
+  await write.saved("local");
+  await write.saved("relay");
+  await until(two, () => two.getText("t").toString() === "hello");
+  await two.transact(() => two.getMap("m").set("read", true)).saved("relay");
+  await until(one, () => write.seenBy() === 1);
+  assert.equal(one.stateHash(), two.stateHash());
+  assert.equal(one.sync.pending, 0);
+});
+
+test("a used-up invite leaves the work here under `denied`, and a fresh link lets it in", async (t) => {
+  const relay = await Relay.start(t);
+  const owner = await opened(t, { relay: relay.url });
+  await owner.sync.settled();
+  const invite = await owner.invite({ uses: 1 });
+  const first = await opened(t, { relay: relay.url, invite });
+  await until(first, () => first.sync.status === "live");
+  const name = `relay-${names++}`;
+  const late = await open({ name, webSocket, relay: relay.url, invite });
+  t.after(() => late.close());
+  const write = late.transact(() => late.getText("t").append("kept"));
+  await until(late, () => late.sync.status === "denied");
+  await assert.rejects(write.saved("relay"), codeIs("E_INVITE"));
+  assert.equal(late.getText("t").toString(), "kept");
+  assert.equal(owner.getText("t").toString(), "");
+  const same = await open({ name, webSocket, relay: relay.url, invite: await owner.invite() });
+  assert.equal(same, late);
+  await until(late, () => late.sync.status === "live");
+  await write.saved("relay");
+  await until(owner, () => owner.getText("t").toString() === "kept");
+});
+
+test("an expired invite is refused at the relay, also after it was restarted", async (t) => {
+  const relay = await Relay.start(t);
+  const owner = await opened(t, { relay: relay.url });
+  await owner.sync.settled();
+  const invite = await owner.invite({ expires: new Date(Date.now() + 400), uses: 9 });
+  const early = await opened(t, { relay: relay.url, invite });
+  await until(early, () => early.sync.status === "live");
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  await relay.restart();
+  const late = await opened(t, { relay: relay.url, invite });
+  await until(late, () => late.sync.status === "denied");
+  await until(early, () => early.sync.status === "live");
+});
+
+test("garbled and foreign invites are E_INVITE", async (t) => {
+  const owner = await opened(t, {});
+  const invite = await owner.invite();
+  for (const wrong of ["", "hello", "stemma1.", `${invite.slice(0, -4)}AAAA`, invite.slice(0, -30)]) {
+    await assert.rejects(open({ name: `relay-${names++}`, invite: wrong }), codeIs("E_INVITE"), wrong);
+  }
+});
+
+test("without a relay work goes on, and goes out when it is there", async (t) => {
+  const relay = await Relay.start(t);
+  await relay.kill();
+  const space = await opened(t, { relay: relay.url });
+  const write = space.transact(() => space.getText("t").append("offline"));
+  await write.saved("local");
+  await assert.rejects(write.saved("relay", { signal: AbortSignal.timeout(200) }));
+  assert.equal(space.sync.pending, 1);
+  await relay.restart();
+  await write.saved("relay");
+  assert.equal(space.sync.pending, 0);
+});
+
+test("a folder opened again pushes what the relay lacks and nothing twice", async (t) => {
+  const relay = await Relay.start(t);
+  const dir = await temporaryFolder(t);
+  const first = await open({ name: "kept", storage: { dir }, webSocket });
+  const invite = await first.invite();
+  await first.transact(() => first.getText("t").append("one ")).saved("local");
+  await first.close();
+  const again = await open({ name: "kept", storage: { dir }, webSocket, relay: relay.url });
+  t.after(() => again.close());
+  await again.transact(() => again.getText("t").append("two")).saved("relay");
+  await again.sync.settled();
+  const other = await opened(t, { relay: relay.url, invite });
+  await until(other, () => other.getText("t").toString() === "one two");
+  assert.equal(other.stats().changesets, again.stats().changesets);
+});
+
+test("a relay that lost its log is filled again by its clients", async (t) => {
+  const relay = await Relay.start(t);
+  const one = await opened(t, { relay: relay.url });
+  const invite = await one.invite();
+  const two = await opened(t, { relay: relay.url, invite });
+  await one.transact(() => one.getText("t").append("from one ")).saved("relay");
+  await until(two, () => two.getText("t").length > 0);
+  await two.transact(() => two.getText("t").append("from two")).saved("relay");
+  await until(one, () => one.getText("t").toString() === "from one from two");
+  await relay.lose();
+  await until(one, () => one.sync.status === "live");
+  await one.sync.settled();
+  await two.sync.settled();
+  const three = await opened(t, { relay: relay.url, invite: await one.invite() });
+  await until(three, () => three.getText("t").toString() === "from one from two");
+});
