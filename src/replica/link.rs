@@ -96,6 +96,13 @@ impl Links {
         self.relays.values().any(|link| link.session.status() == Status::Live) || !self.peers.is_empty()
     }
 
+    /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
+    pub fn renumber(&mut self, old: &CausalGraph, new: &CausalGraph) {
+        for link in self.relays.values_mut() {
+            link.queue = link.queue.iter().filter_map(|ix| new.get(&old.id(*ix))).collect();
+        }
+    }
+
     /// After a new certificate: relays that refused are asked again.
     pub fn renew(&mut self) {
         for link in self.relays.values_mut() {
