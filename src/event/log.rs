@@ -7,8 +7,8 @@
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
-use super::{Author, Genesis, Role, VerifyError};
-use super::{Changeset, SignedChangeset};
+use super::stored::{Authenticated, authenticate};
+use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
 use std::collections::{HashMap, HashSet, VecDeque, hash_map};
 
@@ -211,55 +211,13 @@ impl Log {
     /// Authenticates what was loaded, from the ends of the chains: one signature check per chain that is intact.
     /// Returns the ids of those that nothing vouches for; they are dropped.
     pub fn prove_stored(&mut self) -> Vec<ChangesetId> {
-        let (mut stored, mut dropped) = (Vec::<Option<(SignedChangeset, u64)>>::new(), Vec::new());
-        let mut at: HashMap<ChangesetId, usize> = HashMap::new();
-        for (signed, received_ms) in std::mem::take(&mut self.stored) {
-            let id = signed.id();
-            if signed.header().space() != self.space {
-                dropped.push(id);
-                continue;
-            }
-            let first = at.get(&id).and_then(|row| stored[*row].as_mut());
-            match first.filter(|(first, _)| first.signature() == signed.signature()) {
-                Some((first, _)) => drop(first.complete_from(signed)),
-                None => {
-                    at.entry(id).or_insert(stored.len());
-                    stored.push(Some((signed, received_ms)));
-                }
-            }
-        }
-        let prevs: Vec<Option<usize>> = stored
-            .iter()
-            .map(|slot| slot.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
-            .collect();
-        let mut has_next = vec![false; stored.len()];
-        prevs.iter().flatten().for_each(|prev| has_next[*prev] = true);
-        let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; stored.len()];
-        for tip in (0..stored.len()).filter(|row| !has_next[*row]) {
-            let (mut row, mut next) = (Some(tip), None::<usize>);
-            while let Some((here, (signed, received_ms))) =
-                row.and_then(|here| Some((here, stored[here].take()?)))
-            {
-                let id = signed.id();
-                let vouched = next.and_then(|next| proven[next].as_ref());
-                let trusted = match vouched {
-                    Some((descendant, _)) => {
-                        signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify())
-                    }
-                    None => signed.verify(),
-                };
-                match trusted {
-                    Ok(changeset) => (proven[here], next) = (Some((changeset, received_ms)), Some(here)),
-                    Err((_, VerifyError::Unsupported(_))) => drop(self.note_unsupported(id)),
-                    Err(_) => dropped.push(id),
-                }
-                row = prevs[here];
-            }
-        }
-        for row in parents_first(&proven, &at) {
-            let Some((changeset, received_ms)) = proven[row].take() else { continue };
+        let Authenticated { rows, unsupported, mut dropped } = authenticate(std::mem::take(&mut self.stored));
+        unsupported.into_iter().for_each(|id| drop(self.note_unsupported(id)));
+        for (changeset, received_ms) in rows {
             let id = changeset.id();
-            if !self.knows(&id) && matches!(self.accept(changeset, received_ms), Offer::Refused(_)) {
+            let fits = changeset.header().space() == self.space;
+            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)))
+            {
                 dropped.push(id);
             }
         }
@@ -453,6 +411,23 @@ impl Log {
         }
     }
 
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        self.graph.dbg_check();
+        assert_eq!(self.entries.len() as u32, self.graph.len());
+        let queued: HashSet<ChangesetId> = self.ready.iter().map(|(changeset, _)| changeset.id()).collect();
+        assert_eq!(queued, self.queued);
+        let mut of_actor: HashMap<ActorId, (usize, usize)> = HashMap::new();
+        for (id, waiting) in &self.waiting {
+            assert!(waiting.missing > 0 && self.graph.get(id).is_none() && !queued.contains(id));
+            let of_actor = of_actor.entry(waiting.changeset.header().actor()).or_default();
+            *of_actor = (of_actor.0 + 1, of_actor.1 + waiting.changeset.signed().size());
+        }
+        assert_eq!(self.waiting_bytes, of_actor.values().map(|(_, bytes)| bytes).sum::<usize>());
+        assert_eq!(self.waiting_of, of_actor);
+    }
+
     /// What this version cannot check waits outside the log, with all its descendants; it is offered again at the next
     /// opening, perhaps to a newer version.
     fn note_unsupported(&mut self, id: ChangesetId) -> Offer {
@@ -547,31 +522,4 @@ impl Log {
             })
         })
     }
-}
-
-/// The rows in their order, but every one behind its parents as far as they are among them.
-fn parents_first(rows: &[Option<(Changeset, u64)>], at: &HashMap<ChangesetId, usize>) -> Vec<usize> {
-    let (mut order, mut done) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
-    for row in 0..rows.len() {
-        let mut stack = vec![row];
-        while let Some(&top) = stack.last() {
-            let header = rows[top].as_ref().map(|(changeset, _)| changeset.header());
-            let parents = header
-                .into_iter()
-                .flat_map(|header| header.prev().into_iter().chain(header.deps().iter().copied()));
-            let depth = stack.len();
-            if !done[top] {
-                stack.extend(
-                    parents.filter_map(|parent| at.get(&parent).copied()).filter(|parent| !done[*parent]),
-                );
-            }
-            if stack.len() == depth {
-                stack.pop();
-                if !std::mem::replace(&mut done[top], true) {
-                    order.push(top);
-                }
-            }
-        }
-    }
-    order
 }

@@ -226,6 +226,13 @@ impl Replica {
         Ok(object)
     }
 
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        self.log.dbg_check();
+        self.fold.dbg_check(self.log.graph());
+    }
+
     fn report(
         &mut self,
         source: Source,

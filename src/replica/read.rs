@@ -346,12 +346,14 @@ impl Replica {
     }
 
     /// The whole space as bytes: every changeset, also those that wait. Sealed as they are; whoever holds an invite or is a
-    /// member can read it.
+    /// member can read it. Own changesets that are not stored yet are left out: this device may forget that it made them.
     pub fn export_space(&self) -> Vec<u8> {
         let graph = self.log.graph();
         let outside = self.log.outside().map(|(changeset, _)| changeset);
         let rows: Vec<Vec<u8>> = (0..graph.len())
-            .map(|ix| &self.log.entry(ChangesetIx(ix)).changeset)
+            .map(ChangesetIx)
+            .filter(|ix| self.sendable(*ix))
+            .map(|ix| &self.log.entry(ix).changeset)
             .chain(outside)
             .map(|changeset| changeset.signed().encode())
             .collect();

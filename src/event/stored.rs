@@ -1,0 +1,100 @@
+//! What comes from the device's own store, in any order and perhaps damaged: which of it is authentic.
+//!
+//! A hash-linked chain needs one signature check, at its end. Where the end does not pass, the changeset before it is the
+//! end. Knows no graph: who follows whom rightly is decided when the rows join the log.
+
+use super::{Changeset, SignedChangeset, VerifyError};
+use crate::causal::ChangesetId;
+use std::collections::HashMap;
+
+/// Rows with their times of arrival.
+type Rows<T> = Vec<(T, u64)>;
+
+/// What became of stored rows.
+pub(super) struct Authenticated {
+    /// The authentic ones: in their order, but each behind its parents as far as those are here.
+    pub rows: Rows<Changeset>,
+    /// Those that only a newer version can check.
+    pub unsupported: Vec<ChangesetId>,
+    /// Those that nothing vouches for.
+    pub dropped: Vec<ChangesetId>,
+}
+
+/// Authenticates rows from the ends of their chains.
+pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
+    let (mut rows, at) = merged(stored);
+    let prevs: Vec<Option<usize>> = rows
+        .iter()
+        .map(|row| row.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
+        .collect();
+    let mut has_next = vec![false; rows.len()];
+    prevs.iter().flatten().for_each(|prev| has_next[*prev] = true);
+    let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; rows.len()];
+    let (mut unsupported, mut dropped) = (Vec::new(), Vec::new());
+    for tip in (0..rows.len()).filter(|row| !has_next[*row]) {
+        let (mut row, mut next) = (Some(tip), None::<usize>);
+        while let Some((here, (signed, received_ms))) =
+            row.and_then(|here| Some((here, rows[here].take()?)))
+        {
+            let id = signed.id();
+            let vouched = next.and_then(|next| proven[next].as_ref());
+            let trusted = match vouched {
+                Some((descendant, _)) => {
+                    signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify())
+                }
+                None => signed.verify(),
+            };
+            match trusted {
+                Ok(changeset) => (proven[here], next) = (Some((changeset, received_ms)), Some(here)),
+                Err((_, VerifyError::Unsupported(_))) => unsupported.push(id),
+                Err(_) => dropped.push(id),
+            }
+            row = prevs[here];
+        }
+    }
+    let order = parents_first(&proven, &at);
+    let rows = order.into_iter().filter_map(|row| proven[row].take()).collect();
+    Authenticated { rows, unsupported, dropped }
+}
+
+/// Every changeset once, completed from its copies; twice only if it came with two signatures, one of which may be bad.
+fn merged(
+    stored: Rows<SignedChangeset>,
+) -> (Vec<Option<(SignedChangeset, u64)>>, HashMap<ChangesetId, usize>) {
+    let mut rows: Vec<Option<(SignedChangeset, u64)>> = Vec::with_capacity(stored.len());
+    let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
+    for (signed, received_ms) in stored {
+        let first = at.get(&signed.id()).and_then(|row| rows[*row].as_mut());
+        match first.filter(|(first, _)| first.signature() == signed.signature()) {
+            Some((first, _)) => drop(first.complete_from(signed)),
+            None => {
+                at.entry(signed.id()).or_insert(rows.len());
+                rows.push(Some((signed, received_ms)));
+            }
+        }
+    }
+    (rows, at)
+}
+
+/// The rows in their order, but every one behind its parents as far as they are among them. O(rows and their parents).
+fn parents_first(rows: &[Option<(Changeset, u64)>], at: &HashMap<ChangesetId, usize>) -> Vec<usize> {
+    let (mut order, mut done) = (Vec::with_capacity(rows.len()), vec![false; rows.len()]);
+    for row in 0..rows.len() {
+        let mut stack = vec![row];
+        while let Some(&top) = stack.last() {
+            let depth = stack.len();
+            if let Some((changeset, _)) = rows[top].as_ref().filter(|_| !done[top]) {
+                let header = changeset.header();
+                let parents = header.prev().into_iter().chain(header.deps().iter().copied());
+                stack.extend(parents.filter_map(|id| at.get(&id).copied()).filter(|parent| !done[*parent]));
+            }
+            if stack.len() == depth {
+                stack.pop();
+                if !std::mem::replace(&mut done[top], true) {
+                    order.push(top);
+                }
+            }
+        }
+    }
+    order
+}
