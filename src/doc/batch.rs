@@ -2,7 +2,7 @@
 //! moves nothing; giving up a transaction takes them back one by one, the last first.
 
 use super::fold::text_patch;
-use super::{Body, EditError, Fold, Names, Object, ObjectIx, Patch, PatchBody, RefTable};
+use super::{Body, EditError, Fold, Invalid, Names, Object, ObjectIx, Patch, PatchBody, RefTable};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
 use crate::crdt::{KeyIx, Mark, Text, TextError, TextOp, UnitRef};
 use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, Skeleton, Span, UnitAt, Value};
@@ -152,6 +152,17 @@ impl Fold {
             self.batch = Some(batch);
         }
         patches
+    }
+
+    /// Checks the text ops of the batch as those of others are checked. The other ops cannot be wrong.
+    pub fn check_batch(&self, graph: &CausalGraph) -> Result<(), Invalid> {
+        let touched = self.batch.iter().flat_map(|batch| &batch.texts);
+        touched.map(|touched| &self.get(touched.object).body).try_for_each(|body| match body {
+            Body::Text(text) => text
+                .check(&self.timeline.over(graph), ChangesetIx::OPEN, &text.pending_ops())
+                .map_err(|_| Invalid::Anchor),
+            Body::Map(_) => Ok(()),
+        })
     }
 
     /// Writes down the first ops of the batch, as many as fit into one changeset with these parents.

@@ -10,7 +10,7 @@ use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
 use crate::event::{Content, Log, Ready, Skeleton};
 use crate::store::StoreBatch;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 impl Replica {
     /// Actors of this device that may be continued by whoever holds their lock.
@@ -78,7 +78,9 @@ impl Replica {
         while let Some(ready) = self.log.next_ready() {
             self.integrate(ready);
         }
-        let (actor, _) = self.identity.new_actor(env.random);
+        let old_actor = self.actor.expect("whoever wrote has an actor");
+        let others: BTreeSet<ActorId> = old_log.graph().tips().map(|tip| tip.actor).collect();
+        let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
         self.volatile.insert(actor);
         self.actor = Some(actor);
         let mut resigned = Resigned::default();

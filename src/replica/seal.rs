@@ -110,6 +110,7 @@ impl Replica {
         let (mut rows, mut ids, mut group) = (Vec::new(), Vec::new(), 0);
         let open = std::mem::take(&mut self.batch);
         if let Some(actor) = self.actor.filter(|_| self.fold.has_batch()) {
+            self.fold.check_batch(self.log.graph()).expect("local edits are made against their causal past");
             while self.fold.has_batch() {
                 let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
                 let draft = self.fold.draft(
