@@ -278,7 +278,11 @@ fn step(lives: &mut [Life], archive: &mut Vec<Vec<u8>>, rng: &mut Rng) {
 }
 
 /// Everybody hears of everything that is still anywhere.
-fn quiet(lives: &mut [Life]) {
+fn quiet(lives: &mut [Life], archive: &[Vec<u8>]) {
+    for export in archive {
+        lives[0].node().with(|replica, env| replica.import_space(export, env)).expect("an export");
+        lives[0].node().settle();
+    }
     for life in lives.iter_mut() {
         life.node().slow_disk = false;
         life.node().write_commits(usize::MAX);
@@ -319,10 +323,7 @@ fn round(seed: u64, steps: usize) {
     for _ in 0..steps {
         step(&mut lives, &mut archive, &mut rng);
     }
-    for export in archive {
-        lives[0].node().with(|replica, env| replica.import_space(&export, env)).expect("an export");
-    }
-    quiet(&mut lives);
+    quiet(&mut lives, &archive);
     assert_all_same(&mut lives);
     // What was stored is all there is to know.
     for life in &mut lives {
@@ -337,7 +338,7 @@ fn round(seed: u64, steps: usize) {
             assert_eq!((replica.heads(), replica.view_digest(), replica.state_hash()), (heads, digest, hash));
         }
     }
-    quiet(&mut lives);
+    quiet(&mut lives, &archive);
     let heads = assert_all_same(&mut lives);
     // And whoever comes later sees the same.
     let token = lives[0].node().invite(Role::Reader);
