@@ -52,6 +52,10 @@ pub(super) struct PeerLink {
     pub(super) queue: VecDeque<Row>,
     /// The queue holds a difference whose end is to be said.
     pub(super) owes_difference: bool,
+    /// The last difference was asked for: what was new before that is part of it, behind its ancestors.
+    pub(super) settled: bool,
+    /// Rows the peer delivered that are not in the graph yet.
+    pub(super) delivered: HashSet<ChangesetId>,
 }
 
 impl RelayLink {
@@ -162,6 +166,8 @@ impl Replica {
             session: PeerSession::new(self.space(), &tips, CREDIT_BYTES),
             queue: VecDeque::new(),
             owes_difference: false,
+            settled: false,
+            delivered: HashSet::new(),
         };
         self.links.peers.insert(session, link);
         self.drain_peer(session, env);
