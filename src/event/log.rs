@@ -28,7 +28,7 @@ pub enum Offer {
     Known,
     /// It is authentic and new; it may wait for its parents.
     Accepted,
-    /// It was here without a segment that this copy has: it has it now, and is to be stored with it.
+    /// It was here without a segment that this copy has: it has it now, and is to be stored anew.
     Completed,
     /// It is authentic and new, but too much waits already: it is to be stored, and offered again at the next opening.
     Crowded,
@@ -372,7 +372,17 @@ impl Log {
         Ok(())
     }
 
-    /// Fills in segments that are missing here.
+    /// An authentic changeset, in the graph or not.
+    pub fn find(&self, id: &ChangesetId) -> Option<&Changeset> {
+        if let Some(ix) = self.graph.get(id) {
+            return Some(&self.entry(ix).changeset);
+        }
+        let waiting = self.waiting.get(id).map(|waiting| &waiting.changeset);
+        let queued = || self.ready.iter().map(|(changeset, _)| changeset).find(|queued| queued.id() == *id);
+        waiting.or_else(|| self.queued.contains(id).then(queued)?)
+    }
+
+    /// Fills in segments that are missing here. The copy's signature is not looked at: a segment fits its hash.
     fn complete(&mut self, copy: SignedChangeset) -> bool {
         let id = copy.id();
         if let Some(ix) = self.graph.get(&id) {

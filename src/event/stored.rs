@@ -27,29 +27,28 @@ pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
         .iter()
         .map(|row| row.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
         .collect();
-    let mut has_next = vec![false; rows.len()];
-    prevs.iter().flatten().for_each(|prev| has_next[*prev] = true);
+    let mut nexts: Vec<Vec<usize>> = vec![Vec::new(); rows.len()];
+    prevs.iter().enumerate().for_each(|(row, prev)| prev.iter().for_each(|prev| nexts[*prev].push(row)));
+    let mut unseen: Vec<usize> = nexts.iter().map(Vec::len).collect();
+    let mut ends: Vec<usize> = (0..rows.len()).filter(|row| unseen[*row] == 0).collect();
     let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; rows.len()];
     let (mut unsupported, mut dropped) = (Vec::new(), Vec::new());
-    for tip in (0..rows.len()).filter(|row| !has_next[*row]) {
-        let (mut row, mut next) = (Some(tip), None::<usize>);
-        while let Some((here, (signed, received_ms))) =
-            row.and_then(|here| Some((here, rows[here].take()?)))
-        {
-            let id = signed.id();
-            let vouched = next.and_then(|next| proven[next].as_ref());
-            let trusted = match vouched {
-                Some((descendant, _)) => {
-                    signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify())
-                }
-                None => signed.verify(),
-            };
-            match trusted {
-                Ok(changeset) => (proven[here], next) = (Some((changeset, received_ms)), Some(here)),
-                Err((_, VerifyError::Unsupported(_))) => unsupported.push(id),
-                Err(_) => dropped.push(id),
-            }
-            row = prevs[here];
+    // Each after all that name it: one of several branches may vouch for it.
+    while let Some(row) = ends.pop() {
+        let (signed, received_ms) = rows[row].take().expect("a row has one turn, after its last successor");
+        let id = signed.id();
+        let mut trusted = Err((Box::new(signed), VerifyError::Unrelated));
+        for (next, _) in nexts[row].iter().filter_map(|next| proven[*next].as_ref()) {
+            trusted = trusted.or_else(|(signed, _)| signed.trust_by_descendant(next));
+        }
+        match trusted.or_else(|(signed, _)| signed.verify()) {
+            Ok(changeset) => proven[row] = Some((changeset, received_ms)),
+            Err((_, VerifyError::Unsupported(_))) => unsupported.push(id),
+            Err(_) => dropped.push(id),
+        }
+        if let Some(prev) = prevs[row] {
+            unseen[prev] -= 1;
+            ends.extend((unseen[prev] == 0).then_some(prev));
         }
     }
     let order = parents_first(&proven, &at);

@@ -92,7 +92,7 @@ impl Replica {
             match self.log.offer(signed, env.now_ms) {
                 Offer::Known => {}
                 Offer::Accepted | Offer::Crowded => new.push(row),
-                Offer::Completed => completed.push((id, row)),
+                Offer::Completed => completed.push(id),
                 Offer::Refused(reason) => {
                     refused += 1;
                     self.trouble(Trouble::Refused(id, reason.to_string()));
@@ -102,8 +102,9 @@ impl Replica {
         self.refused += refused as u64;
         let added = new.len();
         new.extend(self.log.take_proven());
-        for (id, row) in completed {
-            new.push(row);
+        for id in completed {
+            // Not the copy: its signature may be bad.
+            new.extend(self.log.find(&id).map(|changeset| changeset.signed().encode()));
             self.completed(id);
         }
         let append = if new.is_empty() { Vec::new() } else { vec![TailRecord::encode(env.now_ms, &new)] };
