@@ -168,13 +168,16 @@ impl Life {
                 }
                 assert_eq!(units.next(), None);
             }
-            assert!(change.source == Source::Local || change.changeset.is_some() || node.disk.broken.is_some());
+            assert!(
+                change.source == Source::Local || change.changeset.is_some() || node.disk.broken.is_some()
+            );
         }
         self.heard = node.changes.len();
         for name in TEXTS {
             let object = self.text(name);
             let shown = self.node().replica.text(object).expect("a text").to_string();
-            let heard = self.mirror.get(&object).map_or(String::new(), |units| String::from_utf16_lossy(units));
+            let heard =
+                self.mirror.get(&object).map_or(String::new(), |units| String::from_utf16_lossy(units));
             assert_eq!(heard, shown, "an application that listens shows the same");
         }
     }
@@ -204,7 +207,10 @@ fn shuffled(export: &[u8], rng: &mut Rng) -> Vec<u8> {
 /// Two replicas talk for a while: frames pass in any order between the directions, edits happen meanwhile, and the line
 /// breaks at any moment.
 fn talk(a: &mut Life, b: &mut Life, rng: &mut Rng) {
-    let at = [a.node().with(|replica, env| replica.attach(env)), b.node().with(|replica, env| replica.attach(env))];
+    let at = [
+        a.node().with(|replica, env| replica.attach(env)),
+        b.node().with(|replica, env| replica.attach(env)),
+    ];
     let lives = [a, b];
     let mut lines = [Vec::new(), Vec::new()];
     for _ in 0..rng.below(40) {

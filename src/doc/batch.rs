@@ -154,14 +154,21 @@ impl Fold {
         patches
     }
 
-    /// Checks the text ops of the batch as those of others are checked. The other ops cannot be wrong.
-    pub fn check_batch(&self, graph: &CausalGraph) -> Result<(), Invalid> {
-        let touched = self.batch.iter().flat_map(|batch| &batch.texts);
-        touched.map(|touched| &self.get(touched.object).body).try_for_each(|body| match body {
-            Body::Text(text) => text
-                .check(&self.timeline.over(graph), ChangesetIx::OPEN, &text.pending_ops())
-                .map_err(|_| Invalid::Anchor),
-            Body::Map(_) => Ok(()),
+    /// Checks the text ops of a draft as those of others are checked. The other ops cannot be wrong.
+    pub fn check_draft(&self, graph: &CausalGraph, draft: &Draft) -> Result<(), Invalid> {
+        let ops = self.batch.iter().flat_map(|batch| &batch.ops[..draft.ops]);
+        let mut texts: HashMap<ObjectIx, usize> = HashMap::new();
+        ops.for_each(|op| {
+            if let BatchOp::Text { object } = op {
+                *texts.entry(*object).or_default() += 1;
+            }
+        });
+        let past = self.timeline.over(graph);
+        texts.into_iter().try_for_each(|(object, ops)| match &self.get(object).body {
+            Body::Text(text) => {
+                text.check(&past, ChangesetIx::OPEN, &text.pending_ops()[..ops]).map_err(|_| Invalid::Anchor)
+            }
+            Body::Map(_) => Err(Invalid::Kind),
         })
     }
 

@@ -212,7 +212,9 @@ impl Log {
     /// Returns the ids of those that nothing vouches for; they are dropped.
     pub fn prove_stored(&mut self) -> Vec<ChangesetId> {
         let Authenticated { rows, unsupported, mut dropped } = authenticate(std::mem::take(&mut self.stored));
-        unsupported.into_iter().for_each(|id| drop(self.note_unsupported(id)));
+        for id in unsupported {
+            self.note_unsupported(id);
+        }
         for (changeset, received_ms) in rows {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;

@@ -60,19 +60,28 @@ pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
 fn merged(
     stored: Rows<SignedChangeset>,
 ) -> (Vec<Option<(SignedChangeset, u64)>>, HashMap<ChangesetId, usize>) {
-    let mut rows: Vec<Option<(SignedChangeset, u64)>> = Vec::with_capacity(stored.len());
+    let mut rows: Rows<SignedChangeset> = Vec::with_capacity(stored.len());
     let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
+    let mut others = Vec::new();
     for (signed, received_ms) in stored {
-        let first = at.get(&signed.id()).and_then(|row| rows[*row].as_mut());
-        match first.filter(|(first, _)| first.signature() == signed.signature()) {
-            Some((first, _)) => drop(first.complete_from(signed)),
-            None => {
-                at.entry(signed.id()).or_insert(rows.len());
-                rows.push(Some((signed, received_ms)));
-            }
+        let first = *at.entry(signed.id()).or_insert(rows.len());
+        if first == rows.len() {
+            rows.push((signed, received_ms));
+        } else if rows[first].0.signature() == signed.signature() {
+            rows[first].0.complete_from(signed);
+        } else {
+            others.push((first, signed, received_ms));
         }
     }
-    (rows, at)
+    // A segment fits its hash, whatever the signature.
+    for (first, signed, _) in &others {
+        rows[*first].0.complete_from(signed.clone());
+    }
+    for (first, mut signed, received_ms) in others {
+        signed.complete_from(rows[first].0.clone());
+        rows.push((signed, received_ms));
+    }
+    (rows.into_iter().map(Some).collect(), at)
 }
 
 /// The rows in their order, but every one behind its parents as far as they are among them. O(rows and their parents).

@@ -110,7 +110,6 @@ impl Replica {
         let (mut rows, mut ids, mut group) = (Vec::new(), Vec::new(), 0);
         let open = std::mem::take(&mut self.batch);
         if let Some(actor) = self.actor.filter(|_| self.fold.has_batch()) {
-            self.fold.check_batch(self.log.graph()).expect("local edits are made against their causal past");
             while self.fold.has_batch() {
                 let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
                 let draft = self.fold.draft(
@@ -122,6 +121,8 @@ impl Replica {
                     BODY_BYTES_MAX,
                 );
                 let Some(draft) = draft else { break };
+                let checked = self.fold.check_draft(self.log.graph(), &draft);
+                checked.expect("local edits are made against their causal past");
                 let stamp = self.clock.tick(env.now_ms);
                 if group == 0 {
                     group = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;

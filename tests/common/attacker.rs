@@ -1,15 +1,15 @@
-//! A member who follows no rule: joined by a link like anybody, it signs what it likes.
+//! A member who follows no rule: joined by a link like anybody, it signs what it likes. And a world with one in it.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use super::common::Node;
+use super::common::{Node, assert_same, sync};
 use stemma::causal::{ChangesetId, Hlc, NameId, ObjectId};
 use stemma::codec::Writer;
 use stemma::crypto::{AgreementKey, SigningKey, Tag, hash};
 use stemma::event::{
-    Certificate, CertificateKind, Chain, Changeset, Class, Content, Draft, Invite, NO_OPTIONS, NameAt, NameEntry,
-    ObjectAt, ObjectKind, Op, SignedChangeset, Skeleton, Sort, Value, name_id, object_id,
+    Certificate, CertificateKind, Chain, Changeset, Class, Content, Draft, Fate, Invite, NO_OPTIONS, NameAt,
+    NameEntry, ObjectAt, ObjectKind, Op, Role, SignedChangeset, Skeleton, Sort, Value, name_id, object_id,
 };
-use stemma::replica::ImportReport;
+use stemma::replica::{HistoryFilter, HoldReason, ImportReport};
 
 /// The member and its device.
 pub struct Attacker {
@@ -153,3 +153,95 @@ pub fn badly_signed(signed: &SignedChangeset) -> Vec<u8> {
     signature[3] ^= 1;
     row(signed.header().as_bytes(), &signature, signed.skeleton(), signed.content())
 }
+
+/// Two honest replicas and an attacker in one space, with the text `notes` and the map `facts` in it.
+pub struct World {
+    pub a: Node,
+    pub b: Node,
+    pub attacker: Attacker,
+    /// The changeset that is there from the start: `hello` in `notes`.
+    pub first: ChangesetId,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with_role(Role::Writer)
+    }
+
+    pub fn with_role(role: Role) -> Self {
+        let mut a = Node::create(1);
+        let mut b = Node::join(2, &a.invite(Role::Writer));
+        let attacker = Attacker::join(&a.invite(role));
+        let notes = a.replica.object("notes", ObjectKind::Text).expect("a text");
+        a.with(|replica, env| replica.text_insert(notes, 0, "hello", env)).expect("in range");
+        let first = a.with(|replica, env| replica.flush(env)).expect("a write");
+        sync(&mut a, &mut b);
+        Self { a, b, attacker, first }
+    }
+
+    /// One replica gets the rows in this order, the other one reversed. Then both write, meet, and agree; so do their
+    /// reopened selves and whoever comes later.
+    pub fn agree(mut self, rows: &[Vec<u8>]) -> Self {
+        let reversed: Vec<Vec<u8>> = rows.iter().rev().cloned().collect();
+        self.attacker.give(&mut self.a, rows);
+        self.attacker.give(&mut self.b, &reversed);
+        self.attacker.give(&mut self.a, &reversed);
+        self.attacker.give(&mut self.b, rows);
+        write(&mut self.a, "from a");
+        write(&mut self.b, "from b");
+        sync(&mut self.a, &mut self.b);
+        assert_same(&self.a, &self.b);
+        assert_eq!(read(&mut self.a, "from a"), Some(Value::from("here")));
+        assert_eq!(read(&mut self.a, "from b"), Some(Value::from("here")));
+        for node in [&self.a, &self.b] {
+            node.replica.dbg_check();
+        }
+        let mut newcomer = Node::join(3, &self.a.invite(Role::Writer));
+        let export = self.b.replica.export_space();
+        newcomer.with(|replica, env| replica.import_space(&export, env)).expect("an export");
+        newcomer.settle();
+        assert_same(&newcomer, &self.a);
+        let again = self.a.reopen();
+        assert_same(&again, &self.b);
+        assert_eq!(again.replica.stats().inert, self.b.replica.stats().inert);
+        Self { a: again, ..self }
+    }
+
+    pub fn fate(&self, id: ChangesetId) -> Option<Fate> {
+        let history =
+            self.a.replica.history(&HistoryFilter { limit: usize::MAX, ..HistoryFilter::default() });
+        history.into_iter().find(|summary| summary.id == id).map(|summary| summary.fate)
+    }
+
+    /// The reason a changeset waits for; none if it does not wait.
+    pub fn held(&self, id: ChangesetId) -> Option<Option<HoldReason>> {
+        let pending = self.a.replica.pending();
+        pending.into_iter().find(|(waiting, _)| *waiting == id).map(|(_, reason)| reason)
+    }
+}
+
+pub fn write(node: &mut Node, key: &str) {
+    let facts = node.replica.object("facts", ObjectKind::Map).expect("a map");
+    node.with(|replica, env| replica.map_set(facts, key, Value::from("here"), env)).expect("a writer");
+    node.with(|replica, env| replica.flush(env));
+}
+
+pub fn read(node: &mut Node, key: &str) -> Option<Value> {
+    let facts = node.replica.object("facts", ObjectKind::Map).expect("a map");
+    node.replica.map_get(facts, key).cloned()
+}
+
+pub fn notes(node: &mut Node) -> String {
+    let notes = node.replica.object("notes", ObjectKind::Text).expect("a text");
+    node.replica.text(notes).expect("a text").to_string()
+}
+
+pub fn id_of(row: &[u8]) -> ChangesetId {
+    SignedChangeset::decode(row).expect("it decodes").id()
+}
+
+/// Where fields of a header with a one-byte seq stand.
+pub const SUITE: usize = 1;
+pub const CLASS: usize = 2;
+pub const FLAGS: usize = 3;
+pub const DEP: usize = 102;
