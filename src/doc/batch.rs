@@ -141,8 +141,8 @@ impl Fold {
         batch.ops.truncate(mark.ops);
         for touched in &mut batch.texts {
             let known = mark.texts.iter().find(|(object, ..)| *object == touched.object);
-            let (to, listed) = known
-                .map_or((touched.start.clone(), 0), |(_, text_mark, listed)| (text_mark.clone(), *listed));
+            let (to, listed) =
+                known.map_or((touched.start, 0), |(_, text_mark, listed)| (*text_mark, *listed));
             touched.listed = listed;
             let Body::Text(text) = &mut self.objects[touched.object.0 as usize].body else { continue };
             text.rollback(to);

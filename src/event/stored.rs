@@ -22,7 +22,8 @@ pub(super) struct Authenticated {
 
 /// Authenticates rows from the ends of their chains.
 pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
-    let (mut rows, at) = merged(stored);
+    let (rows, at) = merged(stored);
+    let mut rows: Vec<Option<(SignedChangeset, u64)>> = rows.into_iter().map(Some).collect();
     let prevs: Vec<Option<usize>> = rows
         .iter()
         .map(|row| row.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
@@ -57,9 +58,7 @@ pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
 }
 
 /// Every changeset once, completed from its copies; twice only if it came with two signatures, one of which may be bad.
-fn merged(
-    stored: Rows<SignedChangeset>,
-) -> (Vec<Option<(SignedChangeset, u64)>>, HashMap<ChangesetId, usize>) {
+fn merged(stored: Rows<SignedChangeset>) -> (Rows<SignedChangeset>, HashMap<ChangesetId, usize>) {
     let mut rows: Rows<SignedChangeset> = Vec::with_capacity(stored.len());
     let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
     let mut others = Vec::new();
@@ -81,7 +80,7 @@ fn merged(
         signed.complete_from(rows[first].0.clone());
         rows.push((signed, received_ms));
     }
-    (rows.into_iter().map(Some).collect(), at)
+    (rows, at)
 }
 
 /// The rows in their order, but every one behind its parents as far as they are among them. O(rows and their parents).
