@@ -289,14 +289,23 @@ impl CausalGraph {
 
     fn known_length(&self, of: ChangesetIx, lane: LaneIx) -> u32 {
         let node = self.node(of);
-        if node.lane == lane { node.position + 1 } else { self.known_at(node.lane, node.position, lane) }
+        self.known_at(node.lane, node.position, lane)
     }
 
-    /// How much of `other` is known at a position of `lane`, through the lanes it hangs below too.
+    /// How much of `other` is known at a position of `lane`, through the lanes it hangs below too. No recursion: a member
+    /// can fork as deep as it likes.
     fn known_at(&self, lane: LaneIx, position: u32, other: LaneIx) -> u32 {
-        let here = self.lane(lane);
-        let own = here.known.get(&other).map_or(0, |row| length_at(row, position));
-        own.max(here.parent.map_or(0, |parent| self.known_length(parent, other)))
+        let (mut lane, mut position, mut length) = (lane, position, 0);
+        loop {
+            if lane == other {
+                return length.max(position + 1);
+            }
+            let here = self.lane(lane);
+            length = length.max(here.known.get(&other).map_or(0, |row| length_at(row, position)));
+            let Some(parent) = here.parent else { return length };
+            let node = self.node(parent);
+            (lane, position) = (node.lane, node.position);
+        }
     }
 
     fn node(&self, ix: ChangesetIx) -> &Node {
@@ -354,6 +363,22 @@ mod tests {
         assert_eq!((graph.steps_back(next, a0), graph.steps_back(next, a1)), (Some(2), None));
         assert_eq!(graph.heads().collect::<Vec<_>>(), [next]);
         assert_eq!(graph.tips_of(&actor(1)).len(), 2);
+    }
+
+    /// Every changeset forks the one before it: a lane below a lane below a lane.
+    #[test]
+    fn forks_nest_as_deep_as_a_member_likes() {
+        let mut graph = CausalGraph::default();
+        let first = graph.add(id(0), actor(1), None, &[]);
+        let (mut below, mut beside) = (first, first);
+        for n in 1..20_000 {
+            beside = graph.add(id(2 * n), actor(1), Some(below), &[]);
+            below = graph.add(id(2 * n + 1), actor(1), Some(below), &[]);
+        }
+        let merge = graph.add(id(u32::MAX), actor(2), None, &[below]);
+        assert!(graph.contains(merge, first) && graph.contains(beside, first));
+        assert!(!graph.contains(below, beside) && !graph.contains(merge, beside));
+        assert_eq!((graph.seq(below), graph.steps_back(below, first)), (19_999, Some(19_999)));
     }
 
     #[test]

@@ -192,5 +192,5 @@ impl BatchOp {
 /// The most units of one local insert: three bytes each at most, it fits into a changeset.
 pub(super) const OP_UNITS_MAX: u32 = 64 * 1024;
 
-/// The most spans of one local delete, for the same reason.
-const OP_SPANS_MAX: u32 = 16 * 1024;
+/// The most spans of one local delete: 42 bytes each at most, with the id of a changeset, it fits into a changeset.
+const OP_SPANS_MAX: u32 = 4 * 1024;

@@ -2,7 +2,7 @@
 //! moves nothing; giving up a transaction takes them back one by one, the last first.
 
 use super::fold::text_patch;
-use super::{Body, EditError, Fold, Object, ObjectIx, Patch, PatchBody, RefTable};
+use super::{Body, EditError, Fold, Invalid, Names, Object, ObjectIx, Patch, PatchBody, RefTable};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
 use crate::crdt::{KeyIx, Mark, Text, TextError, TextOp, UnitRef};
 use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, Skeleton, Span, UnitAt, Value};
@@ -141,8 +141,8 @@ impl Fold {
         batch.ops.truncate(mark.ops);
         for touched in &mut batch.texts {
             let known = mark.texts.iter().find(|(object, ..)| *object == touched.object);
-            let (to, listed) = known
-                .map_or((touched.start.clone(), 0), |(_, text_mark, listed)| (text_mark.clone(), *listed));
+            let (to, listed) =
+                known.map_or((touched.start, 0), |(_, text_mark, listed)| (*text_mark, *listed));
             touched.listed = listed;
             let Body::Text(text) = &mut self.objects[touched.object.0 as usize].body else { continue };
             text.rollback(to);
@@ -154,11 +154,30 @@ impl Fold {
         patches
     }
 
+    /// Checks the text ops of a draft as those of others are checked. The other ops cannot be wrong.
+    pub fn check_draft(&self, graph: &CausalGraph, draft: &Draft) -> Result<(), Invalid> {
+        let ops = self.batch.iter().flat_map(|batch| &batch.ops[..draft.ops]);
+        let mut texts: HashMap<ObjectIx, usize> = HashMap::new();
+        ops.for_each(|op| {
+            if let BatchOp::Text { object } = op {
+                *texts.entry(*object).or_default() += 1;
+            }
+        });
+        let past = self.timeline.over(graph);
+        texts.into_iter().try_for_each(|(object, ops)| match &self.get(object).body {
+            Body::Text(text) => {
+                text.check(&past, ChangesetIx::OPEN, &text.pending_ops()[..ops]).map_err(|_| Invalid::Anchor)
+            }
+            Body::Map(_) => Err(Invalid::Kind),
+        })
+    }
+
     /// Writes down the first ops of the batch, as many as fit into one changeset with these parents.
-    /// None if the batch is empty. `bytes_max` bounds the size of what is written, roughly from above.
+    /// None if the batch is empty. `bytes_max` bounds the size of what is written with its clear names, roughly from above.
     pub fn draft(
         &self,
         graph: &CausalGraph,
+        clear: &Names,
         prev: Option<ChangesetIx>,
         deps: &[ChangesetIx],
         ops_max: usize,
@@ -166,6 +185,7 @@ impl Fold {
     ) -> Option<Draft> {
         let batch = self.batch.as_ref().filter(|batch| !batch.ops.is_empty())?;
         let mut writer = DraftWriter {
+            clear,
             refs: RefTable::new(graph, prev, deps),
             objects: Table::default(),
             names: Table::default(),
@@ -198,7 +218,7 @@ impl Fold {
             }
             if writer.bytes > bytes_max && written > 0 {
                 // The op that went over is left for the next changeset: written down again without it.
-                return self.draft(graph, prev, deps, nth, usize::MAX);
+                return self.draft(graph, clear, prev, deps, nth, usize::MAX);
             }
         }
         let ops = writer.ops.len();
@@ -293,6 +313,7 @@ struct Pending {
 }
 
 struct DraftWriter<'a> {
+    clear: &'a Names,
     refs: RefTable<'a>,
     objects: Table<(ObjectId, ObjectKind)>,
     names: Table<NameId>,
@@ -304,14 +325,14 @@ struct DraftWriter<'a> {
 
 impl DraftWriter<'_> {
     fn set(&mut self, object: &Object, name: NameId, value: Value) {
-        let (object, key) = (self.object(object), NameAt(self.names.number(name)));
+        let (object, key) = (self.object(object), self.key(name));
         self.bytes += 40 + value.to_bytes().len();
         self.values.push(value);
         self.ops.push(Op::MapSet { object, key });
     }
 
     fn delete(&mut self, object: &Object, name: NameId) {
-        let (object, key) = (self.object(object), NameAt(self.names.number(name)));
+        let (object, key) = (self.object(object), self.key(name));
         self.bytes += 40;
         self.ops.push(Op::MapDelete { object, key });
     }
@@ -341,7 +362,21 @@ impl DraftWriter<'_> {
     }
 
     fn object(&mut self, object: &Object) -> ObjectAt {
-        ObjectAt(self.objects.number((object.id, object.kind())))
+        let known = self.objects.rows.len();
+        let at = ObjectAt(self.objects.number((object.id, object.kind())));
+        if self.objects.rows.len() > known {
+            self.bytes += self.clear.object_bytes(&object.id);
+        }
+        at
+    }
+
+    fn key(&mut self, name: NameId) -> NameAt {
+        let known = self.names.rows.len();
+        let at = NameAt(self.names.number(name));
+        if self.names.rows.len() > known {
+            self.bytes += self.clear.key_bytes(&name);
+        }
+        at
     }
 
     fn unit(&mut self, unit: UnitRef) -> UnitAt {

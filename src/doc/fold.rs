@@ -68,7 +68,8 @@ enum Place {
 pub struct Fold {
     pub(super) timeline: Timeline,
     pub(super) objects: Vec<Object>,
-    index: HashMap<ObjectId, ObjectIx>,
+    /// By kind too: whoever holds the name key can claim another kind for an id, and must not take it from its owner.
+    index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
     places: Vec<Place>,
     pub(super) values: HashMap<OpIx, Value>,
     absent: BTreeSet<OpIx>,
@@ -79,12 +80,12 @@ pub struct Fold {
 impl Fold {
     /// The object with this identity, made empty if it is new; none for kinds this version does not fold.
     pub fn object(&mut self, id: ObjectId, kind: ObjectKind) -> Option<ObjectIx> {
-        if let Some(found) = self.index.get(&id) {
+        if let Some(found) = self.index.get(&(id, kind)) {
             return Some(*found);
         }
         let object = ObjectIx(self.objects.len() as u32);
         self.objects.push(Object::new(id, kind)?);
-        self.index.insert(id, object);
+        self.index.insert((id, kind), object);
         Some(object)
     }
 
@@ -219,6 +220,35 @@ impl Fold {
         for (object, (ops, inserted)) in texts {
             let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
             text.apply(&past, changeset, &ops, content.is_some().then_some(inserted.as_str()), &active);
+            patches.extend(text_patch(object, text));
+        }
+        patches
+    }
+
+    /// The content of an integrated changeset came later: its ops get their values.
+    pub fn fill(&mut self, changeset: ChangesetIx, skeleton: &Skeleton, content: &Content) -> Vec<Patch> {
+        let ops = self.timeline.ops_of(changeset).map(OpIx);
+        let mut texts: BTreeMap<ObjectIx, String> = BTreeMap::new();
+        let mut keys: BTreeMap<ObjectIx, Vec<NameId>> = BTreeMap::new();
+        for (op, (text, values)) in ops.zip(content.by_op(&skeleton.ops)) {
+            if !self.absent.remove(&op) {
+                continue;
+            }
+            match self.places[op.0 as usize] {
+                Place::Key { object, key } => {
+                    let Body::Map(map) = &self.objects[object.0 as usize].body else { continue };
+                    self.values.extend(values.first().map(|value| (op, value.clone())));
+                    keys.entry(object).or_default().push(map.name(key));
+                }
+                Place::Text { object } => texts.entry(object).or_default().push_str(text),
+                Place::Nowhere => {}
+            }
+        }
+        let mut patches: Vec<Patch> =
+            keys.into_iter().map(|(object, keys)| Patch { object, body: PatchBody::Map(keys) }).collect();
+        for (object, inserted) in texts {
+            let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
+            text.fill(changeset, &inserted);
             patches.extend(text_patch(object, text));
         }
         patches

@@ -2,6 +2,7 @@
 //! signatures, no sessions.
 
 mod batch;
+mod difference;
 mod fold;
 mod names;
 mod object;

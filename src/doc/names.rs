@@ -55,6 +55,16 @@ impl Names {
         self.objects.get(id)
     }
 
+    /// Bytes of an object's entry in a content's table of names.
+    pub fn object_bytes(&self, id: &ObjectId) -> usize {
+        self.object(id).map_or(0, |object| object.name.len() + object.options.len() + 8)
+    }
+
+    /// Bytes of a map key's entry in a content's table of names.
+    pub fn key_bytes(&self, id: &NameId) -> usize {
+        self.key(id).map_or(0, |clear| clear.len() + 4)
+    }
+
     /// The clear names that a skeleton's tables stand for, as its content carries them.
     pub fn entries(&self, skeleton: &Skeleton, command: Option<&str>) -> Vec<NameEntry> {
         let objects =

@@ -7,10 +7,10 @@
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
-use super::{Author, Genesis, Role, VerifyError};
-use super::{Changeset, SignedChangeset};
+use super::stored::{Authenticated, authenticate};
+use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque, hash_map};
 
 /// Bytes of changesets that may wait for parents, for one actor and in all.
 const WAITING_BYTES_MAX: [usize; 2] = [16 << 20, 64 << 20];
@@ -28,6 +28,8 @@ pub enum Offer {
     Known,
     /// It is authentic and new; it may wait for its parents.
     Accepted,
+    /// It was here without a segment that this copy has: it has it now, and is to be stored anew.
+    Completed,
     /// It is authentic and new, but too much waits already: it is to be stored, and offered again at the next opening.
     Crowded,
     /// It counts for nothing, and whoever delivered it is to blame.
@@ -117,16 +119,18 @@ pub struct Log {
     entries: Vec<Entry>,
     chains: HashMap<ChangesetId, Author>,
     forks: Vec<Fork>,
+    /// Every parent of each is in the graph or before it in the queue, unless it was kept out meanwhile.
     ready: VecDeque<(Changeset, u64)>,
+    queued: HashSet<ChangesetId>,
     waiting: HashMap<ChangesetId, Waiting>,
     /// Which waiting changesets wait for this one.
     waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
     waiting_bytes: usize,
     waiting_of: HashMap<ActorId, (usize, usize)>,
     unproven: VecDeque<(SignedChangeset, u64)>,
+    /// Rows that a successor proved, to be stored.
+    proven: Vec<Vec<u8>>,
     stored: Vec<(SignedChangeset, u64)>,
-    /// Authentic, but not in the graph yet.
-    early: HashSet<ChangesetId>,
     unsupported: HashSet<ChangesetId>,
 }
 
@@ -141,27 +145,39 @@ impl Log {
             chains: HashMap::new(),
             forks: Vec::new(),
             ready: VecDeque::new(),
+            queued: HashSet::new(),
             waiting: HashMap::new(),
             waited_for: HashMap::new(),
             waiting_bytes: 0,
             waiting_of: HashMap::new(),
             unproven: VecDeque::new(),
+            proven: Vec::new(),
             stored: Vec::new(),
-            early: HashSet::new(),
             unsupported: HashSet::new(),
         }
     }
 
-    /// Offers a changeset that came from outside. O(1) and one signature check.
+    /// A log of the same space to which everything authentic is to be offered again.
+    pub fn begun_again(&self) -> Self {
+        let (unproven, unsupported) = (self.unproven.clone(), self.unsupported.clone());
+        Self { unproven, unsupported, ..Self::new(self.genesis.clone()) }
+    }
+
+    /// Offers a changeset that came from outside. O(1) and one signature check. What it proves of those that were put aside
+    /// comes out of [`Log::take_proven`].
     pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Offer {
         let id = signed.id();
         if self.knows(&id) {
-            return Offer::Known;
+            return if self.complete(signed) { Offer::Completed } else { Offer::Known };
         }
         if signed.header().space() != self.space {
             return Offer::Refused(Refusal::Space);
         }
-        match signed.verify() {
+        let authentic = signed.verify().or_else(|(signed, error)| match self.successor_of(&id) {
+            Some(successor) => signed.trust_by_descendant(successor),
+            None => Err((signed, error)),
+        });
+        match authentic {
             Ok(changeset) => {
                 self.prove_before(&changeset);
                 self.accept(changeset, received_ms)
@@ -177,6 +193,11 @@ impl Log {
         }
     }
 
+    /// Rows that were refused for their signature and that an authentic successor has proven since: to be stored.
+    pub fn take_proven(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.proven)
+    }
+
     /// Offers a changeset that was found authentic before.
     pub fn offer_authentic(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
         if self.knows(&changeset.id()) { Offer::Known } else { self.accept(changeset, received_ms) }
@@ -190,44 +211,11 @@ impl Log {
     /// Authenticates what was loaded, from the ends of the chains: one signature check per chain that is intact.
     /// Returns the ids of those that nothing vouches for; they are dropped.
     pub fn prove_stored(&mut self) -> Vec<ChangesetId> {
-        let mut stored: Vec<Option<(SignedChangeset, u64)>> =
-            std::mem::take(&mut self.stored).into_iter().map(Some).collect();
-        let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
-        for (row, (signed, _)) in
-            stored.iter().enumerate().filter_map(|(row, slot)| Some((row, slot.as_ref()?)))
-        {
-            at.entry(signed.id()).or_insert(row);
+        let Authenticated { rows, unsupported, mut dropped } = authenticate(std::mem::take(&mut self.stored));
+        for id in unsupported {
+            self.note_unsupported(id);
         }
-        let prevs: Vec<Option<usize>> = stored
-            .iter()
-            .map(|slot| slot.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
-            .collect();
-        let mut has_next = vec![false; stored.len()];
-        prevs.iter().flatten().for_each(|prev| has_next[*prev] = true);
-        let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; stored.len()];
-        let mut dropped = Vec::new();
-        for tip in (0..stored.len()).filter(|row| !has_next[*row]) {
-            let (mut row, mut next) = (Some(tip), None::<usize>);
-            while let Some((here, (signed, received_ms))) =
-                row.and_then(|here| Some((here, stored[here].take()?)))
-            {
-                let id = signed.id();
-                let vouched = next.and_then(|next| proven[next].as_ref());
-                let trusted = match vouched {
-                    Some((descendant, _)) => {
-                        signed.trust_by_descendant(descendant).or_else(|(signed, _)| signed.verify())
-                    }
-                    None => signed.verify(),
-                };
-                match trusted {
-                    Ok(changeset) => (proven[here], next) = (Some((changeset, received_ms)), Some(here)),
-                    Err((_, VerifyError::Unsupported(_))) => drop(self.note_unsupported(id)),
-                    Err(_) => dropped.push(id),
-                }
-                row = prevs[here];
-            }
-        }
-        for (changeset, received_ms) in proven.into_iter().flatten() {
+        for (changeset, received_ms) in rows {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;
             if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)))
@@ -235,21 +223,23 @@ impl Log {
                 dropped.push(id);
             }
         }
+        dropped.retain(|id| !self.knows(id));
         dropped
     }
 
     /// The next changeset whose parents are all in the graph. It is to be answered with [`Log::add`] or [`Log::hold`].
     pub fn next_ready(&mut self) -> Option<Ready> {
         while let Some((changeset, received_ms)) = self.ready.pop_front() {
+            self.queued.remove(&changeset.id());
             let header = changeset.header();
-            let deps: Vec<ChangesetIx> = header.deps().iter().filter_map(|dep| self.graph.get(dep)).collect();
-            debug_assert_eq!(deps.len(), header.deps().len(), "parents are in the graph");
             let prev = header.prev().and_then(|prev| self.graph.get(&prev));
-            if !self.follows(&changeset, prev) {
-                self.early.remove(&changeset.id());
-                continue;
+            let deps: Vec<ChangesetIx> = header.deps().iter().filter_map(|dep| self.graph.get(dep)).collect();
+            if deps.len() < header.deps().len() || prev.is_none() != header.prev().is_none() {
+                // A parent was kept out of the graph.
+                self.wait_for_parents(changeset, received_ms);
+            } else if self.follows(&changeset, prev) {
+                return Some(Ready { changeset, received_ms, prev, deps });
             }
-            return Some(Ready { changeset, received_ms, prev, deps });
         }
         None
     }
@@ -258,12 +248,13 @@ impl Log {
     pub fn add(&mut self, ready: Ready) -> ChangesetIx {
         let header = ready.changeset.header();
         let (id, actor, seq) = (ready.changeset.id(), header.actor(), header.seq());
-        if let Some(first) = self.graph.at(&actor, seq).first() {
+        // One piece of evidence a branch: where it leaves the chain.
+        let branch = |other: &&ChangesetIx| self.graph.prev(**other) == ready.prev;
+        if let Some(first) = self.graph.at(&actor, seq).iter().find(branch) {
             self.forks.push(Fork { actor, seq, first: self.graph.id(*first), second: id });
         }
         let ix = self.graph.add(id, actor, ready.prev, &ready.deps);
         let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
-        self.early.remove(&id);
         self.entries.push(Entry {
             changeset: ready.changeset,
             received_ms: ready.received_ms,
@@ -293,9 +284,14 @@ impl Log {
         self.entries[ix.0 as usize].fate = fate;
     }
 
-    /// Keeps a ready changeset out of the graph, and with it all its descendants, until [`Log::release`].
-    pub fn hold(&mut self, ready: Ready) {
-        self.wait(ready.changeset, ready.received_ms, 1);
+    /// Keeps a ready changeset out of the graph, and with it all its descendants, until [`Log::release`]. Where too much
+    /// waits already it leaves the log until the next opening, and the answer is no.
+    pub fn hold(&mut self, ready: Ready) -> bool {
+        let room = self.has_room(&ready.changeset);
+        if room {
+            self.wait(ready.changeset, ready.received_ms, 1);
+        }
+        room
     }
 
     /// Makes a held changeset ready again, to be looked at anew.
@@ -339,9 +335,10 @@ impl Log {
         self.waiting.values().map(|waiting| (&waiting.changeset, waiting.missing))
     }
 
-    /// The same with their times of arrival.
-    pub fn waiting_rows(&self) -> impl Iterator<Item = (&Changeset, u64)> + '_ {
-        self.waiting.values().map(|waiting| (&waiting.changeset, waiting.received_ms))
+    /// Everything that is authentic and not in the graph, with its time of arrival: what is ready, then what waits.
+    pub fn outside(&self) -> impl Iterator<Item = (&Changeset, u64)> + '_ {
+        let waiting = self.waiting.values().map(|waiting| (&waiting.changeset, waiting.received_ms));
+        self.ready.iter().map(|(changeset, received_ms)| (changeset, *received_ms)).chain(waiting)
     }
 
     /// Whether [`Log::next_ready`] has something.
@@ -356,7 +353,10 @@ impl Log {
 
     /// Whether a changeset is here, in the graph or waiting.
     pub fn knows(&self, id: &ChangesetId) -> bool {
-        self.graph.get(id).is_some() || self.early.contains(id) || self.unsupported.contains(id)
+        self.graph.get(id).is_some()
+            || self.waiting.contains_key(id)
+            || self.queued.contains(id)
+            || self.unsupported.contains(id)
     }
 
     /// The chain that an actor's first changeset carries.
@@ -374,17 +374,70 @@ impl Log {
         Ok(())
     }
 
+    /// An authentic changeset, in the graph or not.
+    pub fn find(&self, id: &ChangesetId) -> Option<&Changeset> {
+        if let Some(ix) = self.graph.get(id) {
+            return Some(&self.entry(ix).changeset);
+        }
+        let waiting = self.waiting.get(id).map(|waiting| &waiting.changeset);
+        let queued = || self.ready.iter().map(|(changeset, _)| changeset).find(|queued| queued.id() == *id);
+        waiting.or_else(|| self.queued.contains(id).then(queued)?)
+    }
+
+    /// Fills in segments that are missing here. The copy's signature is not looked at: a segment fits its hash.
+    fn complete(&mut self, copy: SignedChangeset) -> bool {
+        let id = copy.id();
+        if let Some(ix) = self.graph.get(&id) {
+            return self.entries[ix.0 as usize].changeset.complete_from(copy);
+        }
+        if let Some(waiting) = self.waiting.get_mut(&id) {
+            let (actor, before) = (copy.header().actor(), waiting.changeset.signed().size());
+            let completed = waiting.changeset.complete_from(copy);
+            let grown = waiting.changeset.signed().size() - before;
+            self.waiting_bytes += grown;
+            self.waiting_of.entry(actor).or_default().1 += grown;
+            return completed;
+        }
+        let queued = self.ready.iter_mut().find(|(changeset, _)| changeset.id() == id);
+        queued.is_some_and(|(changeset, _)| changeset.complete_from(copy))
+    }
+
+    /// The changeset that waits for this one as its predecessor.
+    fn successor_of(&self, id: &ChangesetId) -> Option<&Changeset> {
+        let waiting = self.waited_for.get(id)?.iter().filter_map(|child| self.waiting.get(child));
+        waiting.map(|waiting| &waiting.changeset).find(|changeset| changeset.header().prev() == Some(*id))
+    }
+
     /// An authentic changeset proves those before it in its chain that were put aside for a bad signature.
     fn prove_before(&mut self, changeset: &Changeset) {
         let mut proven = changeset.clone();
-        while let Some(at) =
-            self.unproven.iter().position(|(signed, _)| Some(signed.id()) == proven.header().prev())
-        {
+        while let Some(at) = self.unproven.iter().position(|(signed, _)| {
+            Some(signed.id()) == proven.header().prev() && signed.header().actor() == proven.header().actor()
+        }) {
             let (signed, received_ms) = self.unproven.remove(at).expect("position was just found");
             let Ok(earlier) = signed.trust_by_descendant(&proven) else { return };
-            self.accept(earlier.clone(), received_ms);
+            if !matches!(self.accept(earlier.clone(), received_ms), Offer::Refused(_)) {
+                self.proven.push(earlier.signed().encode());
+            }
             proven = earlier;
         }
+    }
+
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        self.graph.dbg_check();
+        assert_eq!(self.entries.len() as u32, self.graph.len());
+        let queued: HashSet<ChangesetId> = self.ready.iter().map(|(changeset, _)| changeset.id()).collect();
+        assert_eq!(queued, self.queued);
+        let mut of_actor: HashMap<ActorId, (usize, usize)> = HashMap::new();
+        for (id, waiting) in &self.waiting {
+            assert!(waiting.missing > 0 && self.graph.get(id).is_none() && !queued.contains(id));
+            let of_actor = of_actor.entry(waiting.changeset.header().actor()).or_default();
+            *of_actor = (of_actor.0 + 1, of_actor.1 + waiting.changeset.signed().size());
+        }
+        assert_eq!(self.waiting_bytes, of_actor.values().map(|(_, bytes)| bytes).sum::<usize>());
+        assert_eq!(self.waiting_of, of_actor);
     }
 
     /// What this version cannot check waits outside the log, with all its descendants; it is offered again at the next
@@ -400,27 +453,30 @@ impl Log {
         if let Err(refusal) = self.admit_chain(&changeset) {
             return Offer::Refused(refusal);
         }
-        let header = changeset.header();
+        let prev = changeset.header().prev().and_then(|prev| self.graph.get(&prev));
+        if prev.is_some() && !self.follows(&changeset, prev) {
+            return Offer::Refused(Refusal::Link);
+        }
+        self.wait_for_parents(changeset, received_ms)
+    }
+
+    /// Queues a changeset behind its parents, or lets it wait for those that are neither in the graph nor in the queue.
+    fn wait_for_parents(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
+        let (id, header) = (changeset.id(), changeset.header());
         let parents: Vec<ChangesetId> = header
             .prev()
             .into_iter()
             .chain(header.deps().iter().copied())
-            .filter(|id| self.graph.get(id).is_none())
+            .filter(|parent| self.graph.get(parent).is_none() && !self.queued.contains(parent))
             .collect();
         if parents.is_empty() {
-            self.early.insert(changeset.id());
-            self.ready.push_back((changeset, received_ms));
+            self.queue(changeset, received_ms);
             return Offer::Accepted;
         }
-        let (count, bytes) = self.waiting_of.get(&header.actor()).copied().unwrap_or_default();
-        let size = changeset.signed().size();
-        if count >= WAITING_OF_ACTOR_MAX
-            || bytes + size > WAITING_BYTES_MAX[0]
-            || self.waiting_bytes + size > WAITING_BYTES_MAX[1]
-        {
+        if !self.has_room(&changeset) {
+            self.chains.remove(&id);
             return Offer::Crowded;
         }
-        let id = changeset.id();
         self.wait(changeset, received_ms, parents.len());
         for parent in parents {
             self.waited_for.entry(parent).or_default().push(id);
@@ -428,12 +484,24 @@ impl Log {
         Offer::Accepted
     }
 
+    fn has_room(&self, changeset: &Changeset) -> bool {
+        let (count, bytes) = self.waiting_of.get(&changeset.header().actor()).copied().unwrap_or_default();
+        let size = changeset.signed().size();
+        count < WAITING_OF_ACTOR_MAX
+            && bytes + size <= WAITING_BYTES_MAX[0]
+            && self.waiting_bytes + size <= WAITING_BYTES_MAX[1]
+    }
+
+    fn queue(&mut self, changeset: Changeset, received_ms: u64) {
+        self.queued.insert(changeset.id());
+        self.ready.push_back((changeset, received_ms));
+    }
+
     fn wait(&mut self, changeset: Changeset, received_ms: u64, missing: usize) {
         let (id, size) = (changeset.id(), changeset.signed().size());
         let of_actor = self.waiting_of.entry(changeset.header().actor()).or_default();
         *of_actor = (of_actor.0 + 1, of_actor.1 + size);
         self.waiting_bytes += size;
-        self.early.insert(id);
         self.waiting.insert(id, Waiting { changeset, received_ms, missing });
     }
 
@@ -446,10 +514,16 @@ impl Log {
         let waiting = self.waiting.remove(&id).expect("it was just there");
         let size = waiting.changeset.signed().size();
         self.waiting_bytes -= size;
-        if let Some(of_actor) = self.waiting_of.get_mut(&waiting.changeset.header().actor()) {
-            *of_actor = (of_actor.0 - 1, of_actor.1 - size);
+        if let hash_map::Entry::Occupied(mut of_actor) =
+            self.waiting_of.entry(waiting.changeset.header().actor())
+        {
+            let (count, bytes) = *of_actor.get();
+            match count {
+                1 => drop(of_actor.remove()),
+                _ => drop(of_actor.insert((count - 1, bytes - size))),
+            }
         }
-        self.ready.push_back((waiting.changeset, waiting.received_ms));
+        self.queue(waiting.changeset, waiting.received_ms);
     }
 
     fn follows(&self, changeset: &Changeset, prev: Option<ChangesetIx>) -> bool {

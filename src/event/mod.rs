@@ -25,6 +25,7 @@ mod op_decode;
 mod op_encode;
 mod relay_log;
 mod skeleton;
+mod stored;
 mod value;
 
 use crate::codec::DecodeError;

@@ -4,13 +4,13 @@
 //! stored strictly: else a second changeset with the same seq could exist somewhere. When in doubt, a new actor is made.
 
 use super::commit::InFlight;
-use super::{Env, Output, Replica};
+use super::{Env, Replica, Source};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
-use crate::crypto::SegmentKind;
+use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
-use crate::event::{Changeset, Class, Content, Log, Ready, Skeleton};
+use crate::event::{Content, Log, Ready, Skeleton};
 use crate::store::StoreBatch;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashSet};
 
 impl Replica {
     /// Actors of this device that may be continued by whoever holds their lock.
@@ -56,96 +56,126 @@ impl Replica {
 
     /// Own changesets could not be stored: they never existed. Everything else is put together anew without them, and their
     /// ops are signed once more by an actor that lives in memory only and is sent out at once.
-    pub(super) fn move_to_memory(&mut self, lost: &[ChangesetId], env: &mut Env<'_>) {
-        self.seal(env);
+    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, env: &mut Env<'_>) {
+        let mut lost = lost;
+        self.commits.iter_mut().for_each(|commit| lost.append(&mut commit.own));
+        lost.extend(self.sign_batch(env).ids);
         self.memory_only = true;
-        let lost: Vec<ChangesetId> = {
-            let later = self.commits.iter_mut().flat_map(|commit| std::mem::take(&mut commit.own));
-            lost.iter().copied().chain(later.collect::<Vec<_>>()).collect()
-        };
-        let old_log = std::mem::replace(&mut self.log, Log::new(self.identity.genesis().clone()));
+        let again = self.log.begun_again();
+        let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
         // Handles are object numbers: they stay the same.
         for (_, object) in old_fold.objects() {
             self.fold.object(object.id, object.kind());
         }
+        // What is put together anew is no news to anybody.
         let outputs = std::mem::take(&mut self.outputs);
-        let held = std::mem::take(&mut self.held);
-        self.actor = None;
-        for ix in (0..old_log.graph().len()).map(ChangesetIx) {
-            let entry = old_log.entry(ix);
-            if !lost.contains(&entry.changeset.id()) {
-                self.log.offer_authentic(entry.changeset.clone(), entry.received_ms);
-            }
+        let gone: HashSet<ChangesetId> = lost.iter().copied().collect();
+        let kept = (0..old_log.graph().len()).map(|ix| old_log.entry(ChangesetIx(ix)));
+        for entry in kept.filter(|entry| !gone.contains(&entry.changeset.id())) {
+            self.log.offer_authentic(entry.changeset.clone(), entry.received_ms);
         }
-        for (changeset, received_ms) in old_log.waiting_rows() {
-            self.log.offer_authentic(changeset.clone(), received_ms);
+        while let Some(ready) = self.log.next_ready() {
+            self.integrate(ready);
         }
-        while self.integrate_ready(env) {}
-        self.outputs = outputs;
-        self.held.extend(held);
-        let actor = self.new_actor(false, env);
-        let mut ids = Vec::new();
+        let old_actor = self.actor.expect("whoever wrote has an actor");
+        let others: BTreeSet<ActorId> = old_log.graph().tips().map(|tip| tip.actor).collect();
+        let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
+        self.volatile.insert(actor);
+        self.actor = Some(actor);
+        let mut resigned = Resigned::default();
         for id in &lost {
-            if let Some(ix) = old_log.graph().get(id) {
-                let new = self.sign_again(&old_log, ix, actor, env);
-                self.renamed.insert(*id, new);
-                self.links.unacked.remove(id);
-                ids.push(new);
-            }
+            let ix = old_log.graph().get(id).expect("own changesets are in the graph");
+            let new = self.sign_again(&old_log, ix, actor, &mut resigned, env);
+            self.renamed.insert(*id, new);
+            self.links.unacked.remove(id);
         }
         self.last_write = self.last_write.map(|last| self.renamed.get(&last).copied().unwrap_or(last));
-        self.push_own(&ids, env);
-        self.outputs.push_back(Output::Sync);
+        self.links.renumber(old_log.graph(), self.log.graph());
+        self.outputs = outputs;
+        let patches = self.fold.since(&old_fold);
+        self.report(Source::Remote, (self.member(), actor), None, patches);
+        for (changeset, received_ms) in old_log.outside() {
+            self.log.offer_authentic(changeset.clone(), received_ms);
+        }
+        self.push_own(&resigned.ids, env);
+        self.tick(env);
     }
 
-    fn sign_again(&mut self, old: &Log, ix: ChangesetIx, actor: ActorId, env: &mut Env<'_>) -> ChangesetId {
+    /// Signs the ops of a lost changeset under another actor, with the same stamp.
+    fn sign_again(
+        &mut self,
+        old: &Log,
+        ix: ChangesetIx,
+        actor: ActorId,
+        resigned: &mut Resigned,
+        env: &mut Env<'_>,
+    ) -> ChangesetId {
         let keys = self.identity.keyring();
         let changeset = &old.entry(ix).changeset;
-        let (old_prev, old_deps) = (old.graph().prev(ix), old.graph().deps(ix));
-        let body = changeset.open_segment(SegmentKind::Skeleton, keys).expect("own changesets open");
-        let mut skeleton =
-            Skeleton::decode(&body, Class::Data, old_deps.len()).expect("own skeletons decode");
-        let content = changeset.open_segment(SegmentKind::Content, keys).ok();
-        let content = content.and_then(|body| Content::decode(&body, &skeleton).ok());
-        let refs =
-            resolve(old.graph(), old_prev, old_deps, &skeleton.refs).expect("own refs are in their past");
-        let moved = |ix: ChangesetIx, renamed: &HashMap<ChangesetId, ChangesetId>| {
-            let id = old.graph().id(ix);
-            renamed.get(&id).copied().unwrap_or(id)
+        let mut skeleton = changeset.open_skeleton(keys).expect("own changesets open");
+        let content = changeset.open_content(keys, &skeleton).expect("own contents open");
+        let parents: Vec<ChangesetIx> =
+            old.graph().prev(ix).into_iter().chain(old.graph().deps(ix).to_vec()).collect();
+        let refs = resolve(old.graph(), old.graph().prev(ix), old.graph().deps(ix), &skeleton.refs)
+            .expect("own refs are in their past");
+        let moved = |replica: &Self, at: ChangesetIx| {
+            let id = old.graph().id(at);
+            let now = replica.renamed.get(&id).copied().unwrap_or(id);
+            replica.log.graph().get(&now).expect("its past was put in before")
         };
-        let prev = self.own_tip(actor);
-        let graph = self.log.graph();
-        let parents =
-            old_prev.iter().chain(old_deps).filter_map(|parent| graph.get(&moved(*parent, &self.renamed)));
-        let mut deps: Vec<ChangesetIx> = parents.filter(|parent| Some(*parent) != prev).collect();
-        deps.sort_by_key(|dep| graph.id(*dep));
+        let mut deps: Vec<ChangesetIx> = parents.into_iter().map(|parent| moved(self, parent)).collect();
+        deps.sort_by_key(|dep| self.log.graph().id(*dep));
         deps.dedup();
-        let mut table = RefTable::new(graph, prev, &deps);
-        for at in refs {
-            let now = graph.get(&moved(at, &self.renamed)).expect("what it refers to was put in before");
-            table.add(now);
+        // The old actor's own past is one more parent for the new one.
+        while deps.len() > limits::DEPS_MAX {
+            let gathered: Vec<ChangesetIx> = deps.drain(..limits::DEPS_MAX).collect();
+            let merge = Skeleton { hlc: skeleton.hlc, ..Skeleton::default() };
+            resigned.ids.push(self.sign_own(actor, gathered, &merge, None, env));
         }
+        let prev = self.own_tip(actor);
+        deps.retain(|dep| Some(*dep) != prev);
+        let mut table = RefTable::new(self.log.graph(), prev, &deps);
+        refs.into_iter().for_each(|at| table.add(moved(self, at)));
         skeleton.refs = table.into_refs();
-        let again = self.sign(actor, prev, &deps, &skeleton, content.as_ref(), env);
-        let id = again.id();
-        self.integrate_own(again, prev, deps, env.now_ms);
+        let seq = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1);
+        skeleton.undo_group = resigned.undo_group(skeleton.undo_group, seq + 1);
+        let id = self.sign_own(actor, deps, &skeleton, content.as_ref(), env);
+        resigned.ids.push(id);
         id
     }
 
-    fn integrate_own(
+    fn sign_own(
         &mut self,
-        changeset: Changeset,
-        prev: Option<ChangesetIx>,
+        actor: ActorId,
         deps: Vec<ChangesetIx>,
-        now_ms: u64,
-    ) {
-        self.links.unacked.insert(changeset.id());
-        let ready = Ready { changeset, received_ms: now_ms, prev, deps };
-        self.log.admit_own(&ready.changeset);
-        let outputs = self.outputs.len();
-        self.integrate(ready);
-        // Nothing changed for the application: it sees its edits already.
-        self.outputs.truncate(outputs);
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        env: &mut Env<'_>,
+    ) -> ChangesetId {
+        let prev = self.own_tip(actor);
+        let changeset = self.sign(actor, prev, &deps, skeleton, content, env);
+        let id = changeset.id();
+        self.links.unacked.insert(id);
+        self.log.admit_own(&changeset);
+        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps });
+        id
+    }
+}
+
+/// What was signed again so far.
+#[derive(Default)]
+struct Resigned {
+    ids: Vec<ChangesetId>,
+    /// The undo group that was met last: its number then and now. Numbers follow the chain that they are in.
+    group: (u64, u64),
+}
+
+impl Resigned {
+    fn undo_group(&mut self, old: u64, next: u64) -> u64 {
+        if old != self.group.0 {
+            self.group = (old, next);
+        }
+        self.group.1
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct InFlight {
     pub received: Vec<(u32, Receipt)>,
     /// Whether it carries rows of any kind.
     pub rows: bool,
+    /// What is written again with the next commit if this one fails: rows of others, that nobody sends twice.
+    pub again: Option<StoreBatch>,
 }
 
 impl Replica {
@@ -39,24 +41,36 @@ impl Replica {
     /// The store could not write a batch; `code` is its error code. Signed changesets that were not stored are dropped, and
     /// their ops are signed anew by an actor that lives in memory only.
     pub fn commit_failed(&mut self, id: u64, code: &str, env: &mut Env<'_>) {
+        if self.batch.in_transact {
+            // The ops of the transaction stand on what failed: they are sealed or given up first.
+            self.late_failures.push((id, code.to_owned()));
+            return;
+        }
         let Some(failed) = self.take_commit(id) else { return };
         self.trouble(Trouble::Storage(code.to_owned()));
+        self.unstored.extend(failed.again);
         for (session, receipt) in failed.received {
             self.stored_for(session, receipt, env);
         }
-        if failed.own.is_empty() {
-            return;
+        if !failed.own.is_empty() {
+            self.move_to_memory(failed.own, env);
         }
-        let mut own = failed.own;
-        for later in &mut self.commits {
-            own.append(&mut later.own);
+    }
+
+    /// The transaction is over during which commits failed.
+    pub(super) fn fail_late(&mut self, env: &mut Env<'_>) {
+        for (id, code) in std::mem::take(&mut self.late_failures) {
+            self.commit_failed(id, &code, env);
         }
-        self.move_to_memory(&own, env);
     }
 
     /// Asks for a batch to be written. The first one of a new space carries its records.
     pub(super) fn commit(&mut self, batch: StoreBatch, strict: bool, mut in_flight: InFlight) {
         let mut batch = batch;
+        for failed in std::mem::take(&mut self.unstored) {
+            batch.append.splice(0..0, failed.append);
+            batch.put.splice(0..0, failed.put);
+        }
         if let Some(mut creating) = self.creating.take() {
             creating.put.append(&mut batch.put);
             batch = StoreBatch { append: batch.append, ..creating };
@@ -67,6 +81,8 @@ impl Replica {
         self.next_commit += 1;
         in_flight.id = self.next_commit;
         in_flight.rows = !batch.append.is_empty();
+        let of_others = in_flight.own.is_empty() && in_flight.rows && batch.absent.is_none();
+        in_flight.again = of_others.then(|| batch.clone());
         let strict = strict || batch.absent.is_some();
         self.outputs.push_back(Output::Commit { id: in_flight.id, batch, strict });
         self.commits.push_back(in_flight);

@@ -6,8 +6,8 @@ use crate::codec::limits;
 use crate::doc::{BatchMark, Body, EditError, ObjectIx, Patch};
 use crate::event::{Role, Sort, Value, name_id};
 
-/// The largest value that fits into a changeset beside the rest of it.
-const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 16_384;
+/// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
+const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
 
 /// Why an edit was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

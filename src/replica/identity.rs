@@ -6,8 +6,9 @@ use crate::codec::{DecodeError, Reader, Writer, limits};
 use crate::crypto::{AgreementKey, EpochSecret, Keyring, NameKey, SigningKey};
 use crate::event::{Certificate, CertificateKind, Chain, Genesis, Invite, ReadError, Role};
 use crate::store::StoreName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
+use std::ops::Bound;
 use zeroize::Zeroizing;
 
 /// Why a stored identity cannot be used.
@@ -186,6 +187,27 @@ impl Identity {
         (actor, vec![record])
     }
 
+    /// Makes an actor that takes the place of another in the order of keys: none of `others` stands between the two, so
+    /// that concurrent inserts stay in the order in which they are. It is not to be stored. Whoever made a key right beside
+    /// the other one to prevent that succeeds; then the order may change.
+    pub fn new_actor_beside(
+        &mut self,
+        beside: ActorId,
+        others: &BTreeSet<ActorId>,
+        random: Random<'_>,
+    ) -> ActorId {
+        for _ in 0..BESIDE_TRIES {
+            let key = SigningKey::from_seed(&bytes(random));
+            let actor = ActorId(key.public());
+            let between = (Bound::Excluded(beside.min(actor)), Bound::Excluded(beside.max(actor)));
+            if actor != beside && others.range(between).next().is_none() {
+                self.actors.insert(actor, key);
+                return actor;
+            }
+        }
+        self.new_actor(random).0
+    }
+
     /// The certificates from the root to an actor of this device.
     pub fn actor_chain(&self, actor: ActorId) -> Chain {
         self.chain.extended(Certificate::issue(&self.device, self.space, actor.0, CertificateKind::Actor))
@@ -252,6 +274,9 @@ impl Identity {
         (StoreName::Meta, "space".to_owned(), writer.into_bytes())
     }
 }
+
+/// Keys made at most in search of one that fits: enough among tens of thousands of actors.
+const BESIDE_TRIES: u32 = 1 << 16;
 
 fn chain_through(invite: &Invite, member: &SigningKey) -> Chain {
     let space = invite.genesis().id();

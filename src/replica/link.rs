@@ -52,6 +52,10 @@ pub(super) struct PeerLink {
     pub(super) queue: VecDeque<Row>,
     /// The queue holds a difference whose end is to be said.
     pub(super) owes_difference: bool,
+    /// The last difference was asked for: what was new before that is part of it, behind its ancestors.
+    pub(super) settled: bool,
+    /// Rows the peer delivered that are not in the graph yet.
+    pub(super) delivered: HashSet<ChangesetId>,
 }
 
 impl RelayLink {
@@ -94,6 +98,13 @@ impl Links {
     /// Whether others are likely to be online.
     pub fn others_online(&self) -> bool {
         self.relays.values().any(|link| link.session.status() == Status::Live) || !self.peers.is_empty()
+    }
+
+    /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
+    pub fn renumber(&mut self, old: &CausalGraph, new: &CausalGraph) {
+        for link in self.relays.values_mut() {
+            link.queue = link.queue.iter().filter_map(|ix| new.get(&old.id(*ix))).collect();
+        }
     }
 
     /// After a new certificate: relays that refused are asked again.
@@ -155,6 +166,8 @@ impl Replica {
             session: PeerSession::new(self.space(), &tips, CREDIT_BYTES),
             queue: VecDeque::new(),
             owes_difference: false,
+            settled: false,
+            delivered: HashSet::new(),
         };
         self.links.peers.insert(session, link);
         self.drain_peer(session, env);

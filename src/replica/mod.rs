@@ -69,6 +69,10 @@ pub struct Replica {
     durable_tips: BTreeMap<String, (u32, ChangesetId)>,
     commits: VecDeque<commit::InFlight>,
     next_commit: u64,
+    /// Batches that failed and go along with the next commit.
+    unstored: Vec<StoreBatch>,
+    /// Commits that failed during a transaction.
+    late_failures: Vec<(u64, String)>,
     saved: HashMap<ChangesetId, Tier>,
     last_write: Option<ChangesetId>,
     /// The store failed: own changesets live in memory and at the relay only.
@@ -139,6 +143,8 @@ impl Replica {
             durable_tips: BTreeMap::new(),
             commits: VecDeque::new(),
             next_commit: 0,
+            unstored: Vec::new(),
+            late_failures: Vec::new(),
             saved: HashMap::new(),
             last_write: None,
             memory_only: false,
@@ -218,6 +224,13 @@ impl Replica {
         self.kinds_used.insert(name.to_owned(), kind);
         self.names.learn_object(id, ObjectName { name: name.into(), kind, options: NO_OPTIONS.into() });
         Ok(object)
+    }
+
+    /// Recomputes the invariants the slow way.
+    #[doc(hidden)]
+    pub fn dbg_check(&self) {
+        self.log.dbg_check();
+        self.fold.dbg_check(self.log.graph());
     }
 
     fn report(

@@ -7,7 +7,7 @@ use crate::store::StoreBatch;
 /// One thing to do, in order.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Write a batch to the store and answer with the same number. Batches are written in order.
+    /// Write a batch to the store and answer with the same number. Batches are written and answered in order.
     Commit {
         /// Rising by one.
         id: u64,

@@ -20,7 +20,7 @@ impl Replica {
                     let lacking = self.lacking(&tips, settled);
                     if let Some(link) = self.links.peers.get_mut(&session) {
                         link.queue.extend(lacking);
-                        link.owes_difference = true;
+                        (link.owes_difference, link.settled) = (true, settled);
                         link.send();
                     }
                 }
@@ -28,6 +28,10 @@ impl Replica {
                     let signed: Vec<SignedChangeset> =
                         rows.iter().filter_map(|row| from_row(row).ok()).collect();
                     self.refused += (rows.len() - signed.len()) as u64;
+                    if let Some(link) = self.links.peers.get_mut(&session) {
+                        let new = signed.iter().map(SignedChangeset::id).filter(|id| !self.log.knows(id));
+                        link.delivered.extend(new);
+                    }
                     let origin = Origin::Session(session, Receipt::Peer(bytes));
                     self.take_rows(signed, origin, StoreBatch::default(), env);
                 }
@@ -76,7 +80,12 @@ impl Replica {
     pub(super) fn offer_to_peers(&mut self, numbers: &[ChangesetIx], env: &mut Env<'_>) {
         for session in self.links.peers.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.peers.get_mut(&session) {
-                link.queue.extend(numbers.iter().map(|ix| to_row(&self.log, *ix)));
+                for ix in numbers {
+                    let known = link.delivered.remove(&self.log.graph().id(*ix));
+                    if link.settled && !known {
+                        link.queue.push_back(to_row(&self.log, *ix));
+                    }
+                }
                 link.send();
             }
             self.drain_peer(session, env);

@@ -213,7 +213,7 @@ impl Replica {
     pub fn names(&self) -> Vec<(Arc<str>, ObjectKind)> {
         let visible = self.fold.objects().filter(|(ix, _)| self.object_hash(*ix).is_some());
         let mut names: Vec<(Arc<str>, ObjectKind)> = visible
-            .filter_map(|(_, object)| self.names.object(&object.id))
+            .filter_map(|(_, object)| self.names.object(&object.id).filter(|name| name.kind == object.kind()))
             .map(|name| (name.name.clone(), name.kind))
             .collect();
         names.sort_by(|a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
@@ -247,7 +247,9 @@ impl Replica {
 
     /// The object's clear name and kind.
     pub fn name_of(&self, object: ObjectIx) -> Option<(&Arc<str>, ObjectKind)> {
-        self.names.object(&self.fold.get(object).id).map(|name| (&name.name, name.kind))
+        let object = self.fold.get(object);
+        let name = self.names.object(&object.id).filter(|name| name.kind == object.kind());
+        name.map(|name| (&name.name, name.kind))
     }
 
     /// The frontier, ascending.
@@ -265,7 +267,7 @@ impl Replica {
             .objects()
             .filter_map(|(ix, object)| Some((object.id, object.kind(), self.object_hash(ix)?)));
         let mut objects: Vec<(ObjectId, ObjectKind, Digest)> = hashed.collect();
-        objects.sort_by_key(|(id, ..)| *id);
+        objects.sort_by_key(|(id, kind, _)| (*id, *kind as u8));
         digest::state_hash(&objects)
     }
 
@@ -330,7 +332,7 @@ impl Replica {
             bytes: entries.map(|entry| entry.changeset.signed().size() as u64).sum(),
             objects: self.fold.objects().count() as u32,
             actors: graph.actors() as u32,
-            pending: self.log.waiting().count() as u32,
+            pending: (self.log.waiting().count() + self.log.unsupported().count()) as u32,
             forks: self.log.forks().len() as u32,
             refused: self.refused,
         }
@@ -338,20 +340,21 @@ impl Replica {
 
     /// Changesets that wait, and for what: a reason, or a number of missing parents.
     pub fn pending(&self) -> Vec<(ChangesetId, Option<HoldReason>)> {
-        self.log
-            .waiting()
-            .map(|(changeset, _)| (changeset.id(), self.held.get(&changeset.id()).copied()))
-            .collect()
+        let waiting = self.log.waiting().map(|(changeset, _)| changeset.id());
+        let unsupported = self.log.unsupported().map(|id| (id, Some(HoldReason::Unsupported)));
+        waiting.map(|id| (id, self.held.get(&id).copied())).chain(unsupported).collect()
     }
 
     /// The whole space as bytes: every changeset, also those that wait. Sealed as they are; whoever holds an invite or is a
-    /// member can read it.
+    /// member can read it. Own changesets that are not stored yet are left out: this device may forget that it made them.
     pub fn export_space(&self) -> Vec<u8> {
         let graph = self.log.graph();
-        let waiting = self.log.waiting().map(|(changeset, _)| changeset);
+        let outside = self.log.outside().map(|(changeset, _)| changeset);
         let rows: Vec<Vec<u8>> = (0..graph.len())
-            .map(|ix| &self.log.entry(ChangesetIx(ix)).changeset)
-            .chain(waiting)
+            .map(ChangesetIx)
+            .filter(|ix| self.sendable(*ix))
+            .map(|ix| &self.log.entry(ix).changeset)
+            .chain(outside)
             .map(|changeset| changeset.signed().encode())
             .collect();
         let mut writer = Writer::new();

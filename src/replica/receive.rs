@@ -83,12 +83,16 @@ impl Replica {
         place: StoreBatch,
         env: &mut Env<'_>,
     ) -> (usize, usize) {
-        let (mut new, mut refused) = (Vec::new(), 0);
+        let (mut new, mut completed, mut refused) = (Vec::new(), Vec::new(), 0);
         for signed in rows {
             let (id, row) = (signed.id(), signed.encode());
+            if signed.is_damaged() {
+                self.trouble(Trouble::Refused(id, "a segment does not match its hash".to_owned()));
+            }
             match self.log.offer(signed, env.now_ms) {
                 Offer::Known => {}
                 Offer::Accepted | Offer::Crowded => new.push(row),
+                Offer::Completed => completed.push(id),
                 Offer::Refused(reason) => {
                     refused += 1;
                     self.trouble(Trouble::Refused(id, reason.to_string()));
@@ -97,6 +101,12 @@ impl Replica {
         }
         self.refused += refused as u64;
         let added = new.len();
+        new.extend(self.log.take_proven());
+        for id in completed {
+            // Not the copy: its signature may be bad.
+            new.extend(self.log.find(&id).map(|changeset| changeset.signed().encode()));
+            self.completed(id);
+        }
         let append = if new.is_empty() { Vec::new() } else { vec![TailRecord::encode(env.now_ms, &new)] };
         let batch = StoreBatch { append, ..place };
         let received = match origin {
@@ -140,9 +150,12 @@ impl Replica {
         let opened = self.open_skeleton(&ready);
         let skeleton = match opened {
             Opened::Held(reason) => {
-                self.held.insert(id, reason);
-                self.trouble(Trouble::Pending(id, reason.to_string()));
-                self.log.hold(ready);
+                if !self.held.contains_key(&id) {
+                    self.trouble(Trouble::Pending(id, reason.to_string()));
+                }
+                if self.log.hold(ready) {
+                    self.held.insert(id, reason);
+                }
                 return None;
             }
             Opened::Inert => None,
@@ -169,6 +182,25 @@ impl Replica {
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id), patches);
         Some(ix)
+    }
+
+    /// Another copy brought a segment that was missing here.
+    fn completed(&mut self, id: ChangesetId) {
+        if self.held.get(&id) == Some(&HoldReason::Skeleton) {
+            self.held.remove(&id);
+            self.log.release(id);
+        }
+        let Some(ix) = self.log.graph().get(&id).filter(|ix| self.log.entry(*ix).fate == Fate::Integrated)
+        else {
+            return;
+        };
+        let Ok(skeleton) = self.log.entry(ix).changeset.open_skeleton(self.identity.keyring()) else {
+            return;
+        };
+        let Some(content) = self.open_content(ix, &skeleton) else { return };
+        let patches = self.fold.fill(ix, &skeleton, &content);
+        let by = (self.log.author(ix).member, self.log.graph().actor(ix));
+        self.report(Source::Remote, by, Some(id), patches);
     }
 
     fn open_skeleton(&self, ready: &Ready) -> Opened {
@@ -201,12 +233,11 @@ impl Replica {
     fn open_content(&mut self, ix: ChangesetIx, skeleton: &Skeleton) -> Option<Content> {
         let changeset = &self.log.entry(ix).changeset;
         let content = match changeset.header().content() {
-            None => Content::default(),
-            Some(_) => {
-                let body = changeset.open_segment(SegmentKind::Content, self.identity.keyring()).ok()?;
-                Content::decode(&body, skeleton).ok()?
-            }
+            None => Content::default().encode(),
+            Some(_) => changeset.open_segment(SegmentKind::Content, self.identity.keyring()).ok()?,
         };
+        // Without a segment there may still be ops that take something from it.
+        let content = Content::decode(&content, skeleton).ok()?;
         if !self.names.know(skeleton) {
             self.learn_names(skeleton, &content);
         }

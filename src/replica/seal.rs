@@ -27,6 +27,13 @@ pub(super) struct OpenBatch {
     pub composing: bool,
 }
 
+/// What the open batch became: changesets in their order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sealed {
+    pub rows: Vec<Vec<u8>>,
+    pub ids: Vec<ChangesetId>,
+}
+
 impl Replica {
     /// Opens a transaction: what was edited before is sealed for itself.
     pub fn begin_transact(
@@ -52,8 +59,9 @@ impl Replica {
     pub fn end_transact(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
         self.batch.in_transact = false;
         let sealed = self.seal(env);
-        self.batch = OpenBatch::default();
-        sealed
+        self.batch = OpenBatch { composing: self.batch.composing, ..OpenBatch::default() };
+        self.fail_late(env);
+        sealed.map(|id| self.renamed.get(&id).copied().unwrap_or(id))
     }
 
     /// Gives the transaction up: its edits go.
@@ -61,7 +69,8 @@ impl Replica {
         let start = BatchMark::start();
         let patches = self.fold.rollback(self.log.graph(), &start);
         self.report_own(patches);
-        self.batch = OpenBatch::default();
+        self.batch = OpenBatch { composing: self.batch.composing, ..OpenBatch::default() };
+        self.fail_late(env);
         self.integrate_ready(env);
     }
 
@@ -87,13 +96,33 @@ impl Replica {
 
     /// Seals the open batch, if there is one, and lets arrivals in.
     pub(super) fn seal(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
+        let Sealed { rows, ids } = self.sign_batch(env);
+        let last = ids.last().copied();
+        if let Some(actor) = self.actor.filter(|_| !rows.is_empty()) {
+            self.store_own(actor, &rows, ids, env);
+        }
+        self.integrate_ready(env);
+        last
+    }
+
+    /// Signs the open batch, if there is one; nothing is stored or sent yet.
+    pub(super) fn sign_batch(&mut self, env: &mut Env<'_>) -> Sealed {
         let (mut rows, mut ids, mut group) = (Vec::new(), Vec::new(), 0);
         let open = std::mem::take(&mut self.batch);
         if let Some(actor) = self.actor.filter(|_| self.fold.has_batch()) {
             while self.fold.has_batch() {
                 let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
-                let draft = self.fold.draft(self.log.graph(), prev, &deps, limits::OPS_MAX, BODY_BYTES_MAX);
+                let draft = self.fold.draft(
+                    self.log.graph(),
+                    &self.names,
+                    prev,
+                    &deps,
+                    limits::OPS_MAX,
+                    BODY_BYTES_MAX,
+                );
                 let Some(draft) = draft else { break };
+                let checked = self.fold.check_draft(self.log.graph(), &draft);
+                checked.expect("local edits are made against their causal past");
                 let stamp = self.clock.tick(env.now_ms);
                 if group == 0 {
                     group = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
@@ -104,14 +133,9 @@ impl Replica {
                 self.fold.sealed(ix, stamp, &draft);
             }
         }
-        let last = ids.last().copied();
         self.batch =
             OpenBatch { composing: open.composing, in_transact: open.in_transact, ..OpenBatch::default() };
-        if let Some(actor) = self.actor.filter(|_| !rows.is_empty()) {
-            self.store_own(actor, &rows, ids, env);
-        }
-        self.integrate_ready(env);
-        last
+        Sealed { rows, ids }
     }
 
     /// The parents of the next changeset. With too many heads, empty changesets gather them first.

@@ -1,7 +1,7 @@
 //! A world for tests: replicas with stores that can be closed and opened again, joined by ports, driven by a seed.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use stemma::causal::ChangesetId;
 use stemma::replica::{Change, Env, Output, Replica, Settings, Tier, Trouble};
 use stemma::store::{StoreBatch, StoreName};
@@ -75,9 +75,9 @@ pub struct Node {
     pub sent: Vec<(u32, Vec<u8>)>,
     pub dialed: Vec<(u32, String)>,
     pub closed: Vec<u32>,
-    /// Commits are answered at once unless this is set.
+    /// Commits are written and answered at once unless this is set; then [`Node::write_commits`] does it.
     pub slow_disk: bool,
-    pub waiting_commits: Vec<u64>,
+    pub waiting_commits: VecDeque<(u64, StoreBatch)>,
 }
 
 impl Node {
@@ -112,7 +112,7 @@ impl Node {
             dialed: Vec::new(),
             closed: Vec::new(),
             slow_disk: false,
-            waiting_commits: Vec::new(),
+            waiting_commits: VecDeque::new(),
         }
     }
 
@@ -155,14 +155,9 @@ impl Node {
         while let Some(output) = self.replica.poll() {
             match output {
                 Output::Commit { id, batch, .. } => {
-                    let answer = self.disk.commit(&batch);
-                    if self.slow_disk && answer.is_ok() {
-                        self.waiting_commits.push(id);
-                    } else {
-                        self.with(|replica, env| match answer {
-                            Ok(()) => replica.committed(id, env),
-                            Err(code) => replica.commit_failed(id, code, env),
-                        });
+                    self.waiting_commits.push_back((id, batch));
+                    if !self.slow_disk {
+                        self.write_commits(usize::MAX);
                     }
                 }
                 Output::Send { session, frame } => self.sent.push((session, frame)),
@@ -173,6 +168,25 @@ impl Node {
                 Output::Trouble(trouble) => self.troubles.push(trouble),
                 Output::Sync | Output::Rows => {}
             }
+        }
+    }
+
+    /// The disk writes the first commits that wait, in order, and answers.
+    pub fn write_commits(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((id, batch)) = self.waiting_commits.pop_front() else { break };
+            let answer = self.disk.commit(&batch);
+            self.with(|replica, env| match answer {
+                Ok(()) => replica.committed(id, env),
+                Err(code) => replica.commit_failed(id, code, env),
+            });
+        }
+    }
+
+    /// Goes on until nothing is left to be done now.
+    pub fn settle(&mut self) {
+        while self.replica.next_timer(self.now_ms).is_some_and(|at| at <= self.now_ms) {
+            self.with(|replica, env| replica.tick(env));
         }
     }
 
@@ -198,11 +212,8 @@ pub fn sync(a: &mut Node, b: &mut Node) {
         for (_, frame) in from_b.into_iter().filter(|(session, _)| *session == at_b) {
             a.with(|replica, env| replica.received(at_a, &frame, env));
         }
-        for node in [&mut *a, &mut *b] {
-            while node.replica.next_timer(node.now_ms).is_some_and(|at| at <= node.now_ms) {
-                node.with(|replica, env| replica.tick(env));
-            }
-        }
+        a.settle();
+        b.settle();
     }
     a.replica.detach(at_a);
     b.replica.detach(at_b);
