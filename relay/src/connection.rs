@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
@@ -18,7 +18,7 @@ use stemma::sync::{
     Ack, Admission, Auth, AuthOk, Code, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe, Subscribed,
     VERSION, Verdict,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, error, info};
@@ -36,6 +36,8 @@ use crate::verify::{Knock, verify_login, verify_row};
 const STRANGER_BYTES_MAX: usize = 16_384;
 /// Frames that wait to be written; who puts more waits.
 const CONTROL_FRAMES: usize = 64;
+/// How long a push may wait for its turn.
+const OVERLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Close codes of WebSocket: the policy was violated; the service restarts.
 const CLOSE_POLICY: u16 = 1008;
 const CLOSE_RESTART: u16 = 1012;
@@ -44,7 +46,12 @@ const CLOSE_NORMAL: u16 = 1000;
 const RETRY_SPREAD_MS: u64 = 30_000;
 
 /// Serves one client until either side ends it.
-pub(crate) async fn serve(relay: Arc<Relay>, connection: ConnectionId, socket: WebSocket) {
+pub(crate) async fn serve(
+    relay: Arc<Relay>,
+    connection: ConnectionId,
+    stranger: OwnedSemaphorePermit,
+    socket: WebSocket,
+) {
     let (sink, mut stream) = socket.split();
     let (control, commands) = mpsc::channel(CONTROL_FRAMES);
     let pump = tokio::spawn(Pump::new(Arc::clone(&relay), connection, sink).run(commands));
@@ -56,6 +63,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, connection: ConnectionId, socket: W
         connection,
         control,
         relay,
+        stranger: Some(stranger),
     };
     let end = reader.run(&mut stream).await;
     let Reader { control, relay, .. } = reader;
@@ -69,7 +77,7 @@ pub(crate) async fn serve(relay: Arc<Relay>, connection: ConnectionId, socket: W
     }
     // What is still coming in is read for a moment: closing over unread bytes would take the last frame with it.
     let drain = async { while stream.next().await.is_some_and(|message| message.is_ok()) {} };
-    let _ = timeout(relay.config.tick.min(std::time::Duration::from_secs(1)), drain).await;
+    let _ = timeout(relay.config.tick.min(Duration::from_secs(1)), drain).await;
 }
 
 /// Why a connection ends.
@@ -112,6 +120,8 @@ struct Reader {
     /// The spaces this client was admitted to.
     spaces: HashMap<SpaceId, Arc<Genesis>>,
     rows: TokenBucket,
+    /// Held until the login: only so many strangers can make the node hold their bytes.
+    stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl Reader {
@@ -138,6 +148,7 @@ impl Reader {
         self.send(Frame::Hello(hello)).await?;
         let login = timeout(self.relay.config.auth_timeout, self.login(stream)).await;
         login.unwrap_or_else(|_| Err(End::refused(Code::AuthFailed, "no AUTH in time")))?;
+        self.stranger = None;
         loop {
             let bytes = self.receive(stream).await?;
             if let Some(frame) = decode(&bytes)? {
@@ -289,7 +300,7 @@ impl Reader {
         }
         let permits = u32::try_from(bytes).expect("a frame is below 4 GiB");
         let in_flight = Arc::clone(&self.relay.push_bytes).acquire_many_owned(permits);
-        let Ok(Ok(in_flight)) = timeout(self.relay.config.auth_timeout, in_flight).await else {
+        let Ok(Ok(in_flight)) = timeout(OVERLOAD_TIMEOUT, in_flight).await else {
             return self.answer(Code::Overloaded, space, Some(push_id), 1_000).await;
         };
         let verify = move || rows.into_iter().map(|row| verify_row(row, space, &genesis)).collect::<Vec<_>>();

@@ -31,6 +31,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the last commits may take once the connections are gone.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Connections without a login at a time.
+const STRANGERS_MAX: usize = 256;
+
 /// What all connections of a node share.
 pub(crate) struct Relay {
     pub(crate) config: RelayConfig,
@@ -43,6 +46,7 @@ pub(crate) struct Relay {
     pub(crate) draining: watch::Receiver<bool>,
     handshakes: Mutex<TokenBucket>,
     connections: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
     next_connection: AtomicU64,
 }
 
@@ -68,6 +72,7 @@ pub async fn serve(
         workers: Semaphore::new(threads),
         handshakes: Mutex::new(TokenBucket::new(per_second, per_second.saturating_mul(2), Instant::now())),
         connections: Arc::new(Semaphore::new(config.connections_max)),
+        strangers: Arc::new(Semaphore::new(STRANGERS_MAX)),
         next_connection: AtomicU64::new(1),
         config,
         store,
@@ -136,6 +141,9 @@ async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> 
     let Ok(permit) = Arc::clone(&relay.connections).try_acquire_owned() else {
         return refused("too many connections\n");
     };
+    let Ok(stranger) = Arc::clone(&relay.strangers).try_acquire_owned() else {
+        return refused("too many strangers\n");
+    };
     let connection = ConnectionId(relay.next_connection.fetch_add(1, Ordering::Relaxed));
     // A frame over the limit is read up to twice its size, so that it can be refused by name and not by a broken socket.
     upgrade
@@ -144,7 +152,7 @@ async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> 
         .read_buffer_size(4_096)
         .write_buffer_size(0)
         .on_upgrade(move |socket| async move {
-            connection::serve(relay, connection, socket).await;
+            connection::serve(relay, connection, stranger, socket).await;
             drop(permit);
         })
 }

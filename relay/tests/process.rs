@@ -21,6 +21,7 @@ async fn sigterm_drains() {
     assert!(matches!(client.next().await, Some(Frame::GoAway(go)) if go.code == Code::Draining));
     assert_eq!(client.next().await, None);
     assert!(relay.ended().await, "a drained relay ends with success");
+    assert!(!folder.path().join("relay.sqlite-wal").exists(), "one file is left, to be copied as it is");
     assert!(common::get(address, "/livez").await.is_none());
 
     let relay = Process::start(folder.path(), &["--create", "closed", "--log", "json"]);

@@ -46,7 +46,12 @@ fn frames() -> Vec<Frame> {
                 Admission { space: SPACE, refused: Some(Code::InviteUsed) },
             ],
         }),
-        Frame::Subscribe(Subscribe { space: SPACE, from: Some(position), own: vec![tip.actor; 2], credit: 5 }),
+        Frame::Subscribe(Subscribe {
+            space: SPACE,
+            from: Some(position),
+            own: vec![tip.actor; 2],
+            credit: 5,
+        }),
         Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0 }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
@@ -141,7 +146,8 @@ fn limits_hold() {
     assert_eq!(Frame::decode(&push(PUSH_ROWS_MAX + 1)), too_many(0x09, PUSH_ROWS_MAX));
     assert!(Frame::decode(&push(PUSH_ROWS_MAX)).is_ok());
     let proof = Proof { genesis: Bytes::new(), chain: Bytes::new(), signature: [0; 64] };
-    let auth = Auth { version: 1, client_nonce: [0; 16], proofs: vec![proof; PROOFS_MAX + 1], token: String::new() };
+    let auth =
+        Auth { version: 1, client_nonce: [0; 16], proofs: vec![proof; PROOFS_MAX + 1], token: String::new() };
     assert_eq!(Frame::decode(&Frame::Auth(auth).encode()), too_many(0x02, PROOFS_MAX));
     let tip = Tip { actor: ActorId([2; 32]), seq: 1, id: ChangesetId([3; 32]) };
     let tips = vec![tip; HEADS_TIPS_MAX + 1];
@@ -162,7 +168,9 @@ fn a_megabyte_of_empty_rows_is_refused_before_it_is_built() {
 fn the_fullest_push_fits_into_a_frame() {
     let one = Row { header: Bytes::from(vec![0; PUSH_BYTES_MAX / PUSH_ROWS_MAX - 66]), ..row(None) };
     let one = Row { skeleton: Bytes::from_static(&[0; 2]), ..one };
-    assert!(one.bytes() * PUSH_ROWS_MAX <= PUSH_BYTES_MAX && (one.bytes() + 1) * PUSH_ROWS_MAX > PUSH_BYTES_MAX);
+    assert!(
+        one.bytes() * PUSH_ROWS_MAX <= PUSH_BYTES_MAX && (one.bytes() + 1) * PUSH_ROWS_MAX > PUSH_BYTES_MAX
+    );
     let push = Push { push_id: u64::MAX, space: SPACE, rows: vec![one; PUSH_ROWS_MAX] };
     assert!(Frame::Push(push).encode().len() <= FRAME_BYTES_MAX);
 }

@@ -50,9 +50,10 @@ const SCHEMA: &str = "
 /// One file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Mutex<Connection>,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+    /// Closed after the readers, which may not fold the WAL back into the file.
+    writer: Mutex<Connection>,
     /// Held while the store is open: a second relay on the same folder would not see this one's commits in time.
     _lock: File,
 }

@@ -73,14 +73,23 @@ impl Peer {
                 at = header.prev();
             }
         }
-        let mut rows: Vec<&(Header, Row)> = self.log.values().filter(|(header, _)| {
-            let actor = header.actor();
-            let highest = self.log.values().filter(|(other, _)| other.actor() == actor).map(|(other, _)| other.seq()).max();
-            let ahead = theirs.iter().any(|tip| {
-                tip.actor == actor && !self.log.contains_key(&tip.id) && Some(tip.seq) >= highest
-            });
-            !held.contains(&header.id()) && (settled || !ahead)
-        }).collect();
+        let mut rows: Vec<&(Header, Row)> = self
+            .log
+            .values()
+            .filter(|(header, _)| {
+                let actor = header.actor();
+                let highest = self
+                    .log
+                    .values()
+                    .filter(|(other, _)| other.actor() == actor)
+                    .map(|(other, _)| other.seq())
+                    .max();
+                let ahead = theirs.iter().any(|tip| {
+                    tip.actor == actor && !self.log.contains_key(&tip.id) && Some(tip.seq) >= highest
+                });
+                !held.contains(&header.id()) && (settled || !ahead)
+            })
+            .collect();
         rows.sort_by_key(|(header, _)| (header.actor(), header.seq()));
         rows.into_iter().map(|(_, row)| row.clone()).collect()
     }
@@ -209,7 +218,9 @@ fn rows_wait_for_credit() {
     let rows: Vec<Row> = (0..5).map(&mut large).collect();
     let mut peer = Peer::new(&space, &rows, 1);
     let id = space.genesis.id();
-    peer.session.on_frame(&Frame::Heads(Heads { version: 1, space: id, tips: vec![], more: false, credit: 1 }).encode());
+    peer.session.on_frame(
+        &Frame::Heads(Heads { version: 1, space: id, tips: vec![], more: false, credit: 1 }).encode(),
+    );
     peer.turn();
     assert_eq!(peer.outbox.len(), 3, "two fit into the batch that overdraws the credit");
     peer.session.on_frame(&Frame::Credit(Credit { space: id, bytes: 1 }).encode());
@@ -223,7 +234,9 @@ fn rows_wait_for_credit() {
 #[test]
 fn another_space_and_another_version_are_refused() {
     let space = Space::new();
-    for (version, id, code) in [(1, SpaceId([9; 32]), Code::WrongSpace), (2, space.genesis.id(), Code::Version)] {
+    for (version, id, code) in
+        [(1, SpaceId([9; 32]), Code::WrongSpace), (2, space.genesis.id(), Code::Version)]
+    {
         let mut peer = Peer::new(&space, &[], 100);
         peer.turn();
         let heads = Heads { version, space: id, tips: vec![], more: false, credit: 1 };
@@ -275,7 +288,9 @@ fn a_peer_that_sends_beyond_the_credit_is_left() {
     session.on_frame(&Frame::Heads(heads).encode());
     for row in rows {
         let rows = vec![Delivery::Row(row)];
-        session.on_frame(&Frame::Batch(Batch { space: space.genesis.id(), first_cursor: 0, rows, chain: None }).encode());
+        session.on_frame(
+            &Frame::Batch(Batch { space: space.genesis.id(), first_cursor: 0, rows, chain: None }).encode(),
+        );
     }
     let outputs: Vec<PeerOutput> = std::iter::from_fn(|| session.poll()).collect();
     assert_eq!(outputs.iter().filter(|output| matches!(output, PeerOutput::Rows { .. })).count(), 1);
@@ -286,9 +301,8 @@ fn a_peer_that_sends_beyond_the_credit_is_left() {
 #[test]
 fn many_tips_come_in_many_frames_and_too_many_are_refused() {
     let space = Space::new();
-    let tips: Vec<Tip> = (0..20_000_u32)
-        .map(|seq| Tip { actor: ActorId([1; 32]), seq, id: ChangesetId([2; 32]) })
-        .collect();
+    let tips: Vec<Tip> =
+        (0..20_000_u32).map(|seq| Tip { actor: ActorId([1; 32]), seq, id: ChangesetId([2; 32]) }).collect();
     let mut a = PeerSession::new(space.genesis.id(), &tips, 100);
     let mut b = PeerSession::new(space.genesis.id(), &[], 100);
     while let Some(PeerOutput::Send(frame)) = a.poll() {
@@ -299,7 +313,8 @@ fn many_tips_come_in_many_frames_and_too_many_are_refused() {
         _ => None,
     });
     assert_eq!(need, Some((20_000, false)));
-    let heads = Heads { version: 1, space: space.genesis.id(), tips: tips[..8_000].to_vec(), more: true, credit: 0 };
+    let heads =
+        Heads { version: 1, space: space.genesis.id(), tips: tips[..8_000].to_vec(), more: true, credit: 0 };
     let mut flooded = PeerSession::new(space.genesis.id(), &[], 100);
     for _ in 0..9 {
         flooded.on_frame(&Frame::Heads(heads.clone()).encode());
@@ -336,7 +351,14 @@ impl Space {
         self.branch(actor, 0, None, count, b"lane")
     }
 
-    fn branch(&self, actor: u8, seq: u32, mut prev: Option<ChangesetId>, count: u32, content: &[u8]) -> Vec<Row> {
+    fn branch(
+        &self,
+        actor: u8,
+        seq: u32,
+        mut prev: Option<ChangesetId>,
+        count: u32,
+        content: &[u8],
+    ) -> Vec<Row> {
         let mut next = |seq| {
             let row = self.row(actor, seq, prev, content);
             prev = Some(Header::decode(&row.header).expect("a header").id());
