@@ -108,7 +108,10 @@ export function createApi(platform: Platform): Api {
     async list(o = {}) {
       checkOptions(o, "o", ["wasm"]);
       if (typeof indexedDB === "undefined") return [];
-      return (await load(o.wasm)).registryList();
+      const glue = await load(o.wasm);
+      return glue.registryList().catch((thrown: unknown) => {
+        throw StemmaError.from(thrown, "E_STORAGE_UNAVAILABLE");
+      });
     },
 
     async destroy(name, o = {}) {

@@ -200,3 +200,32 @@ test("a link that is used up leaves its newcomer denied and at work, and a fresh
   await owner.waitForFunction(() => space.getText("t").toString().includes("second. "));
   await second.waitForFunction(() => space.getText("t").toString().includes("owner. "));
 });
+
+test("what this device could not store is saved at the relay, under the receipt it was given", async (t) => {
+  const relay = await Relay.start(t);
+  const page = await blank(await profile());
+  const codes = await page.evaluate(async (relay) => {
+    const { open } = await import("stemma");
+    let isFull = false;
+    const storage: import("stemma").StorageAdapter = {
+      secrets: "plain",
+      open: async () => {},
+      entries: async () => [],
+      read: async () => [],
+      async commit({ append = [] }) {
+        if (isFull) throw Object.assign(new Error("full"), { code: "E_STORAGE_QUOTA" });
+        return append.map((_, i) => i + 1);
+      },
+      close: async () => {},
+      destroy: async () => {},
+    };
+    const space = await open({ name: "full", storage, relay });
+    await space.sync.settled();
+    isFull = true;
+    const write = space.transact(() => space.getText("t").append("only there"));
+    const local = write.saved("local").then(() => "saved", (error: import("stemma").StemmaError) => error.code);
+    const atRelay = write.saved("relay").then(() => "saved");
+    return [await local, await atRelay, space.getText("t").toString()];
+  }, relay.url);
+  assert.deepEqual(codes, ["E_STORAGE_QUOTA", "saved", "only there"]);
+});
