@@ -84,6 +84,12 @@ export class SpaceCore implements Outlet, CommitObserver {
     return this.#object(wellFormed(name), kind).handle;
   }
 
+  /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
+  rejoin(invite: string): void {
+    this.sync.askAgain();
+    this.pump.call((engine) => engine.rejoin(invite));
+  }
+
   /** The engine's number of a handle, which must be of this space. */
   numberOf(handle: unknown): number {
     const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;

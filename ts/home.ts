@@ -11,7 +11,7 @@ import { MemoryStorage } from "./memory.js";
 import type { Engine } from "./replica.js";
 import { PAGE_BYTES } from "./rows.js";
 import type { StorageAdapter } from "./storage.js";
-import { type Glue, isTrap, resetCount, resetEngine } from "./wasm.js";
+import { beforeReset, type Glue, isTrap, resetCount, resetEngine } from "./wasm.js";
 
 /** A store by name, or one that the app brings. */
 export type StorageOption = "indexeddb" | "memory" | { dir: string } | StorageAdapter;
@@ -47,6 +47,7 @@ export class Home {
   readonly #o: HomeOptions;
   /** What makes the space less safe than it could be. */
   warning: StemmaError | undefined;
+  #endFarewell = () => {};
   #held: { actor: string; lock?: { release(): void } } | undefined;
 
   constructor(o: HomeOptions) {
@@ -85,6 +86,7 @@ export class Home {
 
   /** Lets go of everything. */
   async leave({ storage, tabs }: Residence): Promise<void> {
+    this.#endFarewell();
     tabs?.close();
     this.#release();
     await storage.close();
@@ -192,8 +194,14 @@ export class Home {
   }
 
   #residence(engine: Engine, storage: StorageAdapter, lastRow: number): Residence {
-    if (this.#o.storage !== "indexeddb") return { engine, storage, lastRow };
-    return { engine, storage, lastRow, tabs: tabChannel(this.#o.glue, this.#o.name) };
+    if (!this.#isInEngine) return { engine, storage, lastRow };
+    const tabs = tabChannel(this.#o.glue, this.#o.name);
+    this.#endFarewell();
+    this.#endFarewell = beforeReset(() => {
+      tabs.close();
+      storage.close().catch(() => {}); // it has let go, or never will
+    });
+    return { engine, storage, lastRow, tabs };
   }
 
   /** Whether the store is a part of the engine, and ends with it. */

@@ -52,9 +52,8 @@ export class Links {
   }
 
   close(session: number): void {
-    const connection = this.#connections.get(session);
-    this.#connections.delete(session);
-    connection?.close();
+    // Told later: the engine is still being drained.
+    if (this.#end(session)) queueMicrotask(() => this.#pump.post((engine) => engine.closed(session)));
   }
 
   /** Makes a session of a port; returns what ends both. */
@@ -65,15 +64,20 @@ export class Links {
     this.#open(session, (events) => (isPort(port) ? connectPort(port, events) : connectChannel(port, events)));
     this.#pump.drain(); // the session speaks first
     return () => {
-      if (this.#pump.generation !== generation || !this.#connections.has(session)) return;
-      this.close(session);
+      if (this.#pump.generation !== generation || !this.#end(session)) return;
       this.#pump.post((engine) => engine.detach(session));
     };
   }
 
   /** Ends every connection without telling an engine. */
   closeAll(): void {
-    for (const session of [...this.#connections.keys()]) this.close(session);
+    for (const session of [...this.#connections.keys()]) this.#end(session);
+  }
+
+  #end(session: number): boolean {
+    const connection = this.#connections.get(session);
+    connection?.close();
+    return this.#connections.delete(session);
   }
 
   #open(session: number, connect: (events: ConnectionEvents) => Connection): void {
@@ -93,7 +97,6 @@ export class Links {
       connection = connect(events);
     } catch (thrown) {
       this.#onFault(StemmaError.from(thrown, "E_UNSUPPORTED") as StemmaError);
-      // Told later: the engine is still being drained.
       queueMicrotask(() => this.#pump.post((engine) => engine.closed(session)));
       return;
     }

@@ -130,7 +130,6 @@ export class SharedMap implements Iterable<[string, Value]> {
     return this.#core.cached("keys", (engine, object) => freeze(engine.mapKeys(object)));
   }
 
-  /** Keys whose value the engine lists but cannot give have gone in between: there are none, reads are synchronous. */
   #entries(): [string, Value][] {
     return this.#keys().map((key) => [key, this.get(key) as Value]);
   }

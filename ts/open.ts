@@ -100,7 +100,7 @@ export function createApi(platform: Platform): Api {
       const isFirst = !entry;
       entry ??= enter(name, (controller) => start(platform, load, o, controller.signal));
       const { space, core } = await joinEntry(entry, signal);
-      if (!isFirst && o.invite !== undefined) core.pump.call((engine) => engine.rejoin(o.invite as string));
+      if (!isFirst && o.invite !== undefined) core.rejoin(o.invite);
       for (const url of relays(o)) core.sync.connect(url, "relay");
       return space;
     },
@@ -108,7 +108,10 @@ export function createApi(platform: Platform): Api {
     async list(o = {}) {
       checkOptions(o, "o", ["wasm"]);
       if (typeof indexedDB === "undefined") return [];
-      return (await load(o.wasm)).registryList();
+      const glue = await load(o.wasm);
+      return glue.registryList().catch((thrown: unknown) => {
+        throw StemmaError.from(thrown, "E_STORAGE_UNAVAILABLE");
+      });
     },
 
     async destroy(name, o = {}) {
@@ -176,7 +179,7 @@ async function start(
     if (!isNew) core.commits.release();
     else if (init && invite === undefined) core.transactions.transact(() => refuseThenable(init(space), "init"));
     if (isNew) await core.commits.releaseFirst();
-    else if (invite !== undefined) core.pump.call((engine) => engine.rejoin(invite));
+    else if (invite !== undefined) core.rejoin(invite);
     if (isNew && storage === "indexeddb") await register(glue, core, name, space.id);
     signal.throwIfAborted();
     if (home.warning) core.report("storage", home.warning);

@@ -66,8 +66,10 @@ export class Pump {
     try {
       return work(engine);
     } catch (thrown) {
-      // Noted before anything is called: there may be no stack left to call it.
+      // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
       this.#trapped = { thrown };
+      SOON.then(this.#settleLater);
+      if (thrown instanceof RangeError) throw thrown;
       if (isTrap(thrown)) throw this.#settleTrap();
       this.#trapped = undefined;
       throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
@@ -179,7 +181,11 @@ export class Pump {
     this.#timer = setTimeout(() => this.post((engine) => engine.tick()), delayMs);
   }
 
-  /** Whatever of it does not happen now, for want of stack, happens on the next call. */
+  readonly #settleLater = () => {
+    if (this.#trapped) this.#settleTrap();
+  };
+
+  /** At once, or where there was no stack for it in a microtask or on the next call. */
   #settleTrap(): StemmaError {
     const { cause, quarantine } = resetEngine(this.#trapped?.thrown);
     this.#lose(cause, quarantine);
@@ -202,6 +208,8 @@ export class Pump {
     this.#queue = [];
   }
 }
+
+const SOON = Promise.resolve();
 
 /** What `setTimeout` can count to. */
 const TIMER_MAX_MS = 0x7fff_ffff;

@@ -4,7 +4,6 @@ import { argumentError, checkOptions, checkSignal, checkString } from "./check.j
 import { StemmaError } from "./errors.js";
 import type { Links } from "./links.js";
 import type { Pump } from "./pump.js";
-import type { Engine } from "./replica.js";
 import { Waiters } from "./waiters.js";
 
 /**
@@ -89,6 +88,7 @@ export class SyncCore {
   readonly #urls = new Set<string>();
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
+  #asksAgain = false;
 
   constructor(pump: Pump, links: Links, canDial: () => boolean) {
     this.#pump = pump;
@@ -97,8 +97,10 @@ export class SyncCore {
   }
 
   get state(): SyncState {
-    this.#pump.check();
-    this.#state ??= freezeState(this.#pump.read((engine) => engine.syncState()));
+    const { status, pending, lastHeard } = this.#pump.read((engine) => engine.syncState());
+    const known = this.#state;
+    if (known && known.status === status && known.pending === pending && known.lastHeard === lastHeard) return known;
+    this.#state = Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
     return this.#state;
   }
 
@@ -136,13 +138,18 @@ export class SyncCore {
 
   /** Why a relay will not take anything, if it will not. */
   refusal(): StemmaError | undefined {
-    if (this.state.status !== "denied") return undefined;
-    return new StemmaError("E_RELAY_REFUSED", "the relay does not let this member in");
+    if (this.state.status !== "denied") this.#asksAgain = false;
+    else if (!this.#asksAgain) return refused();
+    return undefined;
+  }
+
+  /** With a fresh certificate: an earlier refusal counts no more. */
+  askAgain(): void {
+    this.#asksAgain = true;
   }
 
   /** The engine says that it stands otherwise now. */
   changed(): void {
-    this.#state = undefined;
     const refusal = this.refusal();
     if (refusal) this.#waiters.fail(refusal);
   }
@@ -154,7 +161,6 @@ export class SyncCore {
 
   /** After a crash: ports are gone, relays are dialled anew. */
   restore(): void {
-    this.#state = undefined;
     for (const url of this.#urls) this.#pump.read((engine) => engine.connect(url));
   }
 
@@ -167,8 +173,8 @@ export class SyncCore {
   }
 }
 
-function freezeState({ status, pending, lastHeard }: ReturnType<Engine["syncState"]>): SyncState {
-  return Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
+function refused(): StemmaError {
+  return new StemmaError("E_RELAY_REFUSED", "the relay does not let this member in");
 }
 
 /** A WebSocket address. */

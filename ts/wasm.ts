@@ -117,6 +117,17 @@ export function isTrap(thrown: unknown): boolean {
   return thrown instanceof WebAssembly.RuntimeError || thrown instanceof RangeError;
 }
 
+const farewells = new Set<() => void>();
+
+/**
+ * Runs `farewell` on the old instance before it is replaced, to end what would call into it later. It may fail.
+ * Returns what takes it back.
+ */
+export function beforeReset(farewell: () => void): () => void {
+  farewells.add(farewell);
+  return () => farewells.delete(farewell);
+}
+
 /** What a trap leaves to be said. */
 export interface Crash {
   cause: StemmaError;
@@ -124,23 +135,23 @@ export interface Crash {
   quarantine: string;
 }
 
-let crash: (Crash & { untold: ResetListener[] }) | undefined;
-
-/**
- * Replaces the instance after a trap and tells every owner. It may run out of stack, for that is how some traps come
- * about: called again, it goes on where it was.
- */
+/** Replaces the instance after a trap and tells every owner. */
 export function resetEngine(trap: unknown): Crash {
-  crash ??= { ...describe(trap), untold: [] };
-  if (crash.untold.length === 0) {
-    glue.__wbg_reset_state();
-    resets++;
-    crash.untold = [...resetListeners];
+  const crash = describe(trap);
+  for (const farewell of [...farewells]) sayFarewell(farewell);
+  glue.__wbg_reset_state();
+  resets++;
+  for (const listener of [...resetListeners]) listener(crash.cause);
+  return crash;
+}
+
+function sayFarewell(farewell: () => void): void {
+  farewells.delete(farewell);
+  try {
+    farewell();
+  } catch {
+    // It is the instance that trapped, after all.
   }
-  const { untold, ...told } = crash;
-  for (let listener; (listener = untold[0]); untold.shift()) listener(told.cause);
-  crash = undefined;
-  return told;
 }
 
 function describe(trap: unknown): Crash {

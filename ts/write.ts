@@ -56,10 +56,11 @@ export class Saves {
     return id === "" ? 0 : this.#pump.read((engine) => engine.seenBy(id));
   }
 
-  /** Those of a tier have been saved. */
+  /** Those of a tier have been saved; one that had to be signed anew is saved under another id. */
   settle(tier: Tier, ids: readonly string[]): void {
     const saved = new Set(ids);
-    this.#waiters.settle((wait) => wait.tier === tier && saved.has(wait.id));
+    const isSaved = (id: string) => saved.has(id) || (this.#pump.isOpen && this.#isSaved(id, tier));
+    this.#waiters.settle((wait) => wait.tier === tier && isSaved(wait.id));
   }
 
   /** A tier is out of reach: whoever still waits for it is told. */
