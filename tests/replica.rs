@@ -136,3 +136,22 @@ fn a_write_that_cannot_be_stored_is_signed_anew_and_still_goes_out() {
     assert_eq!(read(&mut again, "notes"), "kept and more!");
     assert_same(&again, &b);
 }
+
+#[test]
+fn an_actor_that_goes_on_knows_its_last_write() {
+    let mut a = Node::create(1);
+    type_at(&mut a, "notes", 0, "hello");
+    let write = a.with(|replica, env| replica.flush(env));
+    assert!(write.is_some());
+    assert_eq!(a.reopen().replica.last_write(), write);
+}
+
+#[test]
+fn a_port_is_silent_until_it_is_open() {
+    let mut a = Node::create(1);
+    let session = a.replica.attach();
+    a.with(|replica, env| replica.tick(env));
+    assert!(a.sent.is_empty());
+    a.with(|replica, env| replica.opened(session, env));
+    assert!(a.sent.iter().all(|(to, _)| *to == session) && !a.sent.is_empty());
+}
