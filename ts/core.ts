@@ -27,6 +27,9 @@ import { Saves } from "./write.js";
 
 type Handle = SharedMap | SharedText;
 
+/** The origin of what an engine says while it is given the rows of its own database. */
+export const LOADED = Symbol("loaded");
+
 export class SpaceCore implements Outlet, CommitObserver {
   readonly pump: Pump;
   readonly commits: CommitQueue;
@@ -159,7 +162,7 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   #noteChange(change: EngineChange, origin: unknown): void {
     const kind = kindOf(change.kind ?? 0);
-    if (change.name === undefined || !kind) return; // nobody can have a handle of it
+    if (origin === LOADED || change.name === undefined || !kind) return; // nobody can have a handle of it
     const { core, handle } = this.#object(change.name, kind, change.object);
     core.forget(change.keys);
     if (origin === DISCARDED && change.source === "local") return;
@@ -232,6 +235,7 @@ export class SpaceCore implements Outlet, CommitObserver {
         this.commits.finish(storage, abandoned),
       );
       this.pump.adopt(this.#residence.engine);
+      this.pump.drain(LOADED);
       this.#watch();
       this.#rows.move(this.#residence);
       this.sync.restore();

@@ -60,9 +60,10 @@ export class Links {
   /** Makes a session of a port; returns what ends both. */
   attach(port: MessagePort | RTCDataChannel): () => void {
     if (!isPort(port) && !isChannel(port)) throw argumentError("port", "port is neither a MessagePort nor an RTCDataChannel");
-    const session = this.#pump.call((engine) => engine.attach());
+    const session = this.#pump.read((engine) => engine.attach());
     const { generation } = this.#pump;
     this.#open(session, (events) => (isPort(port) ? connectPort(port, events) : connectChannel(port, events)));
+    this.#pump.drain(); // the session speaks first
     return () => {
       if (this.#pump.generation !== generation || !this.#connections.has(session)) return;
       this.close(session);
@@ -144,11 +145,17 @@ function connectChannel(channel: RTCDataChannel, events: ConnectionEvents): Conn
   const onMessage = ({ data }: MessageEvent) => (data instanceof ArrayBuffer ? events.message(new Uint8Array(data)) : end());
   channel.addEventListener("message", onMessage, { signal });
   channel.addEventListener("close", end, { signal });
-  if (channel.readyState === "open") queueMicrotask(events.open);
-  else channel.addEventListener("open", events.open, { signal });
+  const waiting: Uint8Array<ArrayBuffer>[] = [];
+  const onOpen = () => {
+    for (const bytes of waiting.splice(0)) channel.send(bytes);
+    events.open();
+  };
+  if (channel.readyState === "open") queueMicrotask(onOpen);
+  else channel.addEventListener("open", onOpen, { signal });
   return {
     send(bytes) {
       if (channel.readyState === "open") channel.send(bytes as Uint8Array<ArrayBuffer>);
+      else if (channel.readyState === "connecting") waiting.push(bytes as Uint8Array<ArrayBuffer>);
     },
     close() {
       ending.abort();

@@ -5,7 +5,7 @@
  */
 
 import { argumentError, checkFunction, checkOptions, checkInteger, checkSignal, checkString } from "./check.js";
-import { SpaceCore } from "./core.js";
+import { LOADED, SpaceCore } from "./core.js";
 import { dialer } from "./dial.js";
 import { isStemmaError, StemmaError } from "./errors.js";
 import { Home, type StorageOption } from "./home.js";
@@ -172,7 +172,7 @@ async function start(
   const core = new SpaceCore(home, residence, dialer(glue, o.webSocket));
   try {
     const space = new Space(core);
-    core.pump.drain();
+    core.pump.drain(LOADED);
     if (!isNew) core.commits.release();
     else if (init && invite === undefined) core.transactions.transact(() => refuseThenable(init(space), "init"));
     if (isNew) await core.commits.releaseFirst();

@@ -66,9 +66,11 @@ export class Pump {
     try {
       return work(engine);
     } catch (thrown) {
-      if (!isTrap(thrown)) throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
+      // Noted before anything is called: there may be no stack left to call it.
       this.#trapped = { thrown };
-      throw this.#settleTrap();
+      if (isTrap(thrown)) throw this.#settleTrap();
+      this.#trapped = undefined;
+      throw StemmaError.from(thrown, "E_ENGINE_CRASHED");
     }
   }
 

@@ -28,6 +28,9 @@ export function loadEngine(source: () => WasmSource | Promise<WasmSource>): Prom
 
 async function instantiate(source: () => WasmSource | Promise<WasmSource>): Promise<Glue> {
   const module = await compile(await source());
+  // The glue keeps what it was given first, so it is given nothing else.
+  const isEngine = WebAssembly.Module.exports(module).some(({ name }) => name === "working");
+  if (!isEngine) throw new StemmaError("E_WASM_LOAD", "the WebAssembly that was loaded is not the engine of this package");
   try {
     await init({ module_or_path: module });
   } catch (cause) {

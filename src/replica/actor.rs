@@ -36,11 +36,12 @@ impl Replica {
     /// Makes and uses an actor. One that is not to be continued by a later opening (`lasting` false) leaves no key behind.
     pub fn new_actor(&mut self, lasting: bool, env: &mut Env<'_>) -> ActorId {
         let (actor, put) = self.identity.new_actor(env.random);
-        if lasting {
-            self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
-        } else {
+        if !lasting {
             self.volatile.insert(actor);
         }
+        // A new space is stored now in any case.
+        let put = if lasting { put } else { Vec::new() };
+        self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
         self.actor = Some(actor);
         self.tick(env);
         actor

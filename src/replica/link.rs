@@ -270,9 +270,10 @@ impl Replica {
         if arrived.is_empty() {
             return;
         }
-        let own: BTreeSet<ActorId> = self.identity.actors().collect();
+        // By member: the key of an actor that was not to last is gone, its changesets are not.
+        let member = self.member();
         let graph = self.log.graph();
-        for ix in arrived.iter().filter(|ix| own.contains(&graph.actor(**ix))) {
+        for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
             if !self.saved.contains_key(&graph.id(*ix)) {
                 self.saved.insert(graph.id(*ix), Tier::Local);
                 self.links.unacked.insert(graph.id(*ix));

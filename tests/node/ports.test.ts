@@ -152,11 +152,11 @@ test("a reader reads, and its own writes throw E_ACCESS", async (t) => {
 
 test("a port that speaks something else is left, and nothing is lost", async (t) => {
   const [one, two] = await pair(t);
-  for (const nonsense of ["text", { object: 1 }, new Uint8Array([255, 255, 255, 255]), new Uint8Array(0), new Uint8Array(100_000)]) {
+  for (const nonsense of ["text", { object: 1 }, new Uint8Array(0), new Uint8Array(100_000)]) {
     const { port1, port2 } = new MessageChannel();
     one.sync.attach(port1);
-    const closed = new Promise((resolve) => (port2 as unknown as { once(type: string, cb: (value: unknown) => void): void }).once("close", resolve));
-    port2.start();
+    const closed = new Promise((resolve) => port2.addEventListener("close", resolve));
+    port2.onmessage = () => {}; // starts it and keeps the process waiting for it
     port2.postMessage(nonsense);
     await closed;
   }

@@ -94,7 +94,7 @@ export class Relay {
   }
 
   get url(): string {
-    return `ws://${this.#address}`;
+    return `ws://${this.#address}/v1`;
   }
 
   get http(): string {
