@@ -5,7 +5,8 @@
 //! ```
 //! [`SignedChangeset`] is what arrives: it can be routed, stored and sent on, not opened. [`Changeset`] is authentic: its
 //! actor's signature covers it, or a descendant of it in the actor's own chain. A segment that does not match its hash
-//! counts as missing: the deliverer is to blame, not the author.
+//! counts as missing: the deliverer is to blame, not the author. Who the actor is, the chain of its first changeset tells
+//! whoever knows the genesis: [`Chain::verify_actor`](super::Chain::verify_actor).
 
 use super::header::{Header, SIGNATURE_BYTES, SegmentRef};
 use super::{Content, ReadError, Skeleton, Unsupported};

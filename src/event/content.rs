@@ -11,7 +11,7 @@ use crate::causal::{NameId, ObjectId};
 use crate::codec::limits::{CHANGESET_BYTES_MAX, EXT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
 use crate::crypto::NameKey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,12 +147,11 @@ impl Content {
         skeleton: &Skeleton,
         keys: &NameKey,
     ) -> Vec<(NamedId, &'a NameEntry)> {
-        let stands = |id: &NamedId| match id {
-            NamedId::Object(id) => skeleton.objects.iter().any(|(object, _)| object == id),
-            NamedId::Name(id) => skeleton.names.contains(id) || skeleton.command == Some(*id),
-        };
+        let objects = skeleton.objects.iter().map(|(id, _)| NamedId::Object(*id));
+        let names = skeleton.names.iter().chain(&skeleton.command);
+        let stand: HashSet<NamedId> = objects.chain(names.map(|id| NamedId::Name(*id))).collect();
         let entries = self.names.iter().filter_map(|entry| Some((entry.id(keys)?, entry)));
-        entries.filter(|(id, _)| stands(id)).collect()
+        entries.filter(|(id, _)| stand.contains(id)).collect()
     }
 }
 
