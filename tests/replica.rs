@@ -277,4 +277,22 @@ fn an_export_leaves_out_what_is_not_stored_yet() {
     let export = a.replica.export_space();
     let report = b.with(|replica, env| replica.import_space(&export, env)).expect("an export");
     assert_eq!(report.added, 1);
+
+#[test]
+fn an_actor_that_goes_on_knows_its_last_write() {
+    let mut a = Node::create(1);
+    type_at(&mut a, "notes", 0, "hello");
+    let write = a.with(|replica, env| replica.flush(env));
+    assert!(write.is_some());
+    assert_eq!(a.reopen().replica.last_write(), write);
+}
+
+#[test]
+fn a_port_is_silent_until_it_is_open() {
+    let mut a = Node::create(1);
+    let session = a.replica.attach();
+    a.with(|replica, env| replica.tick(env));
+    assert!(a.sent.is_empty());
+    a.with(|replica, env| replica.opened(session, env));
+    assert!(a.sent.iter().all(|(to, _)| *to == session) && !a.sent.is_empty());
 }

@@ -203,7 +203,7 @@ const MARKUP = `
     <button type="button" class="icon drawer-close" aria-label="Close">×</button>
   </header>
   <p class="drawer-note">
-    The bytes below crossed the sockets of this page, recorded as they were sent. With your network address and the time, <b>this is everything</b> it gets.
+    The bytes below crossed the sockets of this page, recorded as they were sent; “every frame” adds logins and answers. With your network address and the time, <b>this is everything</b> it gets.
   </p>
   <p class="drawer-search">
     <label for="drawer-find">Look for your words</label>

@@ -120,11 +120,14 @@ function relayWords(): ["good" | "wait" | "bad", string] {
 function showMeters(): void {
   const module = performance.getEntriesByType("resource").find((entry) => entry.name.split("?")[0]?.endsWith(".wasm"));
   const wasmBytes = module instanceof PerformanceResourceTiming ? module.encodedBodySize : 0;
-  if (wasmBytes > 0) byId("meter-wasm").textContent = `${Math.round(wasmBytes / 1024)} KB`;
+  if (wasmBytes > 0) byId("meter-wasm").textContent = kilobytes(wasmBytes);
   if (openMs > 0) byId("meter-open").textContent = `${Math.round(openMs)} ms`;
   const space = panes[0]?.space;
-  if (space) byId("meter-changesets").textContent = `${space.stats().changesets}`;
-  byId("meter-bytes").textContent = `${(wire.total.bytes / 1024).toFixed(1)} KB`;
+  if (space) {
+    const { changesets, bytes } = space.stats();
+    byId("meter-changesets").textContent = `${changesets}, ${kilobytes(Number(bytes))}`;
+  }
+  byId("meter-bytes").textContent = kilobytes(wire.total.bytes);
 }
 
 function wireJoin(): void {
@@ -171,6 +174,10 @@ function showGuestWords(): void {
   byId("title").textContent = "You hold a third copy.";
   byId("lead").textContent =
     "This window joined from a link, with keys and a database of its own. What you write here shows in the other windows, and the relay in between cannot read it. The link has left the address bar: it is a key.";
+}
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1024).toFixed(bytes < 100 * 1024 ? 1 : 0)} KB`;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -152,9 +152,9 @@ export class Pane {
   #parityBadge(): [Tone, string, string] {
     const { others, different } = this.#parity.verdict;
     const hash = this.#hash.slice(0, 8);
-    if (others === 0) return ["wait", "no other copy", hash];
+    if (others === 0) return ["wait", "alone", hash];
     if (different === 0) return ["good", "same state", hash];
-    return ["wait", others === 1 ? "states differ" : `differs from ${different}`, hash];
+    return ["wait", "differs", hash];
   }
 
   #badge(kind: string, tone: Tone, title: string, detail: string): void {

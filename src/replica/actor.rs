@@ -29,6 +29,7 @@ impl Replica {
     /// Continues an actor whose lock is held.
     pub fn use_actor(&mut self, actor: ActorId, env: &mut Env<'_>) {
         self.actor = self.identity.actor_key(actor).is_some().then_some(actor);
+        self.last_write = self.log.graph().tips_of(&actor).first().map(|tip| tip.id);
         self.tick(env);
     }
 

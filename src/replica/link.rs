@@ -158,7 +158,7 @@ impl Replica {
     }
 
     /// Starts a session with a peer over a port.
-    pub fn attach(&mut self, env: &mut Env<'_>) -> u32 {
+    pub fn attach(&mut self) -> u32 {
         self.links.last_session += 1;
         let session = self.links.last_session;
         let tips: Vec<Tip> = self.log.graph().tips().collect();
@@ -170,7 +170,6 @@ impl Replica {
             delivered: HashSet::new(),
         };
         self.links.peers.insert(session, link);
-        self.drain_peer(session, env);
         session
     }
 
@@ -179,7 +178,7 @@ impl Replica {
         self.links.peers.remove(&session);
     }
 
-    /// The socket that a session asked for is open.
+    /// The socket or port of a session can carry frames from now on.
     pub fn opened(&mut self, session: u32, env: &mut Env<'_>) {
         let own = self.actors_for_tips();
         if let Some(link) = self.links.relays.get_mut(&session) {
@@ -187,6 +186,7 @@ impl Replica {
             link.session.connected(env.now_ms);
             self.drain_relay(session, env);
         }
+        self.drain_peer(session, env);
     }
 
     /// A frame came in.

@@ -226,7 +226,7 @@ impl Replica {
     }
 
     pub fn attach(&mut self) -> u32 {
-        with_env(|env| self.core_mut().attach(env))
+        self.core_mut().attach()
     }
 
     pub fn detach(&mut self, session: u32) {

@@ -199,8 +199,9 @@ impl Node {
 
 /// Joins two replicas by a port, and carries frames until both are at rest.
 pub fn sync(a: &mut Node, b: &mut Node) {
-    let (at_a, at_b) =
-        (a.with(|replica, env| replica.attach(env)), b.with(|replica, env| replica.attach(env)));
+    let (at_a, at_b) = (a.replica.attach(), b.replica.attach());
+    a.with(|replica, env| replica.opened(at_a, env));
+    b.with(|replica, env| replica.opened(at_b, env));
     loop {
         let (from_a, from_b) = (std::mem::take(&mut a.sent), std::mem::take(&mut b.sent));
         if from_a.is_empty() && from_b.is_empty() {

@@ -31,7 +31,7 @@ test("both sides edit while one is offline, and meet", async (t) => {
   await type(page, "ben", "offline ");
   await setFact(page, "ada", "nights", "5");
   await setFact(page, "ben", "nights", "6");
-  await badges(page, "ada", ["saved here", "saved at relay", "states differ"]);
+  await badges(page, "ada", ["saved here", "saved at relay", "differs"]);
   await page.locator("#ben [data-badge=relay] b", { hasText: /^\d+ not sent$/ }).waitFor();
   assert.equal((await textOf(page, "ada")).includes("offline "), false);
 
@@ -62,16 +62,22 @@ test("keys are added and deleted", async (t) => {
 });
 
 test("a reload shows the same, from the disk alone", async (t) => {
-  const { page } = await visit(t);
+  const own = await Relay.start(t);
+  const { page } = await visit(t, { path: `/?relay=${own.url}` });
   await type(page, "ada", "kept ");
-  await badges(page, "ben", ["saved here", "nothing yet", "same state"]);
-  const before = await textOf(page, "ben");
-  await relay.stop();
-  t.after(() => relay.restart());
+  await shows(page, "ben", "kept ");
+  await type(page, "ben", "too "); // stored after what came before it
+  await shows(page, "ada", "too kept ");
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  await own.stop();
   await page.reload();
-  await page.locator("#ben .cm-content").waitFor();
-  assert.equal(await textOf(page, "ben"), before);
-  await badges(page, "ada", ["saved here", "saved at relay", "same state"]);
+  for (const pane of ["ada", "ben"]) {
+    await shows(page, pane, "too kept A week in the mountains");
+    await page.locator(`#${pane} [data-badge=local] b`, { hasText: "saved here" }).waitFor();
+    await page.locator(`#${pane} [data-badge=parity] b`, { hasText: "same state" }).waitFor();
+  }
+  await own.restart();
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
 });
 
 test("a link lets a third window in and leaves its address bar", async (t) => {
