@@ -1,5 +1,5 @@
-// Every ```ts example of README.md compiles against the package. One that imports nothing from "stemma" goes on from
-// `const space = await open(…)`.
+// Every ```ts example of README.md and pkg/README.md compiles against the package. One that imports nothing from "stemma"
+// goes on from `const space = await open(…)`.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -9,12 +9,17 @@ import { fileURLToPath } from "node:url";
 
 const root = new URL("../../", import.meta.url);
 const folder = new URL("target/readme/", root);
+const READMES = ["README.md", "pkg/README.md"];
 const PRELUDE = 'import type { Space } from "stemma";\ndeclare const space: Space;\n';
 
-test("the examples of the README compile", async () => {
-  const readme = await readFile(new URL("README.md", root), "utf8");
-  const examples = [...readme.matchAll(/^```(?:ts|tsx|typescript)\n(.*?)^```$/gms)].map(([, code]) => code as string);
-  assert.ok(examples.length > 0, "README.md has no ts example");
+test("the examples of the READMEs compile", async () => {
+  const examples: string[] = [];
+  for (const file of READMES) {
+    const readme = await readFile(new URL(file, root), "utf8");
+    const found = [...readme.matchAll(/^```(?:ts|tsx|typescript)\n(.*?)^```$/gms)].map(([, code]) => code as string);
+    assert.ok(found.length > 0, `${file} has no ts example`);
+    examples.push(...found);
+  }
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   for (const [i, code] of examples.entries()) {
