@@ -29,21 +29,20 @@ const KINDS = ["grant", "invite", "member", "device", "actor"] as const;
 const ROLES: readonly Role[] = ["reader", "writer", "admin", "owner"];
 
 export function decodeCertificate(bytes: Uint8Array): Certificate {
-  return Reader.whole(bytes, (r) => {
+  const certificate = Reader.whole(bytes, (r) => {
     check(r.u8() === 1, "unknown", "version");
-    check(r.u8() === 1, "unsupported", "suite");
+    const suite = r.u8();
     const kind = KINDS[r.u8() - 1];
-    check(kind !== undefined, "unsupported", "kind");
-    check(r.u8() === 0, "unsupported", "flags");
-    const space = r.raw(32);
-    const issuer = r.raw(32);
-    const subject = r.raw(32);
+    const flags = r.u8();
+    const [space, issuer, subject] = [r.raw(32), r.raw(32), r.raw(32)];
+    check(suite === 1 && kind !== undefined && flags === 0, "unsupported", `suite ${suite}, flags ${flags}, or kind`);
     const statement = readStatement(r, kind);
     const ext = r.tlv();
-    checkEntries(ext);
     const id = hash("cert-id", bytes.subarray(0, r.at));
     return { id, space, issuer, subject, statement, ext, signature: r.raw(64) };
   });
+  checkEntries(certificate.ext);
+  return certificate;
 }
 
 export function encodeCertificate({ space, issuer, subject, statement, ext, signature }: Certificate): Uint8Array {

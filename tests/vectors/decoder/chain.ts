@@ -41,7 +41,7 @@ export function decodeChain(bytes: Uint8Array): Certificate[] {
 }
 
 export function readChain(r: Reader): Certificate[] {
-  return r.list(CERTIFICATES, 1, () => decodeCertificate(r.bytes()));
+  return r.list(CERTIFICATES, 1, () => r.bytes()).map(decodeCertificate);
 }
 
 export function encodeChain(chain: Certificate[]): Uint8Array {

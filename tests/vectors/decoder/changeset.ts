@@ -38,7 +38,7 @@ export function decodeRow(bytes: Uint8Array): Row {
     const header = decodeHeader(r.bytes());
     const signature = r.raw(64);
     const skeleton = present & 2 ? r.raw(header.skeleton.len) : null;
-    check(!(present & 1) || header.content.len > 0, "invalid", "a content of no bytes");
+    check(!(present & 1) || header.content.len > 0, "unknown", "a content where there is none");
     const content = present & 1 ? r.raw(header.content.len) : null;
     return { header, signature, skeleton, content };
   });
@@ -62,8 +62,8 @@ export async function judge(
     () => decodeRow(bytes),
   );
   const { header } = row;
-  const author = verify(row, genesisBytes);
   check(header.unsupported === null, "pending: unsupported", String(header.unsupported));
+  const author = verify(row, genesisBytes);
 
   const sound = (kind: number, segment: Uint8Array | null, expected: string) =>
     segment !== null && segmentHash(kind, segment) === expected ? segment : null;
@@ -85,13 +85,12 @@ export async function judge(
 }
 
 function verify({ header, signature }: Row, genesisBytes: Uint8Array): Author | null {
-  const genesis = decodeGenesis(genesisBytes);
-  check(same(genesis.id, header.space), "space", "of another space");
-  if (header.suite !== 1) return null;
   within(
     (kind) => `verify: ${kind}`,
     () => checkSignature(header.actor, signature, "cs-sig", header.id),
   );
+  const genesis = decodeGenesis(genesisBytes);
+  check(same(genesis.id, header.space), "space", "of another space");
   const { chain } = header;
   if (chain === null) return null;
   return within(

@@ -1,10 +1,10 @@
 // The part of a changeset that may go: clear names, text and values. It is read beside its skeleton.
 
 import { hex, unhex } from "./bytes.ts";
-import { check, Fault } from "./fault.ts";
+import { check } from "./fault.ts";
 import { childId, nameId, objectId } from "./names.ts";
 import { textOf, valuesOf } from "./op.ts";
-import { decodeUtf8, ENTRIES_BYTES, type Entry, isCritical, Reader, U32 } from "./reader.ts";
+import { checkEntries, decodeUtf8, ENTRIES_BYTES, type Entry, Reader, U32 } from "./reader.ts";
 import type { Skeleton } from "./skeleton.ts";
 import { decodeValue, readValue, type Value, writeValue } from "./value.ts";
 import { Writer } from "./writer.ts";
@@ -24,7 +24,6 @@ export interface Content {
 }
 
 const NAME_BYTES = 4_096;
-const OPTIONS_BYTES = ENTRIES_BYTES + 3;
 const CHILD = 255;
 const SORTS_OF_TEXT = [1, 3, 4, 6, 7, 8, 9];
 const SORTS_OF_VALUES = [2, 5];
@@ -78,12 +77,12 @@ function readName(r: Reader): Name {
   const sort = r.u8();
   if (sort === 0) {
     const kind = r.u8();
-    const options = hex(r.bytes(OPTIONS_BYTES));
+    const options = hex(r.bytes(ENTRIES_BYTES));
     return { object: r.string(NAME_BYTES), kind, options };
   }
   if (sort === CHILD) {
     const [parent, key, kind] = [r.hex(16), r.hex(16), r.u8()];
-    return { parent, key, kind, options: hex(r.bytes(OPTIONS_BYTES)) };
+    return { parent, key, kind, options: hex(r.bytes(ENTRIES_BYTES)) };
   }
   const clear = r.bytes(NAME_BYTES);
   if (SORTS_OF_TEXT.includes(sort)) decodeUtf8(clear);
@@ -115,9 +114,7 @@ function isInside(text: string, at: number): boolean {
 
 function readMeta(entries: Entry[]): Omit<Content, "names" | "by_op"> {
   const others = entries.filter(([tag]) => tag > COMMAND + 1n || tag < MESSAGE);
-  for (const entry of entries.filter(isCritical)) {
-    throw new Fault(others.includes(entry) ? "unsupported" : "invalid", `critical meta ${entry[0]}`);
-  }
+  checkEntries(entries);
   const value = (tag: bigint) => entries.find((entry) => entry[0] === tag)?.[1];
   const [message, headers, command] = [value(MESSAGE), value(HEADERS), value(COMMAND)];
   return {

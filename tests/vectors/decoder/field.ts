@@ -6,8 +6,12 @@ import type { Writer } from "./writer.ts";
 
 export type Json = null | number | string | Json[];
 
-/** What the fields of an op point into. */
+/** Throws a fault where the op breaks it. */
+export type Rule = () => void;
+
+/** What the fields of an op point into, and where they leave the rules it is held against once it is read. */
 export interface Tables {
+  rules: Rule[];
   objects: [string, number][];
   names: string[];
   refs: unknown[];
@@ -24,11 +28,11 @@ export const UNITS = 262_144;
 
 export function object(kind: number): Field {
   return {
-    read: (r, { objects }) => {
+    read: (r, { objects, rules }) => {
       const index = r.number(U32);
       const found = objects[index];
       check(found !== undefined, "invalid", `object ${index} of ${objects.length}`);
-      check(found[1] === kind, "invalid", `object ${index} is of kind ${found[1]}, not ${kind}`);
+      rules.push(() => check(found[1] === kind, "invalid", `object ${index} is of kind ${found[1]}, not ${kind}`));
       return index;
     },
     write: (w, index) => w.varint(index as number),

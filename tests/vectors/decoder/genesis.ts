@@ -13,17 +13,15 @@ export interface Genesis {
 }
 
 export function decodeGenesis(bytes: Uint8Array): Genesis {
-  return Reader.whole(bytes, (r) => {
+  const { suite, rules, flags, root, nonce, ext } = Reader.whole(bytes, (r) => {
     check(r.u8() === 1, "unknown", "version");
-    for (const field of ["suite", "rules"]) check(r.u8() === 1, "unsupported", field);
-    check(r.u8() === 0, "unsupported", "flags");
-    const root = r.raw(32);
-    checkVerifyingKey(root, "invalid");
-    const nonce = r.raw(16);
-    const ext = r.tlv();
-    checkEntries(ext);
-    return { id: hash("genesis", bytes), root, nonce, ext };
+    const head = { suite: r.u8(), rules: r.u8(), flags: r.u8() };
+    return { ...head, root: r.raw(32), nonce: r.raw(16), ext: r.tlv() };
   });
+  check(suite === 1 && rules === 1 && flags === 0, "unsupported", `suite ${suite}, rules ${rules}, flags ${flags}`);
+  checkEntries(ext);
+  checkVerifyingKey(root, "invalid");
+  return { id: hash("genesis", bytes), root, nonce, ext };
 }
 
 export function encodeGenesis({ root, nonce, ext }: Genesis): Uint8Array {

@@ -5,7 +5,7 @@ import type { Certificate } from "./certificate.ts";
 import { decodeChain, encodeChain } from "./chain.ts";
 import { hash } from "./crypto.ts";
 import { check, Fault } from "./fault.ts";
-import { checkEntries, type Entry, isCritical, Reader, U32 } from "./reader.ts";
+import { type Entry, isCritical, Reader, U32 } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
 export interface Part {
@@ -61,16 +61,15 @@ export function decodeHeader(bytes: Uint8Array): Header {
     check(size <= CHANGESET_BYTES, "over-limit", `${size} bytes`);
     const ext = r.tlv();
     const layout = { bytes, id: hash("cs-id", bytes), suite, class: cls, flags, space, actor, seq, prev, deps, kid };
-    const known = readExt(ext, { seq, class: cls, actor });
-    const unsupported = later(suite, cls, flags) ?? known.unsupported;
-    return { ...layout, boundAt, skeleton, content, ext, ...known, unsupported };
+    const known = readExt(ext, { seq, class: cls, actor }, later(suite, cls, flags, ext));
+    return { ...layout, boundAt, skeleton, content, ext, ...known };
   });
 }
 
 export function encodeHeader(header: Header): Uint8Array {
   const ext = header.ext.map(([tag, value]): Entry => {
     if (tag === 2n * CHAIN + 1n && header.chain !== null) return [tag, encodeChain(header.chain)];
-    if (tag !== 2n * REDACTION + 1n) return [tag, value];
+    if (tag !== 2n * REDACTION + 1n || header.redacts.length === 0) return [tag, value];
     return [tag, Writer.of((w) => w.list(header.redacts, (id) => w.hex(id)))];
   });
   return Writer.of((w) => {
@@ -89,16 +88,20 @@ function readPart(r: Reader): Part {
   return part;
 }
 
-function later(suite: number, cls: number, flags: number): string | null {
+function later(suite: number, cls: number, flags: number, ext: Entry[]): string | null {
   if (suite !== 1) return `suite ${suite}`;
   if (cls >= CLASSES) return `class ${cls}`;
-  return flags === 0 ? null : `flags ${flags}`;
+  if (flags !== 0) return `flags ${flags}`;
+  const critical = ext.find((entry) => isCritical(entry) && entry[0] >> 1n > OPS_ROOT);
+  return critical === undefined ? null : `critical entry ${critical[0]}`;
 }
 
 type Known = Pick<Header, "chain" | "redacts" | "ops_root" | "unsupported">;
 
-function readExt(ext: Entry[], header: Pick<Header, "seq" | "class" | "actor">): Known {
-  const known: Known = { chain: null, redacts: [], ops_root: null, unsupported: null };
+/** A later version may have changed what the entries mean: then none of them is read. */
+function readExt(ext: Entry[], header: Pick<Header, "seq" | "class" | "actor">, unsupported: string | null): Known {
+  const known: Known = { chain: null, redacts: [], ops_root: null, unsupported };
+  if (unsupported !== null) return known;
   for (const entry of ext) {
     const type = entry[0] >> 1n;
     if (type === CHAIN || type === REDACTION) check(isCritical(entry), "invalid", `entry ${type} is critical`);
@@ -107,8 +110,14 @@ function readExt(ext: Entry[], header: Pick<Header, "seq" | "class" | "actor">):
   const value = (type: bigint) => ext.find(([tag]) => tag >> 1n === type)?.[1];
   const [chain, redaction, root] = [value(CHAIN), value(REDACTION), value(OPS_ROOT)];
   check((chain !== undefined) === (header.seq === 0), "invalid", "a chain stands exactly at seq 0");
-  orUnsupported(known, () => checkEntries(ext, CHAIN, REDACTION));
-  if (chain !== undefined) orUnsupported(known, () => Object.assign(known, { chain: readChain(chain, header.actor) }));
+  if (chain !== undefined) {
+    try {
+      known.chain = readChain(chain, header.actor);
+    } catch (error) {
+      if (!(error instanceof Fault) || error.kind !== "unsupported") throw error;
+      known.unsupported = error.message;
+    }
+  }
   if (redaction !== undefined) {
     check(header.class === 0, "invalid", "a redaction outside control");
     known.redacts = Reader.whole(redaction, (r) => r.ascending(U32));
@@ -126,14 +135,4 @@ function readChain(bytes: Uint8Array, actor: Uint8Array): Certificate[] {
   const last = chain.at(-1);
   check(last !== undefined && compare(last.subject, actor) === 0, "invalid", "the chain is not the actor's");
   return chain;
-}
-
-/** What a later version may read is no fault of a header: it waits. */
-function orUnsupported(known: Known, read: () => void): void {
-  try {
-    read();
-  } catch (error) {
-    if (!(error instanceof Fault) || error.kind !== "unsupported") throw error;
-    known.unsupported = error.message;
-  }
 }

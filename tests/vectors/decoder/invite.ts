@@ -56,12 +56,12 @@ export function encodeToken({ genesis, chain, secret, epochs, name_key, relays }
   return PREFIX + Buffer.from(concat(body, checkSum(body))).toString("base64url");
 }
 
-/** By itself, or in the fragment of an address. */
+/** In the fragment of an address, or in a text that has none. */
 function findToken(text: string): string {
-  if (text.startsWith(PREFIX)) return text.slice(PREFIX.length);
-  const fragment = text.includes("#") ? text.slice(text.indexOf("#") + 1) : "";
-  check(fragment.includes(PREFIX), "no-token", text.slice(0, 64));
-  const [token] = fragment.slice(fragment.indexOf(PREFIX) + PREFIX.length).split("&");
+  const fragment = text.slice(text.indexOf("#") + 1).trim();
+  const start = fragment.indexOf(PREFIX);
+  check(start >= 0, "no-token", text.slice(0, 64));
+  const [token] = fragment.slice(start + PREFIX.length).split("&");
   return token as string;
 }
 

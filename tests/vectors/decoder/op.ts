@@ -2,7 +2,7 @@
 
 import { check, Fault } from "./fault.ts";
 import * as f from "./field.ts";
-import type { Field, Json, Tables } from "./field.ts";
+import type { Field, Json, Rule, Tables } from "./field.ts";
 import { ENTRIES_BYTES, Reader, U32 } from "./reader.ts";
 import type { Writer } from "./writer.ts";
 
@@ -28,11 +28,9 @@ const CART = f.object(6);
 const LEDGER = f.object(7);
 const OBJECT_KINDS = 7;
 const SKIPPABLE = 0x80;
-/** A tlv of the most entries and its length. */
-const OPTIONS_BYTES = ENTRIES_BYTES + 3;
 
 const objectKind: Field = {
-  read: (r) => readObjectKind(r),
+  read: (r) => checkObjectKind(r.u8()),
   write: (w, kind) => w.u8(kind as number),
 };
 const count = f.varint(1, f.UNITS);
@@ -44,7 +42,7 @@ const onBits = (fields: readonly Json[]) => BigInt(fields[3] as string).toString
 const SHAPES: Record<number, Shape> = {
   0x01: shape([MAP, f.name], 1),
   0x02: shape([MAP, f.name], 0),
-  0x03: shape([MAP, f.name, objectKind, f.bytes(OPTIONS_BYTES)], 0),
+  0x03: shape([MAP, f.name, objectKind, f.bytes(ENTRIES_BYTES)], 0),
   0x04: shape([MAP, f.varint(0, U32), f.varint(1, 64), f.bitmap], onBits),
   0x08: shape([COUNTER, f.zigzag], 0),
   0x09: shape([COUNTER], 0),
@@ -74,13 +72,15 @@ const SHAPES: Record<number, Shape> = {
 };
 for (const kind of [0x50, 0x51, 0x52, 0x53, 0x54, 0x60, 0x61, 0x62, 0x63]) SHAPES[kind] = shape([f.bytes(U32)], 1);
 
-export function readOp(r: Reader, tables: Tables, changesetClass: number): Op {
+export function readOp(r: Reader, tables: Omit<Tables, "rules">, changesetClass: number): Op {
   const kind = r.u8();
   if (kind >= SKIPPABLE) return { kind, fields: [r.hex(r.number(U32))] };
   const known = SHAPES[kind];
   if (known === undefined) throw new Fault("unsupported", `op ${kind}`);
-  check(fits(kind, changesetClass), "invalid", `op ${kind} in class ${changesetClass}`);
-  return { kind, fields: f.readFields(known.fields, r, tables) };
+  const rules: Rule[] = [() => check(fits(kind, changesetClass), "invalid", `op ${kind} in class ${changesetClass}`)];
+  const op = { kind, fields: f.readFields(known.fields, r, { ...tables, rules }) };
+  for (const rule of rules) rule();
+  return op;
 }
 
 export function writeOp(w: Writer, { kind, fields }: Op): void {
@@ -103,8 +103,7 @@ export function unitsOf({ kind, fields }: Op): number {
   return shapeOf(kind).units(fields);
 }
 
-export function readObjectKind(r: Reader): number {
-  const kind = r.u8();
+export function checkObjectKind(kind: number): number {
   check(kind >= 1 && kind <= OBJECT_KINDS, "unsupported", `object kind ${kind}`);
   return kind;
 }

@@ -2,7 +2,7 @@
 
 import { check } from "./fault.ts";
 import { OPS, UNITS } from "./field.ts";
-import { type Op, readObjectKind, readOp, unitsOf, writeOp } from "./op.ts";
+import { type Op, checkObjectKind, readOp, unitsOf, writeOp } from "./op.ts";
 import { checkEntries, type Entry, Reader, SAFE, U32 } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
@@ -21,21 +21,25 @@ export interface Skeleton {
 }
 
 export function decodeSkeleton(bytes: Uint8Array, changesetClass: number, deps: number): Skeleton {
-  return Reader.whole(bytes, (r) => {
+  const skeleton = Reader.whole(bytes, (r) => {
     const head = { hlc_ms: r.number(2 ** 48 - 1), hlc_counter: r.number(65_535), undo_group: r.number(SAFE) };
     const [command = null] = r.list(1, 16, () => r.hex(16));
     const refs = r.list(U32, 2, () => readRef(r, deps));
-    const objects = r.list(U32, 17, (): [string, number] => [r.hex(16), readObjectKind(r)]);
-    check(isUnique(objects.map(([id]) => id)), "invalid", "an object twice");
-    const names = r.list(U32, 16, () => r.hex(16));
-    check(isUnique(names), "invalid", "a name twice");
+    const [objectIds, nameIds] = [new Set<string>(), new Set<string>()];
+    const objects = r.list(U32, 17, (): [string, number] => {
+      const [id, kind] = [r.hex(16), r.u8()];
+      checkOnce(objectIds, id);
+      checkObjectKind(kind);
+      return [id, kind];
+    });
+    const names = r.list(U32, 16, () => checkOnce(nameIds, r.hex(16)));
     const ops = r.list(OPS, 2, () => readOp(r, { objects, names, refs }, changesetClass));
     const inserted = ops.reduce((sum, op) => sum + unitsOf(op), 0);
     check(inserted <= UNITS, "over-limit", `${inserted} units inserted`);
-    const ext = r.tlv();
-    checkEntries(ext);
-    return { ...head, command, refs, objects, names, ops, ext };
+    return { ...head, command, refs, objects, names, ops, ext: r.tlv() };
   });
+  checkEntries(skeleton.ext);
+  return skeleton;
 }
 
 export function encodeSkeleton(skeleton: Skeleton, deps: number): Uint8Array {
@@ -62,6 +66,8 @@ function writeRef(w: Writer, ref: Ref, deps: number): void {
   else w.varint(0).varint(ref.before_prev);
 }
 
-function isUnique(ids: string[]): boolean {
-  return new Set(ids).size === ids.length;
+function checkOnce(ids: Set<string>, id: string): string {
+  check(!ids.has(id), "invalid", `${id} twice`);
+  ids.add(id);
+  return id;
 }
