@@ -1,4 +1,4 @@
-// Every case of the vector files, decided by a decoder that was written from docs/format.md alone.
+// Every case of the vector files, decided by a decoder that shares no code with the library: docs/format.md is its source.
 
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
