@@ -277,6 +277,7 @@ fn an_export_leaves_out_what_is_not_stored_yet() {
     let export = a.replica.export_space();
     let report = b.with(|replica, env| replica.import_space(&export, env)).expect("an export");
     assert_eq!(report.added, 1);
+}
 
 #[test]
 fn an_actor_that_goes_on_knows_its_last_write() {
