@@ -207,10 +207,9 @@ fn shuffled(export: &[u8], rng: &mut Rng) -> Vec<u8> {
 /// Two replicas talk for a while: frames pass in any order between the directions, edits happen meanwhile, and the line
 /// breaks at any moment.
 fn talk(a: &mut Life, b: &mut Life, rng: &mut Rng) {
-    let at = [
-        a.node().with(|replica, env| replica.attach(env)),
-        b.node().with(|replica, env| replica.attach(env)),
-    ];
+    let at = [a.node().replica.attach(), b.node().replica.attach()];
+    a.node().with(|replica, env| replica.opened(at[0], env));
+    b.node().with(|replica, env| replica.opened(at[1], env));
     let lives = [a, b];
     let mut lines = [Vec::new(), Vec::new()];
     for _ in 0..rng.below(40) {
