@@ -55,8 +55,9 @@ fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
 
 /// Joins two replicas by a line, and carries frames until both have nothing more to say.
 fn sync(a: &mut Peer, b: &mut Peer) {
-    let at_a = a.call(|replica, env| replica.attach(env));
-    let at_b = b.call(|replica, env| replica.attach(env));
+    let (at_a, at_b) = (a.replica.attach(), b.replica.attach());
+    a.call(|replica, env| replica.opened(at_a, env));
+    b.call(|replica, env| replica.opened(at_b, env));
     while !(a.outbox.is_empty() && b.outbox.is_empty()) {
         for frame in std::mem::take(&mut a.outbox) {
             b.call(|replica, env| replica.received(at_b, &frame, env));
