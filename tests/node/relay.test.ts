@@ -51,7 +51,7 @@ test("a used-up invite leaves the work here under `denied`, and a fresh link let
   t.after(() => late.close());
   const write = late.transact(() => late.getText("t").append("kept"));
   await until(late, () => late.sync.status === "denied");
-  await assert.rejects(write.saved("relay"), codeIs("E_INVITE"));
+  await assert.rejects(write.saved("relay"), codeIs("E_RELAY_REFUSED"));
   assert.equal(late.getText("t").toString(), "kept");
   assert.equal(owner.getText("t").toString(), "");
   const same = await open({ name, webSocket, relay: relay.url, invite: await owner.invite() });
