@@ -28,11 +28,11 @@ pub struct Names {
 impl Names {
     /// Remembers a map key.
     pub fn learn_key(&mut self, id: NameId, name: &str) {
-        if !self.clear.contains_key(&id) {
+        self.clear.entry(id).or_insert_with(|| {
             let name: Arc<str> = name.into();
-            self.clear.insert(id, name.clone());
-            self.ids.insert(name, id);
-        }
+            self.ids.insert(name.clone(), id);
+            name
+        });
     }
 
     /// The id of a map key that was met before: saves the HMAC.

@@ -5,6 +5,7 @@ use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, Lo
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
 use crate::sync::{Backoff, PeerSession, Position, Row, Session, SessionConfig, Status};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
@@ -287,8 +288,8 @@ impl Replica {
         let member = self.member();
         let graph = self.log.graph();
         for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
-            if !self.saved.contains_key(&graph.id(*ix)) {
-                self.saved.insert(graph.id(*ix), Tier::Local);
+            if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
+                new.insert(Tier::Local);
                 self.links.unacked.insert(graph.id(*ix));
             }
         }

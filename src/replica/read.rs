@@ -431,7 +431,7 @@ impl Replica {
     /// The hash of an object's visible content, none if there is none.
     fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
         match &self.fold.get(object).body {
-            Body::Text(text) => (text.len() > 0).then(|| digest::text_hash(&text.to_string())),
+            Body::Text(text) => (!text.is_empty()).then(|| digest::text_hash(&text.to_string())),
             Body::Map(map) => {
                 let mut keys: BTreeMap<NameId, Vec<Option<&Value>>> = BTreeMap::new();
                 for (name, register) in map.iter() {

@@ -7,7 +7,7 @@ use crate::causal::{ChangesetId, ChangesetIx, Hlc, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
 use crate::doc::{Fold, ObjectName, resolve};
 use crate::event::{
-    Class, Content, Fate, NameEntry, NamedId, ObjectKind, Offer, ReadError, Ready, Role, SegmentError,
+    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, ReadError, Ready, Role, SegmentError,
     SignedChangeset, Skeleton, Sort,
 };
 use crate::store::{StoreBatch, TailRecord};
@@ -135,7 +135,8 @@ impl Replica {
             arrived.extend(self.integrate(ready));
         }
         self.offer_arrived(&arrived, env);
-        for fork in self.log.forks()[forks..].to_vec() {
+        let new: Vec<Fork> = self.log.forks()[forks..].to_vec();
+        for fork in new {
             self.trouble(Trouble::Fork(fork.actor));
             if self.actor == Some(fork.actor) {
                 self.replace_actor(env);
