@@ -173,7 +173,10 @@ export class Space implements AsyncDisposable {
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
   async export(): Promise<Uint8Array> {
     this.#core.transactions.refuse("export");
-    this.flush();
+    // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
+    await this.flush()
+      .saved("local")
+      .catch(() => {});
     return this.#core.pump.read((engine) => engine.exportSpace());
   }
 

@@ -1,38 +1,9 @@
 // The public API in Node: a space in memory and one in a folder, alone.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { type Change, destroy, list, type OpenOptions, open, type Space, type Write } from "stemma";
-
-let names = 0;
-const ends = new WeakMap<TestContext, (() => Promise<unknown>)[]>();
-
-/** Runs `end` with the end of the test, the last one first. */
-function atEnd(t: TestContext, end: () => Promise<unknown>): void {
-  const stack = ends.get(t);
-  if (stack) return void stack.push(end);
-  const fresh = [end];
-  ends.set(t, fresh);
-  t.after(async () => {
-    for (const one of fresh.reverse()) await one();
-  });
-}
-
-/** A space of its own, closed with the test. */
-async function space(t: TestContext, o: Partial<OpenOptions> = {}): Promise<Space> {
-  const opened = await open({ name: `api-${names++}`, ...o });
-  atEnd(t, () => opened.close());
-  return opened;
-}
-
-async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "stemma-api-"));
-  atEnd(t, () => rm(path, { recursive: true, force: true }));
-  return path;
-}
+import { test } from "node:test";
+import { type Change, destroy, list, open, type Space, type Write } from "stemma";
+import { atEnd, newFolder, openSpace } from "./ends.ts";
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -51,7 +22,7 @@ const code = (expected: string, argument?: string) => (error: unknown) => {
 const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 test("a new space has ids, a writer, and nothing in it", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   for (const id of [s.id, s.me, s.actor]) assert.match(id, /^[0-9a-f]{64}$/);
   assert.equal(s.role, "owner");
   assert.deepEqual(s.names(), []);
@@ -60,7 +31,7 @@ test("a new space has ids, a writer, and nothing in it", async (t) => {
 });
 
 test("init runs on creation only, as one transaction, and its throw makes nothing", async (t) => {
-  const dir = await folder(t);
+  const dir = await newFolder(t);
   const failing = open({ name: "init", storage: { dir }, init: () => { throw new RangeError("no"); } });
   await assert.rejects(failing, RangeError);
   let runs = 0;
@@ -72,7 +43,7 @@ test("init runs on creation only, as one transaction, and its throw makes nothin
   const first = await open({ name: "init", storage: { dir }, init });
   assert.equal((await collect(first.history())).filter(({ ops }) => ops === 2).length, 1);
   await first.close();
-  const again = await space(t, { name: "init", storage: { dir }, init });
+  const again = await openSpace(t, { name: "init", storage: { dir }, init });
   assert.equal(again.getMap("m").get("a"), 1);
   assert.equal(again.getText("t").toString(), "x");
   assert.equal(runs, 1);
@@ -86,7 +57,7 @@ test("a name that is open gives the same space, closing gives a fresh one", asyn
   const [one, two] = await Promise.all([open({ name: "same" }), open({ name: "same" })]);
   assert.equal(one, two);
   const closing = one.close();
-  const three = await space(t, { name: "same" });
+  const three = await openSpace(t, { name: "same" });
   await closing;
   assert.notEqual(three, one);
 });
@@ -97,12 +68,12 @@ test("an aborted opening rejects with the reason and leaves the name free", asyn
   const opening = open({ name: "abort", signal: controller.signal });
   controller.abort();
   await assert.rejects(opening, { name: "AbortError" });
-  const s = await space(t, { name: "abort" });
+  const s = await openSpace(t, { name: "abort" });
   assert.equal(s.getMap("m").size, 0);
 });
 
 test("a map reads what was written, in key order, frozen and reference-stable", async (t) => {
-  const m = (await space(t)).getMap("m");
+  const m = (await openSpace(t)).getMap("m");
   const value = { list: [1, { deep: true }], bytes: new Uint8Array([1, 2]), big: 12345678901234567890n, none: null, minus: -0.5 };
   assert.equal(m.set("b", value), m);
   m.set("a", "first");
@@ -133,7 +104,7 @@ test("a map reads what was written, in key order, frozen and reference-stable", 
 });
 
 test("numbers keep their sign, their fraction and their size", async (t) => {
-  const m = (await space(t)).getMap("m");
+  const m = (await openSpace(t)).getMap("m");
   for (const number of [0, -0, 1.5, -1, 2 ** 53, Number.MAX_SAFE_INTEGER, 5e-324, Number.MAX_VALUE]) {
     m.set("n", number);
     assert.ok(Object.is(m.get("n"), number), String(number));
@@ -145,7 +116,7 @@ test("numbers keep their sign, their fraction and their size", async (t) => {
 });
 
 test("__proto__ is an ordinary key, of a map and inside a value", async (t) => {
-  const m = (await space(t)).getMap("m");
+  const m = (await openSpace(t)).getMap("m");
   m.set("__proto__", 1);
   m.set("v", JSON.parse('{"__proto__": {"polluted": 1}}'));
   assert.equal(m.get("__proto__"), 1);
@@ -156,7 +127,7 @@ test("__proto__ is an ordinary key, of a map and inside a value", async (t) => {
 });
 
 test("what a caller does to its objects later does not matter", async (t) => {
-  const m = (await space(t)).getMap("m");
+  const m = (await openSpace(t)).getMap("m");
   const value = { list: [1] };
   m.set("k", value);
   value.list.push(2);
@@ -164,7 +135,7 @@ test("what a caller does to its objects later does not matter", async (t) => {
 });
 
 test("a text takes insertions, deletions and appends in UTF-16 units", async (t) => {
-  const text = (await space(t)).getText("t");
+  const text = (await openSpace(t)).getText("t");
   text.insert(0, "héllo");
   text.append(" 🙂 end");
   assert.equal(text.length, "héllo 🙂 end".length);
@@ -178,7 +149,7 @@ test("a text takes insertions, deletions and appends in UTF-16 units", async (t)
 });
 
 test("a lone surrogate becomes U+FFFD", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   s.getText("t").append("a\ud83db");
   assert.equal(s.getText("t").toString(), "a\ufffdb");
   s.getMap("m").set("k\udc00", "\ud800");
@@ -189,7 +160,7 @@ test("a lone surrogate becomes U+FFFD", async (t) => {
 });
 
 test("applyDelta applies steps, or nothing", async (t) => {
-  const text = (await space(t)).getText("t");
+  const text = (await openSpace(t)).getText("t");
   text.applyDelta([{ insert: "hello world" }]);
   text.applyDelta([{ retain: 5 }, { insert: "," }, { retain: 1 }, { delete: 5 }, { insert: "there" }]);
   assert.equal(text.toString(), "hello, there");
@@ -200,7 +171,7 @@ test("applyDelta applies steps, or nothing", async (t) => {
 });
 
 test("update writes a small difference", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const text = s.getText("t");
   text.append("one\ntwo\nthree\n");
   const seen: Change[] = [];
@@ -213,7 +184,7 @@ test("update writes a small difference", async (t) => {
 });
 
 test("an anchor moves with its text", async (t) => {
-  const text = (await space(t)).getText("t");
+  const text = (await openSpace(t)).getText("t");
   text.append("abcd");
   const left = text.anchor(2, -1);
   const right = text.anchor(2, 1);
@@ -226,13 +197,13 @@ test("an anchor moves with its text", async (t) => {
 });
 
 test("authors lists who wrote what", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   s.getText("t").append("abc");
   assert.deepEqual(s.getText("t").authors(), [{ member: s.me, actor: s.actor, length: 3 }]);
 });
 
 test("a transaction is one changeset with its message and headers", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const write = s.transact(
     () => {
       s.getMap("m").set("a", 1).set("b", 2);
@@ -252,7 +223,7 @@ test("a transaction is one changeset with its message and headers", async (t) =>
 });
 
 test("a throw removes the edits of its transaction only", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const m = s.getMap("m");
   m.set("before", 1);
   const boom = new Error("boom");
@@ -267,20 +238,20 @@ test("a throw removes the edits of its transaction only", async (t) => {
 });
 
 test("a thenable is refused and its edits removed", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   assert.throws(() => s.transact(async () => { s.getMap("m").set("a", 1); }), code("E_ARGUMENT", "fn"));
   assert.deepEqual(s.getMap("m").toJSON(), {});
 });
 
 test("a transaction without edits gives the last write", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const first = s.transact(() => s.getMap("m").set("a", 1));
   assert.equal(s.transact(() => {}).id, first.id);
   assert.equal(s.flush().id, first.id);
 });
 
 test("nested transactions join the outermost", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const m = s.getMap("m");
   let inner: Write | undefined;
   const before = (await collect(s.history())).length;
@@ -305,7 +276,7 @@ test("nested transactions join the outermost", async (t) => {
 });
 
 test("a write of a transaction that was rolled back has no id and is never saved", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   let inner: Write | undefined;
   assert.throws(() => s.transact(() => {
     inner = s.transact(() => s.getMap("m").set("a", 1));
@@ -316,7 +287,7 @@ test("a write of a transaction that was rolled back has no id and is never saved
 });
 
 test("listeners hear a transaction once, before it returns, with its origin", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const m = s.getMap("m");
   const calls: (readonly Change[])[] = [];
   const ofMap: unknown[] = [];
@@ -336,7 +307,7 @@ test("listeners hear a transaction once, before it returns, with its origin", as
 });
 
 test("loose edits are told once per microtask", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const text = s.getText("t");
   let calls = 0;
   text.subscribe(() => calls++);
@@ -347,7 +318,7 @@ test("loose edits are told once per microtask", async (t) => {
 });
 
 test("a loose edit made before a transaction does not get its origin", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const seen: unknown[] = [];
   s.subscribe((changes) => seen.push(...changes.map(({ keys, origin }) => [keys, origin])));
   s.getMap("m").set("loose", 1);
@@ -356,7 +327,7 @@ test("a loose edit made before a transaction does not get its origin", async (t)
 });
 
 test("a listener may write, and its writes are told after", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const m = s.getMap("m");
   const order: string[] = [];
   s.subscribe((changes) => {
@@ -368,7 +339,7 @@ test("a listener may write, and its writes are told after", async (t) => {
 });
 
 test("a listener that throws stops nobody and is reported", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const caught: unknown[] = [];
   const onUncaught = (error: unknown) => caught.push(error);
   process.setUncaughtExceptionCaptureCallback(onUncaught);
@@ -384,7 +355,7 @@ test("a listener that throws stops nobody and is reported", async (t) => {
 });
 
 test("a subscription ends by its function or its signal", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const m = s.getMap("m");
   let calls = 0;
   const end = m.subscribe(() => calls++);
@@ -401,7 +372,7 @@ test("a subscription ends by its function or its signal", async (t) => {
 });
 
 test("a write is saved, and seen by nobody yet", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const write = s.transact(() => s.getMap("m").set("a", 1));
   await write.saved("local");
   await write.saved("local");
@@ -409,14 +380,14 @@ test("a write is saved, and seen by nobody yet", async (t) => {
 });
 
 test("a folder keeps everything over a reload", async (t) => {
-  const dir = await folder(t);
+  const dir = await newFolder(t);
   const before = await open({ name: "reload", storage: { dir } });
   before.getText("t").append("hello ");
   before.transact(() => before.getMap("m").set("k", { deep: [1, 2n] }));
   before.getText("t").append("world");
   const [id, me, hash] = [before.id, before.me, before.stateHash()];
   await before.close();
-  const after = await space(t, { name: "reload", storage: { dir } });
+  const after = await openSpace(t, { name: "reload", storage: { dir } });
   assert.deepEqual([after.id, after.me, after.stateHash()], [id, me, hash]);
   assert.equal(after.getText("t").toString(), "hello world");
   assert.deepEqual(after.getMap("m").get("k"), { deep: [1, 2n] });
@@ -424,29 +395,29 @@ test("a folder keeps everything over a reload", async (t) => {
 });
 
 test("a folder in use is refused, not shared", async (t) => {
-  const dir = await folder(t);
-  await space(t, { name: "one", storage: { dir } });
+  const dir = await newFolder(t);
+  await openSpace(t, { name: "one", storage: { dir } });
   await assert.rejects(open({ name: "two", storage: { dir } }), code("E_STORAGE_BLOCKED"));
 });
 
 test("destroy removes the local copy", async (t) => {
-  const dir = await folder(t);
+  const dir = await newFolder(t);
   const before = await open({ name: "gone", storage: { dir } });
   before.transact(() => before.getMap("m").set("a", 1));
   const { id } = before;
   await destroy("gone", { storage: { dir } });
   assert.throws(() => before.getMap("m"), code("E_CLOSED"));
-  const after = await space(t, { name: "gone", storage: { dir } });
+  const after = await openSpace(t, { name: "gone", storage: { dir } });
   assert.notEqual(after.id, id);
   assert.deepEqual(await list(), []);
 });
 
 test("export and import carry a whole space, more than once", async (t) => {
-  const source = await space(t);
+  const source = await openSpace(t);
   source.transact(() => source.getMap("m").set("a", 1));
   source.getText("t").append("loose");
   const bytes = await source.export();
-  const target = await space(t, { invite: await source.invite() });
+  const target = await openSpace(t, { invite: await source.invite() });
   assert.equal(target.id, source.id);
   const first = await target.import(bytes);
   assert.equal(first.refused + first.pending, 0);
@@ -459,7 +430,7 @@ test("export and import carry a whole space, more than once", async (t) => {
 });
 
 test("history is paged, filtered and limited", async (t) => {
-  const s = await space(t);
+  const s = await openSpace(t);
   const text = s.getText("t");
   for (let i = 0; i < 600; i++) s.transact(() => (i % 100 === 0 ? s.getMap("m").set("k", i) : text.append("x")));
   assert.ok((await collect(s.history())).length >= 600);

@@ -4,16 +4,15 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { open, type OpenOptions, type Space, type StemmaError } from "stemma";
 import { WebSocket as Ws } from "ws";
-import { Relay, temporaryFolder } from "../web/harness.ts";
+import { Relay } from "../web/harness.ts";
+import { atEnd, newFolder, openSpace } from "./ends.ts";
 
 const webSocket = Ws as unknown as typeof WebSocket;
 let names = 0;
 
-async function opened(t: TestContext, o: Partial<OpenOptions>): Promise<Space> {
-  const space = await open({ name: `relay-${names++}`, webSocket, ...o });
-  t.after(() => space.close());
-  return space;
-}
+const opened = (t: TestContext, o: Partial<OpenOptions>): Promise<Space> => openSpace(t, { webSocket, ...o });
+
+const startRelay = (t: TestContext): Promise<Relay> => Relay.start({ after: (end) => atEnd(t, end) });
 
 async function until(space: Space, condition: () => boolean, ms = 20_000): Promise<void> {
   const deadline = Date.now() + ms;
@@ -26,7 +25,7 @@ async function until(space: Space, condition: () => boolean, ms = 20_000): Promi
 const codeIs = (code: string) => (error: StemmaError) => error.code === code;
 
 test("a write is saved here, then at the relay, then seen", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await startRelay(t);
   const one = await opened(t, { relay: relay.url });
   const two = await opened(t, { relay: relay.url, invite: await one.invite() });
   const write = one.transact(() => one.getText("t").append("hello"));
@@ -40,7 +39,7 @@ test("a write is saved here, then at the relay, then seen", async (t) => {
 });
 
 test("a used-up invite leaves the work here under `denied`, and a fresh link lets it in", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await startRelay(t);
   const owner = await opened(t, { relay: relay.url });
   await owner.sync.settled();
   const invite = await owner.invite({ uses: 1 });
@@ -48,7 +47,7 @@ test("a used-up invite leaves the work here under `denied`, and a fresh link let
   await until(first, () => first.sync.status === "live");
   const name = `relay-${names++}`;
   const late = await open({ name, webSocket, relay: relay.url, invite });
-  t.after(() => late.close());
+  atEnd(t, () => late.close());
   const write = late.transact(() => late.getText("t").append("kept"));
   await until(late, () => late.sync.status === "denied");
   await assert.rejects(write.saved("relay"), codeIs("E_RELAY_REFUSED"));
@@ -62,7 +61,7 @@ test("a used-up invite leaves the work here under `denied`, and a fresh link let
 });
 
 test("an expired invite is refused at the relay, also after it was restarted", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await startRelay(t);
   const owner = await opened(t, { relay: relay.url });
   await owner.sync.settled();
   const invite = await owner.invite({ expires: new Date(Date.now() + 400), uses: 9 });
@@ -84,7 +83,7 @@ test("garbled and foreign invites are E_INVITE", async (t) => {
 });
 
 test("without a relay work goes on, and goes out when it is there", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await startRelay(t);
   await relay.kill();
   const space = await opened(t, { relay: relay.url });
   const write = space.transact(() => space.getText("t").append("offline"));
@@ -97,14 +96,14 @@ test("without a relay work goes on, and goes out when it is there", async (t) =>
 });
 
 test("a folder opened again pushes what the relay lacks and nothing twice", async (t) => {
-  const relay = await Relay.start(t);
-  const dir = await temporaryFolder(t);
+  const relay = await startRelay(t);
+  const dir = await newFolder(t);
   const first = await open({ name: "kept", storage: { dir }, webSocket });
   const invite = await first.invite();
   await first.transact(() => first.getText("t").append("one ")).saved("local");
   await first.close();
   const again = await open({ name: "kept", storage: { dir }, webSocket, relay: relay.url });
-  t.after(() => again.close());
+  atEnd(t, () => again.close());
   await again.transact(() => again.getText("t").append("two")).saved("relay");
   await again.sync.settled();
   const other = await opened(t, { relay: relay.url, invite });
@@ -113,7 +112,7 @@ test("a folder opened again pushes what the relay lacks and nothing twice", asyn
 });
 
 test("a relay that lost its log is filled again by its clients", async (t) => {
-  const relay = await Relay.start(t);
+  const relay = await startRelay(t);
   const one = await opened(t, { relay: relay.url });
   const invite = await one.invite();
   const two = await opened(t, { relay: relay.url, invite });
