@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Change, destroy, list, open, type Space, type Write } from "stemma";
-import { atEnd, newFolder, openSpace } from "./ends.ts";
+import { newFolder, openSpace } from "./ends.ts";
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
