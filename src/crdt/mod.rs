@@ -4,6 +4,7 @@
 mod adjacency;
 mod anchor;
 mod batch;
+mod cart;
 mod deltas;
 mod leaf_order;
 mod map;
@@ -12,6 +13,7 @@ mod piece;
 mod piece_list;
 mod register;
 mod selection;
+mod tally;
 mod text;
 mod text_edit;
 mod text_log;
@@ -22,9 +24,11 @@ mod units;
 
 pub use anchor::{Anchor, Bias};
 pub use batch::Mark;
+pub use cart::Cart;
 pub use deltas::{Delta, Deltas};
-pub use map::{KeyIx, Map};
+pub use map::{KeyIx, Map, Slot};
 pub use register::{Register, Winner};
+pub use tally::{Tally, Totals};
 pub use text::Text;
 pub use text_op::{CHANGESET_UNITS_MAX, Invalid, TextError, TextOp, UNITS_MAX, UnitRef, UnitSpan};
 pub use units::Units;

@@ -43,11 +43,11 @@ impl Register {
         }
     }
 
-    /// Takes the last write back: it was made in the batch that is open, and its transaction was given up. O(writes).
-    pub fn retract(&mut self, history: &impl Recency) {
+    /// Takes the last write back: it was made in the batch that is open, and its transaction was given up. The winners are
+    /// right again after [`Register::settle`].
+    pub fn retract(&mut self) {
         self.writes.pop();
         self.dirty = true;
-        self.settle(history);
     }
 
     /// Switches a write on or off; says whether that can have changed the winners. O(log writes + winners); the winners

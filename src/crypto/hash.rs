@@ -74,6 +74,12 @@ impl Tag {
     pub const STATE_MAP: Self = Self::new("state-mp");
     /// State hashes of texts.
     pub const STATE_TEXT: Self = Self::new("state-tx");
+    /// State hashes of counters.
+    pub const STATE_COUNTER: Self = Self::new("state-cn");
+    /// State hashes of sets.
+    pub const STATE_SET: Self = Self::new("state-st");
+    /// State hashes of carts.
+    pub const STATE_CART: Self = Self::new("state-ca");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
     /// Login signatures.

@@ -1,37 +1,49 @@
 //! What an application has to be told when the state was folded anew from another set of changesets.
 
-use super::{Body, Fold, ObjectIx, Patch, PatchBody};
+use super::{Body, Fold, Object, Patch, PatchBody, Written};
 use crate::causal::NameId;
-use crate::crdt::Map;
-use crate::event::Value;
+use crate::crdt::{Cart, Map, Slot};
 use std::collections::BTreeSet;
 
 impl Fold {
     /// What turns the visible state of `old` into this one. The objects of `old` are here under the same numbers.
     /// O(visible content and keys).
     pub fn since(&self, old: &Fold) -> Vec<Patch> {
-        let bodies = old.objects().map(|(object, then)| (object, &then.body, &self.get(object).body));
-        bodies.filter_map(|(object, then, now)| self.body_since(old, object, then, now)).collect()
+        let objects = old.objects().map(|(object, then)| (object, then, self.get(object)));
+        objects
+            .filter_map(|(object, then, now)| Some(Patch { object, body: self.body_since(old, then, now)? }))
+            .collect()
     }
 
-    fn body_since(&self, old: &Fold, object: ObjectIx, then: &Body, now: &Body) -> Option<Patch> {
-        let body = match (then, now) {
-            (Body::Text(then), Body::Text(now)) => splice(&then.to_string(), &now.to_string())?,
-            (Body::Map(then), Body::Map(now)) => {
-                let names: BTreeSet<NameId> = then.iter().chain(now.iter()).map(|(name, _)| name).collect();
-                let differs = |name: &NameId| old.shown(then, name) != self.shown(now, name);
-                let names: Vec<NameId> = names.into_iter().filter(differs).collect();
-                (!names.is_empty()).then_some(PatchBody::Map(names))?
+    fn body_since(&self, old: &Fold, then: &Object, now: &Object) -> Option<PatchBody> {
+        match (&then.body, &now.body) {
+            (Body::Text(then), Body::Text(now)) => splice(&then.to_string(), &now.to_string()),
+            (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
+                let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
+                let differs = |slot: &Slot| old.shown(then, slot) != self.shown(now, slot);
+                let slots: Vec<Slot> = slots.into_iter().filter(differs).collect();
+                (!slots.is_empty()).then_some(PatchBody::Slots(slots))
+            }
+            (Body::Counter(then), Body::Counter(now)) => {
+                let (then, now) = (then.totals(), now.totals());
+                let (added, taken) = (now.added - then.added, now.taken - then.taken);
+                (now != then).then_some(PatchBody::Counter { added, taken })
+            }
+            (Body::Cart(then), Body::Cart(now)) => {
+                let quantity = |cart: &Cart, item: &NameId| cart.get(item).map_or(0, |item| item.totals().sum());
+                let items: BTreeSet<NameId> = then.iter().chain(now.iter()).map(|(item, _)| item).collect();
+                let differs = |item: &NameId| quantity(then, item) != quantity(now, item);
+                let items: Vec<NameId> = items.into_iter().filter(differs).collect();
+                (!items.is_empty()).then_some(PatchBody::Items(items))
             }
             _ => unreachable!("an object keeps its kind"),
-        };
-        Some(Patch { object, body })
+        }
     }
 
-    /// What a key reads as.
-    fn shown(&self, map: &Map, name: &NameId) -> Option<&Value> {
-        let winner = map.get(name)?.winners().first().filter(|winner| !winner.deletes)?;
-        self.value(winner.op)
+    /// What a slot reads as.
+    fn shown(&self, map: &Map, slot: &Slot) -> Vec<Option<&Written>> {
+        let winners = map.get(slot).map_or(&[][..], |register| register.winners());
+        winners.iter().map(|winner| self.written(winner.op)).collect()
     }
 }
 

@@ -2,64 +2,28 @@
 //!
 //! Ops come in two ways. Those of a verified changeset are first checked as a whole ([`Fold::check`]), then integrated.
 //! Local ones apply at once and wait in the open [`Batch`]; while one is open nothing is integrated, so what it was made
-//! against is exactly its causal past.
+//! against is exactly its causal past. What changed is asked for with [`Fold::take_patches`].
 
 use super::batch::{Batch, BatchOp};
-use super::{Body, Object, ObjectIx, Patch, PatchBody, Timeline};
-use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
-use crate::crdt::{KeyIx, Text, TextError, TextOp, UnitRef, UnitSpan};
-use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, Skeleton, UnitAt, Value};
+use super::check::Planned;
+use super::step::Step;
+use super::toggle::Reasons;
+use super::writings::Writings;
+use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
+use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
+use crate::crdt::{KeyIx, Slot, TextOp};
+use crate::event::{Content, ObjectKind, Skeleton};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
-/// Why the ops of a changeset count for nothing. The same for everybody: decided by skeleton and causal past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// An op names an object of a kind that does not fit.
-    #[error("op does not fit the kind of its object")]
-    Kind,
-    /// Anchors or targets are outside the past or not next to each other.
-    #[error("anchor or target is not in the causal past, or anchors are not adjacent")]
-    Anchor,
-}
-
-/// Why a local edit was refused. Nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EditError {
-    /// A position or length is outside the text.
-    #[error("position is outside the text")]
-    Range,
-    /// The text would become longer than 2^31 units.
-    #[error("text is too long")]
-    TooLong,
-}
-
-impl From<TextError> for EditError {
-    fn from(error: TextError) -> Self {
-        match error {
-            TextError::Full => Self::TooLong,
-            TextError::OutOfRange { .. } => Self::Range,
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Set(NameId),
-    Delete(NameId),
-    Text(TextOp),
-    Skip,
-}
-
-/// The ops of a checked changeset, in local terms.
-#[derive(Clone, Debug)]
-pub struct Incoming {
-    steps: Vec<(ObjectIx, Step)>,
-}
-
+/// Where an op went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Key { object: ObjectIx, key: KeyIx },
-    Text { object: ObjectIx },
+pub(super) enum Place {
+    /// To a place in an object: a slot, an item, or 0.
+    Object { object: ObjectIx, at: u32 },
+    /// It switches other ops off: see [`Fold::revokes`].
+    Revoke,
+    /// It has no effect.
     Nowhere,
 }
 
@@ -70,10 +34,14 @@ pub struct Fold {
     pub(super) objects: Vec<Object>,
     /// By kind too: whoever holds the name key can claim another kind for an id, and must not take it from its owner.
     index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
-    places: Vec<Place>,
-    pub(super) values: HashMap<OpIx, Value>,
+    pub(super) places: Vec<Place>,
+    /// The ops that a revoke switches off.
+    pub(super) revokes: BTreeMap<OpIx, Box<[Range<u32>]>>,
+    pub(super) writings: Writings,
     absent: BTreeSet<OpIx>,
-    inactive: BTreeSet<OpIx>,
+    pub(super) reasons: Reasons,
+    /// Objects that may read differently since patches were taken.
+    pub(super) changed: Vec<ObjectIx>,
     pub(super) batch: Option<Batch>,
 }
 
@@ -89,81 +57,9 @@ impl Fold {
         Some(object)
     }
 
-    /// Whether every op is of a kind that this version folds. If not, the changeset is pending.
-    pub fn supports(skeleton: &Skeleton) -> bool {
-        skeleton.ops.iter().all(|op| {
-            matches!(
-                op,
-                Op::MapSet { .. }
-                    | Op::MapDelete { .. }
-                    | Op::TextInsert { .. }
-                    | Op::TextDelete { .. }
-                    | Op::Skipped { .. }
-            )
-        })
-    }
-
-    /// Checks the ops of a changeset that is in the graph but not integrated. `refs` are the changesets its table names.
-    pub fn check(
-        &mut self,
-        graph: &CausalGraph,
-        changeset: ChangesetIx,
-        skeleton: &Skeleton,
-        refs: &[ChangesetIx],
-    ) -> Result<Incoming, Invalid> {
-        debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
-        self.batch = None;
-        let table: Vec<Option<ObjectIx>> =
-            skeleton.objects.iter().map(|(id, kind)| self.object(*id, *kind)).collect();
-        let at = |unit: &UnitAt| UnitRef {
-            changeset: match unit.changeset.0 {
-                0 => changeset,
-                number => refs[number as usize - 1],
-            },
-            offset: unit.offset,
-        };
-        let mut steps = Vec::with_capacity(skeleton.ops.len());
-        let mut texts: BTreeMap<ObjectIx, Vec<TextOp>> = BTreeMap::new();
-        for op in &skeleton.ops {
-            let place = |at: &ObjectAt, kind: ObjectKind| {
-                table[at.0 as usize]
-                    .filter(|ix| self.objects[ix.0 as usize].kind() == kind)
-                    .ok_or(Invalid::Kind)
-            };
-            let name = |at: &NameAt| skeleton.names[at.0 as usize];
-            let step = match op {
-                Op::MapSet { object, key } => (place(object, ObjectKind::Map)?, Step::Set(name(key))),
-                Op::MapDelete { object, key } => (place(object, ObjectKind::Map)?, Step::Delete(name(key))),
-                Op::TextInsert { object, left, right, len } => {
-                    let op = TextOp::Insert {
-                        left: left.as_ref().map(at),
-                        right: right.as_ref().map(at),
-                        len: *len,
-                    };
-                    (place(object, ObjectKind::Text)?, Step::Text(op))
-                }
-                Op::TextDelete { object, spans } => {
-                    let spans = spans.iter().map(|span| {
-                        let UnitRef { changeset, offset } = at(&span.first);
-                        UnitSpan { changeset, offset, len: span.len }
-                    });
-                    (place(object, ObjectKind::Text)?, Step::Text(TextOp::Delete { spans: spans.collect() }))
-                }
-                _ => (ObjectIx(0), Step::Skip),
-            };
-            if let (object, Step::Text(op)) = &step {
-                texts.entry(*object).or_default().push(op.clone());
-            }
-            steps.push(step);
-        }
-        let past = self.timeline.over(graph);
-        for (object, ops) in &texts {
-            let Body::Text(text) = &self.objects[object.0 as usize].body else {
-                unreachable!("kinds were compared")
-            };
-            text.check(&past, changeset, ops).map_err(|_| Invalid::Anchor)?;
-        }
-        Ok(Incoming { steps })
+    /// The object with this identity, if it was ever met.
+    pub fn find(&self, id: ObjectId, kind: ObjectKind) -> Option<ObjectIx> {
+        self.index.get(&(id, kind)).copied()
     }
 
     /// Takes a changeset into the state, the one that was added to the graph last; `incoming` is none for an inert one.
@@ -176,128 +72,105 @@ impl Fold {
         incoming: Option<Incoming>,
         content: Option<(&Skeleton, &Content)>,
         active: impl Fn(OpIx) -> bool,
-    ) -> Vec<Patch> {
-        let steps = incoming.map_or_else(Vec::new, |incoming| incoming.steps);
-        let ops = self.timeline.push(stamp, steps.len() as u32);
-        debug_assert_eq!(self.timeline.changeset_of(OpIx(ops.start)).0 <= changeset.0, !steps.is_empty());
-        let past = self.timeline.over(graph);
+    ) {
+        let planned = incoming.map_or_else(Vec::new, |incoming| incoming.ops);
+        let ops = self.timeline.push(stamp, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
         let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, TextOp)>, String)> = BTreeMap::new();
-        let mut keys: BTreeMap<ObjectIx, Vec<NameId>> = BTreeMap::new();
-        for (op, (object, step)) in ops.map(OpIx).zip(steps) {
+        let mut revokes = Vec::new();
+        for (op, planned) in ops.map(OpIx).zip(planned) {
             let piece = pieces.as_mut().and_then(Iterator::next);
             let on = active(op);
             if !on {
-                self.inactive.insert(op);
+                self.reasons.hide(op);
             }
-            let place = match step {
-                Step::Set(name) | Step::Delete(name) => {
-                    let deletes = matches!(step, Step::Delete(_));
-                    match piece.and_then(|(_, values)| values.first()) {
-                        Some(value) => drop(self.values.insert(op, value.clone())),
-                        None if !deletes => drop(self.absent.insert(op)),
-                        None => {}
+            let place = match planned {
+                Planned::Step(object, step) => {
+                    let past = self.timeline.over(graph);
+                    let at = self.objects[object.0 as usize].write(&past, &step, op, on);
+                    self.list(object);
+                    if let Step::Put(_, shape) = step {
+                        if piece.is_none() && shape.needs_content() {
+                            self.absent.insert(op);
+                        }
+                        self.writings.push(op, shape.with(piece.map(|(_, values)| values)));
                     }
-                    let Body::Map(map) = &mut self.objects[object.0 as usize].body else { continue };
-                    keys.entry(object).or_default().push(name);
-                    Place::Key { object, key: map.apply(&past, name, op, deletes, on) }
+                    Place::Object { object, at }
                 }
-                Step::Text(text_op) => {
+                Planned::Text(object, text_op) => {
                     if piece.is_none() && matches!(text_op, TextOp::Insert { .. }) {
                         self.absent.insert(op);
                     }
                     let of_text = texts.entry(object).or_default();
                     of_text.0.push((op, text_op));
                     of_text.1.push_str(piece.map_or("", |(text, _)| text));
-                    Place::Text { object }
+                    Place::Object { object, at: 0 }
                 }
-                Step::Skip => Place::Nowhere,
+                Planned::Revoke(targets) => {
+                    if on {
+                        revokes.extend_from_slice(&targets);
+                    }
+                    self.revokes.insert(op, targets);
+                    Place::Revoke
+                }
+                Planned::Skip => Place::Nowhere,
             };
             self.places.push(place);
         }
-        let mut patches: Vec<Patch> =
-            keys.into_iter().map(|(object, keys)| Patch { object, body: PatchBody::Map(keys) }).collect();
+        let past = self.timeline.over(graph);
         for (object, (ops, inserted)) in texts {
             let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
             text.apply(&past, changeset, &ops, content.is_some().then_some(inserted.as_str()), &active);
-            patches.extend(text_patch(object, text));
+            self.list(object);
         }
-        patches
+        self.count_revoke(graph, &revokes, true);
     }
 
     /// The content of an integrated changeset came later: its ops get their values.
-    pub fn fill(&mut self, changeset: ChangesetIx, skeleton: &Skeleton, content: &Content) -> Vec<Patch> {
+    pub fn fill(
+        &mut self,
+        graph: &CausalGraph,
+        changeset: ChangesetIx,
+        skeleton: &Skeleton,
+        content: &Content,
+        refs: &[ChangesetIx],
+    ) {
         let ops = self.timeline.ops_of(changeset).map(OpIx);
         let mut texts: BTreeMap<ObjectIx, String> = BTreeMap::new();
-        let mut keys: BTreeMap<ObjectIx, Vec<NameId>> = BTreeMap::new();
-        for (op, (text, values)) in ops.zip(content.by_op(&skeleton.ops)) {
+        let planned = self.plan(graph, changeset, skeleton, refs, |_| true).unwrap_or_default();
+        for ((op, (text, values)), planned) in ops.zip(content.by_op(&skeleton.ops)).zip(planned) {
             if !self.absent.remove(&op) {
                 continue;
             }
-            match self.places[op.0 as usize] {
-                Place::Key { object, key } => {
-                    let Body::Map(map) = &self.objects[object.0 as usize].body else { continue };
-                    self.values.extend(values.first().map(|value| (op, value.clone())));
-                    keys.entry(object).or_default().push(map.name(key));
+            let Place::Object { object, at } = self.places[op.0 as usize] else { continue };
+            match planned {
+                Planned::Step(_, Step::Put(_, shape)) => {
+                    if let Some(written) = shape.with(Some(values)) {
+                        self.writings.fill(op, written);
+                    }
+                    self.objects[object.0 as usize].touched.push(at);
                 }
-                Place::Text { object } => texts.entry(object).or_default().push_str(text),
-                Place::Nowhere => {}
+                _ => texts.entry(object).or_default().push_str(text),
+            }
+            self.list(object);
+        }
+        for (object, inserted) in texts {
+            if let Body::Text(text) = &mut self.objects[object.0 as usize].body {
+                text.fill(changeset, &inserted);
             }
         }
-        let mut patches: Vec<Patch> =
-            keys.into_iter().map(|(object, keys)| Patch { object, body: PatchBody::Map(keys) }).collect();
-        for (object, inserted) in texts {
-            let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
-            text.fill(changeset, &inserted);
-            patches.extend(text_patch(object, text));
-        }
-        patches
     }
 
-    /// Switches ops off or on: the one door of exclusion, ban, cut and undo. Toggling an op to what it is does nothing.
-    /// O(runs of the ops) for text; keys that were touched are settled once, in O(their writes).
-    pub fn set_active(
-        &mut self,
-        graph: &CausalGraph,
-        toggles: impl IntoIterator<Item = (OpIx, bool)>,
-    ) -> Vec<Patch> {
-        let past = self.timeline.over(graph);
-        let mut texts: BTreeSet<ObjectIx> = BTreeSet::new();
-        let mut keys: BTreeMap<ObjectIx, BTreeSet<KeyIx>> = BTreeMap::new();
-        for (op, on) in toggles {
-            let changed = if on { self.inactive.remove(&op) } else { self.inactive.insert(op) };
-            if !changed {
-                continue;
-            }
-            match (self.places[op.0 as usize], &mut self.objects[..]) {
-                (Place::Key { object, key }, objects) => {
-                    if let Body::Map(map) = &mut objects[object.0 as usize].body
-                        && map.set_active(&past, key, op, on)
-                    {
-                        keys.entry(object).or_default().insert(key);
-                    }
-                }
-                (Place::Text { object }, objects) => {
-                    if let Body::Text(text) = &mut objects[object.0 as usize].body {
-                        text.set_active(op, on);
-                        texts.insert(object);
-                    }
-                }
-                (Place::Nowhere, _) => {}
-            }
-        }
-        let mut patches = Vec::new();
-        for (object, keys) in keys {
-            let Body::Map(map) = &mut self.objects[object.0 as usize].body else { continue };
-            map.settle(&past);
-            let names = keys.into_iter().map(|key| map.name(key)).collect();
-            patches.push(Patch { object, body: PatchBody::Map(names) });
-        }
-        for object in texts {
-            let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
-            patches.extend(text_patch(object, text));
-        }
-        patches
+    /// What may read differently since the last time, by object in the order in which it was met.
+    pub fn take_patches(&mut self) -> Vec<Patch> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        let patch = |object: ObjectIx| {
+            let of = &mut self.objects[object.0 as usize];
+            of.listed = false;
+            of.take_patch().map(|body| Patch { object, body })
+        };
+        changed.into_iter().filter_map(patch).collect()
     }
 
     /// All objects, in the order in which this replica met them.
@@ -310,9 +183,9 @@ impl Fold {
         &self.objects[object.0 as usize]
     }
 
-    /// The value an op wrote; none if it is absent.
-    pub fn value(&self, op: OpIx) -> Option<&Value> {
-        self.values.get(&op)
+    /// What an op wrote; none if it is absent.
+    pub fn written(&self, op: OpIx) -> Option<&Written> {
+        self.writings.get(op)
     }
 
     /// The numbering of ops.
@@ -322,7 +195,7 @@ impl Fold {
 
     /// The ops that are switched off.
     pub fn inactive(&self) -> &BTreeSet<OpIx> {
-        &self.inactive
+        self.reasons.inactive()
     }
 
     /// The ops whose value is missing.
@@ -330,27 +203,41 @@ impl Fold {
         &self.absent
     }
 
-    /// The open batch became a changeset, or its first ops did: they get their places.
-    pub(super) fn place(&mut self, ops: &[BatchOp]) {
-        self.places.extend(ops.iter().map(|op| match op {
-            BatchOp::Set { object, key, .. } | BatchOp::Delete { object, key, .. } => {
-                Place::Key { object: *object, key: *key }
-            }
-            BatchOp::Text { object, .. } => Place::Text { object: *object },
-        }));
+    /// The past as the data types see it.
+    pub fn past<'a>(&'a self, graph: &'a CausalGraph) -> Past<'a> {
+        self.timeline.over(graph)
     }
 
-    /// Whether an op is about an object, and about a key of a map if one is given.
-    pub fn touches(&self, op: OpIx, object: Option<ObjectIx>, key: Option<NameId>) -> bool {
-        let (at, name) = match self.places[op.0 as usize] {
-            Place::Key { object, key } => match &self.get(object).body {
-                Body::Map(map) => (object, Some(map.name(key))),
-                Body::Text(_) => (object, None),
-            },
-            Place::Text { object } => (object, None),
-            Place::Nowhere => return false,
-        };
-        object.is_none_or(|object| object == at) && (key.is_none() || key == name)
+    /// The open batch became a changeset, or its first ops did: they get their places.
+    pub(super) fn place(&mut self, ops: Vec<BatchOp>, first: u32) {
+        for (op, number) in ops.into_iter().zip(first..) {
+            self.places.push(match op {
+                BatchOp::Step { object, at, .. } => Place::Object { object, at },
+                BatchOp::Text(object) => Place::Object { object, at: 0 },
+                BatchOp::Revoke(targets) => {
+                    self.revokes.insert(OpIx(number), targets);
+                    Place::Revoke
+                }
+            });
+        }
+    }
+
+    /// Notes that an object may read differently.
+    pub(super) fn list(&mut self, object: ObjectIx) {
+        if !std::mem::replace(&mut self.objects[object.0 as usize].listed, true) {
+            self.changed.push(object);
+        }
+    }
+
+    /// Whether an op is about an object, and about a slot of it if some are given.
+    pub fn touches(&self, op: OpIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
+        let Place::Object { object: of, at } = self.places[op.0 as usize] else { return false };
+        object.is_none_or(|object| object == of)
+            && slots.is_none_or(|slots| match &self.get(of).body {
+                Body::Map(map) | Body::Set(map) => slots.contains(&map.slot(KeyIx(at))),
+                Body::Cart(cart) => slots.contains(&Slot::Key(cart.name(KeyIx(at)))),
+                Body::Text(_) | Body::Counter(_) => false,
+            })
     }
 
     /// An empty changeset was added to the graph.
@@ -363,20 +250,7 @@ impl Fold {
     pub fn dbg_check(&self, graph: &CausalGraph) {
         let past = self.timeline.over(graph);
         assert_eq!(self.places.len() as u32, self.timeline.next_op());
-        for object in &self.objects {
-            match &object.body {
-                Body::Map(map) => map.dbg_check(&past),
-                Body::Text(text) => text.dbg_check(),
-            }
-        }
+        self.objects.iter().for_each(|object| object.dbg_check(&past));
+        self.dbg_reasons();
     }
-}
-
-/// Takes the changes of a text since the last time.
-pub(super) fn text_patch(object: ObjectIx, text: &mut Text) -> Option<Patch> {
-    let deltas = text.drain_deltas();
-    let splices: Vec<[u32; 3]> =
-        deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]).collect();
-    let inserted = deltas.text.into_string();
-    (!splices.is_empty()).then_some(Patch { object, body: PatchBody::Text { splices, inserted } })
 }

@@ -2,18 +2,26 @@
 //! signatures, no sessions.
 
 mod batch;
+mod check;
 mod difference;
+mod draft;
 mod fold;
 mod names;
 mod object;
 mod patch;
 mod refs;
+mod step;
 mod timeline;
+mod toggle;
+mod writings;
 
-pub use batch::{Batch, BatchMark, Draft};
-pub use fold::{EditError, Fold, Incoming, Invalid};
-pub use names::{Names, ObjectName};
+pub use batch::{AMOUNT_MAX, Batch, BatchMark, Edit, EditError};
+pub use check::{Incoming, Invalid};
+pub use draft::Draft;
+pub use fold::Fold;
+pub use names::{Clear, Names, ObjectName, ObjectOrigin};
 pub use object::{Body, Object, ObjectIx};
 pub use patch::{Patch, PatchBody};
 pub use refs::{RefTable, resolve};
+pub use step::Written;
 pub use timeline::{Past, Timeline};

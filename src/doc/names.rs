@@ -2,47 +2,97 @@
 //! pairs in; this table only remembers them.
 
 use crate::causal::{NameId, ObjectId};
-use crate::event::{NameEntry, ObjectKind, Skeleton, Sort};
+use crate::event::{NameEntry, ObjectKind, Options, Skeleton, Sort, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The clear form of an object's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectName {
-    /// The name the application gave.
-    pub name: Arc<str>,
+    /// The name the application gave, or where the object is.
+    pub origin: ObjectOrigin,
     /// The kind of object.
     pub kind: ObjectKind,
-    /// Its canonical options, encoded.
-    pub options: Box<[u8]>,
+    /// Its options.
+    pub options: Arc<Options>,
+}
+
+/// Where an object comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectOrigin {
+    /// The application named it.
+    Named(Arc<str>),
+    /// It is under a key of a map.
+    Child {
+        /// The map.
+        parent: ObjectId,
+        /// The key.
+        key: NameId,
+    },
+}
+
+/// What a name is in clear.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Clear {
+    /// A key of a map, an account and so on.
+    Text(Arc<str>),
+    /// An element of a set or an item of a cart.
+    Value(Value),
 }
 
 /// Names that some integrated content holds, or that were used here.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    clear: HashMap<NameId, Arc<str>>,
-    ids: HashMap<Arc<str>, NameId>,
+    clear: HashMap<NameId, (Sort, Clear)>,
+    keys: HashMap<Arc<str>, NameId>,
+    values: HashMap<(Sort, Box<[u8]>), NameId>,
     objects: HashMap<ObjectId, ObjectName>,
 }
 
 impl Names {
-    /// Remembers a map key.
-    pub fn learn_key(&mut self, id: NameId, name: &str) {
-        self.clear.entry(id).or_insert_with(|| {
-            let name: Arc<str> = name.into();
-            self.ids.insert(name.clone(), id);
-            name
-        });
+    /// Remembers a name of any sort, from its clear bytes. Those that are not what the sort says are left out.
+    pub fn learn(&mut self, sort: Sort, id: NameId, clear: &[u8]) {
+        if self.clear.contains_key(&id) {
+            return;
+        }
+        if sort.is_value() {
+            if let Ok(value) = Value::decode(clear) {
+                self.values.insert((sort, clear.into()), id);
+                self.clear.insert(id, (sort, Clear::Value(value)));
+            }
+        } else if let Ok(text) = std::str::from_utf8(clear) {
+            let text: Arc<str> = text.into();
+            if sort == Sort::MapKey {
+                self.keys.insert(text.clone(), id);
+            }
+            self.clear.insert(id, (sort, Clear::Text(text)));
+        }
     }
 
     /// The id of a map key that was met before: saves the HMAC.
     pub fn key_id(&self, name: &str) -> Option<NameId> {
-        self.ids.get(name).copied()
+        self.keys.get(name).copied()
+    }
+
+    /// The same for an encoded value.
+    pub fn value_id(&self, sort: Sort, value: &[u8]) -> Option<NameId> {
+        self.values.get(&(sort, value.into())).copied()
     }
 
     /// The clear form of a map key.
     pub fn key(&self, id: &NameId) -> Option<&Arc<str>> {
-        self.clear.get(id)
+        match self.clear.get(id) {
+            Some((Sort::MapKey, Clear::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The clear form of an element or an item.
+    pub fn value(&self, id: &NameId) -> Option<&Value> {
+        match self.clear.get(id) {
+            Some((_, Clear::Value(value))) => Some(value),
+            _ => None,
+        }
     }
 
     /// Remembers an object's name.
@@ -57,31 +107,56 @@ impl Names {
 
     /// Bytes of an object's entry in a content's table of names.
     pub fn object_bytes(&self, id: &ObjectId) -> usize {
-        self.object(id).map_or(0, |object| object.name.len() + object.options.len() + 8)
+        self.object(id).map_or(0, |object| {
+            let name = if let ObjectOrigin::Named(name) = &object.origin { name.len() } else { 32 };
+            name + object.options.encode().len() + 8
+        })
     }
 
-    /// Bytes of a map key's entry in a content's table of names.
-    pub fn key_bytes(&self, id: &NameId) -> usize {
-        self.key(id).map_or(0, |clear| clear.len() + 4)
+    /// Bytes of a name's entry in a content's table of names.
+    pub fn name_bytes(&self, id: &NameId) -> usize {
+        self.clear.get(id).map_or(0, |(_, clear)| clear.to_bytes().len() + 4)
     }
 
     /// The clear names that a skeleton's tables stand for, as its content carries them.
     pub fn entries(&self, skeleton: &Skeleton, command: Option<&str>) -> Vec<NameEntry> {
         let objects =
-            skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(|object| NameEntry::Object {
-                kind: object.kind as u8,
-                options: object.options.to_vec(),
-                name: object.name.as_ref().to_owned(),
-            });
-        let name =
-            |sort: Sort, clear: &str| NameEntry::Name { sort: sort as u8, clear: clear.as_bytes().to_vec() };
-        let keys = skeleton.names.iter().filter_map(|id| self.key(id)).map(|clear| name(Sort::MapKey, clear));
-        objects.chain(keys).chain(command.map(|command| name(Sort::Command, command))).collect()
+            skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(ObjectName::to_entry);
+        let names = skeleton.names.iter().filter_map(|id| self.clear.get(id));
+        let names = names
+            .map(|(sort, clear)| NameEntry::Name { sort: *sort as u8, clear: clear.to_bytes() })
+            .collect::<Vec<_>>();
+        let command = command.map(|command| NameEntry::Name {
+            sort: Sort::Command as u8,
+            clear: command.as_bytes().to_vec(),
+        });
+        objects.chain(names).chain(command).collect()
     }
 
     /// Whether all names of a skeleton are known, so that nothing needs to be learnt.
     pub fn know(&self, skeleton: &Skeleton) -> bool {
         skeleton.objects.iter().all(|(id, _)| self.objects.contains_key(id))
             && skeleton.names.iter().all(|id| self.clear.contains_key(id))
+    }
+}
+
+impl Clear {
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.as_bytes().to_vec(),
+            Self::Value(value) => value.to_bytes(),
+        }
+    }
+}
+
+impl ObjectName {
+    fn to_entry(&self) -> NameEntry {
+        let (kind, options) = (self.kind as u8, self.options.encode());
+        match &self.origin {
+            ObjectOrigin::Named(name) => NameEntry::Object { kind, options, name: name.as_ref().to_owned() },
+            ObjectOrigin::Child { parent, key } => {
+                NameEntry::Child { parent: *parent, key: *key, kind, options }
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! An object: an identity and, by kind, the data type that folds its ops.
+//! The objects of a space: each an identity and a data type that folds its ops.
 
-use crate::causal::ObjectId;
-use crate::crdt::{Map, Text};
+use super::step::Step;
+use super::{Past, PatchBody};
+use crate::causal::{ObjectId, OpIx};
+use crate::crdt::{Cart, KeyIx, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
 
 /// Local number of an object.
@@ -15,6 +17,12 @@ pub struct Object {
     pub id: ObjectId,
     /// What folds its ops.
     pub body: Body,
+    /// Places that may read differently since the last patch.
+    pub(super) touched: Vec<u32>,
+    /// What the last patch left a counter at.
+    told: Totals,
+    /// Whether the fold lists it as one that changed.
+    pub(super) listed: bool,
 }
 
 /// The data types.
@@ -22,8 +30,14 @@ pub struct Object {
 pub enum Body {
     /// Keys and values.
     Map(Map),
-    /// Plain text.
+    /// Text.
     Text(Box<Text>),
+    /// A sum.
+    Counter(Tally),
+    /// Elements.
+    Set(Map),
+    /// Items and quantities.
+    Cart(Cart),
 }
 
 impl Object {
@@ -36,9 +50,12 @@ impl Object {
                 text.record_deltas(true);
                 Body::Text(text)
             }
-            _ => return None,
+            ObjectKind::Counter => Body::Counter(Tally::default()),
+            ObjectKind::Set => Body::Set(Map::default()),
+            ObjectKind::Cart => Body::Cart(Cart::default()),
+            ObjectKind::List | ObjectKind::Ledger => return None,
         };
-        Some(Self { id, body })
+        Some(Self { id, body, touched: Vec::new(), told: Totals::default(), listed: false })
     }
 
     /// Its kind.
@@ -46,6 +63,125 @@ impl Object {
         match self.body {
             Body::Map(_) => ObjectKind::Map,
             Body::Text(_) => ObjectKind::Text,
+            Body::Counter(_) => ObjectKind::Counter,
+            Body::Set(_) => ObjectKind::Set,
+            Body::Cart(_) => ObjectKind::Cart,
+        }
+    }
+
+    /// Applies a step whose op number exceeds all before; says at which place. Text has steps of its own.
+    ///
+    /// # Panics
+    /// If the step is not one of its kind.
+    pub(super) fn write(&mut self, past: &Past<'_>, step: &Step, op: OpIx, active: bool) -> u32 {
+        let at = match (&mut self.body, step) {
+            (Body::Map(map) | Body::Set(map), Step::Put(slot, _)) => {
+                map.apply(past, *slot, op, false, active).0
+            }
+            (Body::Map(map) | Body::Set(map), Step::Take(slot)) => {
+                map.apply(past, *slot, op, true, active).0
+            }
+            (Body::Counter(tally), Step::Add(amount)) => {
+                tally.add(op, *amount, active);
+                0
+            }
+            (Body::Counter(tally), Step::Reset) => {
+                tally.reset(past, op, active);
+                0
+            }
+            (Body::Cart(cart), Step::AddTo(item, quantity)) => cart.add(*item, op, *quantity, active).0,
+            (Body::Cart(cart), Step::Remove(item)) => cart.remove(past, *item, op, active).0,
+            _ => unreachable!("steps are compared with the kind of their object"),
+        };
+        self.touched.push(at);
+        at
+    }
+
+    /// Adds to the amount of the last step, which is an add of the open batch.
+    pub(super) fn amend(&mut self, at: u32, amount: i64) {
+        match &mut self.body {
+            Body::Counter(tally) => tally.amend(amount),
+            Body::Cart(cart) => cart.amend(KeyIx(at), amount),
+            _ => unreachable!("only sums are amended"),
+        }
+        self.touched.push(at);
+    }
+
+    /// Takes back the last step at a place, made in the open batch. Call [`Object::settle`] before reading.
+    pub(super) fn retract(&mut self, at: u32, op: OpIx) {
+        match &mut self.body {
+            Body::Map(map) | Body::Set(map) => map.retract(KeyIx(at)),
+            Body::Counter(tally) => tally.retract(op),
+            Body::Cart(cart) => cart.retract(KeyIx(at), op),
+            Body::Text(_) => unreachable!("a text takes back its own edits"),
+        }
+        self.touched.push(at);
+    }
+
+    /// Switches an op off or on. Call [`Object::settle`] before reading.
+    pub(super) fn set_active(&mut self, past: &Past<'_>, at: u32, op: OpIx, on: bool) {
+        match &mut self.body {
+            Body::Map(map) | Body::Set(map) => {
+                if !map.set_active(past, KeyIx(at), op, on) {
+                    return;
+                }
+            }
+            Body::Counter(tally) => tally.set_active(op, on),
+            Body::Cart(cart) => cart.set_active(KeyIx(at), op, on),
+            Body::Text(text) => text.set_active(op, on),
+        }
+        self.touched.push(at);
+    }
+
+    /// Makes what toggles left open right again.
+    pub(super) fn settle(&mut self, past: &Past<'_>) {
+        match &mut self.body {
+            Body::Map(map) | Body::Set(map) => map.settle(past),
+            Body::Counter(tally) => tally.settle(past),
+            Body::Cart(cart) => cart.settle(past),
+            Body::Text(_) => {}
+        }
+    }
+
+    /// What changed since the last time, if anything may have.
+    pub(super) fn take_patch(&mut self) -> Option<PatchBody> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        match &mut self.body {
+            Body::Text(text) => {
+                let deltas = text.drain_deltas();
+                let splices: Vec<[u32; 3]> = deltas
+                    .changes
+                    .iter()
+                    .map(|change| [change.pos, change.removed, change.inserted])
+                    .collect();
+                let inserted = deltas.text.into_string();
+                (!splices.is_empty()).then_some(PatchBody::Text { splices, inserted })
+            }
+            Body::Counter(tally) => {
+                let (now, then) = (tally.totals(), std::mem::replace(&mut self.told, tally.totals()));
+                let (added, taken) = (now.added - then.added, now.taken - then.taken);
+                (now != then).then_some(PatchBody::Counter { added, taken })
+            }
+            Body::Map(map) | Body::Set(map) => {
+                let slots: Vec<_> = touched.into_iter().map(|at| map.slot(KeyIx(at))).collect();
+                (!slots.is_empty()).then_some(PatchBody::Slots(slots))
+            }
+            Body::Cart(cart) => {
+                let items: Vec<_> = touched.into_iter().map(|at| cart.name(KeyIx(at))).collect();
+                (!items.is_empty()).then_some(PatchBody::Items(items))
+            }
+        }
+    }
+
+    /// Recomputes the invariants the slow way.
+    pub(super) fn dbg_check(&self, past: &Past<'_>) {
+        match &self.body {
+            Body::Map(map) | Body::Set(map) => map.dbg_check(past),
+            Body::Text(text) => text.dbg_check(),
+            Body::Counter(tally) => tally.dbg_check(past),
+            Body::Cart(cart) => cart.dbg_check(past),
         }
     }
 }

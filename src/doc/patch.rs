@@ -2,6 +2,7 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
+use crate::crdt::Slot;
 
 /// The change of one object's visible value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,15 @@ pub enum PatchBody {
         /// The inserted text, splice after splice.
         inserted: String,
     },
-    /// Keys that may read differently.
-    Map(Vec<NameId>),
+    /// Slots of a map, or elements of a set, that may read differently.
+    Slots(Vec<Slot>),
+    /// Items of a cart that may read differently.
+    Items(Vec<NameId>),
+    /// By how much the two sums of a counter grew; less than zero if something was switched off.
+    Counter {
+        /// Of the amounts above zero.
+        added: i128,
+        /// Of the amounts below zero, as a number above zero.
+        taken: i128,
+    },
 }

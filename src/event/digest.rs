@@ -6,20 +6,71 @@ use crate::causal::{ChangesetId, NameId, ObjectId};
 use crate::codec::Writer;
 use crate::crypto::{Digest, Tag, hash};
 
-/// The hash of a map's visible keys: per key the maximal active writes, the winner first, a deletion as none. `keys` in
-/// ascending order.
-pub fn map_hash(keys: &[(NameId, Vec<Option<&Value>>)]) -> Digest {
+/// The hash of a map's visible slots: per slot the maximal active writes, the winner first, each as its bytes, a deletion as
+/// none. Both lists in ascending order.
+pub fn map_hash(keys: &[(NameId, Vec<Vec<u8>>)], groups: &[(u32, Vec<Vec<u8>>)]) -> Digest {
     let mut writer = Writer::new();
+    let writes = |writer: &mut Writer, writes: &[Vec<u8>]| {
+        writer.varint(writes.len() as u64);
+        writes.iter().for_each(|write| drop(writer.bytes(write)));
+    };
     writer.varint(keys.len() as u64);
-    for (name, values) in keys {
+    for (name, of_key) in keys {
         writer.raw(&name.0);
-        writer.varint(values.len() as u64);
-        for value in values {
-            let encoded = value.map_or_else(Vec::new, Value::to_bytes);
-            writer.bytes(&encoded);
-        }
+        writes(&mut writer, of_key);
+    }
+    writer.varint(groups.len() as u64);
+    for (number, of_group) in groups {
+        writer.varint(u64::from(*number));
+        writes(&mut writer, of_group);
     }
     hash(Tag::STATE_MAP, &[writer.as_slice()])
+}
+
+/// A causally maximal active write to a set's element.
+#[derive(Clone, Copy, Debug)]
+pub enum ElementWrite<'a> {
+    /// It is removed.
+    Removed,
+    /// It is in the set.
+    Added,
+    /// It is in the set, with a value.
+    Valued(&'a Value),
+}
+
+/// The hash of a set's elements: per element the maximal active writes, the winner first. `elements` in ascending order,
+/// only those that one of their writes adds.
+pub fn set_hash(elements: &[(NameId, Vec<ElementWrite<'_>>)]) -> Digest {
+    let mut writer = Writer::new();
+    writer.varint(elements.len() as u64);
+    for (name, writes) in elements {
+        writer.raw(&name.0);
+        writer.varint(writes.len() as u64);
+        for write in writes {
+            match write {
+                ElementWrite::Removed => writer.u8(0),
+                ElementWrite::Added => writer.u8(1),
+                ElementWrite::Valued(value) => writer.u8(2).bytes(&value.to_bytes()),
+            };
+        }
+    }
+    hash(Tag::STATE_SET, &[writer.as_slice()])
+}
+
+/// The hash of a counter: what was added and what was taken.
+pub fn counter_hash(added: i128, taken: i128) -> Digest {
+    hash(Tag::STATE_COUNTER, &[&added.to_le_bytes(), &taken.to_le_bytes()])
+}
+
+/// The hash of a cart's items with a quantity above zero, ascending by name.
+pub fn cart_hash(items: &[(NameId, i128)]) -> Digest {
+    let mut writer = Writer::new();
+    writer.varint(items.len() as u64);
+    for (name, quantity) in items {
+        writer.raw(&name.0);
+        writer.raw(&quantity.to_le_bytes());
+    }
+    hash(Tag::STATE_CART, &[writer.as_slice()])
 }
 
 /// The hash of a visible text.

@@ -23,6 +23,7 @@ mod name;
 mod op;
 mod op_decode;
 mod op_encode;
+mod options;
 mod relay_log;
 mod skeleton;
 mod stored;
@@ -46,6 +47,7 @@ pub use op::{
     Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,
     ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
 };
+pub use options::Options;
 pub use relay_log::{changeset_id, next_chain, start_chain};
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};

@@ -59,6 +59,31 @@ pub enum Sort {
     MarkKey = 9,
 }
 
+impl Sort {
+    /// The sort of a byte.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        let sorts = [
+            Self::MapKey,
+            Self::SetElement,
+            Self::Account,
+            Self::Command,
+            Self::CartItem,
+            Self::EventType,
+            Self::EventObject,
+            Self::Asset,
+            Self::MarkKey,
+        ];
+        sorts.into_iter().find(|sort| *sort as u8 == code)
+    }
+
+    /// Whether its clear names are encoded values; the others are text.
+    #[must_use]
+    pub fn is_value(self) -> bool {
+        matches!(self, Self::SetElement | Self::CartItem)
+    }
+}
+
 /// Id of a name.
 #[must_use]
 pub fn name_id(keys: &NameKey, sort: Sort, clear: &[u8]) -> NameId {

@@ -1,0 +1,185 @@
+//! Whether the ops of a changeset can be taken in, and what they are in local terms.
+
+use super::step::{Shape, Step};
+use super::{Body, Fold, ObjectIx};
+use crate::causal::{CausalGraph, ChangesetIx};
+use crate::crdt::{Slot, TextOp, UnitRef, UnitSpan};
+use crate::event::{NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Why the ops of a changeset count for nothing. The same for everybody: decided by skeleton and causal past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// An op names an object of a kind that does not fit.
+    #[error("op does not fit the kind of its object")]
+    Kind,
+    /// Anchors or targets are outside the past or not next to each other.
+    #[error("anchor or target is not in the causal past, or anchors are not adjacent")]
+    Anchor,
+    /// A revoke names ops that its author did not write, or that are not there.
+    #[error("revoke of ops that are not the author's own, earlier ones")]
+    Revoke,
+}
+
+/// An op in local terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Planned {
+    Step(ObjectIx, Step),
+    Text(ObjectIx, TextOp),
+    Revoke(Box<[Range<u32>]>),
+    Skip,
+}
+
+/// The ops of a checked changeset, in local terms.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub(super) ops: Vec<Planned>,
+}
+
+impl Fold {
+    /// Whether every op is of a kind that this version folds. If not, the changeset is pending.
+    pub fn supports(skeleton: &Skeleton) -> bool {
+        skeleton.ops.iter().all(|op| match op {
+            Op::MapSet { .. }
+            | Op::MapDelete { .. }
+            | Op::MapChild { .. }
+            | Op::MapCouple { .. }
+            | Op::CounterAdd { .. }
+            | Op::CounterReset { .. }
+            | Op::SetAdd { .. }
+            | Op::SetRemove { .. }
+            | Op::CartAdd { .. }
+            | Op::CartRemove { .. }
+            | Op::TextInsert { .. }
+            | Op::TextDelete { .. }
+            | Op::Revoke { .. }
+            | Op::Skipped { .. } => true,
+            Op::ListInsert { .. }
+            | Op::ListDelete { .. }
+            | Op::ListMove { .. }
+            | Op::TextMark { .. }
+            | Op::LedgerOpen { .. }
+            | Op::LedgerTransfer { .. }
+            | Op::LedgerDispute { .. }
+            | Op::LedgerAssign { .. }
+            | Op::EventCreate { .. }
+            | Op::EventEmit { .. }
+            | Op::PolicyExclude { .. }
+            | Op::PolicyBan { .. }
+            | Op::PolicyTrust { .. }
+            | Op::PolicyThreshold { .. }
+            | Op::PolicyMode { .. }
+            | Op::PolicyAccept { .. }
+            | Op::Control { .. }
+            | Op::Audit { .. } => false,
+        })
+    }
+
+    /// Checks the ops of a changeset that is in the graph but not integrated. `refs` are the changesets its table names,
+    /// `own` says which of them the same member wrote.
+    pub fn check(
+        &mut self,
+        graph: &CausalGraph,
+        changeset: ChangesetIx,
+        skeleton: &Skeleton,
+        refs: &[ChangesetIx],
+        own: impl Fn(ChangesetIx) -> bool,
+    ) -> Result<Incoming, Invalid> {
+        debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
+        self.batch = None;
+        let ops = self.plan(graph, changeset, skeleton, refs, own)?;
+        let mut texts: BTreeMap<ObjectIx, Vec<TextOp>> = BTreeMap::new();
+        for planned in &ops {
+            if let Planned::Text(object, op) = planned {
+                texts.entry(*object).or_default().push(op.clone());
+            }
+        }
+        let past = self.timeline.over(graph);
+        for (object, ops) in &texts {
+            let Body::Text(text) = &self.get(*object).body else { unreachable!("kinds were compared") };
+            text.check(&past, changeset, ops).map_err(|_| Invalid::Anchor)?;
+        }
+        Ok(Incoming { ops })
+    }
+
+    /// The ops of a skeleton in local terms.
+    pub(super) fn plan(
+        &mut self,
+        graph: &CausalGraph,
+        changeset: ChangesetIx,
+        skeleton: &Skeleton,
+        refs: &[ChangesetIx],
+        own: impl Fn(ChangesetIx) -> bool,
+    ) -> Result<Vec<Planned>, Invalid> {
+        let objects: Vec<Option<ObjectIx>> =
+            skeleton.objects.iter().map(|(id, kind)| self.object(*id, *kind)).collect();
+        let unit = |unit: &UnitAt| UnitRef {
+            changeset: match unit.changeset.0 {
+                0 => changeset,
+                number => refs[number as usize - 1],
+            },
+            offset: unit.offset,
+        };
+        let targets = |span: &OpSpan| {
+            let number = span.changeset.0 as usize;
+            let target = *number.checked_sub(1).and_then(|at| refs.get(at)).ok_or(Invalid::Revoke)?;
+            let ops = self.timeline.ops_of(target);
+            let first = ops.start.checked_add(span.first).ok_or(Invalid::Revoke)?;
+            let end = first.checked_add(span.count).filter(|end| *end <= ops.end).ok_or(Invalid::Revoke)?;
+            if own(target) { Ok(first..end) } else { Err(Invalid::Revoke) }
+        };
+        debug_assert!(graph.len() > changeset.0);
+        let name = |at: &NameAt| skeleton.names[at.0 as usize];
+        let plan = |op: &Op| {
+            let step = |object: &ObjectAt, step: Step| {
+                let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
+                Ok(Planned::Step(object, step))
+            };
+            if let Some((object, kind)) = op.object()
+                && objects[object.0 as usize].is_none_or(|object| self.get(object).kind() != kind)
+            {
+                return Err(Invalid::Kind);
+            }
+            match op {
+                Op::MapSet { object, key } => step(object, Step::Put(Slot::Key(name(key)), Shape::Value)),
+                Op::MapDelete { object, key } => step(object, Step::Take(Slot::Key(name(key)))),
+                Op::MapChild { object, key, kind, options } => {
+                    let shape = Shape::Child(*kind, options.as_slice().into());
+                    step(object, Step::Put(Slot::Key(name(key)), shape))
+                }
+                Op::MapCouple { object, group, count, present } => {
+                    let shape = Shape::Tuple { count: *count, present: *present };
+                    step(object, Step::Put(Slot::Group(*group), shape))
+                }
+                Op::CounterAdd { object, amount } => step(object, Step::Add(*amount)),
+                Op::CounterReset { object } => step(object, Step::Reset),
+                Op::SetAdd { object, element, has_value } => {
+                    let shape = if *has_value { Shape::Value } else { Shape::Bare };
+                    step(object, Step::Put(Slot::Key(name(element)), shape))
+                }
+                Op::SetRemove { object, element } => step(object, Step::Take(Slot::Key(name(element)))),
+                Op::CartAdd { object, item, quantity } => step(object, Step::AddTo(name(item), *quantity)),
+                Op::CartRemove { object, item } => step(object, Step::Remove(name(item))),
+                Op::TextInsert { object, left, right, len } => {
+                    let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
+                    let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
+                    Ok(Planned::Text(object, TextOp::Insert { left, right, len: *len }))
+                }
+                Op::TextDelete { object, spans } => {
+                    let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
+                    let spans = spans.iter().map(|span| {
+                        let UnitRef { changeset, offset } = unit(&span.first);
+                        UnitSpan { changeset, offset, len: span.len }
+                    });
+                    Ok(Planned::Text(object, TextOp::Delete { spans: spans.collect() }))
+                }
+                Op::Revoke { targets: spans } => {
+                    Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))
+                }
+                _ => Ok(Planned::Skip),
+            }
+        };
+        skeleton.ops.iter().map(plan).collect()
+    }
+}

@@ -1,0 +1,250 @@
+//! Writing the open batch down: tables, ops and content of one changeset.
+
+use super::batch::{BatchOp, text_of};
+use super::step::{Shape, Step};
+use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
+use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
+use crate::crdt::{Slot, TextOp, UnitRef};
+use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// What a part of the batch says, before it is sealed.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// Objects, names, refs and ops; stamp, undo group and command are the façade's.
+    pub skeleton: Skeleton,
+    /// Text and values; names and meta are the façade's.
+    pub content: Content,
+    pub(super) ops: usize,
+}
+
+impl Fold {
+    /// Writes down the first ops of the batch, as many as fit into one changeset with these parents.
+    /// None if the batch is empty. `bytes_max` bounds the size of what is written with its clear names, roughly from above.
+    pub fn draft(
+        &self,
+        graph: &CausalGraph,
+        clear: &Names,
+        prev: Option<ChangesetIx>,
+        deps: &[ChangesetIx],
+        ops_max: usize,
+        bytes_max: usize,
+    ) -> Option<Draft> {
+        let batch = self.batch.as_ref().filter(|batch| !batch.ops.is_empty())?;
+        let mut writer = DraftWriter {
+            fold: self,
+            clear,
+            refs: RefTable::new(graph, prev, deps),
+            objects: Table::default(),
+            names: Table::default(),
+            ops: Vec::new(),
+            text: String::new(),
+            values: Vec::new(),
+            bytes: 0,
+        };
+        let first = self.timeline.next_op();
+        let mut texts: HashMap<ObjectIx, Pending> = HashMap::new();
+        for (nth, op) in batch.ops.iter().enumerate().take(ops_max) {
+            let written = writer.ops.len();
+            match op {
+                BatchOp::Step { object, step, .. } => {
+                    writer.step(self.get(*object), step, OpIx(first + nth as u32));
+                }
+                BatchOp::Text(object) => {
+                    let text = text_of(self.get(*object));
+                    let pending = texts.entry(*object).or_insert_with(|| Pending {
+                        ops: text.pending_ops().into_iter(),
+                        text: text.pending_text(text.pending_len()),
+                        at: 0,
+                    });
+                    writer.text(self.get(*object), pending);
+                }
+                BatchOp::Revoke(targets) => writer.revoke(targets),
+            }
+            if writer.bytes > bytes_max && written > 0 {
+                // The op that went over is left for the next changeset: written down again without it.
+                return self.draft(graph, clear, prev, deps, nth, usize::MAX);
+            }
+        }
+        let ops = writer.ops.len();
+        let (skeleton, content) = writer.finish();
+        Some(Draft { skeleton, content, ops })
+    }
+}
+
+/// What of one text's own batch is not written down yet.
+struct Pending {
+    ops: std::vec::IntoIter<TextOp>,
+    text: String,
+    at: usize,
+}
+
+struct DraftWriter<'a> {
+    fold: &'a Fold,
+    clear: &'a Names,
+    refs: RefTable<'a>,
+    objects: Table<(ObjectId, ObjectKind)>,
+    names: Table<NameId>,
+    ops: Vec<Op>,
+    text: String,
+    values: Vec<Value>,
+    bytes: usize,
+}
+
+impl DraftWriter<'_> {
+    fn step(&mut self, of: &Object, step: &Step, op: OpIx) {
+        let object = self.object(of);
+        self.bytes += 40;
+        let is_set = of.kind() == ObjectKind::Set;
+        let op = match step {
+            Step::Put(slot, shape) => {
+                let written = self.fold.written(op).expect("what was written here is here");
+                self.content(written);
+                match (*slot, shape) {
+                    (Slot::Group(group), Shape::Tuple { count, present }) => {
+                        Op::MapCouple { object, group, count: *count, present: *present }
+                    }
+                    (Slot::Key(name), Shape::Child(kind, options)) => {
+                        let options = options.to_vec();
+                        self.bytes += options.len();
+                        Op::MapChild { object, key: self.name(name), kind: *kind, options }
+                    }
+                    (Slot::Key(name), shape) if is_set => {
+                        let has_value = *shape == Shape::Value;
+                        Op::SetAdd { object, element: self.name(name), has_value }
+                    }
+                    (Slot::Key(name), _) => Op::MapSet { object, key: self.name(name) },
+                    (Slot::Group(_), _) => unreachable!("a group is written as a whole"),
+                }
+            }
+            Step::Take(Slot::Key(name)) if is_set => Op::SetRemove { object, element: self.name(*name) },
+            Step::Take(Slot::Key(name)) => Op::MapDelete { object, key: self.name(*name) },
+            Step::Take(Slot::Group(_)) => unreachable!("a group is written as a whole"),
+            Step::Add(amount) => Op::CounterAdd { object, amount: *amount },
+            Step::Reset => Op::CounterReset { object },
+            Step::AddTo(item, quantity) => {
+                Op::CartAdd { object, item: self.name(*item), quantity: *quantity }
+            }
+            Step::Remove(item) => Op::CartRemove { object, item: self.name(*item) },
+        };
+        self.ops.push(op);
+    }
+
+    fn content(&mut self, written: &Written) {
+        let mut take = |value: &Value| {
+            self.bytes += value.to_bytes().len();
+            self.values.push(value.clone());
+        };
+        match written {
+            Written::Value(value) => take(value),
+            Written::Tuple(values) => values.iter().flatten().for_each(take),
+            Written::Child(..) | Written::Bare => {}
+        }
+    }
+
+    fn text(&mut self, object: &Object, pending: &mut Pending) {
+        let object = self.object(object);
+        match pending.ops.next().expect("the batch lists as many ops as the text has pending") {
+            TextOp::Insert { left, right, len } => {
+                let rest = &pending.text[pending.at..];
+                let piece = &rest[..bytes_of_units(rest, len)];
+                pending.at += piece.len();
+                self.text.push_str(piece);
+                self.bytes += 60 + piece.len();
+                let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
+                self.ops.push(Op::TextInsert { object, left, right, len });
+            }
+            TextOp::Delete { spans } => {
+                self.bytes += 12 + 48 * spans.len();
+                let spans = spans.iter().map(|span| Span {
+                    first: self.unit(UnitRef { changeset: span.changeset, offset: span.offset }),
+                    len: span.len,
+                });
+                let spans = spans.collect();
+                self.ops.push(Op::TextDelete { object, spans });
+            }
+        }
+    }
+
+    fn revoke(&mut self, targets: &[Range<u32>]) {
+        self.bytes += 12 + 48 * targets.len();
+        let timeline = self.fold.timeline();
+        let spans = targets.iter().map(|target| {
+            let changeset = timeline.changeset_of(OpIx(target.start));
+            let first = target.start - timeline.ops_of(changeset).start;
+            OpSpan { changeset: self.refs.number(changeset), first, count: target.end - target.start }
+        });
+        let targets = spans.collect();
+        self.ops.push(Op::Revoke { targets });
+    }
+
+    fn object(&mut self, object: &Object) -> ObjectAt {
+        let known = self.objects.rows.len();
+        let at = ObjectAt(self.objects.number((object.id, object.kind())));
+        if self.objects.rows.len() > known {
+            self.bytes += self.clear.object_bytes(&object.id);
+        }
+        at
+    }
+
+    fn name(&mut self, name: NameId) -> NameAt {
+        let known = self.names.rows.len();
+        let at = NameAt(self.names.number(name));
+        if self.names.rows.len() > known {
+            self.bytes += self.clear.name_bytes(&name);
+        }
+        at
+    }
+
+    fn unit(&mut self, unit: UnitRef) -> UnitAt {
+        UnitAt { changeset: self.refs.number(unit.changeset), offset: unit.offset }
+    }
+
+    fn finish(self) -> (Skeleton, Content) {
+        let skeleton = Skeleton {
+            refs: self.refs.into_refs(),
+            objects: self.objects.rows,
+            names: self.names.rows,
+            ops: self.ops,
+            ..Skeleton::default()
+        };
+        (skeleton, Content { text: self.text, values: self.values, ..Content::default() })
+    }
+}
+
+/// A table of unique rows, numbered in the order of first use.
+struct Table<T> {
+    rows: Vec<T>,
+    index: HashMap<T, u32>,
+}
+
+impl<T: Copy + Eq + std::hash::Hash> Table<T> {
+    fn number(&mut self, row: T) -> u32 {
+        *self.index.entry(row).or_insert_with(|| {
+            self.rows.push(row);
+            self.rows.len() as u32 - 1
+        })
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), index: HashMap::new() }
+    }
+}
+
+/// How many bytes the first `units` UTF-16 units take.
+fn bytes_of_units(text: &str, units: u32) -> usize {
+    if text.as_bytes().get(..units as usize).is_some_and(<[u8]>::is_ascii) {
+        return units as usize;
+    }
+    let mut left = units as usize;
+    text.char_indices()
+        .find(|(_, character)| {
+            let done = left == 0;
+            left = left.saturating_sub(character.len_utf16());
+            done
+        })
+        .map_or(text.len(), |(at, _)| at)
+}

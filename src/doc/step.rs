@@ -1,0 +1,89 @@
+//! What an op does to its object, in local terms, and what it brought along.
+
+use crate::causal::NameId;
+use crate::crdt::Slot;
+use crate::event::{ObjectKind, Value};
+
+/// What an op does to an object other than a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Writes a slot of a map or an element of a set.
+    Put(Slot, Shape),
+    /// Empties it.
+    Take(Slot),
+    /// Adds to a counter.
+    Add(i64),
+    /// Cancels the adds that it knows of.
+    Reset,
+    /// Adds to an item of a cart.
+    AddTo(NameId, i64),
+    /// Removes an item of a cart.
+    Remove(NameId),
+}
+
+/// What a write of a slot consists of. Values and tuples are in the content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A value.
+    Value,
+    /// One value for each set bit, of a group of so many keys.
+    Tuple { count: u8, present: u64 },
+    /// An object.
+    Child(ObjectKind, Box<[u8]>),
+    /// An element that stands for itself.
+    Bare,
+}
+
+/// What was written to a slot.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// A value.
+    Value(Value),
+    /// The values of a group, none for keys without one.
+    Tuple(Box<[Option<Value>]>),
+    /// An object of that kind and those options.
+    Child(ObjectKind, Box<[u8]>),
+    /// Nothing beside the element itself.
+    Bare,
+}
+
+impl Shape {
+    /// Whether it takes something from the content.
+    pub(super) fn needs_content(&self) -> bool {
+        matches!(self, Self::Value | Self::Tuple { .. })
+    }
+
+    /// Puts it together with what the content says; none if that is missing.
+    pub(super) fn with(self, values: Option<&[Value]>) -> Option<Written> {
+        Some(match self {
+            Self::Value => Written::Value(values?.first()?.clone()),
+            Self::Tuple { count, present } => {
+                let mut values = values?.iter();
+                let each = (0..count).map(|place| match present >> place & 1 {
+                    0 => Some(None),
+                    _ => values.next().cloned().map(Some),
+                });
+                Written::Tuple(each.collect::<Option<_>>()?)
+            }
+            Self::Child(kind, options) => Written::Child(kind, options),
+            Self::Bare => Written::Bare,
+        })
+    }
+}
+
+impl Written {
+    /// Whether a slot that holds it shows something.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        match self {
+            Self::Tuple(values) => values.iter().any(Option::is_some),
+            _ => true,
+        }
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> Option<&Value> {
+        if let Self::Value(value) = self { Some(value) } else { None }
+    }
+}

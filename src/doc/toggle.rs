@@ -1,0 +1,117 @@
+//! Switching ops off and on. An op counts while nobody hides it and no revoke that counts names it. Reasons are counted
+//! here, in one place; the data types hear of transitions only.
+
+use super::fold::Place;
+use super::{Fold, ObjectIx};
+use crate::causal::{CausalGraph, OpIx};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::ops::Range;
+
+/// Why ops do not count.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reasons {
+    hidden: BTreeSet<OpIx>,
+    /// How many revokes that count name an op.
+    revoked: HashMap<OpIx, u32>,
+    inactive: BTreeSet<OpIx>,
+}
+
+impl Reasons {
+    /// An op that came in is hidden from the start.
+    pub fn hide(&mut self, op: OpIx) {
+        self.hidden.insert(op);
+        self.inactive.insert(op);
+    }
+
+    /// The ops that do not count.
+    pub fn inactive(&self) -> &BTreeSet<OpIx> {
+        &self.inactive
+    }
+
+    /// A revoke of an op came into effect or went out of it.
+    fn count(&mut self, op: OpIx, counts: bool) {
+        if counts {
+            *self.revoked.entry(op).or_default() += 1;
+        } else if let Some(count) = self.revoked.get_mut(&op) {
+            *count -= 1;
+            if *count == 0 {
+                self.revoked.remove(&op);
+            }
+        }
+    }
+
+    /// Brings the list up to date; whether the op counts now, if that is new.
+    fn transition(&mut self, op: OpIx) -> Option<bool> {
+        let on = !self.hidden.contains(&op) && !self.revoked.contains_key(&op);
+        let changed = if on { self.inactive.remove(&op) } else { self.inactive.insert(op) };
+        changed.then_some(on)
+    }
+}
+
+impl Fold {
+    /// Hides ops or shows them again: the one door of exclusion, ban and cut. Toggling an op to what it is does nothing.
+    /// O(runs of the ops) for text; slots that were touched are settled once, in O(their writes).
+    pub fn set_active(&mut self, graph: &CausalGraph, toggles: impl IntoIterator<Item = (OpIx, bool)>) {
+        let mut ops = Vec::new();
+        for (op, on) in toggles {
+            if if on { self.reasons.hidden.remove(&op) } else { self.reasons.hidden.insert(op) } {
+                ops.push(op);
+            }
+        }
+        self.switch(graph, ops);
+    }
+
+    /// Whether an op counts.
+    pub fn is_active(&self, op: OpIx) -> bool {
+        !self.reasons.inactive.contains(&op)
+    }
+
+    /// Revokes came into effect, or one of the open batch is taken back.
+    pub(super) fn count_revoke(&mut self, graph: &CausalGraph, targets: &[Range<u32>], counts: bool) {
+        let ops: Vec<OpIx> = targets.iter().cloned().flatten().map(OpIx).collect();
+        ops.iter().for_each(|op| self.reasons.count(*op, counts));
+        self.switch(graph, ops);
+    }
+
+    /// Passes transitions on, to the objects and to what revokes name. A revoke names earlier ops only: with the last
+    /// ones first, each is looked at when all that bears on it is settled.
+    fn switch(&mut self, graph: &CausalGraph, ops: Vec<OpIx>) {
+        let is_revoke = |fold: &Self, op: &OpIx| fold.places[op.0 as usize] == Place::Revoke;
+        let (revokes, mut ops): (Vec<OpIx>, Vec<OpIx>) = ops.into_iter().partition(|op| is_revoke(self, op));
+        let mut revokes = BinaryHeap::from(revokes);
+        while let Some(revoke) = revokes.pop() {
+            let Some(on) = self.reasons.transition(revoke) else { continue };
+            for op in self.revokes[&revoke].iter().cloned().flatten().map(OpIx) {
+                self.reasons.count(op, on);
+                if is_revoke(self, &op) { revokes.push(op) } else { ops.push(op) }
+            }
+        }
+        let past = self.timeline.over(graph);
+        let mut objects: BTreeSet<ObjectIx> = BTreeSet::new();
+        for op in ops {
+            if let Some(on) = self.reasons.transition(op)
+                && let Place::Object { object, at } = self.places[op.0 as usize]
+            {
+                self.objects[object.0 as usize].set_active(&past, at, op, on);
+                objects.insert(object);
+            }
+        }
+        for object in &objects {
+            self.objects[object.0 as usize].settle(&past);
+        }
+        objects.into_iter().for_each(|object| self.list(object));
+    }
+
+    /// Counts the reasons the slow way.
+    pub(super) fn dbg_reasons(&self) {
+        let mut off = self.reasons.hidden.clone();
+        let open = self.batch.iter().flat_map(|batch| batch.revokes());
+        open.for_each(|targets| off.extend(targets.iter().cloned().flatten().map(OpIx)));
+        for (revoke, targets) in self.revokes.iter().rev() {
+            if !off.contains(revoke) {
+                off.extend(targets.iter().cloned().flatten().map(OpIx));
+            }
+        }
+        assert_eq!(off, self.reasons.inactive);
+    }
+}

@@ -1,0 +1,40 @@
+//! What each op wrote, by op. Op numbers rise, so a search finds it.
+
+use super::Written;
+use crate::causal::OpIx;
+
+/// What the ops that write something wrote; none where it is absent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Writings {
+    rows: Vec<(OpIx, Option<Written>)>,
+}
+
+impl Writings {
+    /// Notes what an op wrote whose number exceeds all before. O(1).
+    pub fn push(&mut self, op: OpIx, written: Option<Written>) {
+        debug_assert!(self.rows.last().is_none_or(|last| last.0 < op), "ops come in order");
+        self.rows.push((op, written));
+    }
+
+    /// Supplies what was absent.
+    pub fn fill(&mut self, op: OpIx, written: Written) {
+        if let Ok(at) = self.rows.binary_search_by_key(&op, |row| row.0) {
+            self.rows[at].1 = Some(written);
+        }
+    }
+
+    /// What an op wrote. O(log writes).
+    pub fn get(&self, op: OpIx) -> Option<&Written> {
+        let at = match self.rows.last() {
+            Some(last) if last.0 == op => self.rows.len() - 1,
+            _ => self.rows.binary_search_by_key(&op, |row| row.0).ok()?,
+        };
+        self.rows[at].1.as_ref()
+    }
+
+    /// Forgets what this op and those after it wrote.
+    pub fn truncate(&mut self, first: OpIx) {
+        let left = self.rows.partition_point(|row| row.0 < first);
+        self.rows.truncate(left);
+    }
+}
