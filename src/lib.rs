@@ -42,5 +42,5 @@ pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
 pub use crdt::{Bias, Text};
 pub use doc::{ObjectIx, PatchBody};
-pub use event::{Fate, Invite, Number, ObjectKind, Role, Value};
+pub use event::{Fate, Invite, Number, ObjectKind, Options, Role, Value};
 pub use store::StoreBatch;

@@ -14,7 +14,7 @@ use rng::{Rng, fuzz};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use stemma::causal::{ChangesetIx, Hlc, NameId, OpIx};
-use stemma::crdt::{History, KeyIx, Map, Recency, Winner};
+use stemma::crdt::{History, KeyIx, Map, Recency, Slot, Winner};
 
 const KEYS: u8 = 4;
 
@@ -76,8 +76,9 @@ impl Recency for Past<'_> {
     }
 }
 
-fn name(key: u8) -> NameId {
-    NameId([key; 16])
+/// Odd ones are groups.
+fn slot(key: u8) -> Slot {
+    if key % 2 == 1 { Slot::Group(key.into()) } else { Slot::Key(NameId([key; 16])) }
 }
 
 impl Replica {
@@ -85,8 +86,8 @@ impl Replica {
         let write = Write { key: rng.below(KEYS.into()) as u8, deletes: rng.chance(25) };
         let op = OpIx((self.numbers.ops.len() + self.open.len()) as u32);
         let past = Past { world, numbers: &self.numbers };
-        let key = self.map.apply(&past, name(write.key), op, write.deletes, true);
-        assert_eq!(self.map.name(key), name(write.key));
+        let key = self.map.apply(&past, slot(write.key), op, write.deletes, true);
+        assert_eq!(self.map.slot(key), slot(write.key));
         self.open.push((key, write));
     }
 
@@ -104,8 +105,9 @@ impl Replica {
     fn roll_back(&mut self, world: &World, kept: usize) {
         while self.open.len() > kept {
             let (key, _) = self.open.pop().expect("more than none");
-            self.map.retract(&Past { world, numbers: &self.numbers }, key);
+            self.map.retract(key);
         }
+        self.map.settle(&Past { world, numbers: &self.numbers });
     }
 
     fn seal(&mut self, world: &mut World, rng: &mut Rng) {
@@ -129,7 +131,7 @@ impl Replica {
         let past = Past { world, numbers: &self.numbers };
         for (index, (op, write)) in ops.into_iter().zip(writes).enumerate() {
             let on = !self.off.contains(&(id, index));
-            self.map.apply(&past, name(write.key), op, write.deletes, on);
+            self.map.apply(&past, slot(write.key), op, write.deletes, on);
         }
         self.heads.retain(|&head| !world.dag.contains(id, head));
         self.heads.push(id);
@@ -149,15 +151,15 @@ impl Replica {
         let changed = if on { self.off.remove(&write) } else { self.off.insert(write) };
         let Some(op) = self.numbers.op_ix(write) else { return };
         // Keys are numbered in the order in which this replica met them.
-        let named = name(world.model.writes[write.0][write.1].key);
-        let at = self.map.iter().position(|(name, _)| name == named).expect("it was received");
+        let named = slot(world.model.writes[write.0][write.1].key);
+        let at = self.map.iter().position(|(slot, _)| slot == named).expect("it was received");
         let answer = self.map.set_active(&Past { world, numbers: &self.numbers }, KeyIx(at as u32), op, on);
         assert!(changed || !answer, "toggling a write to what it is does nothing");
     }
 
     fn shown(&self) -> Vec<Vec<Winner>> {
         (0..KEYS)
-            .map(|key| self.map.get(&name(key)).map_or(Vec::new(), |key| key.winners().to_vec()))
+            .map(|key| self.map.get(&slot(key)).map_or(Vec::new(), |key| key.winners().to_vec()))
             .collect()
     }
 
@@ -184,7 +186,7 @@ impl Replica {
             self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect();
         let past = Past { world, numbers: &self.numbers };
         for key in 0..KEYS {
-            let Some(register) = self.map.get(&name(key)) else { continue };
+            let Some(register) = self.map.get(&slot(key)) else { continue };
             let sealed = |op: OpIx| (op.0 as usize) < self.numbers.ops.len();
             let read = register.winners_at(&past, |op| sealed(op) && selected.contains(&self.numbers.op(op)));
             let expected = world.model.winners(&world.dag, key, |write| selected.contains(&write));
@@ -286,7 +288,7 @@ fn stamps_against_causality_make_no_cycle() {
             replica.check(&world);
         }
         // a is overwritten by b although its stamp is the greatest; of b and c the newer one wins.
-        let winners = replica.map.get(&name(0)).expect("written").winners();
+        let winners = replica.map.get(&slot(0)).expect("written").winners();
         let winners: Vec<usize> = winners.iter().map(|winner| replica.numbers.op(winner.op).0).collect();
         assert_eq!(winners, [2, 1]);
     }

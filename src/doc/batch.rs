@@ -162,7 +162,8 @@ impl Fold {
         let Some(mut batch) = self.batch.take() else { return };
         let first = self.timeline.next_op();
         let mut objects: BTreeSet<ObjectIx> = BTreeSet::new();
-        for (op, number) in batch.ops.drain(mark.ops..).zip(first + mark.ops as u32..).rev() {
+        let numbers = first + mark.ops as u32..first + batch.ops.len() as u32;
+        for (op, number) in batch.ops.drain(mark.ops..).zip(numbers).rev() {
             match op {
                 BatchOp::Step { object, at, .. } => {
                     self.objects[object.0 as usize].retract(at, OpIx(number));

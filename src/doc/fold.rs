@@ -117,8 +117,8 @@ impl Fold {
             };
             self.places.push(place);
         }
-        let past = self.timeline.over(graph);
         for (object, (ops, inserted)) in texts {
+            let past = self.timeline.over(graph);
             let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
             text.apply(&past, changeset, &ops, content.is_some().then_some(inserted.as_str()), &active);
             self.list(object);

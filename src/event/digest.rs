@@ -12,7 +12,9 @@ pub fn map_hash(keys: &[(NameId, Vec<Vec<u8>>)], groups: &[(u32, Vec<Vec<u8>>)])
     let mut writer = Writer::new();
     let writes = |writer: &mut Writer, writes: &[Vec<u8>]| {
         writer.varint(writes.len() as u64);
-        writes.iter().for_each(|write| drop(writer.bytes(write)));
+        for write in writes {
+            writer.bytes(write);
+        }
     };
     writer.varint(keys.len() as u64);
     for (name, of_key) in keys {

@@ -74,14 +74,18 @@ impl Options {
             out.varint(self.groups.len() as u64);
             for group in &self.groups {
                 out.varint(group.len() as u64);
-                group.iter().for_each(|key| drop(out.string(key)));
+                for key in group {
+                    out.string(key);
+                }
             }
             tlv.entry(FIRST, out.as_slice());
         }
         if !self.fields.is_empty() {
             let mut out = Writer::new();
             out.varint(self.fields.len() as u64);
-            self.fields.iter().for_each(|(key, kind)| drop(out.string(key).u8(*kind as u8)));
+            for (key, kind) in &self.fields {
+                out.string(key).u8(*kind as u8);
+            }
             tlv.entry(SECOND, out.as_slice());
         }
         let mut out = Writer::new();

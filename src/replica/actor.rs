@@ -61,6 +61,7 @@ impl Replica {
         let mut lost = lost;
         self.commits.iter_mut().for_each(|commit| lost.append(&mut commit.own));
         lost.extend(self.sign_batch(env).ids);
+        self.report_own();
         self.memory_only = true;
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
@@ -94,8 +95,10 @@ impl Replica {
         self.last_write = self.last_write.map(|last| self.renamed.get(&last).copied().unwrap_or(last));
         self.links.renumber(old_log.graph(), self.log.graph());
         self.outputs = outputs;
+        // Both folds were told of as they were: what differs between them is the news.
+        self.fold.take_patches();
         let patches = self.fold.since(&old_fold);
-        self.report(Source::Remote, (self.member(), actor), None, patches);
+        self.tell(Source::Remote, (self.member(), actor), None, patches);
         for (changeset, received_ms) in old_log.outside() {
             self.log.offer_authentic(changeset.clone(), received_ms);
         }

@@ -3,8 +3,9 @@
 use super::{Env, Output, Replica, Source, Trouble};
 use crate::causal::NameId;
 use crate::codec::limits;
-use crate::doc::{BatchMark, Body, EditError, ObjectIx, Patch};
-use crate::event::{Role, Sort, Value, name_id};
+use crate::crdt::Slot;
+use crate::doc::{AMOUNT_MAX, BatchMark, Edit, EditError, ObjectIx, Written};
+use crate::event::{ObjectKind, Role, Sort, Value, name_id};
 
 /// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
 const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
@@ -18,12 +19,24 @@ pub enum EditFault {
     /// A position or length is outside the text.
     #[error("position is outside the text")]
     Range,
+    /// An amount is zero, or takes from a counter that only grows.
+    #[error("amount is zero, or below zero for a counter that only grows")]
+    Amount,
+    /// A sum would leave what a number holds exactly.
+    #[error("the sum would leave the safe integers")]
+    Overflow,
     /// A value, a name or a text is over its limit.
     #[error("value, name or text is too large")]
     TooLarge,
     /// The name was used with another kind before.
     #[error("the name was used with another kind of object")]
     OtherKind,
+    /// The name was used with other options before.
+    #[error("the name was used with other options")]
+    OtherOptions,
+    /// The options are not what an object of the kind can have.
+    #[error("options do not fit the kind of object")]
+    Options,
     /// This version has no such kind of object.
     #[error("this version does not know that kind of object")]
     Unsupported,
@@ -54,27 +67,131 @@ impl Replica {
         value: Value,
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
-        self.map_at(object)?;
-        let name = self.key_for_writing(key, env)?;
+        self.expect(object, ObjectKind::Map)?;
         if value.to_bytes().len() > VALUE_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
-        let patch = self.fold.map_set(self.log.graph(), object, name, value);
-        self.edited(patch);
+        let (slot, written) = match self.options_of(object).and_then(|options| options.group_of(key)) {
+            Some((group, place)) => {
+                self.may_write()?;
+                let tuple = self.tuple_with(object, group, place, Some(value));
+                (Slot::Group(group), self.fitting(tuple)?)
+            }
+            None => (Slot::Key(self.key_for_writing(key)?), Written::Value(value)),
+        };
+        self.edit(object, Edit::Put(slot, written), env);
         Ok(())
     }
 
     /// Deletes a key of a map; says whether it was there. A key that was not there is left alone.
     pub fn map_delete(&mut self, object: ObjectIx, key: &str, env: &mut Env<'_>) -> Result<bool, EditFault> {
-        let there = self.map_at(object)? && self.map_get(object, key).is_some();
-        if there {
-            let name = self.key_for_writing(key, env)?;
-            let patch = self.fold.map_delete(self.log.graph(), object, name);
-            self.edited(patch);
-        } else {
-            self.may_write()?;
+        self.expect(object, ObjectKind::Map)?;
+        self.may_write()?;
+        if self.map_get(object, key).is_none() {
+            return Ok(false);
         }
-        Ok(there)
+        let edit = match self.options_of(object).and_then(|options| options.group_of(key)) {
+            Some((group, place)) => {
+                Edit::Put(Slot::Group(group), self.tuple_with(object, group, place, None))
+            }
+            None => Edit::Take(Slot::Key(self.key_for_writing(key)?)),
+        };
+        self.edit(object, edit, env);
+        Ok(true)
+    }
+
+    /// Adds to a counter. A sum that a number cannot hold exactly is refused.
+    pub fn counter_add(
+        &mut self,
+        object: ObjectIx,
+        amount: i64,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.expect(object, ObjectKind::Counter)?;
+        self.may_write()?;
+        let grows = self.options_of(object).is_some_and(|options| options.variant);
+        if amount < 0 && grows || amount.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
+            return Err(EditFault::Amount);
+        }
+        let sum = self.counter_value(object) + i128::from(amount);
+        if sum.unsigned_abs() > u128::from(AMOUNT_MAX.unsigned_abs()) {
+            return Err(EditFault::Overflow);
+        }
+        if amount != 0 {
+            self.edit(object, Edit::Add(amount), env);
+        }
+        Ok(())
+    }
+
+    /// Puts an element into a set, with a value if one is given. O(1).
+    pub fn set_add(
+        &mut self,
+        object: ObjectIx,
+        element: &Value,
+        value: Option<Value>,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.expect(object, ObjectKind::Set)?;
+        let name = self.value_for_writing(Sort::SetElement, element)?;
+        if value.as_ref().is_some_and(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
+            return Err(EditFault::TooLarge);
+        }
+        self.edit(object, Edit::Put(Slot::Key(name), value.map_or(Written::Bare, Written::Value)), env);
+        Ok(())
+    }
+
+    /// Takes an element out of a set; says whether it was there.
+    pub fn set_delete(
+        &mut self,
+        object: ObjectIx,
+        element: &Value,
+        env: &mut Env<'_>,
+    ) -> Result<bool, EditFault> {
+        self.expect(object, ObjectKind::Set)?;
+        self.may_write()?;
+        if !self.set_has(object, element) {
+            return Ok(false);
+        }
+        let name = self.value_for_writing(Sort::SetElement, element)?;
+        self.edit(object, Edit::Take(Slot::Key(name)), env);
+        Ok(true)
+    }
+
+    /// Adds to the quantity of an item, or takes from it.
+    pub fn cart_add(
+        &mut self,
+        object: ObjectIx,
+        item: &Value,
+        quantity: i64,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.expect(object, ObjectKind::Cart)?;
+        if quantity == 0 || quantity.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
+            return Err(EditFault::Amount);
+        }
+        let name = self.value_for_writing(Sort::CartItem, item)?;
+        let sum = self.cart_sum(object, name) + i128::from(quantity);
+        if sum.unsigned_abs() > u128::from(AMOUNT_MAX.unsigned_abs()) {
+            return Err(EditFault::Overflow);
+        }
+        self.edit(object, Edit::AddTo(name, quantity), env);
+        Ok(())
+    }
+
+    /// Removes an item; says whether it was there.
+    pub fn cart_remove(
+        &mut self,
+        object: ObjectIx,
+        item: &Value,
+        env: &mut Env<'_>,
+    ) -> Result<bool, EditFault> {
+        self.expect(object, ObjectKind::Cart)?;
+        let name = self.value_for_writing(Sort::CartItem, item)?;
+        if self.cart_sum(object, name) <= 0 {
+            return Ok(false);
+        }
+        self.edit(object, Edit::Remove(name), env);
+        Ok(true)
     }
 
     /// Inserts text at a visible position in UTF-16 units; never inside a surrogate pair.
@@ -86,10 +203,9 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
         self.may_write()?;
-        self.text_at(object)?;
-        let patch = self.fold.text_insert(object, position, string)?;
+        self.expect(object, ObjectKind::Text)?;
+        self.fold.text_insert(object, position, string)?;
         self.begin_batch(env);
-        self.edited(patch);
         Ok(())
     }
 
@@ -102,22 +218,20 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
         self.may_write()?;
-        self.text_at(object)?;
-        let patch = self.fold.text_delete(object, position, len)?;
+        self.expect(object, ObjectKind::Text)?;
+        self.fold.text_delete(object, position, len)?;
         self.begin_batch(env);
-        self.edited(patch);
         Ok(())
     }
 
     /// A place to roll back to.
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&mut self) -> Mark {
         Mark(self.fold.mark())
     }
 
     /// Takes back all local edits since a mark in the batch that is still open.
     pub fn rollback(&mut self, mark: &Mark) {
-        let patches = self.fold.rollback(self.log.graph(), &mark.0);
-        self.report_own(patches);
+        self.fold.rollback(self.log.graph(), &mark.0);
         if !self.fold.has_batch() {
             self.batch.begun_ms = None;
         }
@@ -134,37 +248,73 @@ impl Replica {
         self.names.key_id(key).unwrap_or_else(hmac)
     }
 
-    fn key_for_writing(&mut self, key: &str, env: &mut Env<'_>) -> Result<NameId, EditFault> {
+    /// The same for an element or an item.
+    pub(super) fn value_id(&self, sort: Sort, value: &Value) -> NameId {
+        let bytes = value.to_bytes();
+        let hmac = || name_id(self.identity.keyring().names(), sort, &bytes);
+        self.names.value_id(sort, &bytes).unwrap_or_else(hmac)
+    }
+
+    fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+        self.begin_batch(env);
+        self.fold.edit(self.log.graph(), object, edit);
+    }
+
+    fn key_for_writing(&mut self, key: &str) -> Result<NameId, EditFault> {
         self.may_write()?;
         if key.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
         let name = self.key_id(key);
-        self.names.learn_key(name, key);
-        self.begin_batch(env);
+        self.names.learn(Sort::MapKey, name, key.as_bytes());
         Ok(name)
     }
 
-    fn map_at(&self, object: ObjectIx) -> Result<bool, EditFault> {
-        if matches!(self.fold.get(object).body, Body::Map(_)) { Ok(true) } else { Err(EditFault::Kind) }
+    fn value_for_writing(&mut self, sort: Sort, value: &Value) -> Result<NameId, EditFault> {
+        self.may_write()?;
+        let bytes = value.to_bytes();
+        if bytes.len() > limits::NAME_BYTES_MAX {
+            return Err(EditFault::TooLarge);
+        }
+        if let Some(known) = self.names.value_id(sort, &bytes) {
+            return Ok(known);
+        }
+        let name = name_id(self.identity.keyring().names(), sort, &bytes);
+        self.names.learn(sort, name, &bytes);
+        Ok(name)
     }
 
-    fn text_at(&self, object: ObjectIx) -> Result<(), EditFault> {
-        if matches!(self.fold.get(object).body, Body::Text(_)) { Ok(()) } else { Err(EditFault::Kind) }
+    /// The tuple of a group as it is now, with another value at one place.
+    fn tuple_with(&self, object: ObjectIx, group: u32, place: usize, value: Option<Value>) -> Written {
+        let count = self.options_of(object).map_or(0, |options| options.groups[group as usize].len());
+        let now = self.map_winner(object, &Slot::Group(group));
+        let mut tuple = match now {
+            Some(Written::Tuple(values)) if values.len() == count => values.to_vec(),
+            _ => vec![None; count],
+        };
+        tuple[place] = value;
+        Written::Tuple(tuple.into())
+    }
+
+    /// Refuses a tuple that does not fit into a changeset.
+    fn fitting(&self, tuple: Written) -> Result<Written, EditFault> {
+        let Written::Tuple(values) = &tuple else { return Ok(tuple) };
+        let bytes: usize = values.iter().flatten().map(|value| value.to_bytes().len()).sum();
+        if bytes > VALUE_BYTES_MAX { Err(EditFault::TooLarge) } else { Ok(tuple) }
+    }
+
+    fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
+        if self.fold.get(object).kind() == kind { Ok(()) } else { Err(EditFault::Kind) }
     }
 
     fn begin_batch(&mut self, env: &mut Env<'_>) {
         self.batch.begun_ms.get_or_insert(env.now_ms);
     }
 
-    fn edited(&mut self, patch: Option<Patch>) {
-        self.report_own(patch.into_iter().collect());
-    }
-
-    pub(super) fn report_own(&mut self, patches: Vec<Patch>) {
+    /// Tells what was edited here since the last time.
+    pub(super) fn report_own(&mut self) {
         let Some(actor) = self.actor else { return };
-        let by = (self.member(), actor);
-        self.report(Source::Local, by, None, patches);
+        self.report(Source::Local, (self.member(), actor), None);
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {

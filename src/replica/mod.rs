@@ -9,7 +9,10 @@
 mod actor;
 mod anchor;
 mod commit;
+mod digest;
 mod edit;
+mod export;
+mod history;
 mod identity;
 mod link;
 mod output;
@@ -23,18 +26,21 @@ pub use edit::{EditFault, Mark};
 pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
-pub use read::{ChangesetSummary, HistoryFilter, ImportError, ImportReport, KeyWrite, Stats};
+pub use export::{ImportError, ImportReport};
+pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
+pub use read::Stats;
 pub use receive::HoldReason;
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
-use crate::doc::{Fold, Names, ObjectIx, ObjectName, Patch};
-use crate::event::{Invite, Log, NO_OPTIONS, ObjectKind, Role, object_id};
+use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
+use crate::event::{Invite, Log, ObjectKind, Options, Role, object_id};
 use crate::store::{StoreBatch, StoreName};
 use commit::InFlight;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Time and randomness for one call.
 pub struct Env<'a> {
@@ -85,7 +91,8 @@ pub struct Replica {
     working: Rc<Cell<Option<ChangesetId>>>,
     creating: Option<StoreBatch>,
     links: link::Links,
-    kinds_used: HashMap<String, ObjectKind>,
+    /// What names were asked for as.
+    names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
     refused: u64,
 }
@@ -153,7 +160,7 @@ impl Replica {
             working: Rc::default(),
             creating: None,
             links: link::Links::default(),
-            kinds_used: HashMap::new(),
+            names_used: HashMap::new(),
             outputs: VecDeque::new(),
             refused: 0,
         }
@@ -161,6 +168,7 @@ impl Replica {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
+        self.report_own();
         self.outputs.pop_front()
     }
 
@@ -211,18 +219,37 @@ impl Replica {
         Ok(())
     }
 
-    /// An object by its name, made empty if it is new.
+    /// An object by its name, without options; see [`Replica::object_with`].
     pub fn object(&mut self, name: &str, kind: ObjectKind) -> Result<ObjectIx, EditFault> {
-        if self.kinds_used.get(name).is_some_and(|used| *used != kind) {
-            return Err(EditFault::OtherKind);
+        self.object_with(name, kind, &Options::default())
+    }
+
+    /// An object by its name, made empty if it is new. One name stands for one kind and its options in a session.
+    pub fn object_with(
+        &mut self,
+        name: &str,
+        kind: ObjectKind,
+        options: &Options,
+    ) -> Result<ObjectIx, EditFault> {
+        if let Some(used) = self.names_used.get(name) {
+            return match self.fold.get(*used).kind() == kind {
+                false => Err(EditFault::OtherKind),
+                true if self.options_of(*used) == Some(options) => Ok(*used),
+                true => Err(EditFault::OtherOptions),
+            };
         }
         if name.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
-        let id = object_id(self.identity.keyring().names(), kind, NO_OPTIONS, name);
+        let encoded = options.encode();
+        if !options.fit(kind) || encoded.len() > limits::EXT_BYTES_MAX {
+            return Err(EditFault::Options);
+        }
+        let id = object_id(self.identity.keyring().names(), kind, &encoded, name);
         let object = self.fold.object(id, kind).ok_or(EditFault::Unsupported)?;
-        self.kinds_used.insert(name.to_owned(), kind);
-        self.names.learn_object(id, ObjectName { name: name.into(), kind, options: NO_OPTIONS.into() });
+        self.names_used.insert(name.to_owned(), object);
+        let origin = ObjectOrigin::Named(name.into());
+        self.names.learn_object(id, ObjectName { origin, kind, options: Arc::new(options.clone()) });
         Ok(object)
     }
 
@@ -233,7 +260,13 @@ impl Replica {
         self.fold.dbg_check(self.log.graph());
     }
 
-    fn report(
+    /// Tells what changed since the last time.
+    fn report(&mut self, source: Source, by: (MemberId, ActorId), changeset: Option<ChangesetId>) {
+        let patches = self.fold.take_patches();
+        self.tell(source, by, changeset, patches);
+    }
+
+    fn tell(
         &mut self,
         source: Source,
         by: (MemberId, ActorId),

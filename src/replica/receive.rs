@@ -3,14 +3,15 @@
 use super::commit::InFlight;
 use super::link::Receipt;
 use super::{Env, Replica, Source, Trouble};
-use crate::causal::{ChangesetId, ChangesetIx, Hlc, OpIx};
+use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
-use crate::doc::{Fold, ObjectName, resolve};
+use crate::doc::{Fold, ObjectName, ObjectOrigin, resolve};
 use crate::event::{
-    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, ReadError, Ready, Role, SegmentError,
+    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Role, SegmentError,
     SignedChangeset, Skeleton, Sort,
 };
 use crate::store::{StoreBatch, TailRecord};
+use std::sync::Arc;
 
 /// Changesets integrated in one call; the edge yields in between.
 const SLICE: usize = 256;
@@ -166,7 +167,9 @@ impl Replica {
         let ix = self.log.add(ready);
         let checked = skeleton.as_ref().and_then(|skeleton| {
             let refs = resolve(self.log.graph(), prev, &deps, &skeleton.refs)?;
-            self.fold.check(self.log.graph(), ix, skeleton, &refs).ok()
+            let (log, member) = (&self.log, self.log.author(ix).member);
+            let own = |target| log.author(target).member == member;
+            self.fold.check(self.log.graph(), ix, skeleton, &refs, own).ok()
         });
         let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
         let content = skeleton
@@ -179,9 +182,10 @@ impl Replica {
             self.clock.observe(stamp);
         }
         let pieces = skeleton.as_ref().zip(content.as_ref());
-        let patches = self.fold.integrate(self.log.graph(), ix, stamp, checked, pieces, |_: OpIx| true);
+        self.report_own();
+        self.fold.integrate(self.log.graph(), ix, stamp, checked, pieces, |_: OpIx| true);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
-        self.report(Source::Remote, by, Some(id), patches);
+        self.report(Source::Remote, by, Some(id));
         Some(ix)
     }
 
@@ -199,9 +203,12 @@ impl Replica {
             return;
         };
         let Some(content) = self.open_content(ix, &skeleton) else { return };
-        let patches = self.fold.fill(ix, &skeleton, &content);
+        let graph = self.log.graph();
+        let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
+        self.report_own();
+        self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
-        self.report(Source::Remote, by, Some(id), patches);
+        self.report(Source::Remote, by, Some(id));
     }
 
     fn open_skeleton(&self, ready: &Ready) -> Opened {
@@ -249,18 +256,27 @@ impl Replica {
         for (id, entry) in content.confirmed_names(skeleton, self.identity.keyring().names()) {
             match (id, entry) {
                 (NamedId::Object(id), NameEntry::Object { kind, options, name }) => {
-                    let Some(kind) = ObjectKind::from_code(*kind) else { continue };
-                    let (name, options) = (name.as_str().into(), options.as_slice().into());
-                    self.names.learn_object(id, ObjectName { name, kind, options });
+                    self.learn_object(id, ObjectOrigin::Named(name.as_str().into()), *kind, options);
                 }
-                (NamedId::Name(id), NameEntry::Name { sort, clear }) if *sort == Sort::MapKey as u8 => {
-                    if let Ok(clear) = std::str::from_utf8(clear) {
-                        self.names.learn_key(id, clear);
+                (NamedId::Object(id), NameEntry::Child { parent, key, kind, options }) => {
+                    let origin = ObjectOrigin::Child { parent: *parent, key: *key };
+                    self.learn_object(id, origin, *kind, options);
+                }
+                (NamedId::Name(id), NameEntry::Name { sort, clear }) => {
+                    if let Some(sort) = Sort::from_code(*sort) {
+                        self.names.learn(sort, id, clear);
                     }
                 }
                 _ => {}
             }
         }
+    }
+
+    fn learn_object(&mut self, id: ObjectId, origin: ObjectOrigin, kind: u8, options: &[u8]) {
+        let Some(kind) = ObjectKind::from_code(kind) else { return };
+        // Options of a later version: the object is kept without a name.
+        let Some(options) = Options::decode(kind, options) else { return };
+        self.names.learn_object(id, ObjectName { origin, kind, options: Arc::new(options) });
     }
 }
 

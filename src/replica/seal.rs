@@ -67,8 +67,7 @@ impl Replica {
     /// Gives the transaction up: its edits go.
     pub fn abort_transact(&mut self, env: &mut Env<'_>) {
         let start = BatchMark::start();
-        let patches = self.fold.rollback(self.log.graph(), &start);
-        self.report_own(patches);
+        self.fold.rollback(self.log.graph(), &start);
         self.batch = OpenBatch { composing: self.batch.composing, ..OpenBatch::default() };
         self.fail_late(env);
         self.integrate_ready(env);
@@ -110,6 +109,7 @@ impl Replica {
         let (mut rows, mut ids, mut group) = (Vec::new(), Vec::new(), 0);
         let open = std::mem::take(&mut self.batch);
         if let Some(actor) = self.actor.filter(|_| self.fold.has_batch()) {
+            self.report_own();
             while self.fold.has_batch() {
                 let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
                 let draft = self.fold.draft(

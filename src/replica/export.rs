@@ -1,0 +1,81 @@
+//! A whole space as bytes, and back.
+
+use super::receive::Origin;
+use super::{Env, Replica};
+use crate::causal::ChangesetIx;
+use crate::codec::{DecodeError, Reader, Writer, limits};
+use crate::event::SignedChangeset;
+use crate::store::StoreBatch;
+
+/// First bytes of an export.
+const EXPORT_MAGIC: &[u8; 8] = b"stemma-x";
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Changesets that are new here.
+    pub added: usize,
+    /// Changesets that were here.
+    pub known: usize,
+    /// Changesets that do not decode or that nothing vouches for.
+    pub refused: usize,
+}
+
+/// Why an export was not taken in. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// It is not an export, or of another version.
+    #[error("not an export of this version")]
+    Format,
+    /// It is of another space.
+    #[error("export of another space")]
+    Space,
+    /// It does not decode.
+    #[error("export does not decode: {0}")]
+    Damaged(#[from] DecodeError),
+}
+
+impl Replica {
+    /// The whole space as bytes: every changeset, also those that wait. Sealed as they are; whoever holds an invite or is a
+    /// member can read it. Own changesets that are not stored yet are left out: this device may forget that it made them.
+    pub fn export_space(&self) -> Vec<u8> {
+        let graph = self.log.graph();
+        let outside = self.log.outside().map(|(changeset, _)| changeset);
+        let rows: Vec<Vec<u8>> = (0..graph.len())
+            .map(ChangesetIx)
+            .filter(|ix| self.sendable(*ix))
+            .map(|ix| &self.log.entry(ix).changeset)
+            .chain(outside)
+            .map(|changeset| changeset.signed().encode())
+            .collect();
+        let mut writer = Writer::new();
+        writer.raw(EXPORT_MAGIC).u8(1).bytes(self.identity.genesis().as_bytes()).varint(rows.len() as u64);
+        rows.iter().for_each(|row| {
+            writer.bytes(row);
+        });
+        writer.into_bytes()
+    }
+
+    /// Takes in an export of this space. Idempotent; what is new is stored.
+    pub fn import_space(&mut self, bytes: &[u8], env: &mut Env<'_>) -> Result<ImportReport, ImportError> {
+        let mut reader = Reader::new(bytes);
+        if reader.array::<8>("magic")? != *EXPORT_MAGIC || reader.u8("version")? != 1 {
+            return Err(ImportError::Format);
+        }
+        if reader.bytes("genesis", limits::EXT_BYTES_MAX)? != self.identity.genesis().as_bytes() {
+            return Err(ImportError::Space);
+        }
+        let count = reader.count("rows", u32::MAX as usize, 2)?;
+        let (mut rows, mut damaged) = (Vec::new(), 0);
+        for _ in 0..count {
+            match SignedChangeset::decode(reader.bytes("row", limits::CHANGESET_BYTES_MAX)?) {
+                Ok(row) => rows.push(row),
+                Err(_) => damaged += 1,
+            }
+        }
+        reader.finish("export")?;
+        let offered = rows.len();
+        let (added, refused) = self.take_rows(rows, Origin::Import, StoreBatch::default(), env);
+        Ok(ImportReport { added, known: offered - added - refused, refused: refused + damaged })
+    }
+}
