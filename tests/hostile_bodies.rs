@@ -196,15 +196,16 @@ fn what_this_version_does_not_know_waits_with_its_descendants_and_the_rest_goes_
         rows.extend([strange, after]);
     }
     // Ops: one without a meaning yet, and one whose data type is not folded here.
-    let counter = Skeleton {
-        objects: vec![(world.attacker.object(ObjectKind::Counter, "n"), ObjectKind::Counter)],
-        ops: vec![Op::CounterAdd { object: ObjectAt(0), amount: 1 }],
+    let ledger = Skeleton {
+        objects: vec![(world.attacker.object(ObjectKind::Ledger, "n"), ObjectKind::Ledger)],
+        names: vec![NameId([7; 16])],
+        ops: vec![Op::LedgerOpen { object: ObjectAt(0), account: NameAt(0) }],
         ..Skeleton::default()
     };
     let mut strange_op = body.0.encode(0);
     let at = strange_op.len() - 4;
     strange_op[at] = 0x07;
-    for (n, skeleton) in [(11, counter.encode(0)), (12, strange_op)] {
+    for (n, skeleton) in [(11, ledger.encode(0)), (12, strange_op)] {
         let mut lane = world.attacker.lane(n);
         let strange = world.attacker.seal(&lane, &[], &skeleton, None);
         (lane.seq, lane.prev) = (1, Some(strange.id()));

@@ -1,12 +1,18 @@
 /** What listeners are told. */
 
 import { type Delta, deltasOf } from "./delta.js";
+import type { SharedCart } from "./cart.js";
+import type { SharedCounter } from "./counter.js";
+import type { Handle } from "./handle.js";
 import type { SharedMap } from "./map.js";
 import type { EngineChange } from "./replica.js";
+import type { SharedSet } from "./set.js";
 import type { SharedText } from "./text.js";
-import { freeze } from "./value.js";
+import { freeze, type Value } from "./value.js";
 
-interface ChangeOf<Handle> {
+interface ChangeOf<Shared extends Handle> {
+  /** What kind of object changed. */
+  readonly kind: Shared["kind"];
   /**
    * `"local"`: written in this tab. `"remote"`: by anybody else, another tab of the same person included.
    * `"reload"`: the engine crashed and was started again from storage; read the object anew.
@@ -20,8 +26,8 @@ interface ChangeOf<Handle> {
   readonly actor: string;
   /** Id of the changeset, `""` while its batch is open. */
   readonly changeset: string;
-  /** What changed: the same handle that `getMap` or `getText` gives. */
-  readonly object: Handle;
+  /** What changed: the same handle that `getMap` and its like give. */
+  readonly object: Shared;
 }
 
 /** Some keys of a map have other values, or other conflicts, than before. */
@@ -37,19 +43,52 @@ export interface TextChange extends ChangeOf<SharedText> {
   readonly keys?: undefined;
 }
 
-export type Change = MapChange | TextChange;
-
-/** Translates one change of the engine. A text edited back and forth becomes several. */
-export function changesOf(change: EngineChange, object: SharedMap | SharedText, origin: unknown): Change[] {
-  const { source, member, actor, changeset } = change;
-  const common = { source, member, actor, changeset, ...(origin !== undefined && source === "local" ? { origin } : {}) };
-  if (object.kind === "map") return [Object.freeze({ ...common, object, keys: freeze(change.keys ?? []) })];
-  const deltas = change.text ? deltasOf(change.text) : [];
-  return deltas.map((delta) => Object.freeze({ ...common, object, delta }));
+/** A counter has another value than before. */
+export interface CounterChange extends ChangeOf<SharedCounter> {
+  /** By how much. Absent after a reload. */
+  readonly delta?: number;
+  readonly keys?: undefined;
 }
 
-/** What is said of an object after the engine was started again; `keys` are those it has now. */
-export function reloadOf(object: SharedMap | SharedText, keys: readonly string[]): Change {
-  const common = { source: "reload", member: "", actor: "", changeset: "" } as const;
-  return Object.freeze(object.kind === "map" ? { ...common, object, keys } : { ...common, object });
+/** Some elements of a set are there or not, or carry another value, than before. */
+export interface SetChange extends ChangeOf<SharedSet> {
+  /** The elements. */
+  readonly keys: readonly Value[];
+  readonly delta?: undefined;
+}
+
+/** Some items of a cart have another quantity than before. */
+export interface CartChange extends ChangeOf<SharedCart> {
+  /** The items. */
+  readonly keys: readonly Value[];
+  readonly delta?: undefined;
+}
+
+export type Change = MapChange | TextChange | CounterChange | SetChange | CartChange;
+
+/** Translates one change of the engine. A text edited back and forth becomes several. */
+export function changesOf(change: EngineChange, object: Handle, origin: unknown): Change[] {
+  const { source, member, actor, changeset } = change;
+  const common = { kind: object.kind, source, member, actor, changeset, ...(origin !== undefined && source === "local" ? { origin } : {}) };
+  if (object.kind === "text") {
+    const deltas = change.text ? deltasOf(change.text) : [];
+    return deltas.map((delta) => Object.freeze({ ...common, object, delta } as TextChange));
+  }
+  if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
+  return [Object.freeze({ ...common, object, keys: freeze(change.keys ?? []) } as MapChange | SetChange | CartChange)];
+}
+
+/** What is said of an object after the engine was started again, with what it has now. */
+export function reloadOf(object: Handle): Change {
+  const common = { kind: object.kind, source: "reload", member: "", actor: "", changeset: "" } as const;
+  switch (object.kind) {
+    case "text":
+    case "counter":
+      return Object.freeze({ ...common, object } as TextChange | CounterChange);
+    case "map":
+    case "set":
+      return Object.freeze({ ...common, object, keys: [...object.keys()] } as MapChange | SetChange);
+    case "cart":
+      return Object.freeze({ ...common, object, keys: [...object].map(([item]) => item) } as CartChange);
+  }
 }

@@ -12,20 +12,17 @@ import { StemmaError } from "./errors.js";
 import type { Home, Residence } from "./home.js";
 import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
-import { SharedMap } from "./map.js";
+import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
-import { type EngineChange, type Kind, kindOf, type Output, type Tier } from "./replica.js";
+import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output, type Tier } from "./replica.js";
 import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
-import { SharedText } from "./text.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
-import { wellFormed } from "./value.js";
+import { textOf, type Value, wellFormed } from "./value.js";
 import { Saves } from "./write.js";
-
-type Handle = SharedMap | SharedText;
 
 /** The origin of what an engine says while it is given the rows of its own database. */
 export const LOADED = Symbol("loaded");
@@ -50,7 +47,10 @@ export class SpaceCore implements Outlet, CommitObserver {
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
-  readonly #objects = new Map<string, { core: ObjectCore; handle: Handle }>();
+  /** By the engine's number. */
+  readonly #objects = new Map<number, Known>();
+  /** By name, of those that were asked for without options. */
+  readonly #plain = new Map<string, Known>();
   readonly #cores = new WeakMap<Handle, ObjectCore>();
   readonly #quarantined = new Set<string>();
   readonly #endWatch: () => void;
@@ -78,10 +78,16 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#watch();
   }
 
-  /** The handle of a name, the same every time. */
-  object(name: string, kind: Kind): Handle {
+  /** The handle of a name, the same every time. Throws `E_ARGUMENT` if the name was asked for as something else. */
+  object(name: string, kind: Kind, options?: ObjectOptions): Handle {
     this.pump.check();
-    return this.#object(wellFormed(name), kind).handle;
+    const sound = wellFormed(name);
+    const plain = options === undefined ? this.#plain.get(sound) : undefined;
+    if (plain?.core.kind === kind) return plain.handle;
+    const number = this.pump.read((engine) => engine.object(sound, KINDS[kind], options, true));
+    const known = this.#object(sound, kind, options, number);
+    if (options === undefined) this.#plain.set(sound, known);
+    return known.handle;
   }
 
   /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
@@ -169,8 +175,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   #noteChange(change: EngineChange, origin: unknown): void {
     const kind = kindOf(change.kind ?? 0);
     if (origin === LOADED || change.name === undefined || !kind) return; // nobody can have a handle of it
-    const { core, handle } = this.#object(change.name, kind, change.object);
-    core.forget(change.keys);
+    const { core, handle } = this.#object(change.name, kind, change.options, change.object);
+    core.forget(change.keys?.map((key) => (kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }
@@ -186,17 +192,23 @@ export class SpaceCore implements Outlet, CommitObserver {
     for (const [handle, list] of byObject) this.#cores.get(handle)?.listeners.emit(Object.freeze(list));
   }
 
-  #object(name: string, kind: Kind, number?: number): { core: ObjectCore; handle: Handle } {
-    const key = `${kind}:${name}`;
-    const known = this.#objects.get(key);
+  #object(name: string, kind: Kind, options: ObjectOptions | undefined, number: number): Known {
+    const known = this.#objects.get(number);
     if (known) return known;
-    const core = new ObjectCore(this, name, kind);
-    core.bind(number);
-    const handle = kind === "map" ? new SharedMap(core) : new SharedText(core);
-    const entry = { core, handle };
-    this.#objects.set(key, entry);
+    const core = new ObjectCore(this, name, kind, options, number);
+    const handle = handleOf(core);
+    const made = { core, handle };
+    this.#objects.set(number, made);
     this.#cores.set(handle, core);
-    return entry;
+    return made;
+  }
+
+  /** Another engine numbers the objects anew, and knows nothing of what names were asked for as. */
+  #bindAgain(): void {
+    const all = [...this.#objects.values()];
+    this.#objects.clear();
+    for (const known of all) this.#objects.set(known.core.number, known);
+    for (const { core } of this.#plain.values()) this.pump.read((engine) => engine.object(core.name, KINDS[core.kind], undefined, true));
   }
 
   #forget(): void {
@@ -241,15 +253,14 @@ export class SpaceCore implements Outlet, CommitObserver {
         this.commits.finish(storage, abandoned),
       );
       this.pump.adopt(this.#residence.engine);
+      this.#bindAgain();
       this.pump.drain(LOADED);
       this.#watch();
       this.#rows.move(this.#residence);
       this.sync.restore();
       this.#saves.review(cause);
       this.commits.release();
-      for (const { handle } of this.#objects.values()) {
-        this.#changed.push(reloadOf(handle, handle.kind === "map" ? [...handle.keys()] : []));
-      }
+      for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));
       this.pump.drain();
       this.notify();
     } catch (error) {
@@ -306,6 +317,11 @@ export class SpaceCore implements Outlet, CommitObserver {
 function faultOf({ code, message, changeset }: { code: string; message: string; changeset?: string }): StemmaError {
   const text = changeset ? `${message} (changeset ${changeset})` : message;
   return StemmaError.from({ code, message: text }, "E_PROTOCOL") as StemmaError;
+}
+
+interface Known {
+  readonly core: ObjectCore;
+  readonly handle: Handle;
 }
 
 const UNHEARD_MAX = 16;

@@ -2,16 +2,15 @@
 
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, checkTime } from "./check.js";
 import type { SpaceCore } from "./core.js";
-import type { SharedMap } from "./map.js";
+import type { Handle } from "./handle.js";
 import type { HistoryQuery } from "./replica.js";
-import type { SharedText } from "./text.js";
 import { freeze, type Json } from "./value.js";
 
 /** Which changesets to list. */
 export interface HistoryOptions {
   /** Those that edit this object. */
-  object?: SharedMap | SharedText;
-  /** Those that write this key of `object`. */
+  object?: Handle;
+  /** Those that write this key of `object`, a map. */
   key?: string;
   actor?: string;
   member?: string;

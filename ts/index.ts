@@ -23,15 +23,19 @@ export const list: Api["list"] = api.list;
 /** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
 export const destroy: Api["destroy"] = api.destroy;
 
-export type { Change, MapChange, TextChange } from "./change.js";
+export type { SharedCart } from "./cart.js";
+export type { CartChange, Change, CounterChange, MapChange, SetChange, TextChange } from "./change.js";
+export type { CounterOptions, SharedCounter } from "./counter.js";
 export type { Delta, DeltaStep } from "./delta.js";
 export { type ErrorCode, StemmaError } from "./errors.js";
 export type { ChangesetInfo, HistoryOptions } from "./history.js";
+export type { Handle } from "./handle.js";
 export type { StorageOption } from "./home.js";
 export type { ListenOptions } from "./listeners.js";
-export type { KeyWrite, SharedMap } from "./map.js";
+export type { KeyWrite, MapOptions, SharedMap } from "./map.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
 export type { Kind, Stats, Tier } from "./replica.js";
+export type { SetOptions, SharedSet } from "./set.js";
 export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream } from "./space.js";
 export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
 export type { Sync, SyncState, SyncStatus } from "./sync.js";

@@ -6,6 +6,15 @@ import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
 import { assign, checkValue, freeze, type Value, wellFormed } from "./value.js";
 
+/** Options of {@link Space.getMap}. */
+export interface MapOptions {
+  /**
+   * Groups of keys that only make sense together, like the start and the end of an appointment: of writes that did not know
+   * each other one wins for the whole group. A key stands in one group at most.
+   */
+  couple?: readonly (readonly string[])[];
+}
+
 /** One write of a key, as {@link SharedMap.history} lists it. */
 export interface KeyWrite {
   readonly changeset: string;

@@ -8,35 +8,36 @@
 import type { Change } from "./change.js";
 import type { SpaceCore } from "./core.js";
 import { Listeners } from "./listeners.js";
-import { type Engine, type Kind, KINDS } from "./replica.js";
+import { type Engine, type Kind, KINDS, type ObjectOptions } from "./replica.js";
 
 export class ObjectCore {
   readonly name: string;
   readonly kind: Kind;
+  readonly options: ObjectOptions | undefined;
   readonly space: SpaceCore;
   readonly listeners = new Listeners<readonly Change[]>();
 
   readonly #byKey = new Map<string, Map<string, unknown>>();
   #whole = new Map<string, unknown>();
   #number = 0;
-  #generation = -1;
+  #generation: number;
 
-  constructor(space: SpaceCore, name: string, kind: Kind) {
+  constructor(space: SpaceCore, name: string, kind: Kind, options: ObjectOptions | undefined, number: number) {
     this.space = space;
     this.name = name;
     this.kind = kind;
+    this.options = options;
+    this.#number = number;
+    this.#generation = space.pump.generation;
   }
 
-  /** Finds it in the engine, unless its number is known. Throws what {@link number} throws. */
-  bind(number?: number): void {
-    const { pump } = this.space;
-    this.#number = number ?? pump.read((engine) => engine.object(this.name, KINDS[this.kind]));
-    this.#generation = pump.generation;
-  }
-
-  /** Its number in today's engine. Throws `E_ARGUMENT` if the engine knows the name as something else. */
+  /** Its number in today's engine. */
   get number(): number {
-    if (this.#generation !== this.space.pump.generation) this.bind();
+    const { pump } = this.space;
+    if (this.#generation !== pump.generation) {
+      this.#number = pump.read((engine) => engine.object(this.name, KINDS[this.kind], this.options, false));
+      this.#generation = pump.generation;
+    }
     return this.#number;
   }
 

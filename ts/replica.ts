@@ -11,7 +11,7 @@ import type { SyncStatus } from "./sync.js";
 import type { Value } from "./value.js";
 
 /** Kinds of objects by their number in the format. */
-export const KINDS = { map: 1, text: 2 } as const;
+export const KINDS = { map: 1, text: 2, counter: 3, set: 4, cart: 6 } as const;
 export type Kind = keyof typeof KINDS;
 
 /** The kind of a number, `undefined` for one that this version has no handle for. */
@@ -43,7 +43,7 @@ export interface Engine {
   stats(): Stats;
   history(query: HistoryQuery): { entries: Record<string, unknown>[]; next?: number };
 
-  object(name: string, kind: number): number;
+  object(name: string, kind: number, options: ObjectOptions | undefined, asked: boolean): number;
   textInsert(object: number, index: number, text: string): void;
   textDelete(object: number, index: number, length: number): void;
   textLength(object: number): number;
@@ -60,6 +60,18 @@ export interface Engine {
   mapSize(object: number): number;
   mapConflicts(object: number, key: string): Value[];
   mapHistory(object: number, key: string): Record<string, unknown>[];
+
+  counterAdd(object: number, amount: number): void;
+  counterValue(object: number): number;
+  setAdd(object: number, element: Value, value: Value | undefined): void;
+  setDelete(object: number, element: Value): boolean;
+  setHas(object: number, element: Value): boolean;
+  setGet(object: number, element: Value): Value | undefined;
+  setElements(object: number): [Value[], (Value | undefined)[]];
+  cartAdd(object: number, item: Value, quantity: number): void;
+  cartRemove(object: number, item: Value): boolean;
+  cartQuantity(object: number, item: Value): number;
+  cartEntries(object: number): [Value[], number[]];
 
   mark(): number;
   rollback(mark: number): void;
@@ -91,6 +103,16 @@ export interface Engine {
   nextTimer(): number | undefined;
   poll(): Output | undefined;
   free(): void;
+}
+
+/** What belongs to the identity of an object beside its name and kind; absent where there is nothing. */
+export interface ObjectOptions {
+  /** A counter that only grows, a set where the last writer wins. */
+  variant?: boolean;
+  /** Keys of a map that are written together. */
+  groups?: readonly (readonly string[])[];
+  /** Keys of a map that are objects of their own, with their kinds. */
+  fields?: readonly (readonly [string, number])[];
 }
 
 /** The constructors of {@link Engine}, and what else the module exports for this package. */
@@ -160,6 +182,10 @@ export interface EngineChange {
   /** Absent where no content that is here says it. */
   name?: string;
   kind?: number;
+  options?: ObjectOptions;
   text?: { ops: Int32Array; inserted: string };
-  keys?: string[];
+  /** Keys of a map, elements of a set, items of a cart. */
+  keys?: Value[];
+  /** By how much a counter changed. */
+  amount?: number;
 }

@@ -1,13 +1,16 @@
 /** Spaces: what `open` gives. */
 
+import type { SharedCart } from "./cart.js";
 import type { Change } from "./change.js";
 import { argumentError, checkInteger, checkOptions, checkShortString, checkString, checkTime, checkWord } from "./check.js";
+import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
-import type { SharedMap } from "./map.js";
+import type { MapOptions, SharedMap } from "./map.js";
 import type { SpaceCore } from "./core.js";
-import { type Kind, kindOf, type Stats } from "./replica.js";
+import { type Kind, kindOf, type ObjectOptions, type Stats } from "./replica.js";
+import type { SetOptions, SharedSet } from "./set.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { SharedText } from "./text.js";
 import type { TransactOptions } from "./transaction.js";
@@ -88,14 +91,29 @@ export class Space implements AsyncDisposable {
     return freeze(this.#core.pump.read((engine) => engine.heads()));
   }
 
-  /** The map of this name; it need not have been written to. The same handle every time. */
-  getMap(name: string, ...options: []): SharedMap {
-    return this.#core.object(checkName(name, options), "map") as SharedMap;
+  /**
+   * The map of this name; here and below, it need not have been written to, and it is the same handle every time. A name
+   * with other options is another object: asking for both in one session throws `E_ARGUMENT`.
+   */
+  getMap(name: string, o?: MapOptions): SharedMap {
+    checkOptions(o, "o", ["couple"]);
+    return this.#core.object(checkName(name), "map", groupsOf(o?.couple)) as SharedMap;
   }
 
-  /** The text of this name; it need not have been written to. The same handle every time. */
   getText(name: string, ...options: []): SharedText {
     return this.#core.object(checkName(name, options), "text") as SharedText;
+  }
+
+  getCounter(name: string, o?: CounterOptions): SharedCounter {
+    return this.#core.object(checkName(name), "counter", variantOf(o, ["pn", "g"])) as SharedCounter;
+  }
+
+  getSet(name: string, o?: SetOptions): SharedSet {
+    return this.#core.object(checkName(name), "set", variantOf(o, ["or", "lww"])) as SharedSet;
+  }
+
+  getCart(name: string, ...options: []): SharedCart {
+    return this.#core.object(checkName(name, options), "cart") as SharedCart;
   }
 
   /** The names of objects with visible content. */
@@ -220,10 +238,32 @@ export class Space implements AsyncDisposable {
 
 const WEEK_MS = 7 * 24 * 3600 * 1000;
 
-/** Options of objects are for kinds and versions that have some; types allow none, plain JavaScript is told. */
-function checkName(name: unknown, options: readonly unknown[]): string {
+/** Options are for kinds and versions that have some; types allow none elsewhere, plain JavaScript is told. */
+function checkName(name: unknown, options: readonly unknown[] = []): string {
   checkShortString(name, "name");
   if (name === "") throw argumentError("name", "name is empty");
   if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
   return name;
 }
+
+/** The first of the two kinds is the one without options. */
+function variantOf(o: { kind?: string } | undefined, kinds: readonly [string, string]): ObjectOptions | undefined {
+  checkOptions(o, "o", ["kind"]);
+  if (o?.kind === undefined) return undefined;
+  checkWord(o.kind, "kind", kinds);
+  return o.kind === kinds[1] ? { variant: true } : undefined;
+}
+
+function groupsOf(couple: unknown): ObjectOptions | undefined {
+  if (couple === undefined) return undefined;
+  const wrong = (what: string) => argumentError("couple", `couple ${what}`);
+  if (!Array.isArray(couple) || !couple.every(Array.isArray)) throw wrong("is not a list of lists of keys");
+  const keys = (couple as unknown[][]).flat();
+  for (const key of keys) checkShortString(key, "couple");
+  if (new Set(keys).size < keys.length) throw wrong("names a key twice");
+  if ((couple as unknown[][]).some((group) => group.length === 0)) throw wrong("has an empty group");
+  if (couple.length > COUPLE_MAX || couple.some((group) => group.length > COUPLE_MAX)) throw wrong(`has more than ${COUPLE_MAX} groups, or keys in one`);
+  return couple.length === 0 ? undefined : { groups: couple as string[][] };
+}
+
+const COUPLE_MAX = 64;

@@ -67,6 +67,28 @@ function check(value: unknown, place: string, argument: string, open: Set<object
   open.delete(value);
 }
 
+/** The same for a value that names something: it takes up to 4,096 bytes. */
+export function checkShortValue(value: unknown, argument: string): asserts value is Value {
+  checkValue(value, argument);
+  // Nothing is written longer than six bytes for a unit of this.
+  if (typeof value === "string" && value.length * 3 < NAME_BYTES_MAX - 8) return;
+  if (textOf(value).length > NAME_BYTES_MAX) throw argumentError(argument, `${argument} is longer than ${NAME_BYTES_MAX} bytes`);
+}
+
+/** A string that is the same for equal values only. O(size of the value). */
+export function textOf(value: Value): string {
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : `${value}`;
+  if (typeof value === "string") return JSON.stringify(wellFormed(value));
+  if (typeof value !== "object" || value === null) return `${value}`;
+  if (isBytes(value)) return `<${value.join()}>`;
+  if (Array.isArray(value)) return `[${value.map(textOf).join()}]`;
+  const fields = Object.entries(value).map(([key, inner]) => `${JSON.stringify(wellFormed(key))}:${textOf(inner)}`);
+  return `{${fields.sort().join()}}`;
+}
+
+const NAME_BYTES_MAX = 4_096;
+
 /** Also true for the arrays of another realm and for the `Buffer` of Node. */
 export function isBytes(value: unknown): value is Uint8Array {
   return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";

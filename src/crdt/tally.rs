@@ -153,13 +153,7 @@ fn overrules(history: &impl History, reset: OpIx, add: OpIx) -> bool {
 
 /// Lets a reset take effect on the adds before it. What `before`, the active reset before it, has seen need not be looked
 /// at again if the two are of one changeset.
-fn cancel(
-    adds: &mut [Add],
-    totals: &mut Totals,
-    history: &impl History,
-    before: Option<OpIx>,
-    reset: OpIx,
-) {
+fn cancel(adds: &mut [Add], totals: &mut Totals, history: &impl History, before: Option<OpIx>, reset: OpIx) {
     let with = before.filter(|before| history.changeset_of(*before) == history.changeset_of(reset));
     let from = with.map_or(0, |with| adds.partition_point(|add| add.op < with));
     let to = adds.partition_point(|add| add.op < reset);

@@ -93,7 +93,9 @@ impl BatchMark {
 impl Batch {
     /// What the revokes in it name.
     pub(super) fn revokes(&self) -> impl Iterator<Item = &[Range<u32>]> {
-        self.ops.iter().filter_map(|op| if let BatchOp::Revoke(targets) = op { Some(&**targets) } else { None })
+        self.ops
+            .iter()
+            .filter_map(|op| if let BatchOp::Revoke(targets) = op { Some(&**targets) } else { None })
     }
 }
 
@@ -255,7 +257,8 @@ impl Fold {
             _ => return false,
         };
         // What was taken is told apart from what was added, so the two are not joined.
-        let joined = sum.checked_add(more).filter(|joined| joined.unsigned_abs() <= AMOUNT_MAX.unsigned_abs());
+        let joined =
+            sum.checked_add(more).filter(|joined| joined.unsigned_abs() <= AMOUNT_MAX.unsigned_abs());
         let Some(joined) = joined.filter(|_| *of == object && (*sum < 0) == (more < 0)) else { return false };
         *sum = joined;
         let at = *at;

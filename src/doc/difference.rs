@@ -30,7 +30,8 @@ impl Fold {
                 (now != then).then_some(PatchBody::Counter { added, taken })
             }
             (Body::Cart(then), Body::Cart(now)) => {
-                let quantity = |cart: &Cart, item: &NameId| cart.get(item).map_or(0, |item| item.totals().sum());
+                let quantity =
+                    |cart: &Cart, item: &NameId| cart.get(item).map_or(0, |item| item.totals().sum());
                 let items: BTreeSet<NameId> = then.iter().chain(now.iter()).map(|(item, _)| item).collect();
                 let differs = |item: &NameId| quantity(then, item) != quantity(now, item);
                 let items: Vec<NameId> = items.into_iter().filter(differs).collect();

@@ -120,16 +120,13 @@ impl Names {
 
     /// The clear names that a skeleton's tables stand for, as its content carries them.
     pub fn entries(&self, skeleton: &Skeleton, command: Option<&str>) -> Vec<NameEntry> {
-        let objects =
-            skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(ObjectName::to_entry);
+        let objects = skeleton.objects.iter().filter_map(|(id, _)| self.object(id)).map(ObjectName::to_entry);
         let names = skeleton.names.iter().filter_map(|id| self.clear.get(id));
         let names = names
             .map(|(sort, clear)| NameEntry::Name { sort: *sort as u8, clear: clear.to_bytes() })
             .collect::<Vec<_>>();
-        let command = command.map(|command| NameEntry::Name {
-            sort: Sort::Command as u8,
-            clear: command.as_bytes().to_vec(),
-        });
+        let command = command
+            .map(|command| NameEntry::Name { sort: Sort::Command as u8, clear: command.as_bytes().to_vec() });
         objects.chain(names).chain(command).collect()
     }
 

@@ -78,9 +78,7 @@ impl Object {
             (Body::Map(map) | Body::Set(map), Step::Put(slot, _)) => {
                 map.apply(past, *slot, op, false, active).0
             }
-            (Body::Map(map) | Body::Set(map), Step::Take(slot)) => {
-                map.apply(past, *slot, op, true, active).0
-            }
+            (Body::Map(map) | Body::Set(map), Step::Take(slot)) => map.apply(past, *slot, op, true, active).0,
             (Body::Counter(tally), Step::Add(amount)) => {
                 tally.add(op, *amount, active);
                 0

@@ -101,12 +101,7 @@ impl Replica {
     }
 
     /// Adds to a counter. A sum that a number cannot hold exactly is refused.
-    pub fn counter_add(
-        &mut self,
-        object: ObjectIx,
-        amount: i64,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
+    pub fn counter_add(&mut self, object: ObjectIx, amount: i64, env: &mut Env<'_>) -> Result<(), EditFault> {
         self.expect(object, ObjectKind::Counter)?;
         self.may_write()?;
         let grows = self.options_of(object).is_some_and(|options| options.variant);

@@ -23,11 +23,11 @@ mod relay_link;
 mod seal;
 
 pub use edit::{EditFault, Mark};
+pub use export::{ImportError, ImportReport};
+pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
-pub use export::{ImportError, ImportReport};
-pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use read::Stats;
 pub use receive::HoldReason;
 
@@ -238,6 +238,18 @@ impl Replica {
                 true => Err(EditFault::OtherOptions),
             };
         }
+        let object = self.object_like(name, kind, options)?;
+        self.names_used.insert(name.to_owned(), object);
+        Ok(object)
+    }
+
+    /// The same for an object that a change told of: whatever else the name stands for, this is one more.
+    pub fn object_like(
+        &mut self,
+        name: &str,
+        kind: ObjectKind,
+        options: &Options,
+    ) -> Result<ObjectIx, EditFault> {
         if name.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
@@ -247,7 +259,6 @@ impl Replica {
         }
         let id = object_id(self.identity.keyring().names(), kind, &encoded, name);
         let object = self.fold.object(id, kind).ok_or(EditFault::Unsupported)?;
-        self.names_used.insert(name.to_owned(), object);
         let origin = ObjectOrigin::Named(name.into());
         self.names.learn_object(id, ObjectName { origin, kind, options: Arc::new(options.clone()) });
         Ok(object)

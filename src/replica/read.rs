@@ -217,8 +217,7 @@ impl Replica {
         let graph = self.log.graph();
         let Some(ix) = graph.get(&self.renamed.get(&id).copied().unwrap_or(id)) else { return 0 };
         let tips = graph.tips().filter_map(|tip| graph.get(&tip.id)).filter(|tip| graph.contains(*tip, ix));
-        let members: BTreeSet<MemberId> =
-            tips.map(|tip| self.log.author(tip).member).collect();
+        let members: BTreeSet<MemberId> = tips.map(|tip| self.log.author(tip).member).collect();
         members.iter().filter(|member| **member != self.member()).count()
     }
 

@@ -7,8 +7,8 @@ use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
 use crate::doc::{Fold, ObjectName, ObjectOrigin, resolve};
 use crate::event::{
-    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Role, SegmentError,
-    SignedChangeset, Skeleton, Sort,
+    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Role,
+    SegmentError, SignedChangeset, Skeleton, Sort,
 };
 use crate::store::{StoreBatch, TailRecord};
 use std::sync::Arc;

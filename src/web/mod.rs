@@ -8,6 +8,8 @@ mod connection;
 mod error;
 mod idb;
 mod locks;
+mod objects;
+mod options;
 mod output;
 mod random;
 mod registry;

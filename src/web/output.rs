@@ -2,9 +2,9 @@
 use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
-use crate::PatchBody;
-use crate::StoreBatch;
+use super::{options, value};
 use crate::replica::{Change, Output, Replica, Source, Tier, Trouble};
+use crate::{PatchBody, Slot, StoreBatch};
 
 /// An object with these properties.
 pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {
@@ -107,6 +107,10 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
     ];
     if let Some((name, kind)) = replica.name_of(change.object) {
         fields.extend([("name", JsValue::from(&**name)), ("kind", (kind as u8).into())]);
+        let options = replica.options_of(change.object).map_or(JsValue::UNDEFINED, options::to_js);
+        if !options.is_undefined() {
+            fields.push(("options", options));
+        }
     }
     match &change.body {
         PatchBody::Text { splices, inserted } => {
@@ -114,13 +118,37 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
             let ops = Int32Array::from(ops.as_slice());
             fields.push(("text", object(&[("ops", ops.into()), ("inserted", inserted.as_str().into())])));
         }
-        PatchBody::Map(keys) => {
-            let keys: Array = keys
-                .iter()
-                .filter_map(|key| replica.key_name(key))
-                .map(|key| JsValue::from(&**key))
-                .collect();
+        PatchBody::Slots(slots) => {
+            let keys = Array::new();
+            for slot in slots {
+                match slot {
+                    Slot::Key(name) => {
+                        let key = replica.key_name(name).map(|key| JsValue::from(&**key));
+                        let element = || replica.value_name(name).map(value::to_js);
+                        if let Some(key) = key.or_else(element) {
+                            keys.push(&key);
+                        }
+                    }
+                    Slot::Group(number) => {
+                        let group = replica
+                            .options_of(change.object)
+                            .and_then(|options| options.groups.get(*number as usize));
+                        for key in group.into_iter().flatten() {
+                            keys.push(&key.as_str().into());
+                        }
+                    }
+                }
+            }
             fields.push(("keys", keys.into()));
+        }
+        PatchBody::Items(items) => {
+            let items = items.iter().filter_map(|item| replica.value_name(item)).map(value::to_js);
+            fields.push(("keys", items.collect::<Array>().into()));
+        }
+        PatchBody::Counter { added, taken } => {
+            let grows = replica.options_of(change.object).is_some_and(|options| options.variant);
+            let by = if grows { *added } else { *added - *taken };
+            fields.push(("amount", (by as f64).into()));
         }
     }
     object(&fields)

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
-use super::{output, value};
+use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
 use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier};
@@ -140,9 +140,15 @@ impl Replica {
         with_env(|env| self.core.new_actor(durable, env)).to_string()
     }
 
-    pub fn object(&mut self, name: &str, kind: u8) -> Answer<u32> {
+    /// The number of an object; `asked` if the application asked for it by name, so that the name stands for it alone.
+    pub fn object(&mut self, name: &str, kind: u8, options: JsValue, asked: bool) -> Answer<u32> {
         let kind = ObjectKind::from_code(kind).ok_or_else(|| EdgeError::argument("kind", "unknown kind"))?;
-        self.core.object(name, kind).map(|object| object.0).map_err(|fault| edit_error(fault, "name"))
+        let options = options::from_js(options)?;
+        let object = match asked {
+            true => self.core.object_with(name, kind, &options),
+            false => self.core.object_like(name, kind, &options),
+        };
+        object.map(|object| object.0).map_err(|fault| edit_error(fault, "name"))
     }
 
     #[wasm_bindgen(js_name = textInsert)]
@@ -397,11 +403,13 @@ fn unit(number: f64, argument: &'static str) -> Answer<u32> {
         .ok_or_else(|| EdgeError::argument(argument, format!("{argument} is not an index")))
 }
 
-fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
+pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
     match fault {
         EditFault::Access => EdgeError::new(Code::Access, fault.to_string()),
         EditFault::Range | EditFault::Kind => EdgeError::argument(argument, fault.to_string()),
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
+        EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
+        EditFault::Amount | EditFault::Overflow => EdgeError::argument("amount", fault.to_string()),
         EditFault::TooLarge => {
             EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
         }

@@ -73,9 +73,9 @@ test("an edit over there is told here, as a remote change with its delta", async
     assert.equal(change.actor, one.actor);
   }
   let text = "abcdef";
-  for (const { delta } of heard) {
+  for (const change of heard) {
     let at = 0;
-    for (const step of delta ?? []) {
+    for (const step of (change.kind === "text" && change.delta) || []) {
       if ("retain" in step) at += step.retain;
       else if ("delete" in step) text = text.slice(0, at) + text.slice(at + step.delete);
       else {

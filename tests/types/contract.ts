@@ -20,9 +20,10 @@ export async function contract(): Promise<void> {
   }
   const end: () => void = space.subscribe((changes) => {
     for (const change of changes) {
-      if (change.object.kind === "map") change.object.size;
-      change.keys?.join();
-      change.delta?.length;
+      if (change.kind === "map") change.object.get(change.keys[0] ?? "");
+      if (change.kind === "text") change.delta?.length;
+      if (change.kind === "counter") change.delta?.toFixed();
+      if (change.kind === "set" || change.kind === "cart") change.object.size + change.keys.length;
     }
   });
   end();
@@ -39,14 +40,22 @@ export async function contract(): Promise<void> {
   map.set("d", new Date());
   // @ts-expect-error not a value
   map.set("u", undefined);
-  // @ts-expect-error maps have no options yet
-  space.getMap("m", {});
+  const likes: number = space.getCounter("likes", { kind: "g" }).add(1).add().value;
+  const tags: boolean = space.getSet("tags", { kind: "lww" }).add("a").add("b", { since: 1 }).has("a");
+  for (const [item, quantity] of space.getCart("cart").add("apple", 2)) void [item, quantity.toFixed()];
+  space.getMap("trip", { couple: [["start", "end"]] });
+  void [likes, tags];
+
+  // @ts-expect-error not an option of maps
+  space.getMap("m", { kind: "g" });
+  // @ts-expect-error texts have no options
+  space.getText("t", {});
   // @ts-expect-error not a tier yet
   void write.saved("final");
   // @ts-expect-error ids are not set
   write.id = "";
   // @ts-expect-error not built yet
-  space.getCounter("c");
+  space.getList("c");
   // @ts-expect-error not built yet
   text.mark(0, 1, "bold", true);
   // @ts-expect-error not built yet

@@ -1,0 +1,471 @@
+//! Random histories of all objects but texts (those have a fuzzer of their own), through the local editing path and through
+//! arrivals in any order, with ops switched off and on and revokes of revokes, against the naive model of
+//! `reference/objects.rs`. Stamps follow no clock.
+
+#[path = "reference/objects.rs"]
+mod reference;
+#[path = "reference/rng.rs"]
+mod rng;
+
+use reference::{Model, OpId, Place, View};
+use rng::{Rng, fuzz};
+use std::collections::{BTreeMap, BTreeSet};
+use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
+use stemma::crdt::{Slot, Winner};
+use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
+use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
+
+const KINDS: [ObjectKind; 4] = [ObjectKind::Map, ObjectKind::Set, ObjectKind::Counter, ObjectKind::Cart];
+const MAP: usize = 0;
+const SET: usize = 1;
+const COUNTER: usize = 2;
+const CART: usize = 3;
+/// Places of a map from here on are groups.
+const GROUPS: u32 = 100;
+
+/// A changeset as it travels.
+struct Sent {
+    id: ChangesetId,
+    actor: ActorId,
+    prev: Option<usize>,
+    deps: Vec<usize>,
+    member: usize,
+    skeleton: Skeleton,
+    content: Content,
+}
+
+#[derive(Default)]
+struct World {
+    sent: Vec<Sent>,
+    model: Model,
+}
+
+struct Replica {
+    fold: Fold,
+    graph: CausalGraph,
+    member: usize,
+    actor: ActorId,
+    tip: Option<ChangesetIx>,
+    /// The number in the world of each changeset that is here.
+    received: Vec<usize>,
+    view: View,
+    objects: [ObjectIx; 4],
+    /// What an application that listens shows.
+    slots: BTreeMap<Place, Vec<Winner>>,
+    items: BTreeMap<Place, i128>,
+    sums: (i128, i128),
+}
+
+fn object_id(object: usize) -> ObjectId {
+    ObjectId([object as u8 + 1; 16])
+}
+
+fn name(place: u32) -> NameId {
+    NameId([place as u8; 16])
+}
+
+fn slot(place: u32) -> Slot {
+    if place >= GROUPS { Slot::Group(place - GROUPS) } else { Slot::Key(name(place)) }
+}
+
+fn place_of(slot: Slot) -> u32 {
+    match slot {
+        Slot::Key(NameId(bytes)) => bytes[0].into(),
+        Slot::Group(group) => GROUPS + group,
+    }
+}
+
+impl Replica {
+    fn new(number: usize) -> Self {
+        let mut fold = Fold::default();
+        let object =
+            |object: usize| fold.object(object_id(object), KINDS[object]).expect("a kind that is folded");
+        Self {
+            objects: [0, 1, 2, 3].map(object),
+            fold,
+            graph: CausalGraph::default(),
+            // Two replicas of each member: undo reaches what the other one wrote.
+            member: number / 2,
+            actor: ActorId([number as u8 + 1; 32]),
+            tip: None,
+            received: Vec::new(),
+            view: View::default(),
+            slots: BTreeMap::new(),
+            items: BTreeMap::new(),
+            sums: (0, 0),
+        }
+    }
+
+    fn edit(&mut self, rng: &mut Rng) {
+        let number = |rng: &mut Rng| Value::Number(Number::new(rng.below(1_000) as f64).expect("finite"));
+        let value = number(rng);
+        let amount = rng.below(40) as i64 - 20;
+        let place = rng.below(3) as u32;
+        let (object, edit) = match rng.below(9) {
+            0 => (MAP, Edit::Put(slot(place), Written::Value(value))),
+            1 => (MAP, Edit::Take(slot(place))),
+            2 => (MAP, Edit::Put(slot(place), Written::Child(ObjectKind::Text, [0].into()))),
+            3 => {
+                let tuple = (0..2).map(|_| rng.chance(70).then(|| number(rng))).collect();
+                (MAP, Edit::Put(slot(GROUPS + place % 2), Written::Tuple(tuple)))
+            }
+            4 => {
+                let written = if rng.chance(50) { Written::Bare } else { Written::Value(value) };
+                (SET, Edit::Put(slot(place), written))
+            }
+            5 => (SET, Edit::Take(slot(place))),
+            6 if rng.chance(20) => (COUNTER, Edit::Reset),
+            6 => (COUNTER, Edit::Add(amount)),
+            7 => (CART, Edit::AddTo(name(place), amount)),
+            _ => (CART, Edit::Remove(name(place))),
+        };
+        self.fold.edit(&self.graph, self.objects[object], edit);
+    }
+
+    /// Takes some of the member's own ops back, or takes that back.
+    fn revoke(&mut self, world: &World, rng: &mut Rng) {
+        let own = |ix: &u32| world.sent[self.received[*ix as usize]].member == self.member;
+        let own: Vec<u32> = (0..self.received.len() as u32).filter(own).collect();
+        let mut targets = Vec::new();
+        for _ in 0..1 + rng.below(3) {
+            if own.is_empty() {
+                return;
+            }
+            let ops = self.fold.timeline().ops_of(ChangesetIx(*rng.pick(&own)));
+            if !ops.is_empty() {
+                let first = ops.start + rng.below(ops.len()) as u32;
+                targets.push(first..first + 1 + rng.below((ops.end - first) as usize) as u32);
+            }
+        }
+        if !targets.is_empty() {
+            self.fold.revoke(&self.graph, targets.into());
+        }
+    }
+
+    /// A transaction that throws leaves no trace.
+    fn give_up(&mut self, world: &World, rng: &mut Rng) {
+        let mark = self.fold.mark();
+        self.listen();
+        let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone()));
+        for _ in 0..1 + rng.below(6) {
+            self.edit(rng);
+            if rng.chance(20) {
+                self.revoke(world, rng);
+            }
+        }
+        self.fold.rollback(&self.graph, &mark);
+        self.listen();
+        let shown = |slots: &BTreeMap<Place, Vec<Winner>>| {
+            slots
+                .iter()
+                .filter(|(_, winners)| !winners.is_empty())
+                .map(|(at, to)| (*at, to.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&self.slots), shown(&before));
+        assert_eq!(self.sums, sums.0);
+        assert_eq!(self.items, sums.1);
+    }
+
+    fn seal(&mut self, world: &mut World, rng: &mut Rng) {
+        while self.fold.has_batch() {
+            let mut deps: Vec<ChangesetIx> =
+                self.graph.heads().filter(|head| Some(*head) != self.tip).collect();
+            deps.sort_by_key(|dep| self.graph.id(*dep));
+            let ops_max = 1 + rng.below(8);
+            let draft = self.fold.draft(&self.graph, &Names::default(), self.tip, &deps, ops_max, usize::MAX);
+            let draft = draft.expect("there is a batch");
+            self.fold.check_draft(&self.graph, &draft).expect("honest edits pass");
+            let number = world.sent.len();
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&rng.next().to_le_bytes());
+            id[8..16].copy_from_slice(&number.to_le_bytes());
+            let stamp = Hlc { ms: rng.below(6) as u64, counter: rng.below(2) as u16 };
+            let prev = self.tip;
+            let ix = self.graph.add(ChangesetId(id), self.actor, prev, &deps);
+            self.fold.sealed(ix, stamp, &draft);
+            let mut skeleton = draft.skeleton.clone();
+            skeleton.hlc = stamp;
+            let parents: Vec<usize> =
+                prev.iter().chain(&deps).map(|ix| self.received[ix.0 as usize]).collect();
+            let mut past: BTreeSet<usize> = parents.iter().copied().collect();
+            for parent in parents {
+                past.extend(&world.model.changesets[parent].past);
+            }
+            let refs = resolve(&self.graph, prev, &deps, &skeleton.refs).expect("refs are in the past");
+            let refs: Vec<usize> = refs.iter().map(|ix| self.received[ix.0 as usize]).collect();
+            let first = self.fold.timeline().ops_of(ix).start;
+            let written =
+                |op: u32| self.fold.written(OpIx(op)).map_or_else(String::new, |what| format!("{what:?}"));
+            let ops = skeleton.ops.iter().zip(first..);
+            let ops = ops.map(|(op, number)| to_model(op, written(number), &skeleton, &refs)).collect();
+            world.model.changesets.push(reference::Changeset { past, stamp, id, ops });
+            world.sent.push(Sent {
+                id: ChangesetId(id),
+                actor: self.actor,
+                prev: prev.map(|ix| self.received[ix.0 as usize]),
+                deps: deps.iter().map(|ix| self.received[ix.0 as usize]).collect(),
+                member: self.member,
+                skeleton,
+                content: draft.content.clone(),
+            });
+            self.view.known.insert(number);
+            self.view.hidden.retain(|op| op.0 != number);
+            self.received.push(number);
+            self.tip = Some(ix);
+        }
+    }
+
+    fn next(&self, world: &World, rng: &mut Rng) -> Option<usize> {
+        let known = |number: &usize| self.view.known.contains(number);
+        let ready: Vec<usize> = (0..world.sent.len())
+            .filter(|number| !known(number))
+            .filter(|number| world.sent[*number].prev.iter().chain(&world.sent[*number].deps).all(known))
+            .collect();
+        if ready.is_empty() { None } else { Some(*rng.pick(&ready)) }
+    }
+
+    fn receive(&mut self, world: &World, number: usize, rng: &mut Rng) {
+        let sent = &world.sent[number];
+        let local = |number: &usize| self.graph.get(&world.sent[*number].id).expect("parents are here");
+        let (prev, deps) = (sent.prev.as_ref().map(local), sent.deps.iter().map(local).collect::<Vec<_>>());
+        let ix = self.graph.add(sent.id, sent.actor, prev, &deps);
+        self.received.push(number);
+        self.view.known.insert(number);
+        let refs = resolve(&self.graph, prev, &deps, &sent.skeleton.refs).expect("refs are in the past");
+        let own = |target: ChangesetIx| world.sent[self.received[target.0 as usize]].member == sent.member;
+        let checked = self.fold.check(&self.graph, ix, &sent.skeleton, &refs, own);
+        let checked = checked.expect("nothing honest is inert");
+        let late = rng.chance(20);
+        let content = (!late).then_some((&sent.skeleton, &sent.content));
+        let first = self.fold.timeline().next_op();
+        let hidden = &self.view.hidden;
+        let active = |op: OpIx| !hidden.contains(&(number, (op.0 - first) as usize));
+        self.fold.integrate(&self.graph, ix, sent.skeleton.hlc, Some(checked), content, active);
+        if late {
+            if rng.chance(50) {
+                self.listen();
+            }
+            self.fold.fill(&self.graph, ix, &sent.skeleton, &sent.content, &refs);
+        }
+    }
+
+    fn toggle(&mut self, world: &World, rng: &mut Rng) {
+        let mut toggles = Vec::new();
+        for _ in 0..rng.below(6) {
+            if world.sent.is_empty() {
+                return;
+            }
+            // Also ops that have not arrived.
+            let number = rng.below(world.sent.len());
+            let op: OpId = (number, rng.below(world.model.changesets[number].ops.len()));
+            let on = rng.chance(50);
+            let _ = if on { self.view.hidden.remove(&op) } else { self.view.hidden.insert(op) };
+            toggles.extend(self.local(op).map(|local| (local, on)));
+        }
+        self.fold.set_active(&self.graph, toggles);
+    }
+
+    fn local(&self, (number, index): OpId) -> Option<OpIx> {
+        let at = self.received.iter().position(|known| *known == number)?;
+        Some(OpIx(self.fold.timeline().ops_of(ChangesetIx(at as u32)).start + index as u32))
+    }
+
+    fn global(&self, op: OpIx) -> OpId {
+        let changeset = self.fold.timeline().changeset_of(op);
+        let index = op.0 - self.fold.timeline().ops_of(changeset).start;
+        (self.received[changeset.0 as usize], index as usize)
+    }
+
+    fn winners(&self, object: usize, slot: Slot) -> Vec<Winner> {
+        let (Body::Map(map) | Body::Set(map)) = &self.fold.get(self.objects[object]).body else {
+            panic!("a map")
+        };
+        map.get(&slot).map_or_else(Vec::new, |register| register.winners().to_vec())
+    }
+
+    /// Takes what changed, as an application does.
+    fn listen(&mut self) {
+        for patch in self.fold.take_patches() {
+            let object = self.objects.iter().position(|ix| *ix == patch.object).expect("a known object");
+            match patch.body {
+                PatchBody::Slots(slots) => {
+                    for slot in slots {
+                        self.slots.insert((object, place_of(slot)), self.winners(object, slot));
+                    }
+                }
+                PatchBody::Counter { added, taken } => {
+                    self.sums = (self.sums.0 + added, self.sums.1 + taken);
+                }
+                PatchBody::Items(items) => {
+                    for item in items {
+                        let quantity = self.quantity(item);
+                        self.items.insert((object, place_of(Slot::Key(item))), quantity);
+                    }
+                    self.items.retain(|_, quantity| *quantity != 0);
+                }
+                PatchBody::Text { .. } => panic!("there is no text"),
+            }
+        }
+    }
+
+    fn quantity(&self, item: NameId) -> i128 {
+        let Body::Cart(cart) = &self.fold.get(self.objects[CART]).body else { panic!("a cart") };
+        cart.get(&item).map_or(0, |tally| tally.totals().sum())
+    }
+
+    /// Everything against the model, and against what was told.
+    fn check(&mut self, world: &World) {
+        self.fold.dbg_check(&self.graph);
+        self.listen();
+        let counting = world.model.counting(&self.view);
+        let inactive: BTreeSet<OpId> = self.fold.inactive().iter().map(|op| self.global(*op)).collect();
+        let all: BTreeSet<OpId> = world.model.ops(&self.view).collect();
+        assert_eq!(inactive, &all - &counting);
+        let winners = world.model.winners(&counting);
+        for object in [MAP, SET] {
+            let (Body::Map(map) | Body::Set(map)) = &self.fold.get(self.objects[object]).body else {
+                panic!("a map")
+            };
+            for (slot, register) in map.iter() {
+                let place = (object, place_of(slot));
+                let shown: Vec<OpId> =
+                    register.winners().iter().map(|winner| self.global(winner.op)).collect();
+                assert_eq!(&shown, winners.get(&place).unwrap_or(&Vec::new()), "{place:?}");
+                assert_eq!(register.winners(), self.slots.get(&place).map_or(&[][..], Vec::as_slice));
+                for winner in register.winners() {
+                    match world.model.op(self.global(winner.op)) {
+                        reference::Op::Put(_, text) => {
+                            assert_eq!(
+                                &format!("{:?}", self.fold.written(winner.op).expect("it is here")),
+                                text
+                            );
+                        }
+                        _ => assert!(winner.deletes),
+                    }
+                }
+            }
+        }
+        let sums = world.model.sums(&counting);
+        let Body::Counter(tally) = &self.fold.get(self.objects[COUNTER]).body else { panic!("a counter") };
+        let totals = (tally.totals().added, tally.totals().taken);
+        assert_eq!(totals, sums.get(&(COUNTER, 0)).copied().unwrap_or_default());
+        assert_eq!(totals, self.sums);
+        let items = sums.iter().filter(|((object, _), _)| *object == CART);
+        let items: BTreeMap<Place, i128> =
+            items.map(|(place, sum)| (*place, sum.0 - sum.1)).filter(|(_, sum)| *sum != 0).collect();
+        assert_eq!(items, self.items);
+    }
+
+    /// A counter as any selection of ops makes it.
+    fn check_reads(&self, world: &World, rng: &mut Rng) {
+        let all: Vec<OpId> = world.model.ops(&self.view).collect();
+        let selected: BTreeSet<OpId> = all.into_iter().filter(|_| rng.chance(60)).collect();
+        let counts = |op: OpIx| selected.contains(&self.global(op));
+        let past = self.fold.past(&self.graph);
+        let sums = world.model.sums(&selected);
+        let Body::Counter(tally) = &self.fold.get(self.objects[COUNTER]).body else { panic!("a counter") };
+        let totals = tally.totals_at(&past, counts);
+        assert_eq!((totals.added, totals.taken), sums.get(&(COUNTER, 0)).copied().unwrap_or_default());
+        let winners = world.model.winners(&selected);
+        let Body::Set(set) = &self.fold.get(self.objects[SET]).body else { panic!("a set") };
+        for (slot, register) in set.iter() {
+            let shown = register.winners_at(&past, counts);
+            let shown: Vec<OpId> = shown.iter().map(|winner| self.global(winner.op)).collect();
+            assert_eq!(&shown, winners.get(&(SET, place_of(slot))).unwrap_or(&Vec::new()));
+        }
+    }
+}
+
+/// What an op says, in the terms of the model; `written` is what stands in the content.
+fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> reference::Op {
+    let object = |at: &stemma::event::ObjectAt| {
+        let id = skeleton.objects[at.0 as usize].0;
+        (0..4).find(|object| object_id(*object) == id).expect("a known object")
+    };
+    let key = |at: &stemma::event::NameAt| place_of(Slot::Key(skeleton.names[at.0 as usize]));
+    match op {
+        Op::MapSet { object: of, key: at } | Op::MapChild { object: of, key: at, .. } => {
+            reference::Op::Put((object(of), key(at)), written)
+        }
+        Op::MapCouple { object: of, group, .. } => reference::Op::Put((object(of), GROUPS + group), written),
+        Op::MapDelete { object: of, key: at } => reference::Op::Take((object(of), key(at))),
+        Op::SetAdd { object: of, element, .. } => reference::Op::Put((object(of), key(element)), written),
+        Op::SetRemove { object: of, element } => reference::Op::Take((object(of), key(element))),
+        Op::CounterAdd { object: of, amount } => reference::Op::Add((object(of), 0), *amount),
+        Op::CounterReset { object: of } => reference::Op::Reset((object(of), 0)),
+        Op::CartAdd { object: of, item, quantity } => reference::Op::Add((object(of), key(item)), *quantity),
+        Op::CartRemove { object: of, item } => reference::Op::Reset((object(of), key(item))),
+        Op::Revoke { targets } => {
+            let ops = |span: &OpSpan| {
+                let ChangesetAt(number) = span.changeset;
+                let changeset = refs[number as usize - 1];
+                (span.first..span.first + span.count).map(move |op| (changeset, op as usize))
+            };
+            reference::Op::Revoke(targets.iter().flat_map(ops).collect())
+        }
+        other => panic!("nobody writes {other:?}"),
+    }
+}
+
+fn round(seed: u64, steps: usize) {
+    let mut rng = Rng::new(seed);
+    let mut world = World::default();
+    let mut replicas: Vec<Replica> = (0..2 + rng.below(7)).map(Replica::new).collect();
+    for _ in 0..steps {
+        let at = rng.below(replicas.len());
+        let replica = &mut replicas[at];
+        match rng.below(100) {
+            0..45 => (0..1 + rng.below(5)).for_each(|_| replica.edit(&mut rng)),
+            45..55 => replica.revoke(&world, &mut rng),
+            55..62 => replica.give_up(&world, &mut rng),
+            62..85 => {
+                replica.seal(&mut world, &mut rng);
+                for _ in 0..1 + rng.below(8) {
+                    let Some(number) = replica.next(&world, &mut rng) else { break };
+                    replica.receive(&world, number, &mut rng);
+                }
+            }
+            _ => replica.toggle(&world, &mut rng),
+        }
+        if rng.chance(50) {
+            replica.seal(&mut world, &mut rng);
+            replica.check(&world);
+            replica.check_reads(&world, &mut rng);
+        }
+    }
+    for replica in &mut replicas {
+        replica.seal(&mut world, &mut rng);
+    }
+    // A newcomer and everybody else get everything, and believe the same in the end.
+    let hidden = replicas[0].view.hidden.clone();
+    replicas.push(Replica::new(replicas.len()));
+    for replica in &mut replicas {
+        while let Some(number) = replica.next(&world, &mut rng) {
+            replica.receive(&world, number, &mut rng);
+        }
+        let toggles = world
+            .model
+            .ops(&replica.view)
+            .map(|op| (replica.local(op).expect("it is here"), !hidden.contains(&op)));
+        let toggles: Vec<(OpIx, bool)> = toggles.collect();
+        replica.fold.set_active(&replica.graph, toggles);
+        replica.view.hidden.clone_from(&hidden);
+        replica.check(&world);
+    }
+    let first = replicas.remove(0);
+    for replica in &replicas {
+        assert_eq!(replica.sums, first.sums);
+        assert_eq!(replica.items, first.items);
+    }
+}
+
+#[test]
+fn short_histories() {
+    fuzz(600, |seed| round(seed, 60));
+}
+
+#[test]
+fn long_histories() {
+    fuzz(20, |seed| round(seed + 1_000_000, 500));
+}
