@@ -79,6 +79,6 @@ export class SharedCart implements Iterable<[Value, number]> {
   }
 
   #entries(): readonly [readonly Value[], readonly number[]] {
-    return this.#core.cached("entries", (engine, object) => freeze(engine.cartEntries(object)));
+    return this.#core.cached("entries", (engine, object) => freeze(engine.cartEntries(object) as [Value[], number[]]));
   }
 }

@@ -67,11 +67,13 @@ export interface Engine {
   setDelete(object: number, element: Value): boolean;
   setHas(object: number, element: Value): boolean;
   setGet(object: number, element: Value): Value | undefined;
-  setElements(object: number): [Value[], (Value | undefined)[]];
+  /** The elements, and beside them their values. */
+  setElements(object: number): (Value | undefined)[][];
   cartAdd(object: number, item: Value, quantity: number): void;
   cartRemove(object: number, item: Value): boolean;
   cartQuantity(object: number, item: Value): number;
-  cartEntries(object: number): [Value[], number[]];
+  /** The items, and beside them their quantities. */
+  cartEntries(object: number): Value[][];
 
   mark(): number;
   rollback(mark: number): void;

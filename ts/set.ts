@@ -105,6 +105,6 @@ export class SharedSet implements Iterable<Value> {
   }
 
   #elements(): readonly [readonly Value[], readonly (Value | undefined)[]] {
-    return this.#core.cached("elements", (engine, object) => freeze(engine.setElements(object)));
+    return this.#core.cached("elements", (engine, object) => freeze(engine.setElements(object) as [Value[], (Value | undefined)[]]));
   }
 }
