@@ -73,6 +73,12 @@ export interface Engine {
   cartQuantity(object: number, item: Value): number;
   cartEntries(object: number): [Value[], number[]];
 
+  undo(scope: Uint32Array): boolean;
+  redo(scope: Uint32Array): boolean;
+  canUndo(scope: Uint32Array): boolean;
+  canRedo(scope: Uint32Array): boolean;
+  undoGroup(begins: boolean): void;
+
   mark(): number;
   rollback(mark: number): void;
   beginTransact(message?: string, headers?: Value, command?: string): void;
@@ -174,7 +180,7 @@ export type Output =
 
 /** A change of one object; `ops` holds triples (position, units removed, units inserted). */
 export interface EngineChange {
-  source: "local" | "remote";
+  source: "local" | "remote" | "undo";
   member: string;
   actor: string;
   changeset: string;
