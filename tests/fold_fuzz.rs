@@ -183,7 +183,7 @@ impl Replica {
             let stamp = Hlc { ms: rng.below(6) as u64, counter: rng.below(2) as u16 };
             let prev = self.tip;
             let ix = self.graph.add(ChangesetId(id), self.actor, prev, &deps);
-            self.fold.sealed(ix, stamp, &draft);
+            self.fold.sealed(ix, (stamp, 0), &draft);
             let mut skeleton = draft.skeleton.clone();
             skeleton.hlc = stamp;
             let parents: Vec<usize> =
@@ -241,7 +241,7 @@ impl Replica {
         let first = self.fold.timeline().next_op();
         let hidden = &self.view.hidden;
         let active = |op: OpIx| !hidden.contains(&(number, (op.0 - first) as usize));
-        self.fold.integrate(&self.graph, ix, sent.skeleton.hlc, Some(checked), content, active);
+        self.fold.integrate(&self.graph, ix, (sent.skeleton.hlc, 0), Some(checked), content, active);
         if late {
             if rng.chance(50) {
                 self.listen();

@@ -14,10 +14,10 @@ interface ChangeOf<Shared extends Handle> {
   /** What kind of object changed. */
   readonly kind: Shared["kind"];
   /**
-   * `"local"`: written in this tab. `"remote"`: by anybody else, another tab of the same person included.
-   * `"reload"`: the engine crashed and was started again from storage; read the object anew.
+   * `"local"`: written in this tab. `"undo"`: by undo or redo in this tab. `"remote"`: by anybody else, another tab of the
+   * same person included. `"reload"`: the engine crashed and was started again from storage; read the object anew.
    */
-  readonly source: "local" | "remote" | "reload";
+  readonly source: "local" | "undo" | "remote" | "reload";
   /** The `origin` of the transaction, in the tab that made it. */
   readonly origin?: unknown;
   /** Who wrote it: a person's id. */

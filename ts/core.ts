@@ -97,9 +97,9 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   /** The engine's number of a handle, which must be of this space. */
-  numberOf(handle: unknown): number {
+  numberOf(handle: unknown, argument = "object"): number {
     const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
-    if (!core) throw argumentError("object", "object is not a handle of this space");
+    if (!core) throw argumentError(argument, `${argument} is not a handle of this space`);
     return core.number;
   }
 

@@ -36,7 +36,7 @@ export type { KeyWrite, MapOptions, SharedMap } from "./map.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
 export type { Kind, Stats, Tier } from "./replica.js";
 export type { SetOptions, SharedSet } from "./set.js";
-export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream } from "./space.js";
+export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream, UndoOptions } from "./space.js";
 export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
 export type { Sync, SyncState, SyncStatus } from "./sync.js";
 export type { Anchor, AuthorRun, SharedText } from "./text.js";

@@ -75,6 +75,12 @@ export interface Engine {
   /** The items, and beside them their quantities. */
   cartEntries(object: number): Value[][];
 
+  undo(scope: Uint32Array): boolean;
+  redo(scope: Uint32Array): boolean;
+  canUndo(scope: Uint32Array): boolean;
+  canRedo(scope: Uint32Array): boolean;
+  undoGroup(begins: boolean): void;
+
   mark(): number;
   rollback(mark: number): void;
   beginTransact(message?: string, headers?: Value, command?: string): void;
@@ -176,7 +182,7 @@ export type Output =
 
 /** A change of one object; `ops` holds triples (position, units removed, units inserted). */
 export interface EngineChange {
-  source: "local" | "remote";
+  source: "local" | "remote" | "undo";
   member: string;
   actor: string;
   changeset: string;

@@ -2,9 +2,10 @@
 
 import type { SharedCart } from "./cart.js";
 import type { Change } from "./change.js";
-import { argumentError, checkInteger, checkOptions, checkShortString, checkString, checkTime, checkWord } from "./check.js";
+import { argumentError, checkFunction, checkInteger, checkOptions, checkShortString, checkString, checkTime, checkWord } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
+import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
 import type { MapOptions, SharedMap } from "./map.js";
@@ -25,6 +26,12 @@ export interface SpaceEvents {
   storage: StemmaError;
   /** Anything else that went wrong without a caller to hear of it. */
   error: StemmaError;
+}
+
+/** Options of {@link Space.undo} and its like. */
+export interface UndoOptions {
+  /** Only edits of these objects; all unless stated. */
+  scope?: readonly Handle[];
 }
 
 /** What {@link Space.invite} takes. */
@@ -137,6 +144,49 @@ export class Space implements AsyncDisposable {
     return this.#core.transactions.transact(fn, o);
   }
 
+  /**
+   * Takes back this tab's last edits, with what belongs to them: a transaction, an {@link undoGroup}, or edits outside of
+   * transactions that follow one another within half a second. What others did meanwhile stays. It is an edit like any
+   * other: signed, stored, sent. Survives a reload if the tab goes on with the same {@link actor}.
+   *
+   * `scope`: only edits of these objects. Whether there was anything to take back; edits without effect, for somebody else
+   * undid or excluded them, are passed over.
+   */
+  undo(o?: UndoOptions): boolean {
+    const scope = this.#scope(o);
+    this.#core.transactions.refuse("undo");
+    return this.#core.pump.call((engine) => engine.undo(scope));
+  }
+
+  /** Brings back what {@link undo} took back last, until the next edit here. Whether there was something. */
+  redo(o?: UndoOptions): boolean {
+    const scope = this.#scope(o);
+    this.#core.transactions.refuse("redo");
+    return this.#core.pump.call((engine) => engine.redo(scope));
+  }
+
+  canUndo(o?: UndoOptions): boolean {
+    const scope = this.#scope(o);
+    return this.#core.pump.read((engine) => engine.canUndo(scope));
+  }
+
+  canRedo(o?: UndoOptions): boolean {
+    const scope = this.#scope(o);
+    return this.#core.pump.read((engine) => engine.canRedo(scope));
+  }
+
+  /** All that `fn` edits, in transactions and outside of them, is undone at once. Seals the open batch before and after. */
+  undoGroup(fn: () => void): void {
+    checkFunction(fn, "fn");
+    this.#core.transactions.refuse("undoGroup");
+    this.#core.pump.call((engine) => engine.undoGroup(true));
+    try {
+      fn();
+    } finally {
+      this.#core.pump.call((engine) => engine.undoGroup(false));
+    }
+  }
+
   /** Seals the edits made outside of transactions, which otherwise happens by itself. The last write if there are none. */
   flush(): Write {
     return this.#core.transactions.flush();
@@ -229,6 +279,13 @@ export class Space implements AsyncDisposable {
    */
   async close(): Promise<void> {
     await this.#core.close();
+  }
+
+  #scope(o: UndoOptions | undefined): Uint32Array {
+    checkOptions(o, "o", ["scope"]);
+    const { scope = [] } = o ?? {};
+    if (!Array.isArray(scope)) throw argumentError("scope", "scope is not a list of handles");
+    return Uint32Array.from(scope as unknown[], (handle) => this.#core.numberOf(handle, "scope"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

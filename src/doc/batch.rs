@@ -105,6 +105,16 @@ impl Fold {
         self.batch.as_ref().is_some_and(|batch| !batch.ops.is_empty())
     }
 
+    /// The objects that local edits touched which wait to be sealed.
+    pub fn batch_objects(&self) -> BTreeSet<ObjectIx> {
+        let ops = self.batch.iter().flat_map(|batch| &batch.ops);
+        ops.filter_map(|op| match op {
+            BatchOp::Step { object, .. } | BatchOp::Text(object) => Some(*object),
+            BatchOp::Revoke(_) => None,
+        })
+        .collect()
+    }
+
     /// Edits an object that is no text. O(1). Adding on to the same sum is one op.
     ///
     /// # Panics
@@ -213,9 +223,9 @@ impl Fold {
     }
 
     /// The changeset of a draft was added to the graph: its ops leave the batch.
-    pub fn sealed(&mut self, changeset: ChangesetIx, stamp: Hlc, draft: &Draft) {
+    pub fn sealed(&mut self, changeset: ChangesetIx, (stamp, undo_group): (Hlc, u64), draft: &Draft) {
         let Some(mut batch) = self.batch.take() else { return };
-        let numbers = self.timeline.push(stamp, draft.ops as u32);
+        let numbers = self.timeline.push(stamp, undo_group, draft.ops as u32);
         let rest = batch.ops.split_off(draft.ops);
         let mut texts: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
         for (op, number) in batch.ops.iter().zip(numbers.clone()) {

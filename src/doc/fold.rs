@@ -68,13 +68,13 @@ impl Fold {
         &mut self,
         graph: &CausalGraph,
         changeset: ChangesetIx,
-        stamp: Hlc,
+        (stamp, undo_group): (Hlc, u64),
         incoming: Option<Incoming>,
         content: Option<(&Skeleton, &Content)>,
         active: impl Fn(OpIx) -> bool,
     ) {
         let planned = incoming.map_or_else(Vec::new, |incoming| incoming.ops);
-        let ops = self.timeline.push(stamp, planned.len() as u32);
+        let ops = self.timeline.push(stamp, undo_group, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
         let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, TextOp)>, String)> = BTreeMap::new();
         let mut revokes = Vec::new();
@@ -203,6 +203,16 @@ impl Fold {
         &self.absent
     }
 
+    /// What a revoke names; none if the op is no revoke.
+    pub fn revoked_by(&self, op: OpIx) -> Option<&[Range<u32>]> {
+        self.revokes.get(&op).map(|targets| &**targets)
+    }
+
+    /// The object an op is about.
+    pub fn object_of(&self, op: OpIx) -> Option<ObjectIx> {
+        if let Place::Object { object, .. } = self.places[op.0 as usize] { Some(object) } else { None }
+    }
+
     /// The past as the data types see it.
     pub fn past<'a>(&'a self, graph: &'a CausalGraph) -> Past<'a> {
         self.timeline.over(graph)
@@ -242,7 +252,7 @@ impl Fold {
 
     /// An empty changeset was added to the graph.
     pub fn pass(&mut self, stamp: Hlc) {
-        self.timeline.push(stamp, 0);
+        self.timeline.push(stamp, 0, 0);
     }
 
     /// Recomputes the invariants the slow way.

@@ -10,15 +10,17 @@ use std::ops::Range;
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     stamps: Vec<Hlc>,
+    undo_groups: Vec<u64>,
     first_ops: Vec<u32>,
     ops: u32,
 }
 
 impl Timeline {
     /// Numbers the ops of the next changeset; an inert one has none.
-    pub fn push(&mut self, stamp: Hlc, ops: u32) -> Range<u32> {
+    pub fn push(&mut self, stamp: Hlc, undo_group: u64, ops: u32) -> Range<u32> {
         let first = self.ops;
         self.stamps.push(stamp);
+        self.undo_groups.push(undo_group);
         self.first_ops.push(first);
         self.ops += ops;
         first..self.ops
@@ -32,6 +34,11 @@ impl Timeline {
     /// The stamp of a changeset.
     pub fn stamp(&self, changeset: ChangesetIx) -> Hlc {
         self.stamps[changeset.0 as usize]
+    }
+
+    /// The number that a changeset shares with those that are undone together with it; 0 is none.
+    pub fn undo_group(&self, changeset: ChangesetIx) -> u64 {
+        self.undo_groups[changeset.0 as usize]
     }
 
     /// The ops of a changeset.
@@ -102,7 +109,7 @@ mod tests {
     fn ops_find_their_changeset_past_empty_ones() {
         let mut timeline = Timeline::default();
         for ops in [2, 0, 0, 3, 0] {
-            timeline.push(Hlc::default(), ops);
+            timeline.push(Hlc::default(), 0, ops);
         }
         let owners: Vec<u32> = (0..5).map(|op| timeline.changeset_of(OpIx(op)).0).collect();
         assert_eq!(owners, [0, 0, 3, 3, 3]);

@@ -21,6 +21,7 @@ mod read;
 mod receive;
 mod relay_link;
 mod seal;
+mod undo;
 
 pub use edit::{EditFault, Mark};
 pub use export::{ImportError, ImportReport};
@@ -69,6 +70,7 @@ pub struct Replica {
     /// Actors that are never to be continued by another opening.
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
+    undo: undo::UndoStack,
     held: HashMap<ChangesetId, HoldReason>,
     quarantine: BTreeSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
@@ -145,6 +147,7 @@ impl Replica {
             actor: None,
             volatile: HashSet::new(),
             batch: seal::OpenBatch::default(),
+            undo: undo::UndoStack::default(),
             held: HashMap::new(),
             quarantine: BTreeSet::new(),
             durable_tips: BTreeMap::new(),

@@ -68,6 +68,8 @@ pub enum Source {
     Local,
     /// A changeset of somebody else, or of another tab.
     Remote,
+    /// Undo or redo here.
+    Undo,
 }
 
 /// A change of one object's visible value.

@@ -172,6 +172,7 @@ impl Replica {
             self.fold.check(self.log.graph(), ix, skeleton, &refs, own).ok()
         });
         let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
+        let undo_group = skeleton.as_ref().map_or(0, |skeleton| skeleton.undo_group);
         let content = skeleton
             .as_ref()
             .filter(|_| checked.is_some())
@@ -183,7 +184,7 @@ impl Replica {
         }
         let pieces = skeleton.as_ref().zip(content.as_ref());
         self.report_own();
-        self.fold.integrate(self.log.graph(), ix, stamp, checked, pieces, |_: OpIx| true);
+        self.fold.integrate(self.log.graph(), ix, (stamp, undo_group), checked, pieces, |_: OpIx| true);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
         Some(ix)

@@ -20,6 +20,8 @@ const META_BYTES_MAX: usize = 8_192;
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenBatch {
     pub begun_ms: Option<u64>,
+    /// When the last edit was made.
+    pub edited_ms: u64,
     pub message: Option<String>,
     pub headers: Option<Value>,
     pub command: Option<String>,
@@ -125,12 +127,13 @@ impl Replica {
                 checked.expect("local edits are made against their causal past");
                 let stamp = self.clock.tick(env.now_ms);
                 if group == 0 {
-                    group = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
+                    let fresh = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
+                    group = self.undo.group_for(&open, actor, fresh);
                 }
                 let (skeleton, content) = self.written_down(&draft, &open, stamp, group, ids.is_empty());
                 let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
                 let ix = self.add_own(changeset, prev, &deps, env.now_ms, &mut rows, &mut ids);
-                self.fold.sealed(ix, stamp, &draft);
+                self.fold.sealed(ix, (stamp, group), &draft);
             }
         }
         self.batch =

@@ -1,4 +1,4 @@
-//! The replica for JavaScript, third part: counters, sets and carts.
+//! The replica for JavaScript, third part: counters, sets and carts, undo.
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::replica::{Replica, edit_error, with_env};
 use super::value;
-use crate::Value;
+use crate::{ObjectIx, Value};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -82,6 +82,37 @@ impl Replica {
         Ok(self.core().cart_quantity(self.object_at(handle)?, &item) as f64)
     }
 
+    /// Whether there was something to take back, on these objects or on any.
+    pub fn undo(&mut self, scope: &[u32]) -> Answer<bool> {
+        let scope = self.objects_at(scope)?;
+        Ok(with_env(|env| self.core_mut().undo(&scope, env)))
+    }
+
+    pub fn redo(&mut self, scope: &[u32]) -> Answer<bool> {
+        let scope = self.objects_at(scope)?;
+        Ok(with_env(|env| self.core_mut().redo(&scope, env)))
+    }
+
+    #[wasm_bindgen(js_name = canUndo)]
+    pub fn can_undo(&mut self, scope: &[u32]) -> Answer<bool> {
+        let scope = self.objects_at(scope)?;
+        Ok(self.core_mut().can_undo(&scope))
+    }
+
+    #[wasm_bindgen(js_name = canRedo)]
+    pub fn can_redo(&mut self, scope: &[u32]) -> Answer<bool> {
+        let scope = self.objects_at(scope)?;
+        Ok(self.core_mut().can_redo(&scope))
+    }
+
+    #[wasm_bindgen(js_name = undoGroup)]
+    pub fn undo_group(&mut self, begins: bool) {
+        with_env(|env| match begins {
+            true => self.core_mut().begin_undo_group(env),
+            false => self.core_mut().end_undo_group(env),
+        });
+    }
+
     /// The items, and beside them their quantities.
     #[wasm_bindgen(js_name = cartEntries)]
     pub fn cart_entries(&self, handle: u32) -> Answer<Array> {
@@ -91,6 +122,12 @@ impl Replica {
             quantities.push(&(quantity as f64).into());
         }
         Ok(Array::of2(&items, &quantities))
+    }
+}
+
+impl Replica {
+    fn objects_at(&self, handles: &[u32]) -> Answer<Vec<ObjectIx>> {
+        handles.iter().map(|handle| self.object_at(*handle)).collect()
     }
 }
 

@@ -97,6 +97,7 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
     let source = match change.source {
         Source::Local => "local",
         Source::Remote => "remote",
+        Source::Undo => "undo",
     };
     let mut fields = vec![
         ("source", source.into()),

@@ -58,8 +58,8 @@ export async function contract(): Promise<void> {
   space.getList("c");
   // @ts-expect-error not built yet
   text.mark(0, 1, "bold", true);
-  // @ts-expect-error not built yet
-  space.undo();
+  const undone: boolean = space.undo({ scope: [map, text] }) && space.redo() && space.canUndo() && space.canRedo({});
+  space.undoGroup(() => void undone);
   // @ts-expect-error not built yet
   space.policy;
   // @ts-expect-error not an option
