@@ -70,6 +70,8 @@ export interface Engine {
   pendingEdits(): boolean;
   lastWrite(): string;
   isSaved(changeset: string, tier: Tier): boolean;
+  obstacle(changeset: string, tier: Tier): { code: string; message: string } | undefined;
+  refusal(): string | undefined;
   seenBy(changeset: string): number;
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;

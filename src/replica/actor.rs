@@ -50,18 +50,18 @@ impl Replica {
     /// Replaces an actor that signed, or could have signed, twice with one seq.
     pub(super) fn replace_actor(&mut self, env: &mut Env<'_>) {
         self.new_actor(
-            !self.memory_only && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)),
+            self.memory_only.is_none() && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)),
             env,
         );
     }
 
     /// Own changesets could not be stored: they never existed. Everything else is put together anew without them, and their
     /// ops are signed once more by an actor that lives in memory only and is sent out at once.
-    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, env: &mut Env<'_>) {
+    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, code: &str, env: &mut Env<'_>) {
         let mut lost = lost;
         self.commits.iter_mut().for_each(|commit| lost.append(&mut commit.own));
         lost.extend(self.sign_batch(env).ids);
-        self.memory_only = true;
+        self.memory_only = Some(code.to_owned());
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);

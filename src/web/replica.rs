@@ -12,7 +12,7 @@ use super::error::{Code, EdgeError};
 use super::{output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
-use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier};
+use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier, TransactFault};
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
 
@@ -287,8 +287,7 @@ impl Replica {
     ) -> Answer<()> {
         let headers = if headers.is_undefined() { None } else { Some(value::from_js(headers, "headers")?) };
         self.marks.clear();
-        with_env(|env| self.core.begin_transact(message, headers, command, env))
-            .map_err(|fault| edit_error(fault, "headers"))
+        with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)
     }
 
     #[wasm_bindgen(js_name = endTransact)]
@@ -324,12 +323,18 @@ impl Replica {
 
     #[wasm_bindgen(js_name = isSaved)]
     pub fn is_saved(&self, id: &str, tier: &str) -> Answer<bool> {
-        let tier = match tier {
-            "local" => Tier::Local,
-            "relay" => Tier::Relay,
-            _ => return Err(EdgeError::argument("tier", "local or relay")),
-        };
-        Ok(self.core.is_saved(changeset(id)?, tier))
+        Ok(self.core.is_saved(changeset(id)?, self::tier(tier)?))
+    }
+
+    /// Why a write will not reach a tier, as code and message; undefined if it has or may.
+    pub fn obstacle(&self, id: &str, tier: &str) -> Answer<JsValue> {
+        let obstacle = self.core.obstacle(changeset(id)?, self::tier(tier)?);
+        Ok(obstacle.map_or(JsValue::UNDEFINED, |obstacle| output::obstacle(&obstacle)))
+    }
+
+    /// Why no relay takes all that is here, if none does.
+    pub fn refusal(&self) -> Option<String> {
+        self.core.refusal()
     }
 
     #[wasm_bindgen(js_name = seenBy)]
@@ -358,6 +363,14 @@ pub(super) fn role(name: &str) -> Answer<Role> {
         "writer" => Ok(Role::Writer),
         "reader" => Ok(Role::Reader),
         _ => Err(EdgeError::argument("role", "role is writer or reader")),
+    }
+}
+
+fn tier(name: &str) -> Answer<Tier> {
+    match name {
+        "local" => Ok(Tier::Local),
+        "relay" => Ok(Tier::Relay),
+        _ => Err(EdgeError::argument("tier", "local or relay")),
     }
 }
 
@@ -395,6 +408,15 @@ fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     whole
         .then_some(number as u32)
         .ok_or_else(|| EdgeError::argument(argument, format!("{argument} is not an index")))
+}
+
+fn transact_error(fault: TransactFault) -> EdgeError {
+    let argument = match fault {
+        TransactFault::Message => "message",
+        TransactFault::Headers => "headers",
+        TransactFault::Command => "command",
+    };
+    EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
 }
 
 fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
