@@ -241,7 +241,45 @@ fn no_common_version_is_final() {
         let Frame::Hello(greeting) = hello() else { unreachable!() };
         script.relay(Frame::Hello(Hello { min_version, max_version, ..greeting }));
         assert_eq!(script.ended(), (vec![Code::Version], Some(Retry::Never)));
+        script.session.disconnected();
+        assert_eq!(script.session.status(), Status::Denied, "nobody waits for it");
+        script.session.ask_again();
+        assert_eq!(script.session.status(), Status::Offline);
     }
+}
+
+/// Whatever a relay says about when to come back, the same push comes less and less often.
+#[test]
+fn a_push_refused_again_and_again_waits_longer_each_time() {
+    let mut script = Script::streaming(None, 0);
+    script.session.push(vec![row(1)]);
+    script.sent();
+    let refused = || {
+        Frame::Error(ErrorFrame { push_id: Some(1), retryable: true, ..ErrorFrame::new(Code::Rate, "no") })
+    };
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        script.relay(refused());
+        script.outputs();
+        let asked = script.now_ms;
+        while script.sent().is_empty() {
+            script.relay(Frame::Tick { time_ms: 0 });
+            script.tick(100);
+        }
+        waits.push(script.now_ms - asked);
+    }
+    assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+}
+
+#[test]
+fn a_push_that_finds_no_room_is_a_verdict_on_its_rows() {
+    let mut script = Script::streaming(None, 0);
+    script.session.push(vec![row(1)]);
+    script.sent();
+    let error = ErrorFrame { push_id: Some(1), retryable: true, ..ErrorFrame::new(Code::Quota, "full") };
+    script.relay(Frame::Error(error));
+    let results = vec![(changeset_id(&row(1).header), Verdict::Rejected(Code::Quota))];
+    assert_eq!(script.outputs()[1..], [SessionOutput::Acked { results }]);
 }
 
 #[test]
