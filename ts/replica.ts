@@ -72,6 +72,7 @@ export interface Engine {
   isSaved(changeset: string, tier: Tier): boolean;
   obstacle(changeset: string, tier: Tier): { code: string; message: string } | undefined;
   refusal(): string | undefined;
+  relayHints(): string[];
   seenBy(changeset: string): number;
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;

@@ -116,6 +116,11 @@ export class SyncCore {
     this.#urls.add(url);
   }
 
+  /** Connects to relays that an invite names; what is no address, or cannot be dialled here, is left out. */
+  follow(hints: readonly string[]): void {
+    if (this.#canDial()) for (const hint of hints) if (isRelay(hint)) this.connect(hint, "invite");
+  }
+
   disconnect(url?: string): void {
     if (url !== undefined) checkString(url, "url");
     for (const known of url === undefined ? this.urls : [url]) {
@@ -166,11 +171,13 @@ export class SyncCore {
 /** A WebSocket address. */
 export function checkRelay(url: unknown, argument: string): asserts url is string {
   checkString(url, argument);
-  let protocol = "";
+  if (!isRelay(url)) throw argumentError(argument, `${JSON.stringify(url)} is not a ws:// or wss:// address`);
+}
+
+function isRelay(url: string): boolean {
   try {
-    ({ protocol } = new URL(url));
+    return ["ws:", "wss:"].includes(new URL(url).protocol);
   } catch {
-    // Not an address at all.
+    return false;
   }
-  if (protocol !== "ws:" && protocol !== "wss:") throw argumentError(argument, `${JSON.stringify(url)} is not a ws:// or wss:// address`);
 }

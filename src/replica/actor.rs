@@ -12,6 +12,9 @@ use crate::event::{Content, Log, Ready, Skeleton};
 use crate::store::StoreBatch;
 use std::collections::{BTreeSet, HashSet};
 
+/// Actors of a device whose keys are kept; one beyond them lasts as long as its tab.
+const ACTORS_MAX: usize = 64;
+
 impl Replica {
     /// Actors of this device that may be continued by whoever holds their lock.
     pub fn actor_candidates(&self) -> Vec<ActorId> {
@@ -35,6 +38,7 @@ impl Replica {
 
     /// Makes and uses an actor. One that is not to be continued by a later opening (`lasting` false) leaves no key behind.
     pub fn new_actor(&mut self, lasting: bool, env: &mut Env<'_>) -> ActorId {
+        let lasting = lasting && self.identity.actors().count() < ACTORS_MAX;
         let (actor, put) = self.identity.new_actor(env.random);
         if !lasting {
             self.volatile.insert(actor);

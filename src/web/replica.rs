@@ -33,6 +33,8 @@ pub fn working() -> String {
 pub struct Replica {
     core: Core,
     marks: Vec<Mark>,
+    /// What the last invite says about where the space is.
+    relay_hints: Vec<String>,
 }
 
 /// Calls the core with the time and the platform's randomness.
@@ -50,7 +52,7 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
-        Self { core, marks: Vec::new() }
+        Self { core, marks: Vec::new(), relay_hints: Vec::new() }
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -81,7 +83,9 @@ impl Replica {
 
     pub fn join(token: &str, batch_ms: Option<f64>) -> Answer<Replica> {
         let invite = invite(token)?;
-        Ok(with_env(|env| Replica::around(Core::join(&invite, settings(batch_ms), env))))
+        let mut replica = with_env(|env| Replica::around(Core::join(&invite, settings(batch_ms), env)));
+        replica.relay_hints = invite.relays().to_vec();
+        Ok(replica)
     }
 
     pub fn open(meta: &Array, keys: &Array, actors: &Array, batch_ms: Option<f64>) -> Answer<Replica> {
@@ -98,7 +102,15 @@ impl Replica {
     pub fn rejoin(&mut self, token: &str) -> Answer<()> {
         let invite = invite(token)?;
         let other = |_| EdgeError::new(Code::Invite, "the invite is for another space");
-        with_env(|env| self.core.rejoin(&invite, env)).map_err(other)
+        with_env(|env| self.core.rejoin(&invite, env)).map_err(other)?;
+        self.relay_hints = invite.relays().to_vec();
+        Ok(())
+    }
+
+    /// The relays that the invite named.
+    #[wasm_bindgen(js_name = relayHints)]
+    pub fn relay_hints(&self) -> Vec<String> {
+        self.relay_hints.clone()
     }
 
     #[wasm_bindgen(js_name = loadTail)]

@@ -72,7 +72,7 @@ impl Relay {
         };
         let (min_version, max_version) = (version, version);
         let hello = Hello { min_version, max_version, relay_key: [3; 32], nonce: [4; 32], limits };
-        self.say(node, &Frame::Hello(hello));
+        self.say(node, Frame::Hello(hello));
     }
 
     /// The connection breaks.
@@ -83,9 +83,10 @@ impl Relay {
         }
     }
 
-    fn say(&mut self, node: &mut Node, frame: &Frame) {
+    fn say(&mut self, node: &mut Node, frame: Frame) {
         if let Some(session) = self.session {
-            node.with(|replica, env| replica.received(session, &frame.encode(), env));
+            let frame = frame.encode();
+            node.with(|replica, env| replica.received(session, &frame, env));
         }
     }
 
@@ -107,7 +108,7 @@ impl Relay {
             for (_, bytes) in mine {
                 let frame = Frame::decode(&Bytes::from(bytes)).expect("a client speaks the protocol");
                 for reply in self.answer(frame.expect("a known frame")) {
-                    self.say(node, &reply);
+                    self.say(node, reply);
                 }
             }
         }
@@ -120,7 +121,7 @@ impl Relay {
         while node.now_ms < end {
             let next = node.replica.next_timer(node.now_ms).unwrap_or(end);
             node.now_ms = next.clamp(node.now_ms + 1, end);
-            self.say(node, &Frame::Tick { time_ms: 0 });
+            self.say(node, Frame::Tick { time_ms: 0 });
             node.with(|replica, env| replica.tick(env));
             let dialed = std::mem::take(&mut node.dialed);
             for (session, url) in dialed {
