@@ -273,7 +273,7 @@ fn the_option_that_is_too_large_is_named_and_opens_nothing() {
     let cases = [
         (Some(long.clone()), None, None, TransactFault::Message),
         (None, Some(Value::from(&*long)), None, TransactFault::Headers),
-        (Some(some.clone()), Some(Value::from(&*some[..4_000])), None, TransactFault::Message),
+        (Some(some.clone()), Some(Value::from(&some[..4_000])), None, TransactFault::Message),
         (Some("m".into()), None, Some(some), TransactFault::Command),
     ];
     for (message, headers, command, fault) in cases {

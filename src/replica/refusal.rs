@@ -80,7 +80,8 @@ impl Refusals {
         }
         let stuck = match (full, gaps && again && !fruitful) {
             (true, _) => Some("QUOTA: the relay has no room for this space"),
-            (_, true) => Some("GAP: the relay asks for the same rows again and again"),
+            // Behind a row without room there are gaps.
+            (_, true) => self.stuck.or(Some("GAP: the relay asks for the same rows again and again")),
             _ => self.stuck.filter(|_| !fruitful),
         };
         if stuck != self.stuck {
