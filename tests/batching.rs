@@ -9,7 +9,7 @@ use common::{Node, assert_same, sync};
 use stemma::causal::ChangesetId;
 use stemma::codec::limits;
 use stemma::doc::ObjectIx;
-use stemma::event::{ObjectKind, Role, Value};
+use stemma::event::{Fate, ObjectKind, Role, Value};
 use stemma::replica::{ChangesetSummary, EditFault, HistoryFilter, Tier, TransactFault};
 use stemma::store::TailRecord;
 
@@ -223,6 +223,8 @@ fn undo_groups(node: &Node, ids: &[ChangesetId]) -> Vec<u64> {
         if ids.contains(&ready.changeset.id()) {
             groups.push(ready.changeset.open_skeleton(invite.keys()).expect("it opens").undo_group);
         }
+        let ix = log.add(ready);
+        log.decide(ix, Fate::Integrated);
     }
     groups
 }

@@ -11,6 +11,7 @@ use stemma::causal::ChangesetId;
 use stemma::codec::{TlvWriter, Writer};
 use stemma::crypto::Tag;
 use stemma::event::{Changeset, Fate, ObjectKind, Role, Value};
+use stemma::replica::HoldReason;
 use stemma::store::TailRecord;
 
 /// Where seq stands in a header.
@@ -175,7 +176,10 @@ fn item_30_counts_that_lie_about_the_body_make_it_inert() {
     }
     let mut world = world.agree(&rows);
     let fates: Vec<_> = rows.iter().map(|row| (world.fate(id_of(row)), world.held(id_of(row)))).collect();
-    assert_eq!(fates, vec![(Some(Fate::Inert), None); 3]);
+    let inert = (Some(Fate::Inert), None);
+    // One op more begins with a byte that a later version may know.
+    let waits = (None, Some(Some(HoldReason::Unsupported)));
+    assert_eq!(fates, [inert, waits, inert]);
     assert_eq!(read(&mut world.a, "k"), None);
 }
 
