@@ -4,7 +4,7 @@ mod common;
 
 use common::{Node, assert_same, sync};
 use stemma::event::{ObjectKind, Role, Value};
-use stemma::replica::{EditFault, Tier, Trouble};
+use stemma::replica::{EditFault, Obstacle, Tier, Trouble};
 
 fn text(node: &mut Node, name: &str) -> stemma::doc::ObjectIx {
     node.replica.object(name, ObjectKind::Text).expect("a text")
@@ -124,6 +124,9 @@ fn a_write_that_cannot_be_stored_is_signed_anew_and_still_goes_out() {
     assert_ne!(a.replica.actor(), first_actor);
     assert_eq!(read(&mut a, "notes"), "kept and more");
     assert!(!a.replica.is_saved(write, Tier::Local));
+    let full = Some(Obstacle::Storage("E_STORAGE_QUOTA".into()));
+    assert_eq!(a.replica.obstacle(write, Tier::Local), full);
+    assert_eq!(a.replica.obstacle(write, Tier::Relay), None);
     type_at(&mut a, "notes", 13, "!");
     a.with(|replica, env| replica.flush(env));
     sync(&mut a, &mut b);
@@ -286,6 +289,24 @@ fn an_actor_that_goes_on_knows_its_last_write() {
     let write = a.with(|replica, env| replica.flush(env));
     assert!(write.is_some());
     assert_eq!(a.reopen().replica.last_write(), write);
+}
+
+/// Tabs come and go without their actors being continued: no more than so many keys are kept, and all can write.
+#[test]
+fn a_device_keeps_the_keys_of_64_actors() {
+    let mut a = Node::create(1);
+    for n in 0..70 {
+        type_at(&mut a, "notes", n, "x");
+        let write = a.with(|replica, env| replica.flush(env)).expect("a write");
+        assert!(a.replica.is_saved(write, Tier::Local));
+        a = a.reopen_keeping_actor(false);
+    }
+    let kept = a.disk.keyed.keys().filter(|(_, key)| key.starts_with("actor/")).count();
+    assert_eq!((kept, read(&mut a, "notes").len()), (64, 70));
+    let mut a = a.reopen();
+    type_at(&mut a, "notes", 0, "y");
+    a.with(|replica, env| replica.flush(env));
+    assert_eq!(read(&mut a.reopen(), "notes").len(), 71);
 }
 
 #[test]

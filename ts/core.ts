@@ -15,7 +15,7 @@ import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
-import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output, type Tier } from "./replica.js";
+import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
@@ -68,7 +68,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.commits = new CommitQueue(residence.storage, this);
     this.links = new Links(this.pump, dial.dial, (fault) => this.report("error", fault));
     this.sync = new SyncCore(this.pump, this.links, dial.canDial);
-    this.#saves = new Saves(this.pump, (tier) => this.#obstacle(tier));
+    this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
     this.#rows = new Rows(this.pump, residence, (fault) => this.report("storage", fault));
     this.#endWatch = watchPage({
@@ -92,7 +92,6 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
   rejoin(invite: string): void {
-    this.sync.askAgain();
     this.pump.call((engine) => engine.rejoin(invite));
   }
 
@@ -163,12 +162,9 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (!this.pump.isOpen) return;
     if (changes.length > 0) this.#tell(changes);
     for (const { type, fault } of faults) this.report(type, fault);
-    if (syncChanged && this.pump.isOpen) {
-      this.sync.changed();
-      const refusal = this.sync.refusal();
-      if (refusal) this.#saves.fail(refusal, "relay");
-      this.#events.sync.emit(this.sync.state);
-    }
+    const inVain = faults.length > 0 || (syncChanged && this.pump.peek((engine) => engine.refusal()) !== undefined);
+    if (inVain) this.#saves.review();
+    if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (this.pump.isOpen) this.sync.review();
   }
 
@@ -224,11 +220,6 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   commitFailed(id: number, error: StemmaError): void {
     this.pump.post((engine) => engine.commitFailed(id, error.code));
-    this.#saves.fail(error, "local");
-  }
-
-  #obstacle(tier: Tier): StemmaError | undefined {
-    return tier === "local" ? this.commits.failure : this.sync.refusal();
   }
 
   // After a trap.
@@ -258,15 +249,14 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#watch();
       this.#rows.move(this.#residence);
       this.sync.restore();
-      this.#saves.review(cause);
+      this.#saves.review();
       this.commits.release();
       for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));
       this.pump.drain();
       this.notify();
     } catch (error) {
-      if (error === cause) return this.#saves.fail(cause);
       const fault = StemmaError.from(error, "E_ENGINE_CRASHED") as StemmaError;
-      this.report("error", fault);
+      if (error !== cause) this.report("error", fault);
       this.#saves.fail(fault);
       this.sync.fail(fault);
     }
@@ -293,10 +283,10 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump.shut(closed);
     this.#endWatch();
     await this.commits.idle();
+    this.#saves.review();
+    const failure = this.#saves.unstored() ?? this.commits.failure;
     this.links.closeAll();
     this.pump.end(closed);
-    const { failure } = this.commits;
-    this.#saves.fail(failure ?? closed, "local");
     this.#saves.fail(closed);
     this.sync.fail(closed);
     await this.#home.leave(this.#residence).finally(() => this.onClosed());

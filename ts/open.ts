@@ -25,7 +25,10 @@ export interface OpenOptions {
    * `"memory"`, which is the default there. An adapter of your own belongs to one space.
    */
   storage?: StorageOption;
-  /** Relays to keep a connection to, `ws://` or `wss://`. Without one nothing leaves the device. */
+  /**
+   * Relays to keep a connection to, `ws://` or `wss://`. Unless stated those that the `invite` names, where there is a
+   * WebSocket. Without one nothing leaves the device: `[]` for none.
+   */
   relay?: string | readonly string[];
   /** Joins the space of this link instead of making one; does no harm if that has been done before. */
   invite?: string;
@@ -102,6 +105,7 @@ export function createApi(platform: Platform): Api {
       const { space, core } = await joinEntry(entry, signal);
       if (!isFirst && o.invite !== undefined) core.rejoin(o.invite);
       for (const url of relays(o)) core.sync.connect(url, "relay");
+      if (o.relay === undefined && o.invite !== undefined) core.sync.follow(core.pump.read((engine) => engine.relayHints()));
       return space;
     },
 

@@ -60,6 +60,11 @@ export class Pump {
     return this.#run(work);
   }
 
+  /** The same also while the space is closing; `undefined` if there is no engine. */
+  peek<T>(work: (engine: Engine) => T): T | undefined {
+    return this.#trapped || !this.#engine ? undefined : this.#run(work);
+  }
+
   #run<T>(work: (engine: Engine) => T): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;

@@ -90,6 +90,9 @@ export interface Engine {
   pendingEdits(): boolean;
   lastWrite(): string;
   isSaved(changeset: string, tier: Tier): boolean;
+  obstacle(changeset: string, tier: Tier): { code: string; message: string } | undefined;
+  refusal(): string | undefined;
+  relayHints(): string[];
   seenBy(changeset: string): number;
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;

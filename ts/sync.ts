@@ -8,7 +8,7 @@ import { Waiters } from "./waiters.js";
 
 /**
  * `"offline"`: no connection · `"connecting"` · `"catching-up"` · `"live"`: everything known there is here ·
- * `"denied"`: the relay does not let this member in; work goes on and stays here · `"reset"`: the relay lost its log.
+ * `"denied"`: the relay does not let this member in, or speaks another version; work goes on and stays here · `"reset"`: the relay lost its log.
  */
 export type SyncStatus = "offline" | "connecting" | "catching-up" | "live" | "denied" | "reset";
 
@@ -70,7 +70,7 @@ export class Sync {
   /**
    * Seals the open batch and resolves when everything from the other side is here and everything of ours is there.
    *
-   * Without a connection it waits for one. Rejects with `E_RELAY_REFUSED` if the relay denies this member, `E_CLOSED`
+   * Without a connection it waits for one. Rejects with `E_RELAY_REFUSED` if no relay takes all that is here, `E_CLOSED`
    * if the space is closed first, or the reason of the signal.
    */
   async settled(o?: { signal?: AbortSignal }): Promise<void> {
@@ -88,7 +88,6 @@ export class SyncCore {
   readonly #urls = new Set<string>();
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
-  #asksAgain = false;
 
   constructor(pump: Pump, links: Links, canDial: () => boolean) {
     this.#pump = pump;
@@ -117,6 +116,11 @@ export class SyncCore {
     this.#urls.add(url);
   }
 
+  /** Connects to relays that an invite names; what is no address, or cannot be dialled here, is left out. */
+  follow(hints: readonly string[]): void {
+    if (this.#canDial()) for (const hint of hints) if (isRelay(hint)) this.connect(hint, "invite");
+  }
+
   disconnect(url?: string): void {
     if (url !== undefined) checkString(url, "url");
     for (const known of url === undefined ? this.urls : [url]) {
@@ -131,32 +135,23 @@ export class SyncCore {
   async settled(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     this.#pump.call((engine) => engine.flush());
-    const refusal = this.refusal();
+    const refusal = this.#refusal();
     if (refusal) throw refusal;
     if (!this.#isSettled()) await this.#waiters.add(null, signal);
   }
 
-  /** Why a relay will not take anything, if it will not. */
-  refusal(): StemmaError | undefined {
-    if (this.state.status !== "denied") this.#asksAgain = false;
-    else if (!this.#asksAgain) return refused();
-    return undefined;
+  /** Why no relay takes all that is here, if none does. */
+  #refusal(): StemmaError | undefined {
+    const reason = this.#pump.read((engine) => engine.refusal());
+    return reason === undefined ? undefined : new StemmaError("E_RELAY_REFUSED", reason);
   }
 
-  /** With a fresh certificate: an earlier refusal counts no more. */
-  askAgain(): void {
-    this.#asksAgain = true;
-  }
-
-  /** The engine says that it stands otherwise now. */
-  changed(): void {
-    const refusal = this.refusal();
-    if (refusal) this.#waiters.fail(refusal);
-  }
-
-  /** Anything may have settled. */
+  /** Anything may have settled, or been refused. */
   review(): void {
-    if (this.#waiters.size > 0 && this.#isSettled()) this.#waiters.settle(() => true);
+    if (this.#waiters.size === 0) return;
+    const refusal = this.#refusal();
+    if (refusal) this.#waiters.fail(refusal);
+    else if (this.#isSettled()) this.#waiters.settle(() => true);
   }
 
   /** After a crash: ports are gone, relays are dialled anew. */
@@ -173,18 +168,16 @@ export class SyncCore {
   }
 }
 
-function refused(): StemmaError {
-  return new StemmaError("E_RELAY_REFUSED", "the relay does not let this member in");
-}
-
 /** A WebSocket address. */
 export function checkRelay(url: unknown, argument: string): asserts url is string {
   checkString(url, argument);
-  let protocol = "";
+  if (!isRelay(url)) throw argumentError(argument, `${JSON.stringify(url)} is not a ws:// or wss:// address`);
+}
+
+function isRelay(url: string): boolean {
   try {
-    ({ protocol } = new URL(url));
+    return ["ws:", "wss:"].includes(new URL(url).protocol);
   } catch {
-    // Not an address at all.
+    return false;
   }
-  if (protocol !== "ws:" && protocol !== "wss:") throw argumentError(argument, `${JSON.stringify(url)} is not a ws:// or wss:// address`);
 }

@@ -37,9 +37,17 @@ export class Waiters<K> {
     for (const waiter of [...this.#waiters]) if (done(waiter.key)) waiter.resolve();
   }
 
-  /** Rejects the waits whose key passes, or all. */
-  fail(error: unknown, concerned: (key: K) => boolean = () => true): void {
-    for (const waiter of [...this.#waiters]) if (concerned(waiter.key)) waiter.reject(error);
+  /** Rejects all waits. */
+  fail(error: unknown): void {
+    this.failEach(() => error);
+  }
+
+  /** Rejects the waits for whose key there is a reason. */
+  failEach(reason: (key: K) => unknown): void {
+    for (const waiter of [...this.#waiters]) {
+      const error = reason(waiter.key);
+      if (error !== undefined) waiter.reject(error);
+    }
   }
 }
 

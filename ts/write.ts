@@ -6,7 +6,7 @@
  */
 
 import { argumentError, checkOptions, checkSignal, checkWord } from "./check.js";
-import type { StemmaError } from "./errors.js";
+import { StemmaError } from "./errors.js";
 import type { Pump } from "./pump.js";
 import type { Tier } from "./replica.js";
 import { Waiters } from "./waiters.js";
@@ -23,8 +23,10 @@ export interface Write {
    * Resolves when the write, and with it everything this actor wrote before, is durable on this device (`"local"`) or
    * acknowledged by a relay (`"relay"`).
    *
-   * Rejects with `E_STORAGE_*` if it could not be stored, `E_RELAY_REFUSED` if the relay denies this member,
-   * `E_CLOSED` if the space is closed first, or the reason of the signal. Without a relay, `"relay"` waits for one.
+   * Rejects with `E_STORAGE_*` if it could not be stored, `E_RELAY_REFUSED` if no relay takes it (the message says why:
+   * it is full, denies this member, or refuses the write; a full one is asked again), `E_ENGINE_CRASHED` if it went with
+   * an engine that crashed, `E_CLOSED` if the space is closed first, or the reason of the signal. Without a relay,
+   * `"relay"` waits for one.
    */
   saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void>;
 
@@ -35,19 +37,17 @@ export interface Write {
 /** Everybody who waits for a tier. */
 export class Saves {
   readonly #pump: Pump;
-  readonly #obstacle: (tier: Tier) => StemmaError | undefined;
   readonly #waiters = new Waiters<{ id: string; tier: Tier }>();
 
-  /** `obstacle` says why a tier cannot be reached at present. */
-  constructor(pump: Pump, obstacle: (tier: Tier) => StemmaError | undefined) {
+  constructor(pump: Pump) {
     this.#pump = pump;
-    this.#obstacle = obstacle;
   }
 
   async wait(id: string, tier: Tier, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
+    this.#pump.check();
     if (this.#isSaved(id, tier)) return;
-    const obstacle = this.#obstacle(tier);
+    const obstacle = this.#obstacle(id, tier);
     if (obstacle) throw obstacle;
     return this.#waiters.add({ id, tier }, signal);
   }
@@ -59,23 +59,33 @@ export class Saves {
   /** Those of a tier have been saved; one that had to be signed anew is saved under another id. */
   settle(tier: Tier, ids: readonly string[]): void {
     const saved = new Set(ids);
-    const isSaved = (id: string) => saved.has(id) || (this.#pump.isOpen && this.#isSaved(id, tier));
+    const isSaved = (id: string) => saved.has(id) || this.#isSaved(id, tier);
     this.#waiters.settle((wait) => wait.tier === tier && isSaved(wait.id));
   }
 
-  /** A tier is out of reach: whoever still waits for it is told. */
-  fail(error: StemmaError, tier?: Tier): void {
-    this.#waiters.fail(error, (wait) => tier === undefined || wait.tier === tier);
+  /** Why the last write of this actor is not stored, if it cannot be. */
+  unstored(): StemmaError | undefined {
+    return this.#obstacle(this.#pump.peek((engine) => engine.lastWrite()) ?? "", "local");
   }
 
-  /** After a crash: some of the writes came through, the others never will. */
-  review(lost: StemmaError): void {
+  #obstacle(id: string, tier: Tier): StemmaError | undefined {
+    const obstacle = id === "" ? undefined : this.#pump.peek((engine) => engine.obstacle(id, tier));
+    return obstacle && (StemmaError.from(obstacle, "E_STORAGE_LOST") as StemmaError);
+  }
+
+  /** Nothing is saved any more: whoever still waits is told. */
+  fail(error: StemmaError): void {
+    this.#waiters.fail(error);
+  }
+
+  /** Something went wrong: each wait ends that was in vain, and no other. */
+  review(): void {
     this.#waiters.settle(({ id, tier }) => this.#isSaved(id, tier));
-    this.#waiters.fail(lost, ({ id }) => !this.#isSaved(id, "local"));
+    this.#waiters.failEach(({ id, tier }) => this.#obstacle(id, tier));
   }
 
   #isSaved(id: string, tier: Tier): boolean {
-    return id === "" || this.#pump.read((engine) => engine.isSaved(id, tier));
+    return id === "" || this.#pump.peek((engine) => engine.isSaved(id, tier)) === true;
   }
 }
 

@@ -12,6 +12,9 @@ use crate::event::{Content, Log, Ready, Skeleton};
 use crate::store::StoreBatch;
 use std::collections::{BTreeSet, HashSet};
 
+/// Actors of a device whose keys are kept; one beyond them lasts as long as its tab.
+const ACTORS_MAX: usize = 64;
+
 impl Replica {
     /// Actors of this device that may be continued by whoever holds their lock.
     pub fn actor_candidates(&self) -> Vec<ActorId> {
@@ -35,6 +38,7 @@ impl Replica {
 
     /// Makes and uses an actor. One that is not to be continued by a later opening (`lasting` false) leaves no key behind.
     pub fn new_actor(&mut self, lasting: bool, env: &mut Env<'_>) -> ActorId {
+        let lasting = lasting && self.identity.actors().count() < ACTORS_MAX;
         let (actor, put) = self.identity.new_actor(env.random);
         if !lasting {
             self.volatile.insert(actor);
@@ -50,19 +54,19 @@ impl Replica {
     /// Replaces an actor that signed, or could have signed, twice with one seq.
     pub(super) fn replace_actor(&mut self, env: &mut Env<'_>) {
         self.new_actor(
-            !self.memory_only && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)),
+            self.memory_only.is_none() && self.actor.is_none_or(|actor| !self.volatile.contains(&actor)),
             env,
         );
     }
 
     /// Own changesets could not be stored: they never existed. Everything else is put together anew without them, and their
     /// ops are signed once more by an actor that lives in memory only and is sent out at once.
-    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, env: &mut Env<'_>) {
+    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, code: &str, env: &mut Env<'_>) {
         let mut lost = lost;
         self.commits.iter_mut().for_each(|commit| lost.append(&mut commit.own));
         lost.extend(self.sign_batch(env).ids);
         self.report_own();
-        self.memory_only = true;
+        self.memory_only = Some(code.to_owned());
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);

@@ -53,7 +53,7 @@ impl Replica {
             self.stored_for(session, receipt, env);
         }
         if !failed.own.is_empty() {
-            self.move_to_memory(failed.own, env);
+            self.move_to_memory(failed.own, code, env);
         }
     }
 
@@ -97,7 +97,7 @@ impl Replica {
         env: &mut Env<'_>,
     ) {
         self.last_write = ids.last().copied();
-        if self.memory_only {
+        if self.memory_only.is_some() {
             self.push_own(&ids, env);
             return;
         }

@@ -1,5 +1,6 @@
 //! Links: the sessions with relays and peers, and what each of them still has to be sent.
 
+use super::refusal::Refusals;
 use super::{Env, Output, Replica, Tier};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
@@ -46,6 +47,8 @@ pub(super) struct RelayLink {
     /// The relay starts over: once caught up, everything it did not show is pushed.
     pub(super) resync: bool,
     pub(super) shown: HashSet<ChangesetId>,
+    /// What it takes and what it does not.
+    pub(super) refusals: Refusals,
 }
 
 pub(super) struct PeerLink {
@@ -112,6 +115,8 @@ impl Links {
     pub fn renew(&mut self) {
         for link in self.relays.values_mut() {
             if link.session.status() == Status::Denied {
+                link.session.ask_again();
+                link.refusals.denied = None;
                 link.redial_ms = Some(0);
             }
         }
@@ -142,6 +147,7 @@ impl Replica {
             delivered: HashSet::new(),
             resync: false,
             shown: HashSet::new(),
+            refusals: Refusals::default(),
         };
         self.links.relays.insert(session, link);
         self.dial(env);
@@ -209,6 +215,7 @@ impl Replica {
         link.session.disconnected();
         link.queue.clear();
         link.delivered.clear();
+        link.refusals.disconnected();
         if link.redial_ms.is_none() && link.session.status() != Status::Denied {
             let mut random = [0; 8];
             (env.random)(&mut random);
@@ -227,6 +234,7 @@ impl Replica {
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
+                link.refusals.paused_until = link.refusals.paused_until.filter(|until| *until > env.now_ms);
             }
             self.drain_relay(session, env);
         }
@@ -240,7 +248,8 @@ impl Replica {
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
         let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
-        [self.batch_deadline(), ready, watch, redial].into_iter().flatten().min()
+        let retry = self.links.relays.values().filter_map(|link| link.refusals.paused_until).min();
+        [self.batch_deadline(), ready, watch, redial, retry].into_iter().flatten().min()
     }
 
     /// The state of sync.
@@ -254,7 +263,9 @@ impl Replica {
             Status::Live => 5,
         };
         let status = self.links.relays.values().map(|link| link.session.status()).max_by_key(rank);
-        let busy = |link: &RelayLink| !link.queue.is_empty() || !link.session.is_settled();
+        let busy = |link: &RelayLink| {
+            link.refusal().is_none() && (!link.queue.is_empty() || !link.session.is_settled())
+        };
         SyncState {
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
@@ -335,7 +346,7 @@ impl Replica {
     /// Own changesets go out only after the strict commit; what came from others is on its way already.
     pub(super) fn sendable(&self, ix: ChangesetIx) -> bool {
         let id = self.log.graph().id(ix);
-        self.memory_only || self.saved.contains_key(&id) || !self.links.unacked.contains(&id)
+        self.memory_only.is_some() || self.saved.contains_key(&id) || !self.links.unacked.contains(&id)
     }
 
     /// The actors whose tips a relay is asked for: this device's, then the ones met last.

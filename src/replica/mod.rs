@@ -19,6 +19,7 @@ mod output;
 mod peer_link;
 mod read;
 mod receive;
+mod refusal;
 mod relay_link;
 mod seal;
 mod undo;
@@ -31,6 +32,8 @@ pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
 pub use read::Stats;
 pub use receive::HoldReason;
+pub use refusal::Obstacle;
+pub use seal::TransactFault;
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -83,8 +86,8 @@ pub struct Replica {
     late_failures: Vec<(u64, String)>,
     saved: HashMap<ChangesetId, Tier>,
     last_write: Option<ChangesetId>,
-    /// The store failed: own changesets live in memory and at the relay only.
-    memory_only: bool,
+    /// The store failed, with this code: own changesets live in memory and at the relay only.
+    memory_only: Option<String>,
     /// Rows come from the own store: whoever wrote them there sends them on.
     loading: bool,
     /// Own changesets that were signed anew: old id to new.
@@ -157,7 +160,7 @@ impl Replica {
             late_failures: Vec::new(),
             saved: HashMap::new(),
             last_write: None,
-            memory_only: false,
+            memory_only: None,
             loading: false,
             renamed: HashMap::new(),
             working: Rc::default(),

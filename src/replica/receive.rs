@@ -114,7 +114,7 @@ impl Replica {
             Origin::Session(session, receipt) => vec![(session, receipt)],
             Origin::Import => Vec::new(),
         };
-        if batch.is_empty() || self.memory_only {
+        if batch.is_empty() || self.memory_only.is_some() {
             received.into_iter().for_each(|(session, receipt)| self.stored_for(session, receipt, env));
         } else {
             let strict = matches!(origin, Origin::Import);

@@ -7,9 +7,9 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
 use crate::event::{self, SignedChangeset};
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
-    Challenge, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
+    Challenge, Code, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
 };
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 impl Replica {
     pub(super) fn drain_relay(&mut self, session: u32, env: &mut Env<'_>) {
@@ -26,7 +26,12 @@ impl Replica {
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
                 SessionOutput::Refused { code, message } => {
-                    self.trouble(Trouble::Relay(format!("{code:?}: {message}")));
+                    if let Some(link) = self.links.relays.get_mut(&session)
+                        && link.session.status() == Status::Denied
+                    {
+                        link.refusals.denied = Some(format!("{}: {message}", code.name()));
+                    }
+                    self.trouble(Trouble::Relay(format!("{}: {message}", code.name())));
                 }
                 SessionOutput::Close { retry } => self.close_relay(session, retry, env),
             }
@@ -113,7 +118,7 @@ impl Replica {
     }
 
     fn acked(&mut self, session: u32, results: &[(ChangesetId, Verdict)], env: &mut Env<'_>) {
-        let mut safe = Vec::new();
+        let (mut safe, mut gaps, mut full) = (Vec::new(), Vec::new(), Vec::new());
         for (id, verdict) in results {
             match verdict {
                 Verdict::Accepted { .. } | Verdict::Dup { .. } => safe.push(*id),
@@ -121,26 +126,62 @@ impl Replica {
                     safe.push(*id);
                     self.forked_at_relay(*id, env);
                 }
-                Verdict::Gap { tip } => self.fill_gap(session, *id, tip.map(|(_, id)| id)),
-                Verdict::Rejected(code) => self.trouble(Trouble::Relay(format!("{code:?}"))),
+                Verdict::Gap { tip } => gaps.push((*id, tip.map(|(_, id)| id))),
+                Verdict::Rejected(Code::Quota) => full.push(*id),
+                Verdict::Rejected(code) => {
+                    if let Some(link) = self.links.relays.get_mut(&session) {
+                        link.refusals.reject(*id, *code);
+                    }
+                }
             }
         }
         self.mark_at_relay(&safe);
+        let mut again = self.missing(session, &gaps);
+        again.extend(full.iter().filter_map(|id| self.log.graph().get(id)));
+        let mut random = [0; 8];
+        (env.random)(&mut random);
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        if !again.is_empty() {
+            // Numbers follow causality: sorted, each chain is in its order.
+            link.queue.extend(again);
+            link.queue.make_contiguous().sort_unstable();
+            let sorted = std::mem::take(&mut link.queue);
+            let mut last = None;
+            link.queue = sorted.into_iter().filter(|ix| last.replace(*ix) != Some(*ix)).collect();
+        }
+        let told = link.refusals.answered(
+            &safe,
+            !full.is_empty(),
+            !gaps.is_empty(),
+            env.now_ms,
+            u64::from_le_bytes(random),
+        );
+        told.into_iter().for_each(|reason| self.trouble(Trouble::Relay(reason)));
         self.outputs.push_back(Output::Sync);
     }
 
-    /// The relay lacks rows before this one: they are queued from what it has.
-    fn fill_gap(&mut self, session: u32, id: ChangesetId, tip: Option<ChangesetId>) {
+    /// What the relay lacks up to these rows, from the tips that it named on. Behind a row that it refuses for good there is no
+    /// way in.
+    fn missing(
+        &mut self,
+        session: u32,
+        gaps: &[(ChangesetId, Option<ChangesetId>)],
+    ) -> BTreeSet<ChangesetIx> {
         let graph = self.log.graph();
-        let (Some(ix), Some(link)) = (graph.get(&id), self.links.relays.get_mut(&session)) else { return };
-        let held: HashSet<ChangesetIx> = tip
-            .and_then(|tip| graph.get(&tip))
-            .map(|tip| own_chain(graph, tip).collect())
-            .unwrap_or_default();
-        let mut missing: Vec<ChangesetIx> =
-            own_chain(graph, ix).take_while(|ix| !held.contains(ix)).collect();
-        missing.reverse();
-        missing.into_iter().rev().for_each(|ix| link.queue.push_front(ix));
+        let (mut held, mut missing) = (HashSet::new(), BTreeSet::new());
+        for tip in gaps.iter().filter_map(|(_, tip)| graph.get(tip.as_ref()?)) {
+            own_chain(graph, tip).take_while(|ix| held.insert(*ix)).for_each(drop);
+        }
+        for ix in gaps.iter().filter_map(|(id, _)| graph.get(id)) {
+            own_chain(graph, ix).take_while(|ix| !held.contains(ix) && missing.insert(*ix)).for_each(drop);
+        }
+        let Some(link) = self.links.relays.get_mut(&session) else { return missing };
+        missing.retain(|ix| {
+            let before = graph.prev(*ix).map(|prev| graph.id(prev));
+            let code = [Some(graph.id(*ix)), before].iter().flatten().find_map(|id| link.refusals.of(id));
+            code.inspect(|code| link.refusals.reject(graph.id(*ix), *code)).is_none()
+        });
+        missing
     }
 
     fn status_changed(&mut self, session: u32, status: Status, env: &mut Env<'_>) {
@@ -194,6 +235,7 @@ impl Replica {
         }
         loop {
             let Window { mut bytes, mut rows } = link.session.push_window();
+            rows = rows.min(link.refusals.rows_now(link.session.is_settled()));
             let mut batch = Vec::new();
             while let Some(ix) = link.queue.front() {
                 let row = to_row(&self.log, *ix);

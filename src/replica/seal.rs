@@ -1,7 +1,7 @@
 //! Sealing: the open batch becomes signed changesets and one strict commit. Before anything is signed it goes through the
 //! same checks as what comes from outside.
 
-use super::{EditFault, Env, Replica};
+use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
 use crate::doc::{BatchMark, Draft, resolve};
@@ -29,6 +29,20 @@ pub(super) struct OpenBatch {
     pub composing: bool,
 }
 
+/// Which option of a transaction is too large. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactFault {
+    /// The message, alone or beside smaller headers.
+    #[error("the message is too large: with the headers it may have {META_BYTES_MAX} bytes")]
+    Message,
+    /// The headers, alone or beside a smaller message.
+    #[error("the headers are too large: with the message they may have {META_BYTES_MAX} bytes")]
+    Headers,
+    /// The id of the command.
+    #[error("the command is longer than {} bytes", limits::NAME_BYTES_MAX)]
+    Command,
+}
+
 /// What the open batch became: changesets in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
@@ -44,13 +58,15 @@ impl Replica {
         headers: Option<Value>,
         command: Option<String>,
         env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        let size = message.as_ref().map_or(0, String::len)
-            + headers.as_ref().map_or(0, |value| value.to_bytes().len());
-        if size > META_BYTES_MAX
-            || command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX)
-        {
-            return Err(EditFault::TooLarge);
+    ) -> Result<(), TransactFault> {
+        let message_bytes = message.as_ref().map_or(0, String::len);
+        let headers_bytes = headers.as_ref().map_or(0, |value| value.to_bytes().len());
+        if message_bytes + headers_bytes > META_BYTES_MAX {
+            let larger = message_bytes > headers_bytes;
+            return Err(if larger { TransactFault::Message } else { TransactFault::Headers });
+        }
+        if command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
+            return Err(TransactFault::Command);
         }
         self.seal(env);
         self.batch = OpenBatch { message, headers, command, in_transact: true, ..OpenBatch::default() };

@@ -24,6 +24,11 @@ use crate::event::{changeset_id, next_chain, start_chain};
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
 
+/// A push that is refused for a while waits at least so long, twice as long each time, and at most so long: whatever the
+/// relay says.
+const RETRY_MS: u64 = 500;
+const RETRY_LONGEST_MS: u64 = 60_000;
+
 /// What a session is about.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -95,7 +100,7 @@ pub enum Status {
     CatchingUp,
     /// Everything the relay has is here.
     Live,
-    /// The relay lets this member not in.
+    /// The relay lets this member not in, or speaks no version that is known here.
     Denied,
     /// The relay's log is not the one that was read: it comes again from the start.
     Reset,
@@ -187,6 +192,8 @@ struct InFlight {
     frame: Bytes,
     /// Refused for a while: send again then.
     retry_ms: Option<u64>,
+    /// How often it was.
+    refusals: u32,
 }
 
 impl Session {
@@ -318,7 +325,7 @@ impl Session {
         let push_id = self.last_push_id;
         let frame = Frame::Push(Push { push_id, space: self.config.space, rows }).encode();
         self.outputs.push_back(SessionOutput::Send(frame.clone()));
-        self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry_ms: None });
+        self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry_ms: None, refusals: 0 });
     }
 
     /// Actors made since: the next login asks for their tips too. Beyond 256 the oldest are left out.
@@ -330,6 +337,13 @@ impl Session {
     /// The next output.
     pub fn poll(&mut self) -> Option<SessionOutput> {
         self.outputs.pop_front()
+    }
+
+    /// Something changed that a denial may have been about: it counts no more.
+    pub fn ask_again(&mut self) {
+        if self.status == Status::Denied {
+            self.set_status(Status::Offline);
+        }
     }
 
     /// How much may be pushed now; nothing while there is no subscription or a refused push waits.
@@ -386,9 +400,7 @@ impl Session {
 
     fn on_hello(&mut self, hello: &Hello) {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
-            self.refused(Code::Version, "no version in common");
-            self.close(Retry::Never);
-            return;
+            return self.denied(Code::Version, "no version in common");
         }
         self.limits = Some(hello.limits);
         self.phase = Phase::AwaitLogin;
@@ -469,10 +481,8 @@ impl Session {
             return;
         }
         match error.code {
-            Code::NotFoundOrDenied | Code::AuthFailed => self.denied(error.code, &error.message),
-            Code::Version => {
-                self.refused(error.code, &error.message);
-                self.close(Retry::Never);
+            Code::NotFoundOrDenied | Code::AuthFailed | Code::Version => {
+                self.denied(error.code, &error.message);
             }
             code => {
                 self.refused(code, &error.message);
@@ -486,9 +496,12 @@ impl Session {
 
     fn on_push_refused(&mut self, now_ms: u64, push_id: u64, error: &ErrorFrame) {
         self.refused(error.code, &error.message);
-        let again = error.retryable && error.code.is_retryable();
+        // Whether there is room again nobody knows: that is tried row by row, by the caller.
+        let again = error.retryable && error.code.is_retryable() && error.code != Code::Quota;
         if again && let Some(push) = self.pushes.get_mut(&push_id) {
-            push.retry_ms = Some(now_ms.saturating_add(error.retry_after_ms));
+            let floor_ms = RETRY_MS.saturating_mul(1 << push.refusals.min(7)).min(RETRY_LONGEST_MS);
+            push.refusals = push.refusals.saturating_add(1);
+            push.retry_ms = Some(now_ms.saturating_add(error.retry_after_ms.max(floor_ms)));
         } else if let Some(push) = self.pushes.remove(&push_id) {
             let results = push.ids.into_iter().map(|id| (id, Verdict::Rejected(error.code))).collect();
             self.outputs.push_back(SessionOutput::Acked { results });

@@ -3,7 +3,7 @@ use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
 use super::{options, value};
-use crate::replica::{Change, Output, Replica, Source, Tier, Trouble};
+use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
 use crate::{PatchBody, Slot, StoreBatch};
 
 /// An object with these properties.
@@ -44,6 +44,18 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
             of("change", &[("changes", changes.into())])
         }
     }
+}
+
+/// Writes why a write will not be saved.
+pub(super) fn obstacle(obstacle: &Obstacle) -> JsValue {
+    let (code, message) = match obstacle {
+        Obstacle::Storage(code) => (&**code, "the store did not take the write; it is in memory only"),
+        Obstacle::Relay(reason) => ("E_RELAY_REFUSED", &**reason),
+        Obstacle::Lost => {
+            ("E_ENGINE_CRASHED", "the write went with an engine that crashed before it was stored")
+        }
+    };
+    object(&[("code", code.into()), ("message", message.into())])
 }
 
 fn tier_name(tier: Tier) -> &'static str {

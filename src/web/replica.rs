@@ -12,7 +12,7 @@ use super::error::{Code, EdgeError};
 use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
-use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier};
+use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier, TransactFault};
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
 
@@ -33,6 +33,8 @@ pub fn working() -> String {
 pub struct Replica {
     core: Core,
     marks: Vec<Mark>,
+    /// What the last invite says about where the space is.
+    relay_hints: Vec<String>,
 }
 
 /// Calls the core with the time and the platform's randomness.
@@ -50,7 +52,7 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
-        Self { core, marks: Vec::new() }
+        Self { core, marks: Vec::new(), relay_hints: Vec::new() }
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -81,7 +83,9 @@ impl Replica {
 
     pub fn join(token: &str, batch_ms: Option<f64>) -> Answer<Replica> {
         let invite = invite(token)?;
-        Ok(with_env(|env| Replica::around(Core::join(&invite, settings(batch_ms), env))))
+        let mut replica = with_env(|env| Replica::around(Core::join(&invite, settings(batch_ms), env)));
+        replica.relay_hints = invite.relays().to_vec();
+        Ok(replica)
     }
 
     pub fn open(meta: &Array, keys: &Array, actors: &Array, batch_ms: Option<f64>) -> Answer<Replica> {
@@ -98,7 +102,15 @@ impl Replica {
     pub fn rejoin(&mut self, token: &str) -> Answer<()> {
         let invite = invite(token)?;
         let other = |_| EdgeError::new(Code::Invite, "the invite is for another space");
-        with_env(|env| self.core.rejoin(&invite, env)).map_err(other)
+        with_env(|env| self.core.rejoin(&invite, env)).map_err(other)?;
+        self.relay_hints = invite.relays().to_vec();
+        Ok(())
+    }
+
+    /// The relays that the invite named.
+    #[wasm_bindgen(js_name = relayHints)]
+    pub fn relay_hints(&self) -> Vec<String> {
+        self.relay_hints.clone()
     }
 
     #[wasm_bindgen(js_name = loadTail)]
@@ -293,8 +305,7 @@ impl Replica {
     ) -> Answer<()> {
         let headers = if headers.is_undefined() { None } else { Some(value::from_js(headers, "headers")?) };
         self.marks.clear();
-        with_env(|env| self.core.begin_transact(message, headers, command, env))
-            .map_err(|fault| edit_error(fault, "headers"))
+        with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)
     }
 
     #[wasm_bindgen(js_name = endTransact)]
@@ -330,12 +341,18 @@ impl Replica {
 
     #[wasm_bindgen(js_name = isSaved)]
     pub fn is_saved(&self, id: &str, tier: &str) -> Answer<bool> {
-        let tier = match tier {
-            "local" => Tier::Local,
-            "relay" => Tier::Relay,
-            _ => return Err(EdgeError::argument("tier", "local or relay")),
-        };
-        Ok(self.core.is_saved(changeset(id)?, tier))
+        Ok(self.core.is_saved(changeset(id)?, self::tier(tier)?))
+    }
+
+    /// Why a write will not reach a tier, as code and message; undefined if it has or may.
+    pub fn obstacle(&self, id: &str, tier: &str) -> Answer<JsValue> {
+        let obstacle = self.core.obstacle(changeset(id)?, self::tier(tier)?);
+        Ok(obstacle.map_or(JsValue::UNDEFINED, |obstacle| output::obstacle(&obstacle)))
+    }
+
+    /// Why no relay takes all that is here, if none does.
+    pub fn refusal(&self) -> Option<String> {
+        self.core.refusal()
     }
 
     #[wasm_bindgen(js_name = seenBy)]
@@ -364,6 +381,14 @@ pub(super) fn role(name: &str) -> Answer<Role> {
         "writer" => Ok(Role::Writer),
         "reader" => Ok(Role::Reader),
         _ => Err(EdgeError::argument("role", "role is writer or reader")),
+    }
+}
+
+fn tier(name: &str) -> Answer<Tier> {
+    match name {
+        "local" => Ok(Tier::Local),
+        "relay" => Ok(Tier::Relay),
+        _ => Err(EdgeError::argument("tier", "local or relay")),
     }
 }
 
@@ -401,6 +426,15 @@ fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     whole
         .then_some(number as u32)
         .ok_or_else(|| EdgeError::argument(argument, format!("{argument} is not an index")))
+}
+
+fn transact_error(fault: TransactFault) -> EdgeError {
+    let argument = match fault {
+        TransactFault::Message => "message",
+        TransactFault::Headers => "headers",
+        TransactFault::Command => "command",
+    };
+    EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
 }
 
 pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {

@@ -107,6 +107,36 @@ test("what was lost with a commit reaches others all the same", async (t) => {
   assert.equal(other.getText("t").toString(), "only here");
 });
 
+test("in memory only, every wait for the disk rejects, also when the disk takes other things again", async (t) => {
+  const storage = new Scripted();
+  const s = await space(t, storage);
+  const other = await space(t, new Scripted(), { invite: await s.invite() });
+  storage.failing = "E_STORAGE_QUOTA";
+  const lost = s.transact(() => s.getText("t").append("one "));
+  await assert.rejects(lost.saved("local"), coded("E_STORAGE_QUOTA"));
+  storage.failing = undefined;
+  await s.import(await other.export());
+  const later = s.transact(() => s.getText("t").append("two"));
+  await assert.rejects(later.saved("local"), coded("E_STORAGE_QUOTA"));
+  await assert.rejects(lost.saved("local"), coded("E_STORAGE_QUOTA"));
+  await s.export();
+  await assert.rejects(s.close(), coded("E_STORAGE_QUOTA"));
+});
+
+test("a write is not rejected for a commit that was another's", async (t) => {
+  const storage = new Scripted();
+  const s = await space(t, storage);
+  const other = await space(t, new Scripted(), { invite: await s.invite() });
+  await other.transact(() => other.getText("t").append("theirs")).saved("local");
+  storage.failing = "E_STORAGE_QUOTA";
+  const failed = new Promise<StemmaError>((resolve) => s.on("storage", resolve));
+  await s.import(await other.export());
+  assert.equal((await failed).code, "E_STORAGE_QUOTA");
+  storage.failing = undefined;
+  await s.transact(() => s.getText("t").append("mine")).saved("local");
+  await s.close();
+});
+
 test("a space that cannot be stored at all is not opened", async () => {
   const storage = new Scripted();
   storage.failing = "E_STORAGE_UNAVAILABLE";
@@ -176,6 +206,29 @@ test("a trap inside a transaction ends it, and every other space of the page com
   assert.deepEqual(one.getMap("m").toJSON(), {});
   assert.equal(two.getMap("m").get("k"), 1);
   await one.transact(() => one.getMap("m").set("again", 1)).saved("local");
+});
+
+test("a write that went with the engine rejects, whoever asks and whenever", async (t) => {
+  const storage = new Scripted();
+  const s = await space(t, storage);
+  const reloaded = new Promise<void>((resolve) => s.subscribe((changes) => changes.some(({ source }) => source === "reload") && resolve()));
+  const map = s.getMap("m");
+  await s.transact(() => map.set("k", "kept")).saved("local");
+  storage.held = [];
+  const lost = s.transact(() => map.set("k", "lost"));
+  const waits = (["local", "relay"] as const).map((tier) => assert.rejects(lost.saved(tier), coded("E_ENGINE_CRASHED")));
+  await new Promise((resolve) => setTimeout(resolve));
+  storage.failing = "E_STORAGE_LOST";
+  exhaust(s);
+  const { held } = storage;
+  storage.held = undefined;
+  held[0]?.();
+  await Promise.all(waits);
+  storage.failing = undefined;
+  await reloaded;
+  assert.equal(map.get("k"), "kept");
+  for (const tier of ["local", "relay"] as const) await assert.rejects(lost.saved(tier), coded("E_ENGINE_CRASHED"));
+  await s.transact(() => map.set("k", "after")).saved("local");
 });
 
 /** A WebSocket that never gets anywhere. */

@@ -107,6 +107,14 @@ test("transactions", () => {
   assert.throws(() => s.transact(() => {}, any({ message: 5 })), wrong("message"));
   assert.throws(() => s.transact(() => {}, any({ headers: new Date() })), wrong("headers"));
   assert.throws(() => s.transact(() => {}, any({ command: 5 })), wrong("command"));
+  for (const [argument, o] of [
+    ["message", { message: "x".repeat(9_000) }],
+    ["message", { message: "x".repeat(8_000), headers: ["y".repeat(1_000)] }],
+    ["headers", { message: "x", headers: ["y".repeat(9_000)] }],
+    ["command", { command: "x".repeat(5_000) }],
+  ] as const) {
+    assert.throws(() => s.transact(() => {}, any(o)), { name: "StemmaError", code: "E_EVENT_TOO_LARGE", argument });
+  }
   let ran = false;
   assert.throws(() => s.transact(() => { ran = true; }, any({ unknown: 1 })));
   assert.equal(ran, false);

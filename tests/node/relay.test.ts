@@ -74,6 +74,37 @@ test("an expired invite is refused at the relay, also after it was restarted", a
   await until(early, () => early.sync.status === "live");
 });
 
+test("an invite says where the space is, unless the caller does", async (t) => {
+  const relay = await startRelay(t);
+  const owner = await opened(t, { relay: relay.url });
+  await owner.transact(() => owner.getText("t").append("here")).saved("relay");
+  const guest = await opened(t, { invite: await owner.invite() });
+  await until(guest, () => guest.getText("t").toString() === "here");
+  const local = await opened(t, { invite: await owner.invite(), relay: [] });
+  assert.equal(local.sync.status, "offline");
+  local.sync.disconnect();
+  await assert.rejects(local.sync.settled({ signal: AbortSignal.timeout(50) }));
+});
+
+test("a full relay is told to whoever waits, and gets everything once there is room", async (t) => {
+  const relay = await Relay.start({ after: (end) => atEnd(t, end) }, ["--quota-bytes", "3000"]);
+  const space = await opened(t, { relay: relay.url });
+  const faults: string[] = [];
+  space.on("error", ({ code, message }) => faults.push(`${code} ${message}`));
+  const writes = Array.from({ length: 10 }, (_, n) => space.transact(() => space.getText("t").append("x".repeat(500 + n))));
+  await assert.rejects(writes[9]!.saved("relay"), (error: StemmaError) => error.code === "E_RELAY_REFUSED" && /QUOTA/.test(error.message));
+  await assert.rejects(space.sync.settled(), codeIs("E_RELAY_REFUSED"));
+  assert.equal(faults.filter((fault) => fault.startsWith("E_RELAY_REFUSED QUOTA")).length, 1);
+  assert.equal(space.sync.status, "live");
+  assert.ok(space.sync.pending > 0);
+  await writes[9]!.saved("local");
+  relay.arguments = [];
+  await relay.restart();
+  await until(space, () => space.sync.pending === 0, 120_000);
+  await Promise.all(writes.map((write) => write.saved("relay")));
+  await space.sync.settled();
+});
+
 test("garbled and foreign invites are E_INVITE", async (t) => {
   const owner = await opened(t, {});
   const invite = await owner.invite();

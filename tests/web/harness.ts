@@ -78,12 +78,16 @@ export class Relay {
   #address = "127.0.0.1:0";
   #child: ChildProcess | undefined;
 
-  private constructor(folder: string) {
+  /** More for the command line; counts from the next start on. */
+  arguments: readonly string[];
+
+  private constructor(folder: string, args: readonly string[]) {
     this.folder = folder;
+    this.arguments = args;
   }
 
-  static async start(owner: Owner): Promise<Relay> {
-    const relay = new Relay(await mkdtemp(join(tmpdir(), "stemma-relay-")));
+  static async start(owner: Owner, args: readonly string[] = []): Promise<Relay> {
+    const relay = new Relay(await mkdtemp(join(tmpdir(), "stemma-relay-")), args);
     owner.after(async () => {
       await relay.kill();
       await rm(relay.folder, { recursive: true, force: true });
@@ -114,7 +118,7 @@ export class Relay {
   /** Starts the process over the same folder, ending the running one by SIGKILL, and waits until it is ready. */
   async restart(): Promise<void> {
     await this.kill();
-    const child = spawn(variable("STEMMA_RELAY"), ["--listen", this.#address, "--data", this.folder], {
+    const child = spawn(variable("STEMMA_RELAY"), ["--listen", this.#address, "--data", this.folder, ...this.arguments], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#child = child;

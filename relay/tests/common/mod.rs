@@ -28,6 +28,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Nothing here takes nearly so long unless it hangs.
@@ -280,6 +282,15 @@ impl Client {
     /// The relay may have closed already: then the test sees that when it reads.
     pub async fn send_raw(&mut self, bytes: Bytes) {
         let _ = self.socket.send(Message::Binary(bytes)).await;
+    }
+
+    /// A message of one byte a fragment; without an `end` it is never finished.
+    pub async fn send_fragments(&mut self, bytes: &[u8], end: bool) {
+        for (at, byte) in bytes.iter().enumerate() {
+            let code = OpCode::Data(if at == 0 { Data::Binary } else { Data::Continue });
+            let frame = RawFrame::message(vec![*byte], code, end && at + 1 == bytes.len());
+            self.socket.send(Message::Frame(frame)).await.expect("the relay listens");
+        }
     }
 
     pub async fn send_text(&mut self, text: &str) {

@@ -3,6 +3,8 @@
 use super::super::message::{Admission, GoAway};
 use super::*;
 
+mod refusals;
+
 const SPACE: SpaceId = SpaceId([7; 32]);
 const LOG: LogId = LogId([1; 16]);
 const CREDIT: u64 = 1_000;
@@ -241,6 +243,10 @@ fn no_common_version_is_final() {
         let Frame::Hello(greeting) = hello() else { unreachable!() };
         script.relay(Frame::Hello(Hello { min_version, max_version, ..greeting }));
         assert_eq!(script.ended(), (vec![Code::Version], Some(Retry::Never)));
+        script.session.disconnected();
+        assert_eq!(script.session.status(), Status::Denied, "nobody waits for it");
+        script.session.ask_again();
+        assert_eq!(script.session.status(), Status::Offline);
     }
 }
 
@@ -390,42 +396,6 @@ fn a_lost_ack_leaves_the_rest_to_the_caller() {
     assert_eq!(script.outputs(), [], "an ack of another connection");
     script.relay(Frame::Ack(Ack { push_id: 2, results: vec![Verdict::Dup { cursor: 1 }] }));
     assert!(matches!(&script.outputs()[..], [SessionOutput::Acked { results }] if results.len() == 1));
-}
-
-#[test]
-fn a_push_refused_for_a_while_is_sent_again_then() {
-    let mut script = Script::streaming(None, 0);
-    script.session.push(vec![row(1)]);
-    let first = script.sent();
-    let error = |push_id, code: Code| {
-        let retryable = true;
-        Frame::Error(ErrorFrame {
-            push_id,
-            retryable,
-            retry_after_ms: 500,
-            ..ErrorFrame::new(code, "slow down")
-        })
-    };
-    script.relay(error(Some(1), Code::Rate));
-    assert_eq!(script.ended(), (vec![Code::Rate], None));
-    assert_eq!(script.session.push_window(), Window { bytes: 0, rows: 0 }, "what follows must not overtake");
-    script.tick(499);
-    assert_eq!(script.sent(), []);
-    script.tick(1);
-    assert_eq!(script.sent(), first);
-    script.tick(5_000);
-    assert_eq!(script.sent(), [], "once");
-
-    // A relay that calls an unknown code retryable does not make it so.
-    script.relay(error(Some(1), Code::Unknown(77)));
-    let outputs = script.outputs();
-    let rejected = Verdict::Rejected(Code::Unknown(77));
-    let results = vec![(changeset_id(&row(1).header), rejected)];
-    assert_eq!(outputs[1..], [SessionOutput::Acked { results }]);
-    assert!(script.session.is_settled());
-    script.relay(error(Some(1), Code::Rate));
-    script.tick(10_000);
-    assert_eq!(script.sent(), [], "a push that was answered is over");
 }
 
 #[test]

@@ -1,0 +1,248 @@
+//! A relay in memory that keeps to `docs/protocol.md` §2 to §4, or does not, and the wire to a node.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use super::common::Node;
+use prost::bytes::Bytes;
+use std::collections::VecDeque;
+use stemma::causal::{ChangesetId, LogId, SpaceId, Tip};
+use stemma::event::{Header, changeset_id, next_chain, start_chain};
+use stemma::sync::{
+    Ack, Admission, AuthOk, Batch, CaughtUp, Code, Delivery, Frame, Hello, Limits, Position, Push, Resync,
+    Row, Subscribe, Subscribed, Verdict,
+};
+
+/// How it behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    Honest,
+    /// New rows find no room.
+    Full,
+    /// Every row builds on something that is said to be missing.
+    AlwaysGap,
+    /// No row is taken, for good.
+    Rejects(Code),
+    /// Nobody is let in.
+    Denies(Code),
+    /// It speaks versions of another time.
+    OtherVersion,
+}
+
+pub struct Relay {
+    pub url: &'static str,
+    pub log_id: LogId,
+    pub rows: Vec<Row>,
+    pub manner: Manner,
+    /// How many rows each push had.
+    pub pushes: Vec<usize>,
+    space: SpaceId,
+    session: Option<u32>,
+    /// What was sent over this connection.
+    sent: u64,
+}
+
+impl Relay {
+    pub fn new(url: &'static str, space: SpaceId) -> Self {
+        let manner = Manner::Honest;
+        let log_id = LogId([1; 16]);
+        Self { url, log_id, rows: Vec::new(), manner, pushes: Vec::new(), space, session: None, sent: 0 }
+    }
+
+    pub fn ids(&self) -> Vec<ChangesetId> {
+        self.rows.iter().map(|row| changeset_id(&row.header)).collect()
+    }
+
+    /// Connects a node, and carries frames until both are at rest.
+    pub fn connect(&mut self, node: &mut Node) {
+        let session = node.with(|replica, env| replica.connect(self.url, env));
+        self.greet(node, session);
+        self.run(node);
+    }
+
+    fn greet(&mut self, node: &mut Node, session: u32) {
+        node.dialed.retain(|(dialed, _)| *dialed != session);
+        self.session = Some(session);
+        node.with(|replica, env| replica.opened(session, env));
+        let version = if self.manner == Manner::OtherVersion { 9 } else { 1 };
+        let limits = Limits {
+            frame_bytes: 1 << 20,
+            row_bytes: 1 << 18,
+            push_bytes: 1 << 20,
+            push_rows: 1_000,
+            subscriptions: 16,
+        };
+        let (min_version, max_version) = (version, version);
+        let hello = Hello { min_version, max_version, relay_key: [3; 32], nonce: [4; 32], limits };
+        self.say(node, Frame::Hello(hello));
+    }
+
+    /// The connection breaks.
+    pub fn drop_connection(&mut self, node: &mut Node) {
+        if let Some(session) = self.session.take() {
+            node.sent.retain(|(to, _)| *to != session);
+            node.with(|replica, env| replica.closed(session, env));
+        }
+    }
+
+    fn say(&mut self, node: &mut Node, frame: Frame) {
+        if let Some(session) = self.session {
+            let frame = frame.encode();
+            node.with(|replica, env| replica.received(session, &frame, env));
+        }
+    }
+
+    /// Carries frames until both are at rest, for at most so many rounds that nobody needs more.
+    pub fn run(&mut self, node: &mut Node) {
+        for _ in 0..1_000 {
+            node.settle();
+            let Some(session) = self.session else { return };
+            if node.closed.contains(&session) {
+                node.closed.retain(|closed| *closed != session);
+                return self.drop_connection(node);
+            }
+            let sent = std::mem::take(&mut node.sent);
+            let (mine, others): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(to, _)| *to == session);
+            node.sent.extend(others);
+            if mine.is_empty() {
+                return;
+            }
+            for (_, bytes) in mine {
+                let frame = Frame::decode(&Bytes::from(bytes)).expect("a client speaks the protocol");
+                for reply in self.answer(frame.expect("a known frame")) {
+                    self.say(node, reply);
+                }
+            }
+        }
+        panic!("a client that goes on and on: {} pushes", self.pushes.len());
+    }
+
+    /// Time passes; broken connections are made again when the node asks for them.
+    pub fn wait(&mut self, node: &mut Node, ms: u64) {
+        let end = node.now_ms + ms;
+        while node.now_ms < end {
+            let next = node.replica.next_timer(node.now_ms).unwrap_or(end);
+            node.now_ms = next.clamp(node.now_ms + 1, end);
+            self.say(node, Frame::Tick { time_ms: 0 });
+            node.with(|replica, env| replica.tick(env));
+            let dialed = std::mem::take(&mut node.dialed);
+            for (session, url) in dialed {
+                if url == self.url {
+                    self.greet(node, session);
+                } else {
+                    node.dialed.push((session, url));
+                }
+            }
+            self.run(node);
+        }
+    }
+
+    fn position(&self, cursor: usize) -> Position {
+        let chain = start_chain(self.log_id, self.space);
+        let chain = self.ids()[..cursor].iter().fold(chain, |chain, id| next_chain(chain, *id));
+        Position { log_id: self.log_id, cursor: cursor as u64, chain }
+    }
+
+    fn answer(&mut self, frame: Frame) -> Vec<Frame> {
+        match frame {
+            Frame::Auth(_) => {
+                let refused = match self.manner {
+                    Manner::Denies(code) => Some(code),
+                    _ => None,
+                };
+                vec![Frame::AuthOk(AuthOk {
+                    version: 1,
+                    spaces: vec![Admission { space: self.space, refused }],
+                })]
+            }
+            Frame::Subscribe(subscribe) => self.subscribe(&subscribe),
+            Frame::Push(push) => self.push(push),
+            Frame::Credit(_) => Vec::new(),
+            frame => panic!("{frame:?}"),
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: &Subscribe) -> Vec<Frame> {
+        if matches!(self.manner, Manner::Denies(_)) {
+            return Vec::new();
+        }
+        let resync = subscribe.from.and_then(|from| {
+            let known = usize::try_from(from.cursor).expect("small") <= self.rows.len();
+            match (from.log_id == self.log_id, known) {
+                (false, _) => Some(Resync::LogId),
+                (_, false) => Some(Resync::FutureCursor),
+                _ => (self.position(from.cursor as usize) != from).then_some(Resync::Chain),
+            }
+        });
+        self.sent = subscribe.from.filter(|_| resync.is_none()).map_or(0, |from| from.cursor);
+        let tips = subscribe.own.iter().flat_map(|actor| self.tips(|header| header.actor() == *actor));
+        let subscribed = Subscribed {
+            space: self.space,
+            resync,
+            log_id: self.log_id,
+            head: self.rows.len() as u64,
+            tips: tips.collect(),
+        };
+        let mut frames = vec![Frame::Subscribed(subscribed)];
+        frames.extend(self.news());
+        frames
+    }
+
+    fn news(&mut self) -> Vec<Frame> {
+        let from = self.sent as usize;
+        let mut frames = Vec::new();
+        if from < self.rows.len() {
+            let rows = self.rows[from..].iter().cloned().map(Delivery::Row).collect();
+            let chain = Some(self.position(self.rows.len()).chain);
+            frames.push(Frame::Batch(Batch { space: self.space, first_cursor: self.sent + 1, rows, chain }));
+            self.sent = self.rows.len() as u64;
+        }
+        frames.push(Frame::CaughtUp(CaughtUp { space: self.space, cursor: self.sent }));
+        frames
+    }
+
+    fn headers(&self) -> VecDeque<Header> {
+        self.rows.iter().map(|row| Header::decode(&row.header).expect("an honest header")).collect()
+    }
+
+    fn tips(&self, of: impl Fn(&Header) -> bool) -> Vec<Tip> {
+        let headers: VecDeque<Header> = self.headers().into_iter().filter(of).collect();
+        let is_tip = |header: &&Header| !headers.iter().any(|other| other.prev() == Some(header.id()));
+        let tips = headers.iter().filter(is_tip);
+        tips.map(|header| Tip { actor: header.actor(), seq: header.seq(), id: header.id() }).collect()
+    }
+
+    fn push(&mut self, push: Push) -> Vec<Frame> {
+        self.pushes.push(push.rows.len());
+        let results = push.rows.into_iter().map(|row| self.judge(row)).collect();
+        let mut frames = vec![Frame::Ack(Ack { push_id: push.push_id, results })];
+        frames.extend(self.news());
+        frames
+    }
+
+    fn judge(&mut self, row: Row) -> Verdict {
+        let header = Header::decode(&row.header).expect("an honest header");
+        let headers = self.headers();
+        let at = |id: ChangesetId| headers.iter().position(|known| known.id() == id);
+        let cursor = self.rows.len() as u64 + 1;
+        match self.manner {
+            Manner::AlwaysGap => return Verdict::Gap { tip: None },
+            Manner::Rejects(code) => return Verdict::Rejected(code),
+            _ => {}
+        }
+        if let Some(at) = at(header.id()) {
+            return Verdict::Dup { cursor: at as u64 + 1 };
+        }
+        let tips = self.tips(|known| known.actor() == header.actor());
+        if header.prev().is_some_and(|prev| at(prev).is_none()) {
+            return Verdict::Gap { tip: tips.iter().max_by_key(|tip| tip.seq).map(|tip| (tip.seq, tip.id)) };
+        }
+        if self.manner == Manner::Full {
+            return Verdict::Rejected(Code::Quota);
+        }
+        let twin =
+            headers.iter().find(|known| known.actor() == header.actor() && known.seq() == header.seq());
+        let verdict =
+            twin.map_or(Verdict::Accepted { cursor }, |twin| Verdict::Forked { cursor, existing: twin.id() });
+        self.rows.push(row);
+        verdict
+    }
+}

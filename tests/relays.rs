@@ -1,0 +1,308 @@
+//! Clients and relays: several of them, ones that lost something, and ones that refuse, each by its answer. Nothing is lost,
+//! nothing is said to be safe that is not, no refusal is silent, and no answer makes a client send again and again.
+
+mod common;
+#[path = "common/relay.rs"]
+mod relay;
+
+use common::{Node, assert_same};
+use relay::{Manner, Relay};
+use stemma::causal::{ChangesetId, LogId};
+use stemma::event::{ObjectKind, Role};
+use stemma::replica::{Obstacle, SyncStatus, Tier, Trouble};
+use stemma::sync::Code;
+
+fn write(node: &mut Node, text: &str) -> ChangesetId {
+    let notes = node.replica.object("notes", ObjectKind::Text).expect("a text");
+    let end = node.replica.text(notes).expect("a text").len();
+    node.with(|replica, env| replica.text_insert(notes, end, text, env)).expect("in range");
+    node.with(|replica, env| replica.flush(env)).expect("a write")
+}
+
+fn read(node: &mut Node) -> String {
+    let notes = node.replica.object("notes", ObjectKind::Text).expect("a text");
+    node.replica.text(notes).expect("a text").to_string()
+}
+
+fn relay_of(node: &Node) -> Relay {
+    Relay::new("ws://one", node.replica.space())
+}
+
+/// What was told of relays.
+fn refusals(node: &Node) -> Vec<&str> {
+    node.troubles
+        .iter()
+        .filter_map(|trouble| match trouble {
+            Trouble::Relay(reason) => Some(reason.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn what_one_relay_brings_goes_on_to_the_others() {
+    let mut a = Node::create(1);
+    let mut b = Node::join(2, &a.invite(Role::Writer));
+    let (mut one, mut two) = (relay_of(&a), Relay::new("ws://two", a.replica.space()));
+    let write_of_b = write(&mut b, "from b");
+    one.connect(&mut b);
+    two.connect(&mut a);
+    one.connect(&mut a);
+    two.run(&mut a);
+    assert_eq!(read(&mut a), "from b");
+    assert!(two.ids().contains(&write_of_b), "a courier carries it from one relay to the other");
+    let write_of_a = write(&mut a, " and a");
+    one.run(&mut a);
+    assert!(a.replica.is_saved(write_of_a, Tier::Relay), "the first relay that has it is enough");
+    two.run(&mut a);
+    for relay in [&one, &two] {
+        assert_eq!(relay.ids().len(), 2, "each row once");
+    }
+}
+
+#[test]
+fn a_relay_that_lost_its_log_is_filled_again_with_everybodys_rows() {
+    let mut a = Node::create(1);
+    let mut b = Node::join(2, &a.invite(Role::Writer));
+    let mut relay = relay_of(&a);
+    write(&mut b, "from b");
+    relay.connect(&mut b);
+    relay.drop_connection(&mut b);
+    relay.connect(&mut a);
+    write(&mut a, " and a");
+    relay.run(&mut a);
+    let mut before = relay.ids();
+    relay.drop_connection(&mut a);
+    relay.rows.clear();
+    relay.log_id = LogId([2; 16]);
+    relay.wait(&mut a, 2_000);
+    let mut after = relay.ids();
+    before.sort();
+    after.sort();
+    assert_eq!(after, before);
+    assert_eq!(a.replica.sync_state().status, SyncStatus::Live);
+    assert!(a.replica.sync_state().settled);
+}
+
+#[test]
+fn a_relay_restored_from_an_old_copy_is_healed() {
+    // Once it is shorter than what was read, once as long again with other rows.
+    for others in [0, 2] {
+        let mut a = Node::create(1);
+        let mut b = Node::join(2, &a.invite(Role::Writer));
+        let mut relay = relay_of(&a);
+        relay.connect(&mut a);
+        for text in ["one ", "two ", "three "] {
+            write(&mut a, text);
+            relay.run(&mut a);
+        }
+        relay.drop_connection(&mut a);
+        relay.rows.truncate(1);
+        if others > 0 {
+            for text in ["four ", "five "] {
+                write(&mut b, text);
+            }
+            relay.connect(&mut b);
+            relay.drop_connection(&mut b);
+        }
+        relay.wait(&mut a, 2_000);
+        assert_eq!(relay.ids().len(), 3 + others);
+        relay.wait(&mut b, 2_000 * u64::from(others > 0));
+        let mut newcomer = Node::join(3, &a.invite(Role::Writer));
+        relay.connect(&mut newcomer);
+        assert_same(&newcomer, &a);
+    }
+}
+
+#[test]
+fn a_dup_is_as_good_as_accepted() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut a);
+    let first = write(&mut a, "one");
+    // The answer is lost with the connection, and the tips are not told: the row goes out twice.
+    let (_, frame) = a.sent.pop().expect("a push");
+    relay.drop_connection(&mut a);
+    let stemma::sync::Frame::Push(push) =
+        stemma::sync::Frame::decode(&frame.into()).expect("decodes").expect("known")
+    else {
+        panic!("a push")
+    };
+    relay.rows.extend(push.rows);
+    assert!(!a.replica.is_saved(first, Tier::Relay));
+    relay.wait(&mut a, 2_000);
+    assert!(a.replica.is_saved(first, Tier::Relay));
+    assert_eq!(relay.ids(), [first]);
+}
+
+#[test]
+fn a_gap_is_filled_from_the_tip_that_the_relay_names() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut a);
+    let writes = ["one", "two", "three"].map(|text| {
+        let id = write(&mut a, text);
+        relay.run(&mut a);
+        id
+    });
+    // The relay forgets under the open connection.
+    relay.rows.truncate(1);
+    let last = write(&mut a, "four");
+    relay.run(&mut a);
+    assert_eq!(relay.ids(), [writes[0], writes[1], writes[2], last]);
+    assert!(a.replica.is_saved(last, Tier::Relay));
+    assert_eq!(refusals(&a), [""; 0], "one gap is nobody's fault");
+}
+
+#[test]
+fn a_fork_at_the_relay_ends_the_actor_and_loses_nothing() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    let first = write(&mut a, "one ");
+    let copy = a.disk.clone();
+    relay.connect(&mut a);
+    write(&mut a, "two ");
+    relay.run(&mut a);
+    relay.drop_connection(&mut a);
+    // The profile is restored from a copy and goes on with the same actor.
+    let actor = a.replica.actor();
+    a.disk = copy;
+    let mut a = a.reopen();
+    assert_eq!(a.replica.actor(), actor);
+    write(&mut a, "else ");
+    relay.connect(&mut a);
+    assert!(a.troubles.iter().any(|trouble| matches!(trouble, Trouble::Fork(_))), "{:?}", a.troubles);
+    assert_ne!(a.replica.actor(), actor);
+    let last = write(&mut a, "three");
+    relay.run(&mut a);
+    assert!(a.replica.is_saved(last, Tier::Relay));
+    assert_eq!(relay.ids().len(), 4);
+    assert_eq!(relay.ids()[0], first);
+    let text = read(&mut a);
+    assert!(["one ", "two ", "else ", "three"].iter().all(|part| text.contains(part)), "{text}");
+}
+
+#[test]
+fn a_full_relay_is_asked_less_and_less_and_gets_everything_once_there_is_room() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut a);
+    let kept = write(&mut a, "kept ");
+    relay.run(&mut a);
+    relay.manner = Manner::Full;
+    let writes: Vec<ChangesetId> = (0..50).map(|n| write(&mut a, &format!("{n} "))).collect();
+    relay.run(&mut a);
+    let before = relay.pushes.len();
+    relay.wait(&mut a, 3_600_000);
+    let probes = &relay.pushes[before..];
+    assert!((20..600).contains(&probes.len()), "{} pushes in an hour", probes.len());
+    assert!(probes.iter().skip(2).all(|rows| *rows == 1), "one row is enough to ask");
+    let reason = "QUOTA: the relay has no room for this space".to_owned();
+    assert_eq!(refusals(&a), [&*reason], "told once");
+    assert_eq!(a.replica.obstacle(kept, Tier::Relay), None);
+    for write in &writes {
+        assert_eq!(a.replica.obstacle(*write, Tier::Relay), Some(Obstacle::Relay(reason.clone())));
+    }
+    assert_eq!(a.replica.refusal(), Some(reason));
+    assert_eq!(a.replica.sync_state().pending, writes.len());
+    relay.manner = Manner::Honest;
+    relay.wait(&mut a, 61_000);
+    assert_eq!(relay.ids()[1..], writes);
+    assert_eq!((a.replica.refusal(), a.replica.sync_state().pending), (None, 0));
+    assert!(writes.iter().all(|write| a.replica.is_saved(*write, Tier::Relay)));
+}
+
+#[test]
+fn a_relay_that_always_finds_a_gap_does_not_keep_a_client_busy() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.manner = Manner::AlwaysGap;
+    let writes: Vec<ChangesetId> = (0..50).map(|n| write(&mut a, &format!("{n} "))).collect();
+    relay.connect(&mut a);
+    relay.wait(&mut a, 3_600_000);
+    assert!(relay.pushes.len() < 600, "{} pushes in an hour", relay.pushes.len());
+    assert_eq!(refusals(&a).len(), 1, "{:?}", refusals(&a));
+    assert!(matches!(a.replica.obstacle(writes[7], Tier::Relay), Some(Obstacle::Relay(_))));
+    relay.manner = Manner::Honest;
+    relay.wait(&mut a, 61_000);
+    assert_eq!(relay.ids(), writes);
+}
+
+#[test]
+fn rows_refused_for_good_are_sent_once_a_connection_and_told() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut a);
+    relay.manner = Manner::Rejects(Code::BadRow);
+    let write_1 = write(&mut a, "one");
+    relay.run(&mut a);
+    relay.manner = Manner::Honest;
+    let write_2 = write(&mut a, "two");
+    relay.run(&mut a);
+    relay.wait(&mut a, 600_000);
+    let sent: usize = relay.pushes.iter().sum();
+    assert_eq!(sent, 2, "what stands behind a refused row has no way in");
+    for write in [write_1, write_2] {
+        assert_eq!(a.replica.obstacle(write, Tier::Relay), Some(Obstacle::Relay("BAD_ROW".into())));
+        assert_eq!(a.replica.obstacle(write, Tier::Local), None);
+    }
+    assert_eq!(refusals(&a), ["BAD_ROW", "BAD_ROW"]);
+    assert_eq!(a.replica.refusal(), Some("BAD_ROW".into()));
+    relay.drop_connection(&mut a);
+    relay.wait(&mut a, 2_000);
+    assert!(a.replica.is_saved(write_2, Tier::Relay), "the next connection may end otherwise");
+}
+
+#[test]
+fn a_relay_of_another_version_is_told_and_waited_for_by_nobody() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.manner = Manner::OtherVersion;
+    let write = write(&mut a, "one");
+    relay.connect(&mut a);
+    let reason = "VERSION: no version in common".to_owned();
+    assert_eq!(a.replica.obstacle(write, Tier::Relay), Some(Obstacle::Relay(reason.clone())));
+    assert_eq!((a.replica.sync_state().status, refusals(&a)), (SyncStatus::Denied, vec![&*reason]));
+}
+
+#[test]
+fn one_relay_that_denies_is_no_obstacle_while_another_may_take_it() {
+    let mut a = Node::create(1);
+    let (mut one, mut two) = (relay_of(&a), Relay::new("ws://two", a.replica.space()));
+    one.manner = Manner::Denies(Code::InviteUsed);
+    two.manner = Manner::Denies(Code::Denied);
+    let write = write(&mut a, "one");
+    one.connect(&mut a);
+    a.with(|replica, env| replica.connect(two.url, env));
+    assert_eq!(a.replica.obstacle(write, Tier::Relay), None, "the other was not heard yet");
+    two.connect(&mut a);
+    assert!(matches!(a.replica.obstacle(write, Tier::Relay), Some(Obstacle::Relay(_))));
+    a.with(|replica, _| replica.disconnect(two.url));
+    let mut honest = Relay::new("ws://three", a.replica.space());
+    honest.connect(&mut a);
+    assert!(a.replica.is_saved(write, Tier::Relay));
+}
+
+#[test]
+fn a_fresh_link_is_tried_until_the_relay_is_there() {
+    let mut a = Node::create(1);
+    let mut b = Node::join(2, &a.invite(Role::Writer));
+    let mut relay = relay_of(&a);
+    relay.manner = Manner::Denies(Code::InviteUsed);
+    let write = write(&mut b, "kept");
+    relay.connect(&mut b);
+    assert!(matches!(b.replica.obstacle(write, Tier::Relay), Some(Obstacle::Relay(_))));
+    let fresh = stemma::event::Invite::decode(&a.invite(Role::Writer)).expect("decodes");
+    b.with(|replica, env| replica.rejoin(&fresh, env)).expect("the same space");
+    assert_eq!(b.replica.obstacle(write, Tier::Relay), None, "it is asked again");
+    // Twice there is nobody.
+    for _ in 0..2 {
+        b.now_ms += 61_000;
+        b.settle();
+        let (session, _) = b.dialed.pop().expect("it dials");
+        b.with(|replica, env| replica.closed(session, env));
+    }
+    relay.manner = Manner::Honest;
+    relay.wait(&mut b, 61_000);
+    assert!(b.replica.is_saved(write, Tier::Relay));
+}
