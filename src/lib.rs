@@ -8,10 +8,14 @@
 //! event                            MAKE changesets: the one thing everybody shares
 //! causal             |     crypto  who and when | secrets
 //! codec                            bytes
+//! steps                            counted by tests of growth
 //! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![deny(rustdoc::broken_intra_doc_links)]
+
+#[doc(hidden)]
+pub mod steps;
 
 // Bytes, secrets, who and when.
 pub mod codec;

@@ -1,4 +1,5 @@
-//! Authors who write whatever they like: no replica panics, all refuse the same changesets, and the rest is one text.
+//! Authors who write whatever they like: no replica panics, all refuse the same changesets, and the rest is one text,
+//! whatever is switched off meanwhile.
 
 #[path = "reference/dag.rs"]
 mod dag;
@@ -14,10 +15,20 @@ use std::collections::HashSet;
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, TextOp, UnitRef, UnitSpan};
 
+/// Units of ASCII, or of characters of which some have two, as many as a changeset here can insert.
+fn letters(rng: &mut Rng, wide: bool) -> Vec<u16> {
+    let alphabet: Vec<char> = if wide { "aé中😀😀" } else { "abcdefghij" }.chars().collect();
+    (0..CHANGESET_MAX).flat_map(|_| rng.pick(&alphabet).encode_utf16(&mut [0; 2]).to_vec()).collect()
+}
+
+/// The most ops of a changeset, times the most units of one.
+const CHANGESET_MAX: usize = 3 * 4;
+
 /// Changesets with random parents, forks of one chain included, and ops of which perhaps half mean something. Returns
 /// the model of those that do.
 fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
     let (mut dag, mut model, mut valid) = (Dag::default(), Model::default(), HashSet::new());
+    let wide = rng.chance(50);
     for id in 0..size {
         let mut parents: Vec<usize> =
             (0..1 + rng.below(3)).map(|_| id.saturating_sub(1 + rng.below(8))).collect();
@@ -28,7 +39,7 @@ fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
         dag.push(parents, key, Vec::new(), String::new());
         let mut ops = Vec::new();
         let (mut trial, mut offset, mut possible) = (model.clone(), 0, true);
-        let mut deleted = HashSet::new();
+        let (mut deleted, letters) = (HashSet::new(), letters(rng, wide));
         for index in 0..1 + rng.below(3) {
             let op = random_op(rng, &dag, &trial, id);
             let seen = |other| dag.contains(id, other);
@@ -40,15 +51,19 @@ fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
                 possible = spans.iter().flat_map(units).all(|unit| deleted.insert(unit)) && possible;
             }
             if possible {
-                let values: Vec<u16> = (0..4).map(|at| u16::from(b'a') + ((id as u16 + at) % 26)).collect();
-                offset += trial.add_op(&dag, (id, index), &op, offset, &values);
+                offset += trial.add_op(&dag, (id, index), &op, offset, &letters[offset as usize..]);
             }
             ops.push(op);
+        }
+        // The ops of a changeset may cut a pair between them, its content as a whole cannot.
+        let last = trial.units.last_mut().filter(|unit| unit.id.0 == id);
+        if let Some(last) = last.filter(|last| (0xD800..0xDC00).contains(&last.value)) {
+            last.value = u16::from(b'z');
         }
         let content = trial.units.iter().filter(|unit| unit.id.0 == id).map(|unit| unit.value);
         let content: Vec<u16> = content.collect();
         dag.changesets[id].ops = ops;
-        dag.changesets[id].content = String::from_utf16(&content).expect("they are letters");
+        dag.changesets[id].content = String::from_utf16(&content).expect("no pair is cut at its end");
         if possible {
             model = trial;
             valid.insert(id);
@@ -105,6 +120,7 @@ struct Replica<const LEAF: usize, const BLOCK: usize> {
     text: Text<LEAF, BLOCK>,
     numbers: Numbers,
     valid: HashSet<usize>,
+    off: HashSet<(usize, usize)>,
 }
 
 impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
@@ -122,11 +138,26 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         self.valid.insert(id);
         let ops: Vec<(OpIx, TextOp)> = numbers.into_iter().zip(ops).collect();
         let late = rng.chance(20) && !content.is_empty();
-        self.text.apply(&seen, ix, &ops, (!late).then_some(content), |_| true);
+        let active = |op| !self.off.contains(&seen.1.op(op));
+        self.text.apply(&seen, ix, &ops, (!late).then_some(content), active);
         if late {
             assert!(self.text.fill(ix, content));
         }
         self.text.dbg_check();
+    }
+
+    /// Switches an op of any changeset, received or not, valid or not.
+    fn toggle(&mut self, dag: &Dag, rng: &mut Rng) {
+        let id = rng.below(dag.changesets.len());
+        let op = (id, rng.below(dag.changesets[id].ops.len()));
+        let on = self.off.remove(&op) || !self.off.insert(op);
+        if let Some(op) = self.numbers.op_ix(op) {
+            self.text.set_active(op, on);
+        }
+    }
+
+    fn units(&self) -> Vec<u16> {
+        self.text.visible_units().iter().collect()
     }
 }
 
@@ -134,15 +165,29 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64) -> (usize, usize) {
     let mut rng = Rng::new(seed);
     let size = 10 + rng.below(40);
     let (dag, model, valid) = hostile_graph(&mut rng, size);
-    let expected = model.text(|_| true, |_| true);
     for _ in 0..4 {
-        let mut replica: Replica<LEAF, BLOCK> =
-            Replica { text: Text::default(), numbers: Numbers::default(), valid: HashSet::new() };
+        let mut replica: Replica<LEAF, BLOCK> = Replica {
+            text: Text::default(),
+            numbers: Numbers::default(),
+            valid: HashSet::new(),
+            off: HashSet::new(),
+        };
         while let Some(id) = replica.numbers.next(&dag, size, &mut rng) {
+            if rng.chance(50) {
+                replica.toggle(&dag, &mut rng);
+            }
             replica.receive(&dag, id, &mut rng);
         }
         assert_eq!(replica.valid, valid);
-        assert_eq!(replica.text.visible_units().iter().collect::<Vec<_>>(), expected);
+        assert_eq!(replica.units(), model.text(|op| !replica.off.contains(&op), |_| true));
+        // Every insert on and every delete off: the order of all units.
+        for op in (0..replica.numbers.ops.len() as u32).map(OpIx) {
+            let (id, index) = replica.numbers.op(op);
+            replica.text.set_active(op, matches!(dag.changesets[id].ops[index], Op::Insert { .. }));
+        }
+        let all: Vec<u16> = model.order.iter().map(|&unit| model.units[unit].value).collect();
+        assert_eq!(replica.units(), all);
+        replica.text.dbg_check();
     }
     (valid.len(), size)
 }

@@ -187,6 +187,83 @@ fn typing_at_both_ends_of_a_deleted_run_keeps_the_ends() {
 }
 
 #[test]
+fn typing_at_both_ends_of_an_excluded_run_keeps_the_ends() {
+    let mut people = People::new(3);
+    people.insert(0, 0, "ab");
+    people.merge();
+    let middle = people.insert(0, 1, "---");
+    people.merge();
+    let set = |people: &mut People, who: usize, on| {
+        let Replica { text, numbers, .. } = &mut people.replicas[who];
+        text.set_active(numbers.op_ix((middle, 0)).expect("all have it"), on);
+    };
+    set(&mut people, 0, false);
+    people.insert(1, 1, "L");
+    people.insert(2, 4, "R");
+    people.merge_all_but_text();
+    assert_eq!(people.replicas[0].text.to_string(), "aLRb");
+    set(&mut people, 0, true);
+    assert_eq!(people.merge(), "aL---Rb");
+    // Off everywhere it leaves one place, in which words still stay whole.
+    (0..3).for_each(|who| set(&mut people, who, false));
+    people.insert_forwards(1, 2, "one");
+    people.insert_backwards(2, 2, "two");
+    people.merge_all_but_text();
+    let texts: Vec<String> = people.replicas.iter().map(|replica| replica.text.to_string()).collect();
+    assert!(texts[0] == "aLonetwoRb" || texts[0] == "aLtwooneRb", "{}", texts[0]);
+    assert!(texts.iter().all(|text| *text == texts[0]));
+}
+
+/// Both copies show once the delete is off: nobody can know that they are the same words.
+#[test]
+fn what_was_typed_again_beside_a_deleted_copy_stands_beside_it() {
+    let mut people = People::new(2);
+    people.insert(0, 0, "<words>");
+    people.merge();
+    let delete = people.delete(0, 1, 5);
+    people.insert(0, 1, "words");
+    people.insert(1, 3, "-");
+    assert_eq!(people.merge(), "<words->");
+    for Replica { text, numbers, .. } in &mut people.replicas {
+        text.set_active(numbers.op_ix((delete, 0)).expect("all have it"), false);
+        assert_eq!(text.to_string(), "<wordswo-rds>");
+    }
+}
+
+/// No algorithm keeps these apart: three type both ways into one gap, having seen some of each other. All agree.
+#[test]
+fn many_ways_into_one_gap_converge() {
+    let mut rng = rng::Rng::new(5);
+    for _ in 0..20 {
+        let mut people = People::new(3);
+        people.insert(0, 0, "<>");
+        people.merge();
+        let mut typed = 2;
+        for step in 0..12 {
+            let who = rng.below(3);
+            let pos = 1 + rng.below(people.replicas[who].text.len() as usize - 1) as u32;
+            if rng.chance(50) {
+                people.insert_forwards(who, pos, "abc");
+            } else {
+                people.insert_backwards(who, pos, "xyz");
+            }
+            typed += 3;
+            let other = rng.below(3);
+            if other != who && step % 2 == 0 {
+                let end = people.dag.changesets.len();
+                for _ in 0..2 {
+                    if let Some(id) = people.replicas[other].numbers.next(&people.dag, end, &mut rng) {
+                        people.receive(other, id);
+                    }
+                }
+            }
+        }
+        let text = people.merge();
+        assert_eq!((text.len(), &text[..1], &text[typed - 1..]), (typed, "<", ">"));
+    }
+}
+
+#[test]
 fn typing_around_a_run_that_is_off_is_around_it_when_it_is_back() {
     let mut people = People::new(2);
     people.insert(0, 0, "ab");

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module of `src/` and the modules it may import besides itself.
-const MAY_IMPORT: [(&str, &[&str]); 12] = [
+/// Anything may count `steps`.
+const MAY_IMPORT: [(&str, &[&str]); 13] = [
+    ("steps", &[]),
     ("codec", &[]),
     ("crypto", &["codec"]),
     ("causal", &["codec"]),
@@ -87,7 +89,7 @@ fn modules_import_only_what_the_table_allows() {
         for (line, import) in imports(&code(&path), "crate") {
             let is_module = MAY_IMPORT.iter().any(|(name, _)| *name == import);
             let fine = if is_module {
-                import == module || allowed.contains(&import.as_str())
+                import == module || import == "steps" || allowed.contains(&import.as_str())
             } else {
                 module == "web" // a public type re-exported at the crate root
             };

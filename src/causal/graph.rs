@@ -8,6 +8,7 @@
 //! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
 
 use super::{ActorId, ChangesetId, ChangesetIx};
+use crate::steps;
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
@@ -125,6 +126,11 @@ impl CausalGraph {
         }
     }
 
+    /// The parent of a changeset that arrived last: nothing after it is in the changeset's past.
+    pub fn newest_parent(&self, ix: ChangesetIx) -> Option<ChangesetIx> {
+        self.prev(ix).into_iter().chain(self.deps(ix).iter().copied()).max()
+    }
+
     /// The other heads a changeset named.
     pub fn deps(&self, ix: ChangesetIx) -> &[ChangesetIx] {
         &self.node(ix).deps
@@ -220,6 +226,13 @@ impl CausalGraph {
         (0..self.len()).map(ChangesetIx).filter(|ix| !have[ix.0 as usize]).collect()
     }
 
+    /// How many numbers all version vectors take.
+    #[doc(hidden)]
+    pub fn dbg_numbers(&self) -> usize {
+        let known = |lane: &Lane| lane.known.values().map(|row| 2 * row.len() + 1).sum::<usize>();
+        self.lanes.iter().map(known).sum()
+    }
+
     /// Recomputes the invariants the slow way.
     #[doc(hidden)]
     pub fn dbg_check(&self) {
@@ -260,6 +273,7 @@ impl CausalGraph {
     /// From `position` on, `lane` knows what `dep` knows.
     fn learn(&mut self, lane: LaneIx, position: u32, dep: ChangesetIx) {
         for (other, length) in self.version(dep) {
+            steps::count(1);
             if other == lane || self.known_at(lane, position, other) >= length {
                 continue;
             }
@@ -297,6 +311,7 @@ impl CausalGraph {
     fn known_at(&self, lane: LaneIx, position: u32, other: LaneIx) -> u32 {
         let (mut lane, mut position, mut length) = (lane, position, 0);
         loop {
+            steps::count(1);
             if lane == other {
                 return length.max(position + 1);
             }

@@ -6,11 +6,13 @@
 //! Nothing is applied here, and content is never looked at.
 
 use super::History;
+use super::crowd::Crowd;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::text_log::TextLog;
 use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
+use crate::steps;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -87,7 +89,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         }
         let left = left.map_or(Ok(Spot::Edge), |unit| self.spot(unit, 1))?;
         let right = right.map_or(Ok(Spot::Edge), |unit| self.spot(unit, 1))?;
-        if self.after(left) != right {
+        if !self.follows(left, right) {
             return Err(Invalid::NotAdjacent);
         }
         self.own = own;
@@ -121,25 +123,69 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         self.log.resolve(unit, len).map(Spot::Past).ok_or(unknown)
     }
 
-    /// What follows a place in the author's list.
-    fn after(&self, spot: Spot) -> Spot {
-        if let Some(&next) = self.next.get(&spot) {
-            return next;
+    /// Whether a place comes right after another in the author's list.
+    fn follows(&self, left: Spot, right: Spot) -> bool {
+        if let Some(&next) = self.next.get(&left) {
+            return next == right;
         }
-        let mut gap = match spot {
-            Spot::Own(offset) => return Spot::Own(offset + 1),
-            Spot::Past(unit) => self.list.gap_after(unit),
-            Spot::Edge => self.list.gap_after(NONE),
-        };
+        match (left, right) {
+            (Spot::Own(offset), _) => right == Spot::Own(offset + 1),
+            // What was inserted right after a unit of the past is noted above.
+            (_, Spot::Own(_)) => false,
+            _ => self.follows_in_past(left.unit(), right.unit()),
+        }
+    }
+
+    fn follows_in_past(&self, left: u32, right: u32) -> bool {
+        let mut gap = self.list.gap_after(left);
+        let (mut met, mut passed) = (0, false);
         // Each unit of a run was made by someone who saw the one before it: if the first is unknown, all are.
         while let Some((at, run)) = self.list.run_at(gap) {
-            if run.first < self.log.units()
-                && self.history.contains(self.changeset, self.log.changeset_of(run.first))
-            {
-                return Spot::Past(run.first);
+            if run.first == right {
+                break;
+            }
+            if run.first < self.log.units() && self.knows(self.log.changeset_of(run.first)) {
+                return false;
             }
             gap = Loc { offset: at.offset + run.len, ..at };
+            if (run.left, run.right) == (left, right) && !passed {
+                met += 1;
+                // Whoever knew something below one of a crowd would know that one.
+                match self.list.crowd(left, right, |crowd| (self.knows_any(crowd), crowd.last())) {
+                    Some((true, _)) => return false,
+                    Some((false, last)) => (gap, passed) = (self.list.gap_after_run(last), true),
+                    None => {}
+                }
+            }
         }
-        Spot::Edge
+        if met > BLOCK {
+            self.list.note_crowd(left, right, self.log.units());
+        }
+        self.list.unit_after(gap) == right
+    }
+
+    fn knows(&self, changeset: ChangesetIx) -> bool {
+        steps::count(1);
+        self.history.contains(self.changeset, changeset)
+    }
+
+    fn knows_any(&self, crowd: &Crowd) -> bool {
+        let newest = self.history.newest_known(self.changeset);
+        let mut changesets = crowd.arrived().map(|unit| self.log.changeset_of(unit));
+        newest.is_some_and(|newest| {
+            changesets
+                .by_ref()
+                .take_while(|changeset| *changeset <= newest)
+                .any(|changeset| self.knows(changeset))
+        })
+    }
+}
+
+impl Spot {
+    fn unit(self) -> u32 {
+        match self {
+            Spot::Edge => NONE,
+            Spot::Past(unit) | Spot::Own(unit) => unit,
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! The upper two levels of the piece list: leaves in list order, with the visible length of each.
 //!
 //! ```text
+//! groups   blocks 0 to 63 at the top, 64 to …  visible length per BLOCK blocks
 //! top      block 4   block 0   block 9         visible length per block
 //! block    leaf 7  leaf 1  leaf 3  …           visible length per leaf, at most BLOCK leaves
 //! ```
 //! Invariant: each leaf knows its block and slot, each block its place at the top, so that two leaves compare by two
-//! numbers and nothing recurses. What is in a leaf is not known here.
+//! numbers and nothing recurses. Groups are places at the top, not nodes: they only make sums short, and are summed anew
+//! when a block comes or goes. What is in a leaf is not known here.
 
+use crate::steps;
 use std::cmp::Ordering;
 
 #[derive(Clone, Debug)]
@@ -16,6 +19,7 @@ pub(super) struct LeafOrder<const BLOCK: usize> {
     blocks: Vec<Block>,
     top: Vec<u32>,
     top_visible: Vec<u32>,
+    groups: Vec<u32>,
     free_blocks: Vec<u32>,
 }
 
@@ -41,6 +45,7 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
             blocks: vec![Block { top: 0, leaves: vec![0], visible: vec![0] }],
             top: vec![0],
             top_visible: vec![0],
+            groups: vec![0],
             free_blocks: Vec::new(),
         }
     }
@@ -52,6 +57,8 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
         *visible = visible.wrapping_add_signed(delta);
         let above = &mut self.top_visible[block.top as usize];
         *above = above.wrapping_add_signed(delta);
+        let group = &mut self.groups[block.top as usize / BLOCK];
+        *group = group.wrapping_add_signed(delta);
     }
 
     /// Puts a new leaf of no visible length behind another.
@@ -106,27 +113,33 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
         self.top_visible[at - 1] -= moved;
         self.top.insert(at, new);
         self.top_visible.insert(at, moved);
-        self.renumber_top(at);
+        self.renumber_top(at - 1);
         self.renumber(new, 0);
     }
 
     fn renumber(&mut self, block: u32, from: usize) {
+        steps::count(self.blocks[block as usize].leaves.len() - from);
         for (slot, &leaf) in self.blocks[block as usize].leaves.iter().enumerate().skip(from) {
             self.places[leaf as usize] = Place { block, slot: slot as u32 };
         }
     }
 
     fn renumber_top(&mut self, from: usize) {
+        steps::count(self.top.len() - from);
         for (at, &block) in self.top.iter().enumerate().skip(from) {
             self.blocks[block as usize].top = at as u32;
         }
+        self.groups.truncate(from / BLOCK);
+        let rest = &self.top_visible[self.groups.len() * BLOCK..];
+        self.groups.extend(rest.chunks(BLOCK).map(|group| group.iter().sum::<u32>()));
     }
 
     /// The leaf with the visible unit number `pos`, and the number of its first one.
     pub fn find(&self, pos: u32) -> Option<(u32, u32)> {
         let mut start = 0;
-        let at = skip_to(&self.top_visible, pos, &mut start)?;
-        let block = &self.blocks[self.top[at] as usize];
+        let group = skip_to(&self.groups, pos, &mut start)? * BLOCK;
+        let at = skip_to(&self.top_visible[group..], pos, &mut start)?;
+        let block = &self.blocks[self.top[group + at] as usize];
         let slot = skip_to(&block.visible, pos, &mut start)?;
         Some((block.leaves[slot], start))
     }
@@ -135,8 +148,13 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
     pub fn start_of(&self, leaf: u32) -> u32 {
         let Place { block, slot } = self.places[leaf as usize];
         let block = &self.blocks[block as usize];
-        let blocks_before: u32 = self.top_visible[..block.top as usize].iter().sum();
-        blocks_before + block.visible[..slot as usize].iter().sum::<u32>()
+        let top = block.top as usize;
+        let group = top / BLOCK;
+        steps::count(group + top % BLOCK + slot as usize);
+        let sum = |lengths: &[u32]| lengths.iter().sum::<u32>();
+        sum(&self.groups[..group])
+            + sum(&self.top_visible[group * BLOCK..top])
+            + sum(&block.visible[..slot as usize])
     }
 
     pub fn visible(&self, leaf: u32) -> u32 {
@@ -172,6 +190,12 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
 
     pub fn dbg_check(&self) {
         assert_eq!(self.top.len(), self.top_visible.len());
+        assert!(
+            self.top_visible
+                .chunks(BLOCK)
+                .map(|group| group.iter().sum::<u32>())
+                .eq(self.groups.iter().copied())
+        );
         for (at, &id) in self.top.iter().enumerate() {
             let block = &self.blocks[id as usize];
             assert_eq!(block.top as usize, at);
@@ -190,6 +214,7 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
 /// Skips lengths that end at or before `pos`, adding them to `start`.
 fn skip_to(lengths: &[u32], pos: u32, start: &mut u32) -> Option<usize> {
     for (at, &len) in lengths.iter().enumerate() {
+        steps::count(1);
         if pos - *start < len {
             return Some(at);
         }

@@ -5,6 +5,7 @@ mod adjacency;
 mod anchor;
 mod batch;
 mod cart;
+mod crowd;
 mod deltas;
 mod leaf_order;
 mod map;
@@ -40,6 +41,11 @@ use std::cmp::Ordering;
 pub trait History {
     /// Whether `past` is `of` itself or in its causal past. `ChangesetIx::OPEN` has everything in its past.
     fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool;
+    /// A changeset besides `of` such that no later one is in the past of `of`, if it has a past. Spares questions after
+    /// [`History::contains`]; too late a one is never wrong.
+    fn newest_known(&self, of: ChangesetIx) -> Option<ChangesetIx> {
+        Some(of)
+    }
     /// A total order that is the same for all replicas: (actor key, seq, changeset id). `OPEN` is never compared.
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering;
     /// The changeset an op belongs to.

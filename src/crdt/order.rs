@@ -2,15 +2,16 @@
 //!
 //! Relies on adjacency (checked before): all units between `left` and `right` are concurrent with the new one.
 //! A unit hangs below its left neighbour, or below its right one if that hangs below the left one already. Siblings
-//! stand by the position of their right neighbour, last first, then by author.
+//! stand by the position of their right neighbour, last first, then by author. Those that have both neighbours in
+//! common stand together, and where they are many the walk begins behind the one that goes right before.
 
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use std::cmp::Ordering;
 
-/// The gap for a run between `left` and `right`. `goes_before` tells whether its author sorts before that of a unit.
+/// The gap for the newest run, between `left` and `right`. `goes_before` tells whether its author sorts before that of a unit.
 pub(super) fn gap<const LEAF: usize, const BLOCK: usize>(
-    list: &PieceList<LEAF, BLOCK>,
+    list: &mut PieceList<LEAF, BLOCK>,
     left: u32,
     right: u32,
     goes_before: impl Fn(u32) -> bool,
@@ -19,6 +20,9 @@ pub(super) fn gap<const LEAF: usize, const BLOCK: usize>(
     if list.unit_after(start) == right {
         return start;
     }
+    let known = list.crowd(left, right, |crowd| crowd.before(&goes_before)).flatten();
+    let start = known.map_or(start, |unit| list.gap_after_run(unit));
+    list.join_crowd(left, right, &goes_before);
     let (mut here, mut best, mut tentative) = (start, start, false);
     while let Some((at, run)) = list.run_at(here).filter(|(_, run)| run.first != right) {
         match compare(list, run.left, left, Ordering::Less) {

@@ -5,10 +5,14 @@
 //! length of a leaf is that of its pieces. Hidden units stay where they are. The list knows neither what a unit
 //! holds nor whose it is, so anything that is a sequence can be built on it.
 
+use super::crowd::Crowd;
 use super::leaf_order::LeafOrder;
 use super::piece::{NONE, Piece};
 use super::unit_index::UnitIndex;
+use crate::steps;
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
 pub(super) struct PieceList<const LEAF: usize, const BLOCK: usize> {
@@ -16,6 +20,8 @@ pub(super) struct PieceList<const LEAF: usize, const BLOCK: usize> {
     order: LeafOrder<BLOCK>,
     free_leaves: Vec<u32>,
     index: UnitIndex,
+    /// By left and right neighbour; only where there are many.
+    crowds: RefCell<HashMap<(u32, u32), Crowd>>,
     /// The leaf that was used last, and how many visible units lie before it.
     cached: Option<(u32, u32)>,
     units: u32,
@@ -38,6 +44,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             order: LeafOrder::new(),
             free_leaves: Vec::new(),
             index: UnitIndex::default(),
+            crowds: RefCell::default(),
             cached: None,
             units: 0,
             visible: 0,
@@ -62,6 +69,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
 
     fn scan(&self, leaf: u32, mut pos: u32) -> Loc {
         for (piece, run) in self.leaves[leaf as usize].iter().enumerate() {
+            steps::count(1);
             let visible = run.visible();
             if pos < visible {
                 return Loc { leaf, piece, offset: pos };
@@ -177,6 +185,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             return (leaf, at);
         }
         let half = LEAF / 2;
+        steps::count(LEAF);
         let mut upper = Vec::with_capacity(LEAF);
         upper.extend(self.leaves[leaf as usize].drain(half..));
         let new = self.free_leaves.pop().unwrap_or_else(|| {
@@ -210,6 +219,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
     /// Where a unit is.
     pub fn locate(&self, unit: u32) -> Loc {
         let leaf = self.index.leaf_of(unit, || {
+            steps::count(self.units as usize);
             let mut leaf_of = vec![0; self.units as usize];
             for leaf in self.order.iter() {
                 for run in &self.leaves[leaf as usize] {
@@ -218,7 +228,10 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             }
             leaf_of
         });
-        let find = |(piece, run): (usize, &Piece)| Some(Loc { leaf, piece, offset: run.offset_of(unit)? });
+        let find = |(piece, run): (usize, &Piece)| {
+            steps::count(1);
+            Some(Loc { leaf, piece, offset: run.offset_of(unit)? })
+        };
         self.leaves[leaf as usize]
             .iter()
             .enumerate()
@@ -237,6 +250,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
 
     /// The rest of the piece that begins at a gap, and where it is.
     pub fn run_at(&self, gap: Loc) -> Option<(Loc, Piece)> {
+        steps::count(1);
         let pieces = &self.leaves[gap.leaf as usize];
         if let Some(run) = pieces.get(gap.piece).filter(|run| gap.offset < run.len) {
             return Some((gap, run.tail(gap.offset)));
@@ -248,6 +262,45 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         Some((Loc { leaf, piece: 0, offset: 0 }, self.leaves[leaf as usize][0]))
     }
 
+    /// The gap right after the run that holds a unit.
+    pub fn gap_after_run(&self, unit: u32) -> Loc {
+        let at = self.locate(unit);
+        Loc { offset: self.piece(at).len, ..at }
+    }
+
+    /// The crowd between two neighbours, if it is known to be one.
+    pub fn crowd<T>(&self, left: u32, right: u32, read: impl FnOnce(&Crowd) -> T) -> Option<T> {
+        self.crowds.borrow().get(&(left, right)).map(read)
+    }
+
+    /// Adds the newest units to the crowd between their neighbours, if there is one.
+    pub fn join_crowd(&mut self, left: u32, right: u32, goes_before: &impl Fn(u32) -> bool) {
+        if let Some(crowd) = self.crowds.get_mut().get_mut(&(left, right)) {
+            crowd.insert(self.units, goes_before);
+        }
+    }
+
+    /// Notes that a gap is crowded, with all runs below `limit` that were inserted right into it.
+    pub fn note_crowd(&self, left: u32, right: u32, limit: u32) {
+        let crowd = Crowd::new(&self.inserted_between(left, right, limit));
+        self.crowds.borrow_mut().insert((left, right), crowd);
+    }
+
+    pub fn crowds(&self) -> usize {
+        self.crowds.borrow().len()
+    }
+
+    fn inserted_between(&self, left: u32, right: u32, limit: u32) -> Vec<u32> {
+        let (mut found, mut gap) = (Vec::new(), self.gap_after(left));
+        while let Some((at, run)) = self.run_at(gap).filter(|(_, run)| run.first != right) {
+            if (run.left, run.right) == (left, right) && run.first < limit {
+                found.push(run.first);
+            }
+            gap = Loc { offset: at.offset + run.len, ..at };
+        }
+        found
+    }
+
     /// The unit right after a gap, or [`NONE`] at the end.
     pub fn unit_after(&self, gap: Loc) -> u32 {
         self.run_at(gap).map_or(NONE, |(_, run)| run.first)
@@ -256,6 +309,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
     /// How many visible units lie before a place.
     pub fn visible_before(&self, at: Loc) -> u32 {
         let pieces = &self.leaves[at.leaf as usize];
+        steps::count(at.piece);
         let in_leaf: u32 = pieces[..at.piece].iter().map(Piece::visible).sum();
         let in_piece = pieces.get(at.piece).map_or(0, |run| at.offset.min(run.visible()));
         self.order.start_of(at.leaf) + in_leaf + in_piece
@@ -300,6 +354,9 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         assert!(seen.into_iter().all(|seen| seen));
         assert!(self.index.built().is_none_or(|leaf_of| leaf_of.len() == self.units as usize));
         assert_eq!(leaves + self.free_leaves.len(), self.leaves.len());
+        for (&(left, right), crowd) in self.crowds.borrow().iter() {
+            crowd.dbg_check(&self.inserted_between(left, right, self.units));
+        }
     }
 }
 

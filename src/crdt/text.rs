@@ -130,6 +130,12 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         if position > u64::from(len) { Err(TextError::OutOfRange { position, len }) } else { Ok(()) }
     }
 
+    /// How many gaps are indexed because they are crowded.
+    #[doc(hidden)]
+    pub fn dbg_crowds(&self) -> usize {
+        self.list.crowds()
+    }
+
     /// Recomputes every invariant the slow way.
     ///
     /// # Panics

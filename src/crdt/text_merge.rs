@@ -85,7 +85,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     fn integrate(&mut self, history: &impl History, changeset: ChangesetIx, new: Piece) {
         let goes_before = |unit| history.order(changeset, self.log.changeset_of(unit)) == Ordering::Less;
-        let gap = order::gap(&self.list, new.left, new.right, goes_before);
+        let gap = order::gap(&mut self.list, new.left, new.right, goes_before);
         if new.hide == 0 && self.deltas.recording() {
             self.deltas.insert(self.list.visible_before(gap), new.first, new.len, false);
         }

@@ -74,6 +74,10 @@ impl History for Past<'_> {
         of == past || of == ChangesetIx::OPEN || (past != ChangesetIx::OPEN && self.graph.contains(of, past))
     }
 
+    fn newest_known(&self, of: ChangesetIx) -> Option<ChangesetIx> {
+        if of == ChangesetIx::OPEN { Some(of) } else { self.graph.newest_parent(of) }
+    }
+
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
         self.graph.order(a, b)
     }

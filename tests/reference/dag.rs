@@ -154,6 +154,14 @@ impl History for Seen<'_> {
             || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
     }
 
+    fn newest_known(&self, of: ChangesetIx) -> Option<ChangesetIx> {
+        let parents = |&id: &usize| self.1.changeset(id);
+        match of {
+            ChangesetIx::OPEN => Some(of),
+            _ => self.0.changesets[self.1.received[of.0 as usize]].parents.iter().map(parents).max(),
+        }
+    }
+
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
         self.0.order(self.1.received[a.0 as usize], self.1.received[b.0 as usize])
     }
