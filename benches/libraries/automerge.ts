@@ -7,7 +7,7 @@ export const automerge: Library = {
   text: (o) => wrap(A.clone(start(), { actor: actor(o.author + 1) }), o),
   load: (bytes, o) => wrap(A.load(bytes, { actor: actor(o.author + 1) }), o),
   map(told) {
-    let [doc, open] = [A.init<any>(), undefined as any];
+    let [doc, open] = [A.init(), undefined as any];
     return {
       set: (key, value) => void (open[key] = value),
       group(edits) {
@@ -32,7 +32,7 @@ interface AutomergeText extends TextDocument {
 
 /** The same first change for every author. */
 function start(): any {
-  return A.change(A.init<any>({ actor: actor(0) }), { time: 0 }, (doc: any) => void (doc.text = ""));
+  return A.change(A.init({ actor: actor(0) }), { time: 0 }, (doc: any) => void (doc.text = ""));
 }
 
 function wrap(first: any, { told }: TextOptions): AutomergeText {

@@ -44,7 +44,7 @@ function wrap(doc: any, { author, told, updates }: TextOptions): LoroText {
   doc.setPeerId(String(author + 1));
   const text = doc.getText("text");
   text.subscribe(told);
-  let last = new Uint8Array();
+  let last: Uint8Array = new Uint8Array();
   if (updates) doc.subscribeLocalUpdates((update: Uint8Array) => (last = update));
   return {
     insert: (at, string) => text.insert(at, string),

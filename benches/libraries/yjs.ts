@@ -24,11 +24,11 @@ export const yjs = library(true);
 /** Keeps what was deleted. */
 export const yjsKeeping = library(false);
 
-function wrap(doc: Y.Doc, { author, told, updates }: TextOptions): TextDocument {
+function wrap(doc: any, { author, told, updates }: TextOptions): TextDocument {
   doc.clientID = author + 1;
   const text = doc.getText("text");
   text.observe(told);
-  let last = new Uint8Array();
+  let last: Uint8Array = new Uint8Array();
   if (updates) doc.on("update", (update: Uint8Array) => (last = update));
   return {
     insert: (at, string) => text.insert(at, string),

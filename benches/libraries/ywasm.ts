@@ -39,7 +39,7 @@ function transactions(doc: any) {
 function wrap(doc: any, { told, updates }: TextOptions): TextDocument {
   const text = doc.getText("text");
   text.observe(told);
-  let last = new Uint8Array();
+  let last: Uint8Array = new Uint8Array();
   if (updates) doc.onUpdate((update: Uint8Array) => (last = update));
   const transaction = transactions(doc);
   return {
