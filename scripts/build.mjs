@@ -29,7 +29,19 @@ export async function buildEngine() {
   run("cargo", ["build", "--release", "--lib", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
   const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/stemma.wasm");
   const sources = [wasm, "scripts/bindgen", "scripts/build.mjs", "package-lock.json"];
-  await once("engine", sources, join(ENGINE, "engine.wasm"), () => bindEngine(wasm));
+  await once("engine", sources, join(ENGINE, "engine.wasm"), () => {
+    bind(wasm, ENGINE);
+    writeInlineTwin();
+  });
+}
+
+/** The bench-only entry into the engine, made exactly as the engine is; the folder that it is in. */
+export async function buildBenchEngine() {
+  run("cargo", ["build", "--release", "--example", "bench-engine", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/examples/bench_engine.wasm");
+  const folder = "target/bench/engine";
+  await once("bench-engine", [wasm, "scripts/bindgen", "scripts/build.mjs"], join(folder, "engine.wasm"), () => bind(wasm, folder));
+  return folder;
 }
 
 /** A program of scripts/bindgen, compiled unless it is up to date. */
@@ -39,17 +51,17 @@ export function buildTool(name) {
   return join(TOOLS, "debug", name);
 }
 
-function bindEngine(wasm) {
-  rmSync(ENGINE, { recursive: true, force: true });
-  run(buildTool("bindgen"), [wasm, ENGINE]);
-  const bound = join(ENGINE, "engine_bg.wasm");
+/** `engine.js`, its types and `engine.wasm` in `folder`. */
+function bind(wasm, folder) {
+  rmSync(folder, { recursive: true, force: true });
+  run(buildTool("bindgen"), [wasm, folder]);
+  const bound = join(folder, "engine_bg.wasm");
   // rustc's own list of features for wasm32-unknown-unknown; bindgen drops the section that states it.
   const features = ["bulk-memory", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
   const flags = features.map((feature) => `--enable-${feature}`);
-  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O3", ...flags, "--strip-target-features", "-o", join(ENGINE, "engine.wasm")]);
+  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O3", ...flags, "--strip-target-features", "-o", join(folder, "engine.wasm")]);
   rmSync(bound);
-  rmSync(join(ENGINE, "engine_bg.wasm.d.ts"));
-  writeInlineTwin();
+  rmSync(join(folder, "engine_bg.wasm.d.ts"));
 }
 
 function writeInlineTwin() {

@@ -15,7 +15,7 @@ export async function check() {
   prepareRust();
   prepareLints();
   const clippy = (...args) => run("cargo", ["clippy", ...args, "--", "-D", "warnings"]);
-  const wasmTargets = ["--lib", ...(existsSync("tests/web/main.rs") ? ["--test", "web"] : [])];
+  const wasmTargets = ["--lib", "--example", "bench-engine", ...(existsSync("tests/web/main.rs") ? ["--test", "web"] : [])];
   const checks = [
     () => run("cargo", ["fmt", "--all", "--check"]),
     () => run("cargo", ["fmt", "--manifest-path", "scripts/bindgen/Cargo.toml", "--check"]),

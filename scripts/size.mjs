@@ -6,12 +6,17 @@ import { buildPackage } from "./build.mjs";
 
 export async function main() {
   await buildPackage();
-  const rows = ["engine.wasm", "engine.js"].map((name) => ({ name, ...sizes(readFileSync(`pkg/${name}`)) }));
-  const total = rows.reduce((sum, row) => ({ name: "total", raw: sum.raw + row.raw, gzip: sum.gzip + row.gzip, brotli: sum.brotli + row.brotli }));
   const header = { name: "bytes", raw: "raw", gzip: "gzip -9", brotli: "brotli 11" };
-  for (const { name, raw, gzip, brotli } of [header, ...rows, total]) {
+  for (const { name, raw, gzip, brotli } of [header, ...packageSize()]) {
     console.log(name.padEnd(12) + [raw, gzip, brotli].map((cell) => String(cell).padStart(11)).join(""));
   }
+}
+
+/** Of the package that is built: a row a file, and the total as the last one. */
+export function packageSize() {
+  const rows = ["engine.wasm", "engine.js"].map((name) => ({ name, ...sizes(readFileSync(`pkg/${name}`)) }));
+  const total = rows.reduce((sum, row) => ({ name: "total", raw: sum.raw + row.raw, gzip: sum.gzip + row.gzip, brotli: sum.brotli + row.brotli }));
+  return [...rows, total];
 }
 
 function sizes(bytes) {

@@ -5,39 +5,11 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { gunzipSync } from "node:zlib";
 import type { BrowserContext, Page } from "playwright-core";
-import { launchBrowser, Relay, root, servePages } from "./harness.ts";
+import { type Patch, sequentialTrace } from "../traces.ts";
+import { launchBrowser, Relay, servePages } from "./harness.ts";
 
-type Patch = [position: number, deleted: number, inserted: string];
-interface Trace {
-  patches: Patch[];
-  end: string;
-}
-
-/** The recorded writing of a paper, or a generated one of the same shape: single-character edits, 30 % deletions. */
-async function trace(): Promise<Trace> {
-  const folder = process.env.STEMMA_TRACES ?? join(root, "../shared/traces");
-  const packed = await readFile(join(folder, "automerge-paper.json.gz")).catch(() => undefined);
-  if (packed) {
-    const { txns, endContent } = JSON.parse(gunzipSync(packed).toString());
-    return { patches: txns.flatMap((txn: { patches: Patch[] }) => txn.patches), end: endContent };
-  }
-  const patches: Patch[] = [];
-  let [text, state, at] = ["", 42, 0];
-  const random = (below: number) => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
-  while (patches.length < 260_000) {
-    if (random(20) === 0) at = random(text.length + 1);
-    const deletes = random(10) < 3 && at > 0;
-    const patch: Patch = deletes ? [at - 1, 1, ""] : [at, 0, String.fromCharCode(97 + random(26))];
-    text = text.slice(0, patch[0]) + patch[2] + text.slice(patch[0] + patch[1]);
-    at = patch[0] + patch[2].length;
-    patches.push(patch);
-  }
-  return { patches, end: text };
-}
-
-const { patches, end } = await trace();
+const { patches, end } = await sequentialTrace();
 const browser = await launchBrowser({ after });
 const origin = await servePages({ after });
 

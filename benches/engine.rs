@@ -1,0 +1,90 @@
+//! The bench-only entry into the engine, compiled to WebAssembly as the package is: what the public API cannot show
+//! alone. Functions do their work many times, so that the calls from JavaScript do not count.
+#![cfg(target_arch = "wasm32")]
+
+use std::hint::black_box;
+use stemma::Invite;
+use stemma::crypto::{
+    EpochKey, EpochSecret, SaltKey, SegmentContext, SegmentKind, Signature, SigningKey, Tag, hash, open, seal,
+};
+use stemma::event::SignedChangeset;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+const AT: SegmentContext<'static> = SegmentContext {
+    space: &[1; 32],
+    actor: &[2; 32],
+    seq: 3,
+    kind: SegmentKind::Content,
+    header_prefix: &[4; 128],
+};
+
+/// Keys, and something they signed and sealed.
+#[wasm_bindgen]
+pub struct Costs {
+    signing: SigningKey,
+    signature: Signature,
+    epoch: EpochKey,
+    salt: SaltKey,
+    body: Vec<u8>,
+    segment: Vec<u8>,
+}
+
+#[wasm_bindgen]
+impl Costs {
+    #[wasm_bindgen(constructor)]
+    pub fn new(bytes: usize) -> Self {
+        let signing = SigningKey::from_seed(&[5; 32]);
+        let signature = signing.sign(Tag::CHANGESET_SIGNATURE, &[&[6; 32]]);
+        let epoch = EpochSecret::new([7; 32]).derive(AT.space);
+        let salt = signing.salt_key();
+        let body = vec![8; bytes];
+        let segment = seal(&epoch, &AT, &salt, &[9; 32], &body);
+        Self { signing, signature, epoch, salt, body, segment }
+    }
+
+    pub fn sign(&self, times: usize) {
+        (0..times).for_each(|_| {
+            black_box(self.signing.sign(Tag::CHANGESET_SIGNATURE, &[black_box(&[6; 32])]));
+        });
+    }
+
+    pub fn verify(&self, times: usize) {
+        let key = self.signing.verifying_key();
+        (0..times).for_each(|_| {
+            let valid = key.verify(Tag::CHANGESET_SIGNATURE, &[black_box(&[6; 32])], &self.signature);
+            valid.expect("it is the signature of this key");
+        });
+    }
+
+    pub fn seal(&self, times: usize) {
+        (0..times).for_each(|_| {
+            black_box(seal(&self.epoch, &AT, &self.salt, &[9; 32], black_box(&self.body)));
+        });
+    }
+
+    pub fn open(&self, times: usize) {
+        (0..times).for_each(|_| {
+            black_box(open(&self.epoch, &AT, black_box(&self.segment))).expect("it was sealed with this key");
+        });
+    }
+
+    pub fn hash(&self, times: usize) {
+        (0..times).for_each(|_| {
+            black_box(hash(Tag::SEGMENT_HASH, &[black_box(&self.body)]));
+        });
+    }
+}
+
+/// What comes before a changeset is folded, for each row: it is read, its hashes and its signature are checked, both
+/// segments are opened and read. Returns how many rows passed.
+#[wasm_bindgen(js_name = verifyAndOpen)]
+pub fn verify_and_open(invite: &str, rows: Vec<js_sys::Uint8Array>) -> usize {
+    let invite = Invite::decode(invite).expect("an invite of this version");
+    let opened = rows.iter().filter(|row| {
+        let signed = SignedChangeset::decode(&row.to_vec()).expect("a row of this version");
+        let changeset = signed.verify().expect("a row that was signed");
+        let skeleton = changeset.open_skeleton(invite.keys()).expect("sealed under the key of the invite");
+        black_box(changeset.open_content(invite.keys(), &skeleton)).is_ok()
+    });
+    opened.count()
+}

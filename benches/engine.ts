@@ -1,0 +1,23 @@
+// The bench-only entry into the engine: see engine.rs.
+
+import { readFile } from "node:fs/promises";
+
+interface Costs {
+  sign(times: number): void;
+  verify(times: number): void;
+  seal(times: number): void;
+  open(times: number): void;
+  hash(times: number): void;
+}
+
+export interface BenchEngine {
+  Costs: new (bytes: number) => Costs;
+  verifyAndOpen(invite: string, rows: Uint8Array[]): number;
+}
+
+export async function benchEngine(): Promise<BenchEngine> {
+  const folder = new URL("../target/bench/engine/", import.meta.url);
+  const glue = await import(String(new URL("engine.js", folder)));
+  await glue.default({ module_or_path: await readFile(new URL("engine.wasm", folder)) });
+  return glue;
+}

@@ -1,0 +1,50 @@
+// 100,000 sets over 10,000 keys, each as a transaction of its own, or all as one.
+
+import { load } from "../libraries/index.ts";
+import { openSpace } from "../stemma.ts";
+import { type Context, expect, type Figures } from "./job.ts";
+
+export async function measure(context: Context): Promise<Figures> {
+  const { library, quick } = context;
+  const sets = quick ? 10_000 : 100_000;
+  const map = library === "stemma" ? await stemma() : await peer(library);
+  if (!map) return {};
+  const one = context.trace.name === "transacts of one";
+  const key = (i: number) => `key ${(i * 7_919) % (sets / 10)}`;
+  context.lap();
+  if (one) {
+    for (let i = 0; i < sets; i++) {
+      const told = map.group(() => map.set(key(i), i));
+      if (told) await told;
+    }
+  } else {
+    await map.group(() => {
+      for (let i = 0; i < sets; i++) map.set(key(i), i);
+    });
+  }
+  const time = context.lap();
+  const read = map.read();
+  expect("keys", Object.keys(read).length, sets / 10);
+  for (let i = sets - sets / 10; i < sets; i++) expect("value", read[key(i)], i);
+  expect("callbacks", map.told() >= (one ? sets : 1), true);
+  return { "map sets": time };
+}
+
+async function stemma() {
+  let told = 0;
+  const space = await openSpace();
+  const map = space.getMap("map");
+  map.subscribe(() => told++);
+  return {
+    set: (key: string, value: number) => void map.set(key, value),
+    group: (edits: () => void): void => void space.transact(edits),
+    read: (): Record<string, unknown> => map.toJSON(),
+    told: () => told,
+  };
+}
+
+async function peer(library: string) {
+  let told = 0;
+  const map = (await load(library)).map?.(() => told++);
+  return map && { ...map, told: () => told };
+}

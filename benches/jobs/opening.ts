@@ -1,0 +1,82 @@
+// Saved bytes become a text again, and take a first edit. Also how large they are, and what stays in memory.
+
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { load } from "../libraries/index.ts";
+import { edit } from "../libraries/library.ts";
+import { memory } from "../memory.ts";
+import { apply, openSpace } from "../stemma.ts";
+import { type Context, expect, type Figures, groups, later } from "./job.ts";
+
+export async function prepare({ library, trace, folder }: Context): Promise<void> {
+  if (library === "stemma") {
+    const space = await openSpace({ storage: { dir: join(folder, "space") } });
+    const text = space.getText("text");
+    for (const group of groups(trace.patches)) space.transact(() => apply(text, group));
+    await space.flush().saved("local");
+    await writeFile(join(folder, "export"), await space.export());
+    const { compact } = later(space);
+    if (compact) await compact.call(space);
+    const exported = later(text).export?.();
+    if (exported) await writeFile(join(folder, "saved"), exported);
+    await writeFile(join(folder, "facts"), JSON.stringify({ compacted: Boolean(compact), exported: Boolean(exported) }));
+    return space.close();
+  }
+  const document = (await load(library)).text({ author: 0, told: () => {}, updates: false });
+  for (const group of groups(trace.patches)) await edit(document, group);
+  await writeFile(join(folder, "saved"), document.save());
+}
+
+export async function measure(context: Context): Promise<Figures> {
+  return context.library === "stemma" ? stemma(context) : peer(context);
+}
+
+async function stemma({ trace, lap, folder }: Context): Promise<Figures> {
+  const dir = join(folder, `run ${process.pid}`);
+  await cp(join(folder, "space"), dir, { recursive: true });
+  const { compacted, exported } = JSON.parse(await readFile(join(folder, "facts"), "utf8"));
+  const empty = await openSpace();
+  empty.getText("text").insert(0, "x");
+  await empty.flush().saved("local");
+  const before = memory();
+  lap();
+  const space = await openSpace({ storage: { dir } });
+  const text = space.getText("text");
+  const shown = text.toString();
+  text.insert(trace.end.length >> 1, "x");
+  await null;
+  const opening = lap();
+  expect("text", shown, trace.end);
+  const grown = memory() - before;
+  await Promise.all([space.close(), empty.close()]);
+  await rm(dir, { recursive: true });
+  const saved = exported ? await readFile(join(folder, "saved")) : undefined;
+  return {
+    opening: compacted ? opening : undefined,
+    "opening the log": compacted ? undefined : opening,
+    memory: grown,
+    "saved, gzip": saved && gzipSync(saved, { level: 9 }).length,
+    saved: saved?.length,
+    exported: (await readFile(join(folder, "export"))).length,
+  };
+}
+
+async function peer({ library, trace, lap, folder }: Context): Promise<Figures> {
+  const saved = new Uint8Array(await readFile(join(folder, "saved")));
+  const { text: create, load: open } = await load(library);
+  const options = { author: 1, told: () => {}, updates: false };
+  const empty = create(options);
+  await empty.group(() => empty.insert(0, "x"));
+  const before = memory();
+  lap();
+  const document = open(saved, options);
+  const shown = document.text();
+  await document.group(() => document.insert(trace.end.length >> 1, "x"));
+  const opening = lap();
+  expect("text", shown, trace.end);
+  const grown = memory() - before;
+  expect("edited", document.text().length, trace.end.length + 1);
+  expect("kept", empty.text(), "x");
+  return { opening, memory: grown, "saved, gzip": gzipSync(saved, { level: 9 }).length, saved: saved.length };
+}

@@ -1,0 +1,106 @@
+// What is measured, of which libraries, and what Stemma is to reach.
+
+/** How a row of Stemma is judged: in the unit of the measure, or times the best peer or one of them. */
+export interface Goal {
+  must: number;
+  aim: number;
+  /** `"best"`, or a library; absent: `must` and `aim` are absolute. */
+  of?: string;
+}
+
+export interface Measure {
+  unit: "ms" | "µs" | "bytes";
+  title: string;
+  goal?: Goal;
+}
+
+export interface Plan {
+  /** What `--only` names. */
+  group: string;
+  job: string;
+  traces: string[];
+  isConcurrent?: boolean;
+  libraries: string[];
+  /** Those that are measured in Chromium as well. */
+  chromium?: string[];
+  /** Only with `--large`. */
+  isLarge?: boolean;
+  /** Whether something has to be made once, before the runs. */
+  isPrepared?: boolean;
+}
+
+const TEXTS = ["stemma", "diamond-types", "json-joy", "loro", "yjs", "ywasm", "automerge"];
+const IN_CHROMIUM = ["stemma", "diamond-types", "json-joy", "yjs"];
+
+export const PLANS: Plan[] = [
+  { group: "text", job: "typing", traces: ["automerge-paper", "sveltecomponent"], libraries: TEXTS, chromium: IN_CHROMIUM },
+  { group: "text", job: "updates", traces: ["automerge-paper"], libraries: TEXTS },
+  { group: "open", job: "opening", traces: ["automerge-paper"], libraries: [...TEXTS, "yjs (keeping)"], isPrepared: true },
+  { group: "remote", job: "remote", traces: ["friendsforever"], isConcurrent: true, libraries: TEXTS, isPrepared: true },
+  { group: "toggle", job: "toggle", traces: ["two authors"], libraries: ["stemma"] },
+  { group: "past", job: "past", traces: ["automerge-paper"], libraries: ["stemma", "diamond-types", "loro", "automerge"] },
+  { group: "map", job: "map", traces: ["transacts of one", "one transact"], libraries: TEXTS.filter((name) => name !== "diamond-types"), chromium: ["stemma", "json-joy", "yjs"] },
+  { group: "types", job: "types", traces: ["one transact"], libraries: ["stemma"], chromium: ["stemma"] },
+  { group: "space", job: "objects", traces: ["small objects"], libraries: ["stemma"], isPrepared: true, chromium: ["stemma"] },
+  { group: "space", job: "space", traces: ["automerge-paper"], libraries: [], chromium: ["stemma"] },
+  { group: "relay", job: "relay", traces: ["automerge-paper"], libraries: ["stemma"] },
+  { group: "crypto", job: "crypto", traces: ["suite 1"], libraries: ["stemma"] },
+  { group: "size", job: "size", traces: ["the package"], libraries: ["stemma"] },
+  { group: "large", job: "large", traces: ["automerge-paper x100"], libraries: ["stemma", "diamond-types", "json-joy"], isLarge: true, isPrepared: true },
+];
+
+const best = (must: number, aim: number): Goal => ({ must, aim, of: "best" });
+const at = (must: number, aim: number): Goal => ({ must, aim });
+
+/** Times as fast as what is known of another engine. */
+const faster = (ms: number, times: number): Goal => at(ms / times, ms / times / 2);
+
+/** By the names that jobs answer with. */
+export const MEASURES: Record<string, Measure> = {
+  typing: { unit: "ms", title: "typed, told once per 100 edits", goal: best(0.8, 0.5) },
+  sealing: { unit: "ms", title: "beside it: each 100 edits signed, sealed, stored" },
+  updates: { unit: "ms", title: "typed, each 100 edits made an update for others" },
+  "update bytes": { unit: "bytes", title: "bytes of an update of 100 edits" },
+  opening: { unit: "ms", title: "saved bytes -> text -> first edit", goal: best(0.3, 0.1) },
+  "opening the log": { unit: "ms", title: "stored changesets, no snapshot -> text -> first edit" },
+  memory: { unit: "bytes", title: "memory after that, over an empty one (JS + wasm)", goal: { must: 1.5, aim: 1, of: "diamond-types" } },
+  "saved, gzip": { unit: "bytes", title: "saved: structure, text and history, gzip -9", goal: { must: 1.3, aim: 1, of: "diamond-types" } },
+  saved: { unit: "bytes", title: "the same, not zipped" },
+  exported: { unit: "bytes", title: "all changesets of 100 edits, signed and sealed" },
+  remote: { unit: "ms", title: "applied one by one, opened before", goal: best(0.2, 0.05) },
+  "remote, verified": { unit: "ms", title: "verified, opened and applied one by one" },
+  "verified and opened": { unit: "ms", title: "of that: read, verified and opened (bench-only entry)" },
+  "remote bytes": { unit: "bytes", title: "bytes of an update of one edit" },
+  "switch off": { unit: "ms", title: "one of two authors off, 10,000 runs", goal: at(5, 1) },
+  "switch on": { unit: "ms", title: "and on again", goal: at(5, 1) },
+  past: { unit: "ms", title: "the text at half its history", goal: at(1, 0.4) },
+  "map sets": { unit: "ms", title: "100,000 sets over 10,000 keys", goal: best(1, 0.5) },
+  "10,000 increments, g": { unit: "ms", title: "10,000 increments, G-counter", goal: faster(2.5, 3) },
+  "10,000 increments, pn": { unit: "ms", title: "10,000 increments, PN-counter", goal: faster(3.1, 3) },
+  "5,000 adds, lww set": { unit: "ms", title: "5,000 adds, LWW-set", goal: faster(8.2, 10) },
+  "5,000 adds, or set": { unit: "ms", title: "5,000 adds, OR-set", goal: faster(7.5, 10) },
+  "1,000 list inserts": { unit: "ms", title: "1,000 list inserts", goal: faster(15.3, 10) },
+  objects: { unit: "ms", title: "a space of 10,000 small objects opened, one read", goal: at(150, 50) },
+  space: { unit: "ms", title: "the space opened from IndexedDB, no snapshot" },
+  "space with a snapshot": { unit: "ms", title: "the space opened from IndexedDB" },
+  "relay bytes": { unit: "bytes", title: "stored at the relay, changesets of 100 edits" },
+  "relay bytes per changeset": { unit: "bytes", title: "the same per changeset" },
+  "sent bytes per changeset": { unit: "bytes", title: "sent per changeset" },
+  sign: { unit: "ms", title: "sign" },
+  verify: { unit: "ms", title: "verify" },
+  "seal 1 KB": { unit: "ms", title: "seal 1 KB", goal: at(0.015, 0.015) },
+  "open 1 KB": { unit: "ms", title: "open 1 KB", goal: at(0.015, 0.015) },
+  "SHA-256 of 1 KB": { unit: "ms", title: "SHA-256 of 1 KB" },
+  "seal 10 KB": { unit: "ms", title: "seal 10 KB", goal: at(0.12, 0.12) },
+  "open 10 KB": { unit: "ms", title: "open 10 KB", goal: at(0.12, 0.12) },
+  "SHA-256 of 10 KB": { unit: "ms", title: "SHA-256 of 10 KB" },
+  "seal 100 KB": { unit: "ms", title: "seal 100 KB", goal: at(1.2, 1.2) },
+  "open 100 KB": { unit: "ms", title: "open 100 KB", goal: at(1.2, 1.2) },
+  "SHA-256 of 100 KB": { unit: "ms", title: "SHA-256 of 100 KB" },
+  download: { unit: "bytes", title: "wasm and glue, brotli", goal: at(220_000, 160_000) },
+  "early edit": { unit: "µs", title: "an edit among the first 26,000" },
+  "late edit": { unit: "µs", title: "an edit among the last 26,000" },
+  "large opening": { unit: "ms", title: "opened, text, first edit", goal: { must: 1, aim: 0.3, of: "diamond-types" } },
+  "large saved": { unit: "bytes", title: "saved" },
+  "large exported": { unit: "bytes", title: "all changesets" },
+};
