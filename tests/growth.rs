@@ -8,7 +8,7 @@ use rng::Rng;
 use std::cell::Cell;
 use std::cmp::Ordering;
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpIx};
-use stemma::crdt::{History, Map, Recency, Text, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{History, Map, Recency, Slot, Text, TextOp, UnitRef, UnitSpan};
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.
@@ -284,7 +284,7 @@ fn a_ban_of_n_writes_on_one_key_is_linear() {
             key: |changeset: u32| changeset,
             newest: None,
         };
-        let name = NameId([1; 16]);
+        let name = Slot::Key(NameId([1; 16]));
         let mut write = |op: u32| map.apply(&past, name, OpIx(op), false, true);
         let key = write(0);
         (1..n as u32).for_each(|op| assert_eq!(write(op), key));
