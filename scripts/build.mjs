@@ -39,17 +39,28 @@ export function buildTool(name) {
   return join(TOOLS, "debug", name);
 }
 
-function bindEngine(wasm) {
+async function bindEngine(wasm) {
   rmSync(ENGINE, { recursive: true, force: true });
   run(buildTool("bindgen"), [wasm, ENGINE]);
   const bound = join(ENGINE, "engine_bg.wasm");
   // rustc's own list of features for wasm32-unknown-unknown; bindgen drops the section that states it.
   const features = ["bulk-memory", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
   const flags = features.map((feature) => `--enable-${feature}`);
-  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O3", ...flags, "--strip-target-features", "-o", join(ENGINE, "engine.wasm")]);
+  // Higher levels shuffle what LLVM laid out alike: a few percent fewer bytes, but as many more after brotli.
+  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O1", ...flags, "--strip-target-features", "-o", join(ENGINE, "engine.wasm")]);
   rmSync(bound);
   rmSync(join(ENGINE, "engine_bg.wasm.d.ts"));
+  await minifyGlue();
   writeInlineTwin();
+}
+
+/** Comments and long names are a third of what a page would download of it, and nobody reads it: the manual is in `ts/`. */
+async function minifyGlue() {
+  const { minifySync } = await import("rolldown/utils"); // not installed yet when this file is loaded
+  const glue = join(ENGINE, "engine.js");
+  const { code, errors } = minifySync("engine.js", readFileSync(glue, "utf8"), { module: true, mangle: { toplevel: true } });
+  if (errors.length > 0) throw new Error(errors[0].message);
+  writeFileSync(glue, code);
 }
 
 function writeInlineTwin() {
