@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use stemma::causal::ChangesetId;
 use stemma::codec::{Reader, Writer};
 use stemma::doc::{ObjectIx, PatchBody};
-use stemma::event::{Number, ObjectKind, Role, Value};
+use stemma::event::{Number, ObjectKind, Options, Role, Value};
 use stemma::replica::Source;
 
 const TEXTS: [&str; 2] = ["essay", "notes"];
@@ -45,8 +45,33 @@ impl Life {
         self.node().replica.object(name, ObjectKind::Map).expect("a map")
     }
 
+    /// A counter or a set by its name, plain or with its one option.
+    fn object(&mut self, kind: ObjectKind, variant: bool) -> ObjectIx {
+        let options = Options { variant, ..Options::default() };
+        let name = format!("{kind:?} {variant}");
+        self.node().replica.object_with(&name, kind, &options).expect("a kind that is folded")
+    }
+
+    /// Counters, sets and the cart, written down.
+    fn sums(&mut self) -> String {
+        let mut shown = Vec::new();
+        for variant in [false, true] {
+            let (counter, set) =
+                (self.object(ObjectKind::Counter, variant), self.object(ObjectKind::Set, variant));
+            let replica = &self.node().replica;
+            let elements = replica.set_elements(set);
+            for (element, value) in &elements {
+                assert!(replica.set_has(set, element) && replica.set_get(set, element) == *value);
+            }
+            shown.push(format!("{} {elements:?}", replica.counter_value(counter)));
+        }
+        let cart = self.object(ObjectKind::Cart, false);
+        shown.push(format!("{:?}", self.node().replica.cart_entries(cart)));
+        shown.join("\n")
+    }
+
     /// Everything that is visible, texts by unit.
-    fn shown(&mut self) -> (Vec<String>, Vec<Vec<Value>>) {
+    fn shown(&mut self) -> (Vec<String>, Vec<Vec<Value>>, String) {
         let texts = TEXTS.map(|name| {
             let object = self.text(name);
             self.node().replica.text(object).expect("a text").to_string()
@@ -64,10 +89,50 @@ impl Life {
                 values.push(replica.map_get(object, key).cloned().into_iter().chain(conflicts).collect());
             }
         }
-        (texts.to_vec(), values)
+        (texts.to_vec(), values, self.sums())
+    }
+
+    fn edit_sum(&mut self, rng: &mut Rng) {
+        let (variant, kind) = (rng.chance(50), rng.below(3));
+        let element = Value::from(*rng.pick(&KEYS));
+        let amount = rng.below(20) as i64 - if variant { 0 } else { 10 };
+        let takes = rng.chance(30);
+        let (counter, set) =
+            (self.object(ObjectKind::Counter, variant), self.object(ObjectKind::Set, variant));
+        let cart = self.object(ObjectKind::Cart, false);
+        self.node().with(|replica, env| match (kind, takes) {
+            (0, _) => replica.counter_add(counter, amount, env).expect("a writer"),
+            (1, true) => drop(replica.set_delete(set, &element, env).expect("a writer")),
+            (1, false) => {
+                let value = (amount > 5).then(|| Value::Bool(true));
+                replica.set_add(set, &element, value, env).expect("a writer");
+            }
+            (_, true) => drop(replica.cart_remove(cart, &element, env).expect("a writer")),
+            (_, false) => replica.cart_add(cart, &element, amount | 1, env).expect("a writer"),
+        });
+    }
+
+    /// What is undone and redone is as it was, if nothing arrived in between.
+    fn undo(&mut self, rng: &mut Rng) {
+        self.node().with(|replica, env| replica.flush(env));
+        let (before, count) = (self.shown(), self.node().replica.stats().changesets);
+        let can = self.node().replica.can_undo(&[]);
+        let undone = self.node().with(|replica, env| replica.undo(&[], env));
+        assert_eq!(can, undone);
+        if !undone || rng.chance(50) {
+            return;
+        }
+        assert!(self.node().replica.can_redo(&[]));
+        assert!(self.node().with(|replica, env| replica.redo(&[], env)));
+        if self.node().replica.stats().changesets == count + 2 {
+            assert_eq!(self.shown(), before);
+        }
     }
 
     fn edit(&mut self, rng: &mut Rng) {
+        if rng.chance(30) {
+            return self.edit_sum(rng);
+        }
         if rng.chance(40) {
             let object = self.map(MAPS[rng.below(2)]);
             let key = *rng.pick(&KEYS);
@@ -169,7 +234,7 @@ impl Life {
                 assert_eq!(units.next(), None);
             }
             assert!(
-                change.source == Source::Local || change.changeset.is_some() || node.disk.broken.is_some()
+                change.source != Source::Remote || change.changeset.is_some() || node.disk.broken.is_some()
             );
         }
         self.heard = node.changes.len();
@@ -266,8 +331,10 @@ fn step(lives: &mut [Life], archive: &mut Vec<Vec<u8>>, rng: &mut Rng) {
             lives[at].import(&export, rng);
             archive.push(export);
         }
-        82..89 => lives[at].reopen(rng),
-        89..91 => lives[at].old_disk = lives[at].node().disk.clone(),
+        82..86 => lives[at].reopen(rng),
+        86..89 => lives[at].undo(rng),
+        89 => lives[at].undo(rng),
+        90 => lives[at].old_disk = lives[at].node().disk.clone(),
         91..93 => lives[at].roll_back_disk(rng),
         93..95 => {
             let broken = lives[at].node().disk.broken.is_none();

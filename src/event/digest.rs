@@ -59,9 +59,9 @@ pub fn set_hash(elements: &[(NameId, Vec<ElementWrite<'_>>)]) -> Digest {
     hash(Tag::STATE_SET, &[writer.as_slice()])
 }
 
-/// The hash of a counter: what was added and what was taken.
-pub fn counter_hash(added: i128, taken: i128) -> Digest {
-    hash(Tag::STATE_COUNTER, &[&added.to_le_bytes(), &taken.to_le_bytes()])
+/// The hash of a counter: its sum.
+pub fn counter_hash(sum: i128) -> Digest {
+    hash(Tag::STATE_COUNTER, &[&sum.to_le_bytes()])
 }
 
 /// The hash of a cart's items with a quantity above zero, ascending by name.

@@ -38,8 +38,9 @@ impl Replica {
             Body::Map(map) => self.map_hash(map),
             Body::Set(set) => self.set_hash(set),
             Body::Counter(tally) => {
-                let totals = tally.totals();
-                (totals != Default::default()).then(|| digest::counter_hash(totals.added, totals.taken))
+                // Whether it only grows is known from the content: the hash does not depend on that.
+                let sum = tally.totals().sum();
+                (sum != 0).then(|| digest::counter_hash(sum))
             }
             Body::Cart(cart) => {
                 let items = cart.iter().map(|(name, tally)| (name, tally.totals().sum()));
