@@ -178,7 +178,8 @@ fn the_core_has_no_clock_no_randomness_no_io() {
 
 #[test]
 fn nothing_is_left_for_later() {
-    let folders = ["src", "relay/src", "ts", "tests", "fuzz", "examples", "benches", "scripts", "www", "docs"];
+    let folders =
+        ["src", "relay/src", "ts", "tests", "fuzz", "examples", "benches", "scripts", "www", "docs"];
     let kinds = ["rs", "ts", "mjs", "js", "css", "html", "md"];
     for path in files(&folders, &kinds) {
         for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")] {
