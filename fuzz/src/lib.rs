@@ -1,6 +1,7 @@
 //! What is fuzzed, one function a target: bytes in, a panic if something does not hold. `npm run fuzz` seeds and runs them.
 
 pub mod decode;
+pub mod device;
 pub mod receive;
 pub mod session;
 pub mod text;
