@@ -19,6 +19,7 @@ export async function check() {
   const checks = [
     () => run("cargo", ["fmt", "--all", "--check"]),
     () => run("cargo", ["fmt", "--manifest-path", "scripts/bindgen/Cargo.toml", "--check"]),
+    () => run("cargo", ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
     () => clippy("--workspace", "--all-targets"),
     () => clippy("--package", "stemma", "--target", "wasm32-unknown-unknown", ...wasmTargets),
     checkTypes,

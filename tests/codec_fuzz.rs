@@ -178,10 +178,11 @@ fn huge_and_padded_numbers_at_each_byte_allocate_nothing() {
 #[test]
 fn seeded_mutations_and_inventions() {
     let seed = std::env::var("SEED").map_or(0x57e3_3a5e, |seed| seed.parse().expect("SEED is a number"));
+    let percent = std::env::var("FUZZ_ROUNDS").map_or(100, |percent| percent.parse().expect("a number"));
     println!("SEED={seed}");
     let mut random = Random(seed);
     for subject in subjects() {
-        for round in 0..3_000 {
+        for round in 0..30 * percent {
             let mut bytes = subject.inputs[random.below(subject.inputs.len())].clone();
             for _ in 0..=random.below(4) {
                 random.mutate(&mut bytes);

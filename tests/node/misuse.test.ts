@@ -54,7 +54,8 @@ test("names and options of objects", () => {
   assert.throws(() => s.getMap(any(5)), wrong("name"));
   assert.throws(() => s.getText(""), wrong("name"));
   assert.throws(() => s.getText("x".repeat(5000)), wrong("name"));
-  assert.throws(() => any<(name: string, o: object) => void>(s.getMap.bind(s))("m", { fields: {} }), { code: "E_UNSUPPORTED" });
+  assert.throws(() => s.getMap("m", any({ size: 1 })), wrong("size"));
+  assert.throws(() => any<(name: string, o: object) => void>(s.getText.bind(s))("t", {}), { code: "E_UNSUPPORTED" });
   s.getMap("as-map");
   assert.throws(() => s.getText("as-map"), { code: "E_ARGUMENT" });
 });

@@ -1,0 +1,57 @@
+//! What is fuzzed, one function a target: bytes in, a panic if something does not hold. `npm run fuzz` seeds and runs them.
+
+pub mod decode;
+pub mod device;
+pub mod receive;
+pub mod session;
+pub mod text;
+
+#[path = "../../tests/common/attacker.rs"]
+mod attacker;
+#[path = "../../tests/common/mod.rs"]
+mod common;
+#[path = "../../tests/reference/dag.rs"]
+mod dag;
+#[path = "../../tests/reference/text.rs"]
+mod reference;
+#[path = "../../tests/reference/rng.rs"]
+mod rng;
+
+/// Takes input apart; beyond its end everything is zero.
+pub(crate) struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *first
+    }
+
+    fn short(&mut self) -> usize {
+        usize::from(self.byte()) | usize::from(self.byte()) << 8
+    }
+
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(len.min(self.0.len()));
+        self.0 = rest;
+        taken
+    }
+
+    /// Bytes behind their length in two bytes.
+    fn part(&mut self) -> &'a [u8] {
+        let len = self.short();
+        self.take(len)
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.byte())
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::from(self.byte()) % end
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
