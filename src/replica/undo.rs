@@ -81,7 +81,7 @@ impl Replica {
             let ops = self.in_scope(&done.ops, scope);
             ops.iter().cloned().flatten().any(|op| self.fold.is_active(OpIx(op))).then_some(ops)
         });
-        found.is_some_and(|ops| self.revoke(ops, env))
+        found.is_some_and(|ops| self.revoke(ops.into(), env))
     }
 
     /// Brings back what was undone last on one of the objects, or on any; says whether there was something.
@@ -89,7 +89,7 @@ impl Replica {
         self.flush(env);
         self.update_undo();
         let found = self.redoable(scope);
-        found.is_some_and(|revoke| self.revoke(vec![revoke..revoke + 1], env))
+        found.is_some_and(|revoke| self.revoke([revoke..revoke + 1].into(), env))
     }
 
     /// Whether [`Replica::undo`] would take something back.
@@ -115,10 +115,10 @@ impl Replica {
         self.undo.undone.iter().rev().find(of).map(|undone| undone.revoke)
     }
 
-    fn revoke(&mut self, targets: Vec<Range<u32>>, env: &mut Env<'_>) -> bool {
+    fn revoke(&mut self, targets: Box<[Range<u32>]>, env: &mut Env<'_>) -> bool {
         let Some(actor) = self.actor.filter(|_| self.may_write().is_ok()) else { return false };
         self.report_own();
-        self.fold.revoke(self.log.graph(), targets.into());
+        self.fold.revoke(self.log.graph(), targets);
         self.report(Source::Undo, (self.member(), actor), None);
         self.begin_batch(env);
         self.undo.gesture = None;
@@ -183,14 +183,17 @@ impl Replica {
                 self.undo.done.push(Done { group: again.group, ops: again.ops });
             }
             None => {
-                // Where a scope left part of the group in effect, that part stays.
                 let holds = |done: &Done| done.ops.iter().any(|range| range.contains(&named));
-                let Some(at) = self.undo.done.iter().position(holds) else { return };
-                let done = &mut self.undo.done[at];
-                let group = done.group;
-                done.ops = without(&done.ops, &targets);
-                if done.ops.is_empty() {
-                    self.undo.done.remove(at);
+                let mut group = 0;
+                // The group is on another lane if this one was begun after a disk failed.
+                if let Some(at) = self.undo.done.iter().position(holds) {
+                    let done = &mut self.undo.done[at];
+                    group = done.group;
+                    // Where a scope left part of the group in effect, that part stays.
+                    done.ops = without(&done.ops, &targets);
+                    if done.ops.is_empty() {
+                        self.undo.done.remove(at);
+                    }
                 }
                 self.undo.undone.push(Undone { group, ops: targets, revoke: ops.start });
             }

@@ -12,7 +12,7 @@ test("undo takes back a transaction, redo brings it back", async (t) => {
   assert.ok(!space.canUndo() && !space.undo() && !space.canRedo() && !space.redo());
   const states = [shown()];
   const steps = [
-    () => text.insert(0, "hello").append(" world"),
+    () => (text.insert(0, "hello"), text.append(" world")),
     () => map.set("a", 1).set("b", 2),
     () => counter.add(5).add(-2),
     () => set.add("x", { y: 1 }).add("z"),
