@@ -54,17 +54,17 @@ export class Pump {
     if (this.#absence) throw this.#absence;
   }
 
-  /** For what changes nothing. */
-  read<T>(work: (engine: Engine) => T): T {
+  /** For what changes nothing. `object` is passed on: a closure a call is what typing can do without. */
+  read<T>(work: (engine: Engine, object: number) => T, object = 0): T {
     this.check();
-    return this.#run(work);
+    return this.#run(work, object);
   }
 
-  #run<T>(work: (engine: Engine) => T): T {
+  #run<T>(work: (engine: Engine, object: number) => T, object = 0): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;
     try {
-      return work(engine);
+      return work(engine, object);
     } catch (thrown) {
       // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
       this.#trapped = { thrown };
@@ -77,8 +77,8 @@ export class Pump {
   }
 
   /** For a loose edit: its change is told once per microtask. */
-  edit<T>(work: (engine: Engine) => T): T {
-    const result = this.read(work);
+  edit<T>(work: (engine: Engine, object: number) => T, object: number): T {
+    const result = this.read(work, object);
     if (this.#held === 0) this.#scheduleDrain();
     return result;
   }

@@ -161,7 +161,11 @@ impl Replica {
 
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let mut output = self.outputs.pop_front();
+        if let Some(Output::Change(changes)) = &mut output {
+            changes.iter_mut().for_each(Change::tidy);
+        }
+        output
     }
 
     /// Where the changeset that is being integrated is named, also after a crash in the middle of it.
@@ -240,9 +244,6 @@ impl Replica {
         changeset: Option<ChangesetId>,
         patches: Vec<Patch>,
     ) {
-        if patches.is_empty() {
-            return;
-        }
         let change = |patch: Patch| Change {
             source,
             member: by.0,
@@ -251,6 +252,20 @@ impl Replica {
             object: patch.object,
             body: patch.body,
         };
-        self.outputs.push_back(Output::Change(patches.into_iter().map(change).collect()));
+        let mut changes: Vec<Change> = Vec::new();
+        for next in patches.into_iter().map(change) {
+            let last = match self.outputs.back_mut() {
+                Some(Output::Change(told)) if changes.is_empty() => told.last_mut(),
+                _ => changes.last_mut(),
+            };
+            let apart = match last {
+                Some(last) => last.join(next),
+                None => Some(next),
+            };
+            changes.extend(apart);
+        }
+        if !changes.is_empty() {
+            self.outputs.push_back(Output::Change(changes));
+        }
     }
 }

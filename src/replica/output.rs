@@ -3,6 +3,7 @@
 use crate::causal::{ActorId, ChangesetId, MemberId};
 use crate::doc::{ObjectIx, PatchBody};
 use crate::store::StoreBatch;
+use std::collections::HashSet;
 
 /// One thing to do, in order.
 #[derive(Clone, Debug)]
@@ -85,6 +86,53 @@ pub struct Change {
     pub object: ObjectIx,
     /// What changed.
     pub body: PatchBody,
+}
+
+impl Change {
+    /// Takes in the change that came next, or gives it back. Edits of one object in one open batch are told as one:
+    /// typing makes a change per drain, not one per key.
+    pub(super) fn join(&mut self, next: Self) -> Option<Self> {
+        let own = |change: &Self| change.source == Source::Local && change.changeset.is_none();
+        if !own(self) || !own(&next) || self.object != next.object || self.actor != next.actor {
+            return Some(next);
+        }
+        match (&mut self.body, next.body) {
+            (PatchBody::Text { splices, inserted }, PatchBody::Text { splices: more, inserted: text }) => {
+                more.into_iter().for_each(|splice| join_splice(splices, splice));
+                inserted.push_str(&text);
+                None
+            }
+            (PatchBody::Map(keys), PatchBody::Map(more)) => {
+                keys.extend(more);
+                None
+            }
+            (_, body) => Some(Self { body, ..next }),
+        }
+    }
+
+    /// Names each key once, in the order of their first writes.
+    pub(super) fn tidy(&mut self) {
+        if let PatchBody::Map(keys) = &mut self.body
+            && keys.len() > 1
+        {
+            let mut seen = HashSet::with_capacity(keys.len());
+            keys.retain(|key| seen.insert(*key));
+        }
+    }
+}
+
+/// Adds a splice to those before it; typing on and deleting on make the last one longer.
+fn join_splice(splices: &mut Vec<[u32; 3]>, next: [u32; 3]) {
+    let [position, removed, inserted] = next;
+    let Some([at, gone, come]) = splices.last_mut() else { return splices.push(next) };
+    if removed == 0 && position == *at + *come {
+        *come += inserted;
+    } else if *come == 0 && inserted == 0 && (position == *at || position + removed == *at) {
+        *at = position;
+        *gone += removed;
+    } else {
+        splices.push(next);
+    }
 }
 
 /// Something the application should hear of. Nothing is lost by it unless it says so.
