@@ -4,7 +4,6 @@
 
 import { argumentError } from "./check.js";
 import type { EngineChange } from "./replica.js";
-import { freeze } from "./value.js";
 
 /** One step: skip units, remove units, or put text in. */
 export type DeltaStep = { readonly retain: number } | { readonly delete: number } | { readonly insert: string };
@@ -24,19 +23,22 @@ export function deltasOf({ ops, inserted }: NonNullable<EngineChange["text"]>): 
   let end = 0; // of the last edit, in the text as it is after that edit
   let used = 0;
   for (let i = 0; i + 2 < ops.length; i += 3) {
-    const [position, removed, length] = ops.subarray(i, i + 3) as unknown as [number, number, number];
+    const position = ops[i] as number;
+    const removed = ops[i + 1] as number;
+    const length = ops[i + 2] as number;
     if (!delta || position < end) {
       delta = [];
       deltas.push(delta);
       end = 0;
     }
-    if (position > end) delta.push({ retain: position - end });
-    if (removed > 0) delta.push({ delete: removed });
-    if (length > 0) delta.push({ insert: inserted.slice(used, used + length) });
+    if (position > end) delta.push(Object.freeze({ retain: position - end }));
+    if (removed > 0) delta.push(Object.freeze({ delete: removed }));
+    if (length > 0) delta.push(Object.freeze({ insert: inserted.slice(used, used + length) }));
     used += length;
     end = position + length;
   }
-  return freeze(deltas);
+  for (const one of deltas) Object.freeze(one);
+  return deltas;
 }
 
 /** Refuses anything but steps that fit a text of `length` units. */

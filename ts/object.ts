@@ -42,13 +42,11 @@ export class ObjectCore {
   }
 
   read<T>(work: (engine: Engine, object: number) => T): T {
-    const { number } = this;
-    return this.space.pump.read((engine) => work(engine, number));
+    return this.space.pump.read(work, this.number);
   }
 
   edit<T>(work: (engine: Engine, object: number) => T): T {
-    const { number } = this;
-    return this.space.pump.edit((engine) => work(engine, number));
+    return this.space.pump.edit(work, this.number);
   }
 
   /** A value of the whole object, made once until something changes. */
@@ -69,7 +67,7 @@ export class ObjectCore {
   forget(keys?: readonly string[]): void {
     if (this.#whole.size > 0) this.#whole = new Map();
     if (keys) for (const key of keys) this.#byKey.delete(key);
-    else this.#byKey.clear();
+    else if (this.#byKey.size > 0) this.#byKey.clear();
   }
 }
 

@@ -54,10 +54,10 @@ export class Pump {
     if (this.#absence) throw this.#absence;
   }
 
-  /** For what changes nothing. */
-  read<T>(work: (engine: Engine) => T): T {
+  /** For what changes nothing. `object` is passed on: a closure a call is what typing can do without. */
+  read<T>(work: (engine: Engine, object: number) => T, object = 0): T {
     this.check();
-    return this.#run(work);
+    return this.#run(work, object);
   }
 
   /** The same also while the space is closing; `undefined` if there is no engine. */
@@ -65,11 +65,11 @@ export class Pump {
     return this.#trapped || !this.#engine ? undefined : this.#run(work);
   }
 
-  #run<T>(work: (engine: Engine) => T): T {
+  #run<T>(work: (engine: Engine, object: number) => T, object = 0): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;
     try {
-      return work(engine);
+      return work(engine, object);
     } catch (thrown) {
       // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
       this.#trapped = { thrown };
@@ -82,8 +82,8 @@ export class Pump {
   }
 
   /** For a loose edit: its change is told once per microtask. */
-  edit<T>(work: (engine: Engine) => T): T {
-    const result = this.read(work);
+  edit<T>(work: (engine: Engine, object: number) => T, object: number): T {
+    const result = this.read(work, object);
     if (this.#held === 0) this.#scheduleDrain();
     return result;
   }

@@ -56,16 +56,24 @@ export class SharedText {
 
   /** Puts `text` before the unit at `index`, from 0 to {@link length}. */
   insert(index: number, text: string): void {
-    checkInteger(index, "index", 0, this.length);
-    checkString(text, "text");
-    this.#insert(index, text);
+    if (text === "" || typeof text !== "string" || !isUnit(index)) return this.#checkInsert(index, text);
+    try {
+      this.#insert(index, text);
+    } catch (error) {
+      this.#checkInsert(index, text); // says what is wrong; asked beforehand it would be a second call for each letter
+      throw error;
+    }
   }
 
   /** Removes `length` units from `index` on. */
   delete(index: number, length: number): void {
-    checkInteger(index, "index", 0, this.length);
-    checkInteger(length, "length", 0, this.length - index);
-    this.#delete(index, length);
+    if (length === 0 || !isUnit(index) || !isUnit(length)) return this.#checkDelete(index, length);
+    try {
+      this.#delete(index, length);
+    } catch (error) {
+      this.#checkDelete(index, length);
+      throw error;
+    }
   }
 
   /** Puts `text` at the end. */
@@ -159,6 +167,16 @@ export class SharedText {
     return this.#core.listeners.add(cb as (changes: readonly unknown[]) => void, o);
   }
 
+  #checkInsert(index: number, text: string): void {
+    checkInteger(index, "index", 0, this.length);
+    checkString(text, "text");
+  }
+
+  #checkDelete(index: number, length: number): void {
+    checkInteger(index, "index", 0, this.length);
+    checkInteger(length, "length", 0, this.length - index);
+  }
+
   #insert(index: number, text: string): void {
     if (text === "") return;
     this.#core.edit((engine, object) => engine.textInsert(object, index, text));
@@ -170,4 +188,9 @@ export class SharedText {
     this.#core.edit((engine, object) => engine.textDelete(object, index, length));
     this.#core.forget();
   }
+}
+
+/** What can be an index or a length, whatever the text. */
+function isUnit(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffff_ffff;
 }

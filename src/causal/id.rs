@@ -11,7 +11,11 @@ macro_rules! bytes_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut hex = [0; 2 * $len];
+                for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                f.write_str(std::str::from_utf8(&hex).expect("hexadecimal digits are ASCII"))
             }
         }
 
@@ -56,6 +60,11 @@ bytes_id!(
     /// The running hash of a relay's log up to a cursor.
     LogChain, 16
 );
+
+/// The hexadecimal digit of a number below 16: ids are shown too often to be formatted byte by byte.
+fn digit(number: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(number)]
+}
 
 /// Local number of an integrated changeset, in topological arrival order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
