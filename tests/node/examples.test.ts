@@ -1,0 +1,29 @@
+/** Every example runs and says what it should. */
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const SAYS: { [file: string]: string[] } = {
+  "calendar.mjs": ["climb, early takes 2 hours"],
+  "inventory.mjs": ["left: 45 45", "after ada's undo: 75"],
+  "likes.mjs": ["likes: 4 4", "refused: E_ARGUMENT n"],
+  "preferences.mjs": ["rivals: contrast, light", "now: light of 1", "ever: 4 writes"],
+  "shopping-cart.mjs": ["apples: 6", "apples 1", "bread 1"],
+  "tags.mjs": ["alps green", "draft red"],
+  "votes.mjs": ["hut: 1", "tent: 1"],
+};
+
+test("none is left out", () => {
+  const files = readdirSync("examples").filter((file) => file.endsWith(".mjs") && file !== "pair.mjs");
+  assert.deepEqual(files.sort(), Object.keys(SAYS));
+});
+
+for (const [file, lines] of Object.entries(SAYS)) {
+  test(file, async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [`examples/${file}`], { timeout: 60_000 });
+    assert.deepEqual(stdout.trim().split("\n").sort(), [...lines].sort());
+  });
+}
