@@ -199,7 +199,7 @@ fn a_large_transaction_is_one_commit_of_consecutive_changesets_with_one_undo_gro
     }
     let of_import: Vec<ChangesetSummary> = history(&a).split_off(1);
     let told: Vec<bool> = of_import.iter().map(|changeset| changeset.message.is_some()).collect();
-    assert_eq!(told[0], true);
+    assert!(told[0]);
     assert!(told[1..].iter().all(|message| !message), "message and headers once");
     let groups: Vec<u64> = undo_groups(&a, &rows.iter().map(|row| row.id()).collect::<Vec<_>>());
     assert!(groups[0] > 0 && groups.iter().all(|group| *group == groups[0]), "{groups:?}");

@@ -29,8 +29,11 @@ fn two(world: &World) -> (Lane, Changeset, Changeset) {
     (lane, first, second)
 }
 
+/// Changes the bytes of a header.
+type Alter = Box<dyn Fn(&mut Vec<u8>)>;
+
 /// Gives signed rows with altered headers; each must be refused, and the honest rest goes on.
-fn assert_refused(alter: Vec<Box<dyn Fn(&mut Vec<u8>)>>) {
+fn assert_refused(alter: Vec<Alter>) {
     let mut world = World::new();
     let (lane, first, second) = two(&world);
     world.attacker.give(&mut world.a, &[encoded(&first)]);

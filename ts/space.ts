@@ -146,7 +146,7 @@ export class Space implements AsyncDisposable {
 
   /**
    * Takes back this tab's last edits, with what belongs to them: a transaction, an {@link undoGroup}, or edits outside of
-   * transactions that follow one another within half a second. What others did meanwhile stays. It is an edit like any
+   * transactions without a pause between them. What others did meanwhile stays. It is an edit like any
    * other: signed, stored, sent. Survives a reload if the tab goes on with the same {@link actor}.
    *
    * `scope`: only edits of these objects. Whether there was anything to take back; edits without effect, for somebody else

@@ -304,7 +304,6 @@ impl Replica {
 
     pub(super) fn begin_batch(&mut self, env: &mut Env<'_>) {
         self.batch.begun_ms.get_or_insert(env.now_ms);
-        self.batch.edited_ms = env.now_ms;
     }
 
     /// Tells what was edited here since the last time.

@@ -20,8 +20,6 @@ const META_BYTES_MAX: usize = 8_192;
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenBatch {
     pub begun_ms: Option<u64>,
-    /// When the last edit was made.
-    pub edited_ms: u64,
     pub message: Option<String>,
     pub headers: Option<Value>,
     pub command: Option<String>,
@@ -144,7 +142,7 @@ impl Replica {
                 let stamp = self.clock.tick(env.now_ms);
                 if group == 0 {
                     let fresh = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
-                    group = self.undo.group_for(&open, actor, fresh);
+                    group = self.undo.group_for(&open, actor, fresh, env.now_ms);
                 }
                 let (skeleton, content) = self.written_down(&draft, &open, stamp, group, ids.is_empty());
                 let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);

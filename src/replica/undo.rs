@@ -10,7 +10,8 @@ use crate::causal::{ActorId, ChangesetIx, OpIx};
 use crate::doc::ObjectIx;
 use std::ops::Range;
 
-/// Edits outside of transactions belong together if none is further from the one before than this.
+/// Edits outside of transactions belong together if they begin no later than this after those before were sealed, which
+/// happens every second or so while somebody types.
 const GESTURE_MS: u64 = 500;
 
 /// What can be undone and redone on one lane.
@@ -21,7 +22,7 @@ pub(super) struct UndoStack {
     next: u32,
     done: Vec<Done>,
     undone: Vec<Undone>,
-    /// The group that loose edits of an actor go on with, and when the last of them was made.
+    /// The group that loose edits of an actor go on with, and when the last of them were sealed.
     gesture: Option<(ActorId, u64, u64)>,
     /// The number that everything gets meanwhile, once there is one.
     shared: Option<Option<u64>>,
@@ -44,7 +45,7 @@ struct Undone {
 
 impl UndoStack {
     /// The group number of a batch that is being signed; `fresh` was never used on its lane.
-    pub fn group_for(&mut self, open: &OpenBatch, actor: ActorId, fresh: u64) -> u64 {
+    pub fn group_for(&mut self, open: &OpenBatch, actor: ActorId, fresh: u64, now_ms: u64) -> u64 {
         if let Some(shared) = &mut self.shared {
             return *shared.get_or_insert(fresh);
         }
@@ -53,7 +54,7 @@ impl UndoStack {
             !open.in_transact && *of == actor && begun_ms.saturating_sub(*last_ms) <= GESTURE_MS
         });
         let group = goes_on.map_or(fresh, |(_, group, _)| group);
-        self.gesture = (!open.in_transact).then_some((actor, group, open.edited_ms));
+        self.gesture = (!open.in_transact).then_some((actor, group, now_ms));
         group
     }
 }

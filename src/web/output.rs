@@ -37,6 +37,20 @@ extern "C" {
     fn set_ops(this: &Fields, value: &JsValue);
     #[wasm_bindgen(method, setter)]
     fn set_inserted(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_id(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_batch(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_strict(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_append(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_put(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_tier(this: &Fields, value: &JsValue);
+    #[wasm_bindgen(method, setter)]
+    fn set_ids(this: &Fields, value: &JsValue);
 }
 
 /// An object with these properties.
@@ -56,6 +70,13 @@ pub(super) fn object(fields: &[(&str, JsValue)]) -> JsValue {
             "keys" => object.set_keys(value),
             "ops" => object.set_ops(value),
             "inserted" => object.set_inserted(value),
+            "id" => object.set_id(value),
+            "batch" => object.set_batch(value),
+            "strict" => object.set_strict(value),
+            "append" => object.set_append(value),
+            "put" => object.set_put(value),
+            "tier" => object.set_tier(value),
+            "ids" => object.set_ids(value),
             _ => {
                 Reflect::set(&object, &(*key).into(), value).expect("a fresh object is extensible");
             }

@@ -35,14 +35,20 @@ pub struct Replica {
     marks: Vec<Mark>,
     /// What the last invite says about where the space is.
     relay_hints: Vec<String>,
+    /// When the open batch was begun.
+    batch_ms: u64,
 }
 
 /// Calls the core with the time and the platform's randomness.
 pub(super) fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
+    with_env_at(now_ms(), call)
+}
+
+fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
     let mut random = |bytes: &mut [u8]| {
         getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues")
     };
-    call(&mut Env { now_ms: now_ms(), random: &mut random })
+    call(&mut Env { now_ms, random: &mut random })
 }
 
 fn now_ms() -> u64 {
@@ -52,7 +58,16 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
-        Self { core, marks: Vec::new(), relay_hints: Vec::new() }
+        Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0 }
+    }
+
+    /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
+    /// a fifth of typing a letter.
+    fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
+        if !self.core.has_edits() {
+            self.batch_ms = now_ms();
+        }
+        with_env_at(self.batch_ms, |env| call(&mut self.core, env))
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -166,7 +181,7 @@ impl Replica {
     #[wasm_bindgen(js_name = textInsert)]
     pub fn text_insert(&mut self, handle: u32, position: f64, string: &str) -> Answer<()> {
         let (object, position) = (self.object_at(handle)?, unit(position, "index")?);
-        with_env(|env| self.core.text_insert(object, position, string, env))
+        self.edit(|core, env| core.text_insert(object, position, string, env))
             .map_err(|fault| edit_error(fault, "index"))
     }
 
@@ -174,7 +189,7 @@ impl Replica {
     pub fn text_delete(&mut self, handle: u32, position: f64, len: f64) -> Answer<()> {
         let (object, position, len) =
             (self.object_at(handle)?, unit(position, "index")?, unit(len, "length")?);
-        with_env(|env| self.core.text_delete(object, position, len, env))
+        self.edit(|core, env| core.text_delete(object, position, len, env))
             .map_err(|fault| edit_error(fault, "index"))
     }
 
@@ -227,13 +242,14 @@ impl Replica {
     #[wasm_bindgen(js_name = mapSet)]
     pub fn map_set(&mut self, handle: u32, key: &str, value: &JsValue) -> Answer<()> {
         let (object, value) = (self.object_at(handle)?, value::from_js(value, "value")?);
-        with_env(|env| self.core.map_set(object, key, value, env)).map_err(|fault| edit_error(fault, "value"))
+        self.edit(|core, env| core.map_set(object, key, value, env))
+            .map_err(|fault| edit_error(fault, "value"))
     }
 
     #[wasm_bindgen(js_name = mapDelete)]
     pub fn map_delete(&mut self, handle: u32, key: &str) -> Answer<bool> {
         let object = self.object_at(handle)?;
-        with_env(|env| self.core.map_delete(object, key, env)).map_err(|fault| edit_error(fault, "key"))
+        self.edit(|core, env| core.map_delete(object, key, env)).map_err(|fault| edit_error(fault, "key"))
     }
 
     #[wasm_bindgen(js_name = mapGet)]
