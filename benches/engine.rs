@@ -68,7 +68,7 @@ impl Costs {
         });
     }
 
-    pub fn hash(&self, times: usize) {
+    pub fn sha256(&self, times: usize) {
         (0..times).for_each(|_| {
             black_box(hash(Tag::SEGMENT_HASH, &[black_box(&self.body)]));
         });

@@ -7,7 +7,7 @@ interface Costs {
   verify(times: number): void;
   seal(times: number): void;
   open(times: number): void;
-  hash(times: number): void;
+  sha256(times: number): void;
 }
 
 export interface BenchEngine {

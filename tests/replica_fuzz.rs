@@ -104,7 +104,7 @@ impl Life {
             (0, _) => replica.counter_add(counter, amount, env).expect("a writer"),
             (1, true) => drop(replica.set_delete(set, &element, env).expect("a writer")),
             (1, false) => {
-                let value = (amount > 5).then(|| Value::Bool(true));
+                let value = (amount > 5).then_some(Value::Bool(true));
                 replica.set_add(set, &element, value, env).expect("a writer");
             }
             (_, true) => drop(replica.cart_remove(cart, &element, env).expect("a writer")),
