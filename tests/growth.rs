@@ -8,11 +8,28 @@ use rng::Rng;
 use std::cell::Cell;
 use std::cmp::Ordering;
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpIx};
-use stemma::crdt::{History, Map, Recency, Slot, Text, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{History, Map, Recency, Slot, Tally, Text, TextOp, Totals, UnitRef, UnitSpan};
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.
 const SLACK: f64 = 1.2;
+
+/// All ops in one changeset.
+struct OneChangeset<H>(H);
+
+impl<H: History> History for OneChangeset<H> {
+    fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
+        self.0.contains(of, past)
+    }
+
+    fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        self.0.order(a, b)
+    }
+
+    fn changeset_of(&self, _: OpIx) -> ChangesetIx {
+        ChangesetIx(0)
+    }
+}
 
 /// Asserts that the steps of `run` grow from n to 2n at most as `shape` does.
 fn grows(shape: impl Fn(f64) -> f64, n: usize, run: impl Fn(usize) -> u64) {
@@ -300,6 +317,63 @@ fn a_ban_of_n_writes_on_one_key_is_linear() {
         });
         map.dbg_check(&past);
         steps
+    });
+}
+
+/// Each knows all before it.
+fn chain() -> Past<impl Fn(u32, u32) -> bool, impl Fn(u32) -> u32> {
+    Past { knows: |of: u32, past: u32| past < of, key: |changeset: u32| changeset, newest: None }
+}
+
+#[test]
+fn an_increment_is_constant_and_so_is_reading_the_sum() {
+    grows(constant, 10_000, |n| {
+        let mut tally = Tally::default();
+        (0..n as u32).for_each(|op| tally.add(OpIx(op), 1, true));
+        steps_of(|| {
+            (0..100).for_each(|op| tally.add(OpIx(n as u32 + op), 1, true));
+            assert_eq!(tally.totals().sum(), n as i128 + 100);
+            (0..100).for_each(|op| tally.set_active(OpIx(op), false));
+            assert_eq!(tally.totals().sum(), n as i128);
+        })
+    });
+}
+
+/// Also the resets of one changeset, which somebody could write by the thousand.
+#[test]
+fn adds_and_resets_in_turn_are_linear() {
+    grows(linear, 5_000, |n| {
+        let mut tally = Tally::default();
+        let past = Past { knows: |_, _| false, key: |changeset: u32| changeset, newest: None };
+        let past = OneChangeset(past);
+        let steps = steps_of(|| {
+            for op in (0..2 * n as u32).step_by(2) {
+                tally.add(OpIx(op), 1, true);
+                tally.reset(&past, OpIx(op + 1), true);
+            }
+            tally.set_active(OpIx(1), false);
+            tally.settle(&past);
+        });
+        assert_eq!(tally.totals(), Totals::default());
+        tally.dbg_check(&past);
+        steps
+    });
+}
+
+#[test]
+fn adding_to_a_set_and_removing_are_constant() {
+    grows(constant, 10_000, |n| {
+        let (mut set, past) = (Map::default(), chain());
+        let element = |number: u32| {
+            let mut name = [0; 16];
+            name[..4].copy_from_slice(&number.to_le_bytes());
+            Slot::Key(NameId(name))
+        };
+        let mut write = |op: u32| {
+            set.apply(&past, element(op / 2), OpIx(op), op % 2 == 1, true);
+        };
+        (0..n as u32).for_each(&mut write);
+        steps_of(|| (n as u32..n as u32 + 200).for_each(write))
     });
 }
 

@@ -38,7 +38,6 @@ export class SharedCart implements Iterable<[Value, number]> {
   add(item: Value, n = 1): this {
     checkShortValue(item, "item");
     if (!Number.isSafeInteger(n) || n === 0) throw argumentError("n", "n is not a safe integer other than 0");
-    if (!Number.isSafeInteger(this.quantity(item) + n)) throw argumentError("n", "n would take the quantity beyond the safe integers");
     this.#core.edit((engine, object) => engine.cartAdd(object, item, n));
     this.#core.forget([]);
     return this;

@@ -45,8 +45,6 @@ export class SharedCounter {
    */
   add(n = 1): this {
     if (!Number.isSafeInteger(n)) throw argumentError("n", "n is not a safe integer");
-    if (n < 0 && this.#core.options?.variant) throw argumentError("n", "n is below zero, and this counter only grows");
-    if (!Number.isSafeInteger(this.value + n)) throw argumentError("n", "n would take the sum beyond the safe integers");
     this.#core.edit((engine, object) => engine.counterAdd(object, n));
     return this;
   }

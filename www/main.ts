@@ -159,7 +159,7 @@ function wireReset(): void {
   byId("reset-no").addEventListener("click", () => dialog.close());
   byId("reset-yes").addEventListener("click", async () => {
     try {
-      await Promise.all(panes.map((pane) => pane.space.close()));
+      await Promise.all(panes.map((pane) => pane.close()));
       for (const name of guest === null ? ["demo-ada", "demo-ben"] : [`demo-guest-${guest}`]) await destroy(name);
       location.assign(startPage());
     } catch (error) {

@@ -27,6 +27,7 @@ export class Pane {
   #sayTimer = 0;
   #measureTimer = 0;
   #hash = "";
+  #closed = false;
   readonly #changed: () => void;
 
   constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: () => void) {
@@ -57,9 +58,17 @@ export class Pane {
     return this.#online;
   }
 
+  /** Closes the space; what the pane shows stays as it is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const timer of [this.#settleTimer, this.#sayTimer, this.#measureTimer]) clearTimeout(timer);
+    await this.space.close();
+  }
+
   #listen(): void {
     this.space.subscribe((changes) => {
       if (changes.some((change) => change.source === "local")) this.#edited();
+      if (this.#closed) return;
       clearTimeout(this.#measureTimer);
       this.#measureTimer = window.setTimeout(() => this.#measure(), MEASURE_AFTER_MS);
     });
@@ -71,6 +80,7 @@ export class Pane {
   }
 
   #edited(): void {
+    if (this.#closed) return;
     this.#local = "saving";
     this.#atRelay = false;
     this.#settling++;
@@ -85,7 +95,7 @@ export class Pane {
     this.#wrote = this.space.flush().id !== "";
     const follow = async (tier: "local" | "relay", reached: () => void) => {
       await saved(this.space, tier);
-      if (round !== this.#settling) return;
+      if (round !== this.#settling || this.#closed) return;
       reached();
       this.#render();
       this.#changed();
@@ -115,6 +125,7 @@ export class Pane {
   }
 
   #measure(): void {
+    if (this.#closed) return;
     const fingerprint: Fingerprint = { heads: [...this.space.heads].sort().join(" "), hash: this.space.stateHash() };
     this.#parity.announce(fingerprint);
     this.#hash = fingerprint.hash;
@@ -123,6 +134,7 @@ export class Pane {
   }
 
   #render(): void {
+    if (this.#closed) return;
     const control = this.#part(".switch");
     control.setAttribute("aria-checked", String(this.#online));
     control.setAttribute("aria-label", `${this.#name}: online`);

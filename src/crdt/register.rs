@@ -7,6 +7,7 @@
 
 use super::Recency;
 use crate::causal::OpIx;
+use crate::steps;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Write {
@@ -107,6 +108,7 @@ impl Register {
 
     /// Lets an active write compete with the winners; says whether it became one.
     fn raise(&mut self, history: &impl Recency, new: Winner) -> bool {
+        steps::count(1 + self.winners.len());
         if self.winners.iter().any(|winner| new.op < winner.op && overwrites(history, winner.op, new.op)) {
             return false;
         }
@@ -124,6 +126,7 @@ fn overwrites(history: &impl Recency, later: OpIx, earlier: OpIx) -> bool {
 fn maximal<'a>(history: &impl Recency, writes: impl DoubleEndedIterator<Item = &'a Write>) -> Vec<Winner> {
     let mut found: Vec<Winner> = Vec::new();
     for write in writes.rev() {
+        steps::count(1);
         if !found.iter().any(|winner| overwrites(history, winner.op, write.op)) {
             found.push(Winner { op: write.op, deletes: write.deletes });
         }

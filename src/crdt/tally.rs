@@ -5,6 +5,7 @@
 
 use super::History;
 use crate::causal::OpIx;
+use crate::steps;
 
 /// Sums of the amounts that count. 2^32 amounts below 2^53 fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +55,7 @@ impl Tally {
     /// Adds an amount; the op number exceeds all before. O(1).
     pub fn add(&mut self, op: OpIx, amount: i64, active: bool) {
         debug_assert!(self.adds.last().is_none_or(|last| last.op < op), "ops come in topological order");
+        steps::count(1);
         // No reset that is here can have it in its past.
         self.adds.push(Add { op, amount, active, cancelled: false });
         if active {
@@ -157,6 +159,7 @@ fn cancel(adds: &mut [Add], totals: &mut Totals, history: &impl History, before:
     let with = before.filter(|before| history.changeset_of(*before) == history.changeset_of(reset));
     let from = with.map_or(0, |with| adds.partition_point(|add| add.op < with));
     let to = adds.partition_point(|add| add.op < reset);
+    steps::count(to - from);
     for add in adds[from..to].iter_mut().filter(|add| !add.cancelled) {
         if overrules(history, reset, add.op) {
             add.cancelled = true;
@@ -168,6 +171,7 @@ fn cancel(adds: &mut [Add], totals: &mut Totals, history: &impl History, before:
 }
 
 fn sum(adds: &mut [Add], resets: &[Reset], history: &impl History) -> Totals {
+    steps::count(adds.len());
     let mut totals = Totals::default();
     for add in adds.iter_mut() {
         add.cancelled = false;

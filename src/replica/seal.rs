@@ -24,6 +24,8 @@ pub(super) struct OpenBatch {
     pub headers: Option<Value>,
     pub command: Option<String>,
     pub in_transact: bool,
+    /// It is a step of undo for itself, also while it is being sealed.
+    pub is_step: bool,
     pub composing: bool,
 }
 
@@ -67,7 +69,8 @@ impl Replica {
             return Err(TransactFault::Command);
         }
         self.seal(env);
-        self.batch = OpenBatch { message, headers, command, in_transact: true, ..OpenBatch::default() };
+        self.batch =
+            OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };
         Ok(())
     }
 

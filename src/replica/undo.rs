@@ -51,10 +51,10 @@ impl UndoStack {
         }
         let goes_on = self.gesture.filter(|(of, _, last_ms)| {
             let begun_ms = open.begun_ms.unwrap_or(0);
-            !open.in_transact && *of == actor && begun_ms.saturating_sub(*last_ms) <= GESTURE_MS
+            !open.is_step && *of == actor && begun_ms.saturating_sub(*last_ms) <= GESTURE_MS
         });
         let group = goes_on.map_or(fresh, |(_, group, _)| group);
-        self.gesture = (!open.in_transact).then_some((actor, group, now_ms));
+        self.gesture = (!open.is_step).then_some((actor, group, now_ms));
         group
     }
 }
@@ -123,7 +123,7 @@ impl Replica {
         self.report(Source::Undo, (self.member(), actor), None);
         self.begin_batch(env);
         self.undo.gesture = None;
-        self.batch.in_transact = true;
+        self.batch.is_step = true;
         self.end_transact(env);
         true
     }

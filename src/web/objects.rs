@@ -16,7 +16,7 @@ impl Replica {
     pub fn counter_add(&mut self, handle: u32, amount: f64) -> Answer<()> {
         let (object, amount) = (self.object_at(handle)?, whole(amount)?);
         with_env(|env| self.core_mut().counter_add(object, amount, env))
-            .map_err(|fault| edit_error(fault, "amount"))
+            .map_err(|fault| edit_error(fault, "n"))
     }
 
     #[wasm_bindgen(js_name = counterValue)]
@@ -138,7 +138,5 @@ fn optional(value: Option<&Value>) -> JsValue {
 /// A whole number that a double holds exactly.
 fn whole(number: f64) -> Answer<i64> {
     let exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
-    exact
-        .then_some(number as i64)
-        .ok_or_else(|| EdgeError::argument("amount", "amount is not a safe integer"))
+    exact.then_some(number as i64).ok_or_else(|| EdgeError::argument("n", "n is not a safe integer"))
 }

@@ -459,7 +459,7 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::Range | EditFault::Kind => EdgeError::argument(argument, fault.to_string()),
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
         EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
-        EditFault::Amount | EditFault::Overflow => EdgeError::argument("amount", fault.to_string()),
+        EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
         EditFault::TooLarge => {
             EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
         }
