@@ -49,6 +49,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
   /** By the engine's number. */
   readonly #objects = new Map<number, Known>();
+  /** Those that were asked for by name. */
+  readonly #asked = new Set<ObjectCore>();
   /** By name, of those that were asked for without options. */
   readonly #plain = new Map<string, Known>();
   readonly #cores = new WeakMap<Handle, ObjectCore>();
@@ -86,6 +88,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (plain?.core.kind === kind) return plain.handle;
     const number = this.pump.read((engine) => engine.object(sound, KINDS[kind], options, true));
     const known = this.#object(sound, kind, options, number);
+    this.#asked.add(known.core);
     if (options === undefined) this.#plain.set(sound, known);
     return known.handle;
   }
@@ -204,7 +207,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const all = [...this.#objects.values()];
     this.#objects.clear();
     for (const known of all) this.#objects.set(known.core.number, known);
-    for (const { core } of this.#plain.values()) this.pump.read((engine) => engine.object(core.name, KINDS[core.kind], undefined, true));
+    for (const { name, kind, options } of this.#asked) this.pump.read((engine) => engine.object(name, KINDS[kind], options, true));
   }
 
   #forget(): void {

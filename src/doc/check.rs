@@ -88,7 +88,7 @@ impl Fold {
     ) -> Result<Incoming, Invalid> {
         debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
         self.batch = None;
-        let ops = self.plan(graph, changeset, skeleton, refs, own)?;
+        let ops = self.plan(changeset, skeleton, refs, own)?;
         let mut texts: BTreeMap<ObjectIx, Vec<TextOp>> = BTreeMap::new();
         for planned in &ops {
             if let Planned::Text(object, op) = planned {
@@ -106,7 +106,6 @@ impl Fold {
     /// The ops of a skeleton in local terms.
     pub(super) fn plan(
         &mut self,
-        graph: &CausalGraph,
         changeset: ChangesetIx,
         skeleton: &Skeleton,
         refs: &[ChangesetIx],
@@ -129,13 +128,10 @@ impl Fold {
             let end = first.checked_add(span.count).filter(|end| *end <= ops.end).ok_or(Invalid::Revoke)?;
             if own(target) { Ok(first..end) } else { Err(Invalid::Revoke) }
         };
-        debug_assert!(graph.len() > changeset.0);
         let name = |at: &NameAt| skeleton.names[at.0 as usize];
         let plan = |op: &Op| {
-            let step = |object: &ObjectAt, step: Step| {
-                let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
-                Ok(Planned::Step(object, step))
-            };
+            let at = |object: &ObjectAt| objects[object.0 as usize].ok_or(Invalid::Kind);
+            let step = |object: &ObjectAt, step: Step| Ok(Planned::Step(at(object)?, step));
             if let Some((object, kind)) = op.object()
                 && objects[object.0 as usize].is_none_or(|object| self.get(object).kind() != kind)
             {
@@ -162,17 +158,15 @@ impl Fold {
                 Op::CartAdd { object, item, quantity } => step(object, Step::AddTo(name(item), *quantity)),
                 Op::CartRemove { object, item } => step(object, Step::Remove(name(item))),
                 Op::TextInsert { object, left, right, len } => {
-                    let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
                     let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
-                    Ok(Planned::Text(object, TextOp::Insert { left, right, len: *len }))
+                    Ok(Planned::Text(at(object)?, TextOp::Insert { left, right, len: *len }))
                 }
                 Op::TextDelete { object, spans } => {
-                    let object = objects[object.0 as usize].ok_or(Invalid::Kind)?;
                     let spans = spans.iter().map(|span| {
                         let UnitRef { changeset, offset } = unit(&span.first);
                         UnitSpan { changeset, offset, len: span.len }
                     });
-                    Ok(Planned::Text(object, TextOp::Delete { spans: spans.collect() }))
+                    Ok(Planned::Text(at(object)?, TextOp::Delete { spans: spans.collect() }))
                 }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))

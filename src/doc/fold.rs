@@ -57,11 +57,6 @@ impl Fold {
         Some(object)
     }
 
-    /// The object with this identity, if it was ever met.
-    pub fn find(&self, id: ObjectId, kind: ObjectKind) -> Option<ObjectIx> {
-        self.index.get(&(id, kind)).copied()
-    }
-
     /// Takes a changeset into the state, the one that was added to the graph last; `incoming` is none for an inert one.
     /// Ops for which `active` is false have no effect until they are switched on.
     pub fn integrate(
@@ -129,7 +124,6 @@ impl Fold {
     /// The content of an integrated changeset came later: its ops get their values.
     pub fn fill(
         &mut self,
-        graph: &CausalGraph,
         changeset: ChangesetIx,
         skeleton: &Skeleton,
         content: &Content,
@@ -137,7 +131,7 @@ impl Fold {
     ) {
         let ops = self.timeline.ops_of(changeset).map(OpIx);
         let mut texts: BTreeMap<ObjectIx, String> = BTreeMap::new();
-        let planned = self.plan(graph, changeset, skeleton, refs, |_| true).unwrap_or_default();
+        let planned = self.plan(changeset, skeleton, refs, |_| true).unwrap_or_default();
         for ((op, (text, values)), planned) in ops.zip(content.by_op(&skeleton.ops)).zip(planned) {
             if !self.absent.remove(&op) {
                 continue;
