@@ -13,7 +13,7 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::causal::ChangesetIx;
-use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, TextOp};
+use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, UnitOp};
 
 /// What happened everywhere, and what it should mean.
 #[derive(Default)]
@@ -124,7 +124,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn receive(&mut self, world: &World, id: usize, rng: &mut Rng) {
         let changeset = &world.dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, changeset.ops.len());
-        let ops: Vec<TextOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
+        let ops: Vec<UnitOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
         let seen = Seen(&world.dag, &self.numbers);
         self.text.check(&seen, ix, &ops).expect("an honest changeset is valid");
         let unfit = format!("{}?", changeset.content);
@@ -257,7 +257,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
 }
 
 fn apply(mirror: &mut Vec<u16>, deltas: &Deltas) {
-    let mut units = deltas.text.iter();
+    let mut units = deltas.content.iter();
     for &Delta { pos, removed, inserted, .. } in &deltas.changes {
         let (start, end) = (pos as usize, (pos + removed) as usize);
         mirror.splice(start..end, units.by_ref().take(inserted as usize));

@@ -1,15 +1,15 @@
-//! Who inserted which units of a text, and what each op did. Units are numbered by arrival: those of a changeset, and of
+//! Who inserted which units, and what each op did. Units are numbered by arrival: those of a changeset, and of
 //! each of its inserts, are consecutive.
 //!
 //! Invariant: changesets, ops and units all grow, so every question is a binary search. Units from
-//! [`TextLog::units`] on belong to the open batch.
+//! [`UnitLog::units`] on belong to the open batch.
 
-use super::text_op::{UnitRef, UnitSpan};
+use super::unit_op::{UnitRef, UnitSpan};
 use crate::causal::{ChangesetIx, OpIx};
 use std::ops::Range;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct TextLog {
+pub(super) struct UnitLog {
     /// Only changesets that inserted something.
     changesets: Vec<ChangesetRow>,
     ops: Vec<OpRow>,
@@ -63,7 +63,7 @@ pub(super) enum Effect<'a> {
     Delete(&'a [Span]),
 }
 
-impl TextLog {
+impl UnitLog {
     /// A changeset begins to insert.
     pub fn begin(&mut self, changeset: ChangesetIx, absent: bool) {
         assert!(
