@@ -8,8 +8,8 @@
 use super::crowd::Crowd;
 use super::leaf_order::LeafOrder;
 use super::piece::{NONE, Piece};
-use super::text_op::UNITS_MAX;
 use super::unit_index::UnitIndex;
+use super::unit_op::UNITS_MAX;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::steps;
 use std::cell::RefCell;

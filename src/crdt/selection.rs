@@ -3,7 +3,7 @@
 
 use super::deltas::{Delta, Deltas};
 use super::text::Text;
-use super::text_log::{Effect, Span, TextLog};
+use super::unit_log::{Effect, Span, UnitLog};
 use super::units::Units;
 use crate::causal::OpIx;
 use std::ops::Range;
@@ -33,7 +33,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// What turns the text that the ops `from` make into the one that `to` make.
     pub fn diff(&self, from: impl Fn(OpIx) -> bool, to: impl Fn(OpIx) -> bool) -> Deltas {
         let (from, to) = (Selection::new(&self.log, from), Selection::new(&self.log, to));
-        let mut deltas = Deltas::default();
+        let mut deltas: Deltas = Deltas::default();
         let mut pos = 0;
         for run in self.list.iter().filter(|run| run.first < self.log.units()) {
             let mut unit = run.first;
@@ -43,7 +43,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                 let (is, next) = to.stretch(unit..next);
                 let len = next - unit;
                 if is && !was {
-                    deltas.text.push_units(&self.units, unit..next);
+                    deltas.content.push_units(&self.units, unit..next);
                 }
                 if was != is {
                     deltas.push(pos, if was { len } else { 0 }, if is { len } else { 0 });
@@ -70,7 +70,7 @@ impl Deltas {
 }
 
 impl Selection {
-    fn new(log: &TextLog, selected: impl Fn(OpIx) -> bool) -> Self {
+    fn new(log: &UnitLog, selected: impl Fn(OpIx) -> bool) -> Self {
         let mut bits = Self(vec![0; (log.units() as usize).div_ceil(64)]);
         for (op, _, effect) in log.effects() {
             match effect {

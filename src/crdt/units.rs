@@ -4,7 +4,7 @@
 //! It knows nothing of who inserted a unit or whether it shows, and half pairs are allowed: only reading as UTF-8
 //! replaces them.
 
-use super::text_op::UNITS_MAX;
+use super::unit_op::UNITS_MAX;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
 

@@ -11,7 +11,7 @@ use super::toggle::Reasons;
 use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
-use crate::crdt::{KeyIx, Slot, TextOp};
+use crate::crdt::{KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -71,7 +71,7 @@ impl Fold {
         let planned = incoming.map_or_else(Vec::new, |incoming| incoming.ops);
         let ops = self.timeline.push(stamp, undo_group, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
-        let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, TextOp)>, String)> = BTreeMap::new();
+        let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, UnitOp)>, String)> = BTreeMap::new();
         let mut revokes = Vec::new();
         for (op, planned) in ops.map(OpIx).zip(planned) {
             let piece = pieces.as_mut().and_then(Iterator::next);
@@ -92,12 +92,12 @@ impl Fold {
                     }
                     Place::Object { object, at }
                 }
-                Planned::Text(object, text_op) => {
-                    if piece.is_none() && matches!(text_op, TextOp::Insert { .. }) {
+                Planned::Units(object, unit_op) => {
+                    if piece.is_none() && matches!(unit_op, UnitOp::Insert { .. }) {
                         self.absent.insert(op);
                     }
                     let of_text = texts.entry(object).or_default();
-                    of_text.0.push((op, text_op));
+                    of_text.0.push((op, unit_op));
                     of_text.1.push_str(piece.map_or("", |(text, _)| text));
                     Place::Object { object, at: 0 }
                 }
@@ -217,7 +217,7 @@ impl Fold {
         for (op, number) in ops.into_iter().zip(first..) {
             self.places.push(match op {
                 BatchOp::Step { object, at, .. } => Place::Object { object, at },
-                BatchOp::Text(object) => Place::Object { object, at: 0 },
+                BatchOp::Units(object) => Place::Object { object, at: 0 },
                 BatchOp::Revoke(targets) => {
                     self.revokes.insert(OpIx(number), targets);
                     Place::Revoke

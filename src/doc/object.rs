@@ -164,7 +164,7 @@ impl Object {
                     .iter()
                     .map(|change| [change.pos, change.removed, change.inserted])
                     .collect();
-                let inserted = deltas.text.into_string();
+                let inserted = deltas.content.into_string();
                 (!splices.is_empty()).then_some(PatchBody::Text { splices, inserted })
             }
             Body::Counter(tally) => {
