@@ -22,6 +22,7 @@ mod receive;
 mod refusal;
 mod relay_link;
 mod seal;
+mod snapshot;
 mod undo;
 
 pub use edit::{EditFault, Mark};
@@ -34,6 +35,7 @@ pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
 pub use seal::TransactFault;
+pub use snapshot::{Restored, SnapshotRecords};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -100,6 +102,9 @@ pub struct Replica {
     names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
     refused: u64,
+    /// A changeset was left out because too many wait: only the store has it.
+    crowded: bool,
+    last_snapshot: snapshot::LastSnapshot,
 }
 
 impl Replica {
@@ -169,6 +174,8 @@ impl Replica {
             names_used: HashMap::new(),
             outputs: VecDeque::new(),
             refused: 0,
+            crowded: false,
+            last_snapshot: snapshot::LastSnapshot::default(),
         }
     }
 

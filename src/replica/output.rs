@@ -100,6 +100,8 @@ pub enum Trouble {
     Pending(ChangesetId, String),
     /// An actor signed two changesets with one seq.
     Fork(ActorId),
+    /// A snapshot could not be used: the code says why. Everything is folded anew.
+    Snapshot(&'static str),
     /// The relay refused rows or the login; the code.
     Relay(String),
 }

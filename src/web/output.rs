@@ -166,6 +166,11 @@ fn trouble_to_js(trouble: Trouble) -> JsValue {
             ("code", code.into()),
             ("message", "the store did not take a write; edits go on in memory".into()),
         ]),
+        Trouble::Snapshot(code) => object(&[
+            ("type", "storage".into()),
+            ("code", code.into()),
+            ("message", "a snapshot could not be used; the history is read instead".into()),
+        ]),
         Trouble::Refused(id, reason) => error("E_SIGNATURE", reason, id.to_string().into()),
         Trouble::Pending(id, reason) => error("E_PENDING", reason, id.to_string().into()),
         Trouble::Fork(actor) => {
