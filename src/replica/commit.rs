@@ -45,6 +45,7 @@ impl Replica {
             // The ops of the transaction stand on what failed: they are sealed or given up first. And whatever else there is
             // is put together anew, from its bytes.
             self.late_failures.push((id, code.to_owned()));
+            self.need_bytes();
             return;
         }
         let Some(failed) = self.take_commit(id) else { return };

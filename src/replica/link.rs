@@ -208,6 +208,7 @@ impl Replica {
         } else if let Some(link) = self.links.peers.get_mut(&session) {
             if !self.log.is_whole() {
                 link.held.push(frame.to_vec());
+                self.need_bytes();
                 return;
             }
             link.session.on_frame(frame);
@@ -357,7 +358,7 @@ impl Replica {
     }
 
     pub(super) fn dial(&mut self, env: &mut Env<'_>) {
-        if !self.log.is_whole() {
+        if self.links.relays.is_empty() || self.need_bytes() {
             return;
         }
         for (session, link) in &mut self.links.relays {

@@ -35,7 +35,7 @@ pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
 pub use seal::TransactFault;
-pub use snapshot::{Restored, SnapshotRecords};
+pub use snapshot::{Examined, Restored, SnapshotRecords};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;

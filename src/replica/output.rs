@@ -48,6 +48,8 @@ pub enum Output {
     Trouble(Trouble),
     /// The visible state changed.
     Change(Vec<Change>),
+    /// Something needs the bytes that a snapshot stands for: [`Replica::supply`](super::Replica::supply).
+    Supply,
     /// New changesets are in the store: other tabs may read on.
     Rows,
 }

@@ -5,12 +5,13 @@
 //! of those it stands for are supplied later, for whoever sends or reads them. One that is damaged or of an older version is
 //! left aside, one of a newer version too. Without any the state is the same, only later.
 
-use super::{Env, Replica, Trouble};
+use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
 use crate::crypto::{ChunkContext, EpochKey, Kid, open_chunk, seal_chunk};
 use crate::doc::{Fold, Names};
 use crate::event::SignedChangeset;
+use crate::store::TailRecord;
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
@@ -21,6 +22,9 @@ const HEAD: &str = "head";
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 const CHUNK_BYTES: usize = 256 * 1024 - 16;
+
+/// 16 GiB of state.
+const CHUNKS_MAX: u32 = 1 << 16;
 
 /// Bytes of changesets outside of the graph that a snapshot takes along.
 const OUTSIDE_BYTES_MAX: usize = 1 << 20;
@@ -39,6 +43,17 @@ pub enum Restored {
     Newer,
     /// A snapshot that does not open or decode. It is to be removed.
     Damaged,
+}
+
+/// What a record of the tail holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// Changesets that are known here.
+    pub known: u32,
+    /// Changesets that decode and that nothing vouches for, or that wait for a newer version.
+    pub unknown: u32,
+    /// Changesets that do not decode, or lost a segment.
+    pub damaged: u32,
 }
 
 /// What is known of the last snapshot.
@@ -72,10 +87,33 @@ impl SnapshotRecords {
             return Some((chunk_key(&self.run, number), seal_chunk(&self.key, &at, plain)));
         }
         (number == count).then(|| {
-            let mut head = Writer::new();
-            head.u8(SNAPSHOT_VERSION).raw(&self.run).raw(&self.key.kid().0).varint(u64::from(count));
-            (HEAD.to_owned(), head.into_bytes())
+            let head = Head { run: self.run, kid: self.key.kid(), chunks: count };
+            (HEAD.to_owned(), head.encode())
         })
+    }
+}
+
+/// The record that says which chunks there are.
+struct Head {
+    run: [u8; 16],
+    kid: Kid,
+    chunks: u32,
+}
+
+impl Head {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.u8(SNAPSHOT_VERSION).raw(&self.run).raw(&self.kid.0).varint(u64::from(self.chunks));
+        out.into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.expect_u8("version", SNAPSHOT_VERSION)?;
+        let (run, kid) = (reader.array("run")?, Kid(reader.array("kid")?));
+        let chunks = reader.varint_u32("chunks", CHUNKS_MAX)?;
+        reader.finish("head")?;
+        Ok(Self { run, kid, chunks })
     }
 }
 
@@ -92,7 +130,7 @@ impl Replica {
     /// anything is edited, stored or waiting to be integrated, and where too much waits for its parents.
     pub fn snapshot(&mut self, rows: u64, env: &mut Env<'_>) -> Option<SnapshotRecords> {
         let outside: usize = self.log.outside().map(|(changeset, _)| changeset.signed().size()).sum();
-        if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX {
+        if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX || self.last_snapshot.is_newer {
             return None;
         }
         let key = self.identity.keyring().current()?.clone();
@@ -138,7 +176,7 @@ impl Replica {
 
     /// Supplies rows that the snapshot stands for, as records of the store.
     pub fn supply(&mut self, record: &[u8]) {
-        let Ok((record, _)) = crate::store::TailRecord::decode(record) else { return };
+        let Ok((record, _)) = TailRecord::decode(record) else { return };
         record.rows.into_iter().for_each(|row| self.log.supply(row));
     }
 
@@ -153,6 +191,41 @@ impl Replica {
         self.hear_held(env);
         self.tick(env);
         true
+    }
+
+    /// Looks at a record of the store's tail.
+    pub fn examine(&self, record: &[u8]) -> Examined {
+        let Ok((record, damaged)) = TailRecord::decode(record) else {
+            return Examined { damaged: 1, ..Examined::default() };
+        };
+        let mut found = Examined { damaged: damaged as u32, ..Examined::default() };
+        for row in record.rows {
+            match (row.is_damaged(), self.log.knows(&row.id())) {
+                (true, _) => found.damaged += 1,
+                (false, true) => found.known += 1,
+                (false, false) => found.unknown += 1,
+            }
+        }
+        found
+    }
+
+    /// Whether a record of the store `snapshots` is one that its head, if there is one, counts on.
+    pub fn snapshot_reaches(head: Option<&[u8]>, key: &str) -> bool {
+        let Some(head) = head else { return false };
+        match Head::decode(head) {
+            Ok(head) => key == HEAD || (0..head.chunks).any(|number| chunk_key(&head.run, number) == key),
+            // Whoever wrote it knows.
+            Err(_) => head.first().is_some_and(|version| *version > SNAPSHOT_VERSION),
+        }
+    }
+
+    /// Asks for the bytes that a snapshot stands for, if some are missing.
+    pub(super) fn need_bytes(&mut self) -> bool {
+        let missing = !self.log.is_whole();
+        if missing {
+            self.outputs.push_back(Output::Supply);
+        }
+        missing
     }
 
     /// Whether the bytes of every changeset are here.
@@ -172,12 +245,7 @@ impl Replica {
     }
 
     fn open_chunks(&self, head: &[u8], records: &BTreeMap<String, Vec<u8>>) -> Option<Vec<u8>> {
-        let mut reader = Reader::new(head);
-        reader.u8("version").ok()?;
-        let run = reader.array("run").ok()?;
-        let kid = Kid(reader.array("kid").ok()?);
-        let count = reader.varint_u32("chunks", u32::MAX).ok()?;
-        reader.finish("head").ok()?;
+        let Head { run, kid, chunks: count } = Head::decode(head).ok()?;
         let key = self.identity.keyring().get(kid)?;
         let space = self.space().0;
         let mut state = Vec::new();

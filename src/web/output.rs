@@ -108,6 +108,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         }
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
+        Output::Supply => of("supply", &[]),
         Output::Trouble(trouble) => trouble_to_js(trouble),
         Output::Change(changes) => {
             let changes: Array = changes.iter().map(|change| change_to_js(change, replica)).collect();
