@@ -4,6 +4,7 @@
 mod adjacency;
 mod anchor;
 mod batch;
+mod bits;
 mod cart;
 mod crowd;
 mod deltas;
@@ -25,6 +26,7 @@ mod units;
 
 pub use anchor::{Anchor, Bias};
 pub use batch::Mark;
+pub use bits::Bits;
 pub use cart::Cart;
 pub use deltas::{Delta, Deltas};
 pub use map::{KeyIx, Map, Slot};
