@@ -13,7 +13,8 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::causal::ChangesetIx;
-use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, TextOp};
+use stemma::codec::{Reader, Saved, Writer};
+use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, UnitOp};
 
 /// What happened everywhere, and what it should mean.
 #[derive(Default)]
@@ -43,6 +44,20 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         text.record_deltas(true);
         let (numbers, heads) = Default::default();
         Self { text, numbers, heads, off: HashSet::new(), absent: HashSet::new(), mirror: Vec::new() }
+    }
+
+    /// Goes on from a snapshot.
+    fn restart(&mut self) {
+        let mut saved = Writer::new();
+        self.text.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.text = Text::load(&mut reader).expect("what was saved loads");
+        reader.finish("text").expect("nothing is left over");
+        self.text.record_deltas(true);
+        let mut again = Writer::new();
+        self.text.save(&mut again);
+        let mut reader = Reader::new(again.as_slice());
+        Text::<LEAF, BLOCK>::load(&mut reader).expect("what was saved loads").dbg_check();
     }
 
     fn visible(&self) -> Vec<u16> {
@@ -124,7 +139,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn receive(&mut self, world: &World, id: usize, rng: &mut Rng) {
         let changeset = &world.dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, changeset.ops.len());
-        let ops: Vec<TextOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
+        let ops: Vec<UnitOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
         let seen = Seen(&world.dag, &self.numbers);
         self.text.check(&seen, ix, &ops).expect("an honest changeset is valid");
         let unfit = format!("{}?", changeset.content);
@@ -261,7 +276,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
 }
 
 fn apply(mirror: &mut Vec<u16>, deltas: &Deltas) {
-    let mut units = deltas.text.iter();
+    let mut units = deltas.content.iter();
     for &Delta { pos, removed, inserted, .. } in &deltas.changes {
         let (start, end) = (pos as usize, (pos + removed) as usize);
         mirror.splice(start..end, units.by_ref().take(inserted as usize));
@@ -296,6 +311,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
         replica.check(&world);
         if rng.chance(20) {
             replica.check_reads(&world, &mut rng);
+        }
+        if rng.chance(10) {
+            replica.restart();
+            replica.check(&world);
         }
     }
     // Everybody gets everything, then believes the same.

@@ -18,10 +18,10 @@ mod selection;
 mod tally;
 mod text;
 mod text_edit;
-mod text_log;
 mod text_merge;
-mod text_op;
 mod unit_index;
+mod unit_log;
+mod unit_op;
 mod units;
 
 pub use anchor::{Anchor, Bias};
@@ -33,7 +33,7 @@ pub use map::{KeyIx, Map, Slot};
 pub use register::{Register, Winner};
 pub use tally::{Tally, Totals};
 pub use text::Text;
-pub use text_op::{CHANGESET_UNITS_MAX, Invalid, TextError, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+pub use unit_op::{CHANGESET_UNITS_MAX, Invalid, UNITS_MAX, UnitError, UnitOp, UnitRef, UnitSpan};
 pub use units::Units;
 
 use crate::causal::{ChangesetIx, OpIx};

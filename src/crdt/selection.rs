@@ -6,9 +6,10 @@ use super::deltas::{Delta, Deltas};
 use super::piece::Piece;
 use super::piece_list::PieceList;
 use super::text::Text;
-use super::text_log::{Effect, TextLog};
+use super::unit_log::{Effect, UnitLog};
 use super::units::Units;
 use crate::causal::OpIx;
+use std::ops::Range;
 
 impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// The text that the selected ops make.
@@ -33,41 +34,59 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// there to be read: it knows no ops, and none can be applied or switched. O(ops + pieces), and a copy of the units.
     #[must_use]
     pub fn at(&self, selected: impl Fn(OpIx) -> bool) -> Self {
-        let selection = showing(&self.log, selected);
-        let sealed = self.log.units();
         let mut units = self.units.clone();
-        units.truncate(sealed);
-        let runs = self.list.iter().filter(|run| run.first < sealed).flat_map(|run| {
-            let (end, mut unit) = (run.end().min(sealed), run.first);
-            let selection = &selection;
-            std::iter::from_fn(move || {
-                if unit == end {
-                    return None;
-                }
-                let (shows, next) = selection.stretch(unit..end);
-                let rest = run.tail(unit - run.first);
-                let cut = Piece { len: next - unit, hide: u32::from(!shows), ..rest };
-                unit = next;
-                Some(cut)
-            })
-        });
-        Self { list: PieceList::of(runs), units, log: self.log.without_ops(), ..Self::default() }
+        units.truncate(self.log.units());
+        let list = self.list.at(&showing(&self.log, selected), self.log.units());
+        Self { list, units, log: self.log.without_ops(), ..Self::default() }
     }
 
     /// What turns the text that the ops `from` make into the one that `to` make.
     pub fn diff(&self, from: impl Fn(OpIx) -> bool, to: impl Fn(OpIx) -> bool) -> Deltas {
         let (from, to) = (showing(&self.log, from), showing(&self.log, to));
-        let mut deltas = Deltas::default();
-        let mut pos = 0;
-        for run in self.list.iter().filter(|run| run.first < self.log.units()) {
-            let mut unit = run.first;
-            let end = run.end().min(self.log.units());
+        Deltas::between(&self.list, self.log.units(), (&from, &to), |out: &mut Units, units| {
+            out.push_units(&self.units, units);
+        })
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
+    /// The list of the first `units`, of which these show. O(pieces + stretches that show or do not).
+    pub(super) fn at(&self, shows: &Bits, units: u32) -> Self {
+        let runs = self.iter().filter(|run| run.first < units).flat_map(|run| {
+            let (end, mut unit) = (run.end().min(units), run.first);
+            std::iter::from_fn(move || {
+                if unit == end {
+                    return None;
+                }
+                let (is_shown, next) = shows.stretch(unit..end);
+                let rest = run.tail(unit - run.first);
+                let cut = Piece { len: next - unit, hide: u32::from(!is_shown), ..rest };
+                unit = next;
+                Some(cut)
+            })
+        });
+        Self::of(runs)
+    }
+}
+
+impl<C: Default> Deltas<C> {
+    /// What turns the list in which some of the first `units` show into the one in which others do. `push` adds units to
+    /// the content.
+    pub(super) fn between<const LEAF: usize, const BLOCK: usize>(
+        list: &PieceList<LEAF, BLOCK>,
+        units: u32,
+        (from, to): (&Bits, &Bits),
+        push: impl Fn(&mut C, Range<u32>),
+    ) -> Self {
+        let (mut deltas, mut pos) = (Self::default(), 0);
+        for run in list.iter().filter(|run| run.first < units) {
+            let (end, mut unit) = (run.end().min(units), run.first);
             while unit < end {
                 let (was, next) = from.stretch(unit..end);
                 let (is, next) = to.stretch(unit..next);
                 let len = next - unit;
                 if is && !was {
-                    deltas.text.push_units(&self.units, unit..next);
+                    push(&mut deltas.content, unit..next);
                 }
                 if was != is {
                     deltas.push(pos, if was { len } else { 0 }, if is { len } else { 0 });
@@ -78,9 +97,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         }
         deltas
     }
-}
 
-impl Deltas {
     /// Adds a change that lies behind all others.
     fn push(&mut self, pos: u32, removed: u32, inserted: u32) {
         match self.changes.last_mut() {
@@ -94,7 +111,7 @@ impl Deltas {
 }
 
 /// One bit per unit: whether it shows.
-fn showing(log: &TextLog, selected: impl Fn(OpIx) -> bool) -> Bits {
+pub(super) fn showing(log: &UnitLog, selected: impl Fn(OpIx) -> bool) -> Bits {
     let mut bits = Bits::new(log.units());
     for (op, _, effect) in log.effects() {
         match effect {

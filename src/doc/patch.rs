@@ -42,7 +42,7 @@ impl PatchBody {
     pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
         let splices = deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
         let splices: Vec<[u32; 3]> = splices.collect();
-        let inserted = deltas.text.into_string();
+        let inserted = deltas.content.into_string();
         (!splices.is_empty()).then_some(Self::Text { splices, inserted })
     }
 }
