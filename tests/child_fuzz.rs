@@ -454,7 +454,8 @@ fn check_keys(
             let winner = seen.remove(0);
             assert_eq!(seen.first(), Some(&winner), "what shows comes first");
         }
-        (seen.sort(), puts.sort());
+        seen.sort();
+        puts.sort();
         assert_eq!(seen, puts);
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use stemma::crdt::Slot;
 use stemma::doc::{ObjectIx, PatchBody};
 use stemma::event::{ObjectKind, Options, Role, Value};
-use stemma::replica::{DEPTH_MAX, EditFault, HistoryFilter};
+use stemma::replica::{DEPTH_MAX, EditFault, HistoryFilter, ViewFilter, When};
 
 fn pair() -> (Node, Node) {
     let mut a = Node::create(1);
@@ -442,4 +442,48 @@ fn a_child_too_large_for_one_changeset_goes_as_one_step() {
     assert!(a.with(|replica, env| replica.undo(&[], env)));
     assert_eq!(a.replica.map_keys(k).len(), 6_000);
     meet(&mut a, &mut b, map);
+}
+
+#[test]
+fn views_show_children_as_they_were_and_restoring_brings_them_back() {
+    let (mut a, mut b) = pair();
+    let m = filled(&mut a);
+    let r = record(&mut a);
+    let body = child(&mut a, r, "body", ObjectKind::Text);
+    append(&mut a, body, "draft");
+    let then = a.with(|replica, env| replica.flush(env)).expect("a write");
+    let hash = a.replica.state_hash();
+    append(&mut a, body, " and more");
+    delete(&mut a, m, "k");
+    set(&mut a, m, "k", "a value");
+    a.with(|replica, env| replica.flush(env));
+    let filter = ViewFilter { when: When::Past(then), ..ViewFilter::default() };
+    let view = a.with(|replica, env| replica.view(&filter, env)).expect("it is here");
+    let seen = |node: &mut Node, object: ObjectIx| node.replica.object_in(view, object).expect("a view");
+    let (m_then, r_then) = (seen(&mut a, m), seen(&mut a, r));
+    assert_eq!(json(&mut a, m_then), FILLED);
+    assert_eq!(json(&mut a, r_then), "{body:draft meta:{} tags:[] votes:0}");
+    let k_then = child(&mut a, m_then, "k", ObjectKind::Map);
+    let k = child(&mut a, m, "k", ObjectKind::Map);
+    assert_eq!(k_then, seen(&mut a, k), "one number for one object");
+    assert_eq!(a.replica.view_names(view).expect("a view").len(), 2);
+    let refused = a.with(|replica, env| replica.map_set(k_then, "x", "y".into(), env));
+    assert_eq!(refused, Err(EditFault::ReadOnly));
+    let text = child(&mut a, k, "t", ObjectKind::Text);
+    for (object, key, expected) in [
+        (None, None, FILLED),
+        (Some(m), None, FILLED),
+        (Some(m), Some("k"), FILLED),
+        (Some(k), None, FILLED),
+        (Some(k), Some("t"), "{k:{t:text}}"),
+        (Some(text), None, "{k:{t:text}}"),
+    ] {
+        a.with(|replica, env| replica.begin_transact(None, None, None, env)).expect("nothing large");
+        a.with(|replica, env| replica.restore(view, object, key, env)).expect("it can be");
+        a.with(|replica, env| replica.end_transact(env)).expect("a write");
+        assert_eq!(meet(&mut a, &mut b, map), expected, "{object:?} {key:?}");
+        assert_eq!(a.replica.state_hash() == hash, object.is_none());
+        assert!(a.with(|replica, env| replica.undo(&[], env)));
+        assert_eq!(json(&mut a, m), "{k:a value}");
+    }
 }

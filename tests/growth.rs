@@ -8,7 +8,7 @@ use rng::Rng;
 use std::cell::Cell;
 use std::cmp::Ordering;
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpIx};
-use stemma::crdt::{History, Map, Recency, Slot, Tally, Text, TextOp, Totals, UnitRef, UnitSpan};
+use stemma::crdt::{History, Map, Recency, Slot, Tally, Text, Totals, UnitOp, UnitRef, UnitSpan};
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.
@@ -241,7 +241,7 @@ fn a_merge_is_n_log_n() {
         steps_of(|| {
             for (at, (ops, content)) in others.iter().enumerate() {
                 let number = theirs(at as u32 + 1);
-                let ops: Vec<TextOp> = ops.iter().map(|op| renumber(op, theirs)).collect();
+                let ops: Vec<UnitOp> = ops.iter().map(|op| renumber(op, theirs)).collect();
                 text.check(&past, ChangesetIx(number), &ops).expect("they are honest");
                 let ops: Vec<_> = ops.into_iter().map(|op| (OpIx(number), op)).collect();
                 text.apply(&past, ChangesetIx(number), &ops, Some(content), |_| true);
@@ -250,16 +250,16 @@ fn a_merge_is_n_log_n() {
     });
 }
 
-fn renumber(op: &TextOp, number: impl Fn(u32) -> u32) -> TextOp {
+fn renumber(op: &UnitOp, number: impl Fn(u32) -> u32) -> UnitOp {
     let changeset = |ix: ChangesetIx| ChangesetIx(number(ix.0));
     let unit = |unit: UnitRef| UnitRef { changeset: changeset(unit.changeset), ..unit };
     match op {
-        TextOp::Insert { left, right, len } => {
-            TextOp::Insert { left: left.map(unit), right: right.map(unit), len: *len }
+        UnitOp::Insert { left, right, len } => {
+            UnitOp::Insert { left: left.map(unit), right: right.map(unit), len: *len }
         }
-        TextOp::Delete { spans } => {
+        UnitOp::Delete { spans } => {
             let span = |span: &UnitSpan| UnitSpan { changeset: changeset(span.changeset), ..*span };
-            TextOp::Delete { spans: spans.iter().map(span).collect() }
+            UnitOp::Delete { spans: spans.iter().map(span).collect() }
         }
     }
 }
@@ -271,7 +271,7 @@ fn crowd(n: usize, key: impl Fn(u32) -> u32) -> u64 {
     text.seal(ChangesetIx(0), &[OpIx(0)]);
     let past = Past { knows: |_: u32, past: u32| past == 0, key, newest: Some(ChangesetIx(0)) };
     let unit = |offset| Some(UnitRef { changeset: ChangesetIx(0), offset });
-    let insert = TextOp::Insert { left: unit(0), right: unit(1), len: 1 };
+    let insert = UnitOp::Insert { left: unit(0), right: unit(1), len: 1 };
     let steps = steps_of(|| {
         for number in 1..=n as u32 {
             let changeset = ChangesetIx(number);

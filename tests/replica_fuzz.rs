@@ -137,7 +137,8 @@ impl Life {
         let (map, none) = (self.map(MAPS[rng.below(2)]), Options::default());
         let node = self.node();
         if rng.chance(25) {
-            return drop(node.with(|replica, env| replica.map_delete(map, "child", env)).expect("a writer"));
+            node.with(|replica, env| replica.map_delete(map, "child", env)).expect("a writer");
+            return;
         }
         let child = node.replica.map_child(map, "child", ObjectKind::Map, &none).expect("a map");
         let text = node.replica.map_child(child, "text", ObjectKind::Text, &none).expect("a text");

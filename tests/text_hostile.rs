@@ -13,7 +13,7 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, UnitOp, UnitRef, UnitSpan};
 
 /// Units of ASCII, or of characters of which some have two, as many as a changeset here can insert.
 fn letters(rng: &mut Rng, wide: bool) -> Vec<u16> {
@@ -107,7 +107,7 @@ fn random_op(rng: &mut Rng, dag: &Dag, model: &Model, id: usize) -> Op {
 }
 
 /// An op in local terms; what the replica has not received is named by a number it does not know.
-fn to_local(numbers: &Numbers, op: &Op) -> Option<TextOp> {
+fn to_local(numbers: &Numbers, op: &Op) -> Option<UnitOp> {
     let known = |id: usize| numbers.has(id);
     let complete = match op {
         Op::Insert { left, right, .. } => [left, right].into_iter().flatten().all(|unit| known(unit.0)),
@@ -136,7 +136,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             return;
         }
         self.valid.insert(id);
-        let ops: Vec<(OpIx, TextOp)> = numbers.into_iter().zip(ops).collect();
+        let ops: Vec<(OpIx, UnitOp)> = numbers.into_iter().zip(ops).collect();
         let late = rng.chance(20) && !content.is_empty();
         let active = |op| !self.off.contains(&seen.1.op(op));
         self.text.apply(&seen, ix, &ops, (!late).then_some(content), active);
@@ -226,12 +226,12 @@ fn two_changesets() -> (Dag, Numbers, Text) {
 fn each_rule_has_its_refusal() {
     let (dag, numbers, text) = two_changesets();
     let unit = |changeset, offset| Some(UnitRef { changeset: ChangesetIx(changeset), offset });
-    let insert = |left, right, len| TextOp::Insert { left, right, len };
+    let insert = |left, right, len| UnitOp::Insert { left, right, len };
     let delete = |spans: &[(u32, u32, u32)]| {
         let span = |&(changeset, offset, len)| UnitSpan { changeset: ChangesetIx(changeset), offset, len };
-        TextOp::Delete { spans: spans.iter().map(span).collect() }
+        UnitOp::Delete { spans: spans.iter().map(span).collect() }
     };
-    let check = |ops: &[TextOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
+    let check = |ops: &[UnitOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
     let long = CHANGESET_UNITS_MAX;
 
     assert_eq!(

@@ -9,8 +9,8 @@ use super::History;
 use super::crowd::Crowd;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
-use super::text_log::TextLog;
-use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+use super::unit_log::UnitLog;
+use super::unit_op::{CHANGESET_UNITS_MAX, Invalid, UNITS_MAX, UnitOp, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
 use crate::steps;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use std::ops::Range;
 
 pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
     list: &'a PieceList<LEAF, BLOCK>,
-    log: &'a TextLog,
+    log: &'a UnitLog,
     history: &'a H,
     changeset: ChangesetIx,
     /// What follows a unit because of the changeset's own inserts.
@@ -40,7 +40,7 @@ enum Spot {
 impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF, BLOCK> {
     pub fn new(
         list: &'a PieceList<LEAF, BLOCK>,
-        log: &'a TextLog,
+        log: &'a UnitLog,
         history: &'a H,
         changeset: ChangesetIx,
     ) -> Self {
@@ -48,10 +48,10 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
     }
 
     /// Checks all ops a changeset has on one text.
-    pub fn check(mut self, ops: &[TextOp]) -> Result<(), Invalid> {
+    pub fn check(mut self, ops: &[UnitOp]) -> Result<(), Invalid> {
         for (at, op) in ops.iter().enumerate() {
             match op {
-                TextOp::Insert { left, right, len } => {
+                UnitOp::Insert { left, right, len } => {
                     let (left, new, right) = self.insert(*left, *right, *len)?;
                     // A changeset is mostly one op, and nothing asks after the last.
                     if at + 1 < ops.len() {
@@ -59,7 +59,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
                         self.next.insert(Spot::Own(new.end - 1), right);
                     }
                 }
-                TextOp::Delete { spans } => self.delete(spans)?,
+                UnitOp::Delete { spans } => self.delete(spans)?,
             }
         }
         self.deleted.sort_unstable();

@@ -1,11 +1,11 @@
-//! The local edits of a text since the last seal, joined into as few ops as they are.
+//! The local edits of a text or a list since the last seal, joined into as few ops as they are.
 //!
 //! Typing on is one insert; deleting on, forwards or backwards, is one delete. Only the last op is ever joined with,
 //! and the units of the batch are consecutive, in op order.
 
 use super::piece::NONE;
-use super::text_log::{Span, TextLog};
-use super::text_op::TextOp;
+use super::unit_log::{Span, UnitLog};
+use super::unit_op::UnitOp;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batch {
@@ -160,13 +160,13 @@ impl Batch {
     }
 
     /// The ops as others will see them.
-    pub fn to_ops(&self, log: &TextLog) -> Vec<TextOp> {
+    pub fn to_ops(&self, log: &UnitLog) -> Vec<UnitOp> {
         let unit_ref = |unit| (unit != NONE).then(|| log.unit_ref(unit));
         let op = |(at, op): (usize, &BatchOp)| match *op {
             BatchOp::Insert { span, left, right } => {
-                TextOp::Insert { left: unit_ref(left), right: unit_ref(right), len: span.len }
+                UnitOp::Insert { left: unit_ref(left), right: unit_ref(right), len: span.len }
             }
-            BatchOp::Delete { .. } => TextOp::Delete {
+            BatchOp::Delete { .. } => UnitOp::Delete {
                 spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect(),
             },
         };

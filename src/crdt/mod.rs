@@ -4,6 +4,7 @@
 mod adjacency;
 mod anchor;
 mod batch;
+mod bits;
 mod cart;
 mod crowd;
 mod deltas;
@@ -17,21 +18,22 @@ mod selection;
 mod tally;
 mod text;
 mod text_edit;
-mod text_log;
 mod text_merge;
-mod text_op;
 mod unit_index;
+mod unit_log;
+mod unit_op;
 mod units;
 
 pub use anchor::{Anchor, Bias};
 pub use batch::Mark;
+pub use bits::Bits;
 pub use cart::Cart;
 pub use deltas::{Delta, Deltas};
 pub use map::{KeyIx, Map, Slot};
 pub use register::{Register, Winner};
 pub use tally::{Tally, Totals};
 pub use text::Text;
-pub use text_op::{CHANGESET_UNITS_MAX, Invalid, TextError, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+pub use unit_op::{CHANGESET_UNITS_MAX, Invalid, UNITS_MAX, UnitError, UnitOp, UnitRef, UnitSpan};
 pub use units::Units;
 
 use crate::causal::{ChangesetIx, OpIx};

@@ -8,8 +8,8 @@ use super::batch::{BatchOp, Mark, OP_UNITS_MAX};
 use super::piece::{NONE, Piece};
 use super::piece_list::Loc;
 use super::text::Text;
-use super::text_log::Span;
-use super::text_op::{TextError, TextOp, UNITS_MAX};
+use super::unit_log::Span;
+use super::unit_op::{UNITS_MAX, UnitError, UnitOp};
 use super::units::{Units, utf16_len};
 use crate::causal::{ChangesetIx, OpIx};
 
@@ -18,7 +18,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If `pos` is past the end, or the text would be too long.
-    pub fn insert(&mut self, pos: u32, s: &str) -> Result<(), TextError> {
+    pub fn insert(&mut self, pos: u32, s: &str) -> Result<(), UnitError> {
         self.in_range(u64::from(pos))?;
         if s.is_empty() {
             return Ok(());
@@ -26,7 +26,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let first = self.units.len();
         let room = (UNITS_MAX - first) as usize;
         if s.len() > room && utf16_len(s) > room {
-            return Err(TextError::Full);
+            return Err(UnitError::Full);
         }
         let pos = if self.cuts_pair(pos) { pos - 1 } else { pos };
         let (gap, left) = match pos.checked_sub(1) {
@@ -62,7 +62,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If the range goes past the end.
-    pub fn delete(&mut self, pos: u32, len: u32) -> Result<(), TextError> {
+    pub fn delete(&mut self, pos: u32, len: u32) -> Result<(), UnitError> {
         let end = u64::from(pos) + u64::from(len);
         self.in_range(end)?;
         if len == 0 {
@@ -118,7 +118,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// # Panics
     /// If the batch was sealed since.
     pub fn rollback(&mut self, to: Mark) {
-        self.deltas.settle(&self.units);
+        self.deltas.settle(|out, units| out.push_units(&self.units, units));
         for span in self.batch.rollback(&to) {
             self.bump_span(span, -1, true);
         }
@@ -128,7 +128,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     }
 
     /// The ops of the open batch; their own units are of `ChangesetIx::OPEN`.
-    pub fn pending_ops(&self) -> Vec<TextOp> {
+    pub fn pending_ops(&self) -> Vec<UnitOp> {
         self.batch.to_ops(&self.log)
     }
 

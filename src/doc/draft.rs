@@ -4,7 +4,7 @@ use super::batch::{BatchOp, text_of};
 use super::step::{Shape, Step};
 use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{Slot, TextOp, UnitRef};
+use crate::crdt::{Slot, UnitOp, UnitRef};
 use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -51,7 +51,7 @@ impl Fold {
                 BatchOp::Step { object, step, .. } => {
                     writer.step(self.get(*object), step, OpIx(first + nth as u32));
                 }
-                BatchOp::Text(object) => {
+                BatchOp::Units(object) => {
                     let text = text_of(self.get(*object));
                     let pending = texts.entry(*object).or_insert_with(|| Pending {
                         ops: text.pending_ops().into_iter(),
@@ -75,7 +75,7 @@ impl Fold {
 
 /// What of one text's own batch is not written down yet.
 struct Pending {
-    ops: std::vec::IntoIter<TextOp>,
+    ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
 }
@@ -146,7 +146,7 @@ impl DraftWriter<'_> {
     fn text(&mut self, object: &Object, pending: &mut Pending) {
         let object = self.object(object);
         match pending.ops.next().expect("the batch lists as many ops as the text has pending") {
-            TextOp::Insert { left, right, len } => {
+            UnitOp::Insert { left, right, len } => {
                 let rest = &pending.text[pending.at..];
                 let piece = &rest[..bytes_of_units(rest, len)];
                 pending.at += piece.len();
@@ -155,7 +155,7 @@ impl DraftWriter<'_> {
                 let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
                 self.ops.push(Op::TextInsert { object, left, right, len });
             }
-            TextOp::Delete { spans } => {
+            UnitOp::Delete { spans } => {
                 self.bytes += 12 + 48 * spans.len();
                 let spans = spans.iter().map(|span| Span {
                     first: self.unit(UnitRef { changeset: span.changeset, offset: span.offset }),

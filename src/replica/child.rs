@@ -4,6 +4,7 @@
 //! Invariant: an edit of a child leaves it visible, all the way up; a key that is deleted or written over leaves its child
 //! empty. What is deeper than [`DEPTH_MAX`] is kept and hashed, but neither read nor made: nothing here recurses.
 
+use super::history::value_at;
 use super::{EditFault, Env, Replica};
 use crate::causal::NameId;
 use crate::codec::limits;
@@ -79,7 +80,9 @@ impl Replica {
         kind: ObjectKind,
         options: &Options,
     ) -> Result<ObjectIx, EditFault> {
-        self.expect(map, ObjectKind::Map)?;
+        if self.kind_of(map) != ObjectKind::Map {
+            return Err(EditFault::Kind);
+        }
         if key.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
@@ -122,19 +125,26 @@ impl Replica {
             return self.map_shown(map, key).into_iter().collect();
         }
         let (slot, place) = self.slot_of(map, key);
-        if let Slot::Key(name) = slot {
-            for (kind, options) in self.written_children(map, &slot) {
-                self.meet(map, name, kind, &options);
+        let met = match slot {
+            Slot::Key(name) => {
+                let written = self.written_children(map, &slot).into_iter();
+                let met = written.map(|(kind, options)| {
+                    let child = self.meet(map, name, kind, &options);
+                    (Written::Child(kind, options), child)
+                });
+                met.collect()
             }
-        }
+            Slot::Group(_) => Vec::new(),
+        };
         let Some(register) = self.map(map).and_then(|of| of.get(&slot)) else { return Vec::new() };
         let written = register.winners().iter().filter(|winner| !winner.deletes);
         let written = written.filter_map(|winner| self.fold.written(winner.op));
-        let shown = written.filter_map(|written| match (slot, written) {
-            (Slot::Key(name), Written::Child(kind, options)) => {
-                self.find(map, name, *kind, options).map(Shown::Child)
+        let shown = written.filter_map(|written| match written {
+            Written::Child(..) => {
+                let (_, child) = met.iter().find(|(of, _)| of == written)?;
+                child.map(Shown::Child)
             }
-            _ => super::history::value_at(written, place).map(Shown::Value),
+            _ => value_at(written, place).map(Shown::Value),
         });
         shown.collect()
     }
@@ -142,7 +152,7 @@ impl Replica {
     /// Whether a key is there.
     pub fn map_has(&self, map: ObjectIx, key: &str) -> bool {
         match self.field_of(map, key) {
-            Some(kind) => Fold::folds(kind) && self.places.depth(map) < DEPTH_MAX,
+            Some(kind) => Fold::folds(kind) && self.depth(map) < DEPTH_MAX,
             None => {
                 let (slot, place) = self.slot_of(map, key);
                 self.map_winner(map, &slot).is_some_and(|written| self.reads(map, written, place))
@@ -167,10 +177,29 @@ impl Replica {
                 place.is_none()
                     && Fold::folds(*kind)
                     && Options::decode(*kind, options).is_some()
-                    && self.places.depth(map) < DEPTH_MAX
+                    && self.depth(map) < DEPTH_MAX
             }
-            _ => super::history::value_at(written, place).is_some(),
+            _ => value_at(written, place).is_some(),
         }
+    }
+
+    /// How many keys lead to an object, or to what it is a copy of.
+    fn depth(&self, object: ObjectIx) -> usize {
+        self.places.depth(self.views.origin(object).map_or(object, |(_, of)| of))
+    }
+
+    /// The map that declares an object as a field.
+    pub(super) fn map_of_field(&self, object: ObjectIx) -> Option<ObjectIx> {
+        let of = self.views.origin(object).map_or(object, |(_, of)| of);
+        let place = self.places.get(of)?;
+        let declared = self.names.key(&place.key).and_then(|key| self.field_of(place.map, key));
+        (declared == Some(self.kind_of(of))).then_some(place.map)
+    }
+
+    /// Whether an object is below another one, by a key of that.
+    pub(super) fn is_below_key(&self, object: ObjectIx, map: ObjectIx, key: &str) -> bool {
+        let key = self.key_id(key);
+        self.places.above(object).any(|place| place.map == map && place.key == key)
     }
 
     /// Whether an object has visible content, its fields included.
@@ -267,7 +296,7 @@ impl Replica {
     fn shows(&self, object: ObjectIx, first: usize) -> bool {
         let Some(place) = self.places.get(object) else { return false };
         let kind = self.fold.get(object).kind();
-        if self.names.key(&place.key).and_then(|key| self.field_of(place.map, key)) == Some(kind) {
+        if self.map_of_field(object).is_some() {
             return true;
         }
         let Some(register) = self.map(place.map).and_then(|map| map.get(&Slot::Key(place.key))) else {
@@ -281,6 +310,10 @@ impl Replica {
 
     /// An object under a key, made if it is new; none if it cannot be read here.
     fn meet(&mut self, map: ObjectIx, key: NameId, kind: ObjectKind, encoded: &[u8]) -> Option<ObjectIx> {
+        if let Some((view, of)) = self.views.origin(map) {
+            let child = self.meet(of, key, kind, encoded)?;
+            return self.object_in(view, child).ok();
+        }
         if self.places.depth(map) >= DEPTH_MAX {
             return None;
         }

@@ -52,6 +52,9 @@ pub enum EditFault {
     /// The object would be below more keys than may lead to one.
     #[error("no more than {} keys may lead to an object", super::DEPTH_MAX)]
     Depth,
+    /// The object is one that a view shows.
+    #[error("a view is read-only")]
+    ReadOnly,
 }
 
 impl From<EditError> for EditFault {
@@ -128,6 +131,15 @@ impl Replica {
 
     /// Adds to a counter. A sum that a number cannot hold exactly is refused.
     pub fn counter_add(&mut self, object: ObjectIx, amount: i64, env: &mut Env<'_>) -> Result<(), EditFault> {
+        self.check_sum(object, amount)?;
+        if amount != 0 {
+            self.edit(object, Edit::Add(amount), env);
+        }
+        Ok(())
+    }
+
+    /// Whether an amount can be added to a counter.
+    pub(super) fn check_sum(&self, object: ObjectIx, amount: i64) -> Result<(), EditFault> {
         self.expect(object, ObjectKind::Counter)?;
         self.may_write()?;
         let grows = self.options_of(object).is_some_and(|options| options.variant);
@@ -137,9 +149,6 @@ impl Replica {
         let sum = self.counter_value(object) + i128::from(amount);
         if sum.unsigned_abs() > u128::from(AMOUNT_MAX.unsigned_abs()) {
             return Err(EditFault::Overflow);
-        }
-        if amount != 0 {
-            self.edit(object, Edit::Add(amount), env);
         }
         Ok(())
     }
@@ -280,9 +289,15 @@ impl Replica {
         self.names.value_id(sort, &bytes).unwrap_or_else(hmac)
     }
 
-    fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+    pub(super) fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
         self.fold.edit(self.log.graph(), object, edit);
         self.edited(object, env);
+    }
+
+    /// The same, without showing it where it is not shown.
+    pub(super) fn edit_in_place(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+        self.fold.edit(self.log.graph(), object, edit);
+        self.begin_batch(env);
     }
 
     fn key_for_writing(&mut self, key: &str) -> Result<NameId, EditFault> {
@@ -329,7 +344,11 @@ impl Replica {
     }
 
     pub(super) fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
-        if self.fold.get(object).kind() == kind { Ok(()) } else { Err(EditFault::Kind) }
+        match self.fold.get(object).kind() == kind {
+            _ if object.is_copy() => Err(EditFault::ReadOnly),
+            true => Ok(()),
+            false => Err(EditFault::Kind),
+        }
     }
 
     pub(super) fn begin_batch(&mut self, env: &Env<'_>) {

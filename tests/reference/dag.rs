@@ -4,7 +4,7 @@
 use super::rng::Rng;
 use std::cmp::Ordering;
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{History, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{History, UnitOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
 pub type UnitId = (usize, u32);
@@ -112,9 +112,9 @@ impl Numbers {
         UnitRef { changeset: self.changeset(id), offset }
     }
 
-    pub fn to_local(&self, op: &Op) -> TextOp {
+    pub fn to_local(&self, op: &Op) -> UnitOp {
         match op {
-            Op::Insert { left, right, len } => TextOp::Insert {
+            Op::Insert { left, right, len } => UnitOp::Insert {
                 left: left.map(|unit| self.unit(unit)),
                 right: right.map(|unit| self.unit(unit)),
                 len: *len,
@@ -125,20 +125,20 @@ impl Numbers {
                     offset,
                     len,
                 };
-                TextOp::Delete { spans: spans.iter().map(span).collect() }
+                UnitOp::Delete { spans: spans.iter().map(span).collect() }
             }
         }
     }
 
     /// `open` is the number that the open batch will get in the graph.
-    pub fn to_global(&self, op: &TextOp, open: usize) -> Op {
+    pub fn to_global(&self, op: &UnitOp, open: usize) -> Op {
         let id = |ix: ChangesetIx| if ix == ChangesetIx::OPEN { open } else { self.received[ix.0 as usize] };
         let unit = |unit: UnitRef| (id(unit.changeset), unit.offset);
         match op {
-            TextOp::Insert { left, right, len } => {
+            UnitOp::Insert { left, right, len } => {
                 Op::Insert { left: left.map(unit), right: right.map(unit), len: *len }
             }
-            TextOp::Delete { spans } => Op::Delete {
+            UnitOp::Delete { spans } => Op::Delete {
                 spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect(),
             },
         }

@@ -1,10 +1,11 @@
-//! The ops of a text, as others see them: neighbours and targets are named by (changeset, offset), never by position.
+//! The ops of a text or a list, as others see them: neighbours and targets are named by (changeset, offset), never by
+//! position.
 
 use crate::causal::ChangesetIx;
 use thiserror::Error;
 
-/// One UTF-16 unit: the one with number `offset` among those that `changeset` inserted into this text, counted over all
-/// its inserts in op order.
+/// One unit: the one with number `offset` among those that `changeset` inserted into this object, counted over all its
+/// inserts in op order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitRef {
     /// Who inserted it; `ChangesetIx::OPEN` for the batch that is not sealed yet.
@@ -24,9 +25,9 @@ pub struct UnitSpan {
     pub len: u32,
 }
 
-/// An op on a text.
+/// An op on a sequence of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextOp {
+pub enum UnitOp {
     /// Inserts units between two that were neighbours in the author's list, hidden units counted.
     Insert {
         /// The unit before; none at the start of the list.
@@ -43,7 +44,7 @@ pub enum TextOp {
     },
 }
 
-/// Why a changeset's ops on a text mean nothing. Depends on the changeset and its causal past only, so that all
+/// Why a changeset's ops on a sequence mean nothing. Depends on the changeset and its causal past only, so that all
 /// replicas agree; the exception is `Full`, which no device reaches within its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -52,7 +53,7 @@ pub enum Invalid {
     #[error("an op without any unit")]
     Empty,
     /// A unit that its changeset did not insert, or not before this op.
-    #[error("unit {offset} of a changeset does not exist in this text")]
+    #[error("unit {offset} of a changeset does not exist here")]
     UnknownUnit {
         /// The offset that was named.
         offset: u32,
@@ -69,30 +70,30 @@ pub enum Invalid {
     /// More units in one changeset than its content can hold.
     #[error("a changeset inserts more than {CHANGESET_UNITS_MAX} units")]
     TooLong,
-    /// More units in one text than can be numbered.
-    #[error("a text has more than {UNITS_MAX} units")]
+    /// More units in one object than can be numbered.
+    #[error("an object has more than {UNITS_MAX} units")]
     Full,
 }
 
 /// Why an edit or a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum TextError {
+pub enum UnitError {
     /// A position past the end.
-    #[error("position {position} is outside a text of {len} units")]
+    #[error("position {position} is outside {len} units")]
     OutOfRange {
         /// The position that was asked for.
         position: u64,
-        /// The length of the text.
+        /// How many there are.
         len: u32,
     },
-    /// The text would have more units than can be numbered.
-    #[error("a text has at most {UNITS_MAX} units, deleted ones included")]
+    /// There would be more units than can be numbered.
+    #[error("an object has at most {UNITS_MAX} units, deleted ones included")]
     Full,
 }
 
-/// The most units one changeset may insert into a text: its content segment has at most as many bytes.
+/// The most units one changeset may insert into an object: its content segment has at most as many bytes.
 pub const CHANGESET_UNITS_MAX: u32 = 256 * 1024;
 
-/// The most units one text may ever hold, deleted ones included.
+/// The most units one object may ever hold, deleted ones included.
 pub const UNITS_MAX: u32 = i32::MAX as u32;
