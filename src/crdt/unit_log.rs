@@ -28,7 +28,7 @@ struct ChangesetRow {
 struct OpRow {
     op: OpIx,
     kind: Kind,
-    /// Units of an insert, spans of a delete.
+    /// Units of an insert or a move, spans of a delete.
     first: u32,
     end: u32,
     active: bool,
@@ -38,6 +38,7 @@ struct OpRow {
 enum Kind {
     Insert,
     Delete,
+    Move,
 }
 
 /// Consecutive units, by local number.
@@ -61,6 +62,8 @@ impl Span {
 pub(super) enum Effect<'a> {
     Insert(Span),
     Delete(&'a [Span]),
+    /// The unit it made.
+    Move(u32),
 }
 
 impl UnitLog {
@@ -78,6 +81,13 @@ impl UnitLog {
         let first = self.units;
         self.units += len;
         self.push(OpRow { op, kind: Kind::Insert, first, end: self.units, active });
+    }
+
+    /// A move of the changeset that began last.
+    pub fn push_move(&mut self, op: OpIx, active: bool) {
+        let first = self.units;
+        self.units += 1;
+        self.push(OpRow { op, kind: Kind::Move, first, end: self.units, active });
     }
 
     pub fn push_delete(&mut self, op: OpIx, spans: impl IntoIterator<Item = Span>, active: bool) {
@@ -130,6 +140,7 @@ impl UnitLog {
         match kind {
             Kind::Insert => Effect::Insert(Span { first, len: end - first }),
             Kind::Delete => Effect::Delete(&self.spans[first as usize..end as usize]),
+            Kind::Move => Effect::Move(first),
         }
     }
 
