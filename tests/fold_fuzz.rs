@@ -11,6 +11,7 @@ use reference::{Model, OpId, Place, View};
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
+use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::{Slot, Winner};
 use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
 use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
@@ -214,6 +215,19 @@ impl Replica {
             self.received.push(number);
             self.tip = Some(ix);
         }
+    }
+
+    /// Goes on from a snapshot. What was told before is not told again.
+    fn restart(&mut self) {
+        let mut saved = Writer::new();
+        self.fold.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.fold = Fold::load(&mut reader).expect("what was saved loads");
+        reader.finish("fold").expect("nothing is left over");
+        let mut again = Writer::new();
+        self.fold.save(&mut again);
+        assert_eq!(again.as_slice(), saved.as_slice());
+        assert!(self.fold.take_patches().is_empty());
     }
 
     fn next(&self, world: &World, rng: &mut Rng) -> Option<usize> {
@@ -432,6 +446,10 @@ fn round(seed: u64, steps: usize) {
             replica.seal(&mut world, &mut rng);
             replica.check(&world);
             replica.check_reads(&world, &mut rng);
+            if rng.chance(30) {
+                replica.restart();
+                replica.check(&world);
+            }
         }
     }
     for replica in &mut replicas {

@@ -13,6 +13,7 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::causal::ChangesetIx;
+use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, UnitOp};
 
 /// What happened everywhere, and what it should mean.
@@ -43,6 +44,20 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         text.record_deltas(true);
         let (numbers, heads) = Default::default();
         Self { text, numbers, heads, off: HashSet::new(), absent: HashSet::new(), mirror: Vec::new() }
+    }
+
+    /// Goes on from a snapshot.
+    fn restart(&mut self) {
+        let mut saved = Writer::new();
+        self.text.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.text = Text::load(&mut reader).expect("what was saved loads");
+        reader.finish("text").expect("nothing is left over");
+        self.text.record_deltas(true);
+        let mut again = Writer::new();
+        self.text.save(&mut again);
+        let mut reader = Reader::new(again.as_slice());
+        Text::<LEAF, BLOCK>::load(&mut reader).expect("what was saved loads").dbg_check();
     }
 
     fn visible(&self) -> Vec<u16> {
@@ -292,6 +307,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
         replica.check(&world);
         if rng.chance(20) {
             replica.check_reads(&world, &mut rng);
+        }
+        if rng.chance(10) {
+            replica.restart();
+            replica.check(&world);
         }
     }
     // Everybody gets everything, then believes the same.

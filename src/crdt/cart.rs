@@ -3,6 +3,7 @@
 
 use super::{History, KeyIx, Tally};
 use crate::causal::{NameId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::HashMap;
 
 /// The items and what was done to their quantities.
@@ -79,5 +80,20 @@ impl Cart {
             self.items.push((item, Tally::default()));
             KeyIx(self.items.len() as u32 - 1)
         })
+    }
+}
+
+impl Saved for Cart {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(self.unsettled.is_empty(), "toggles are settled before saving");
+        self.items.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let items = Vec::<(NameId, Tally)>::load(from)?;
+        let index: HashMap<NameId, KeyIx> =
+            items.iter().zip(0..).map(|((name, _), at)| (*name, KeyIx(at))).collect();
+        saved::check(index.len() == items.len(), from, "cart", "an item is there once")?;
+        Ok(Self { index, items, unsettled: Vec::new() })
     }
 }

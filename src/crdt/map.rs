@@ -3,6 +3,7 @@
 
 use super::{Recency, Register};
 use crate::causal::{NameId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::HashMap;
 
 /// Local number of a slot within its map.
@@ -86,5 +87,33 @@ impl Map {
     pub fn dbg_check(&self, history: &impl Recency) {
         assert_eq!(self.index.len(), self.slots.len());
         self.slots.iter().for_each(|(_, register)| register.dbg_check(history));
+    }
+}
+
+impl Saved for Slot {
+    fn save(&self, out: &mut Writer) {
+        match self {
+            Self::Key(name) => name.save(out.u8(0)),
+            Self::Group(group) => group.save(out.u8(1)),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(if bool::load(from)? { Self::Group(u32::load(from)?) } else { Self::Key(NameId::load(from)?) })
+    }
+}
+
+impl Saved for Map {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(self.unsettled.is_empty(), "toggles are settled before saving");
+        self.slots.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let slots = Vec::<(Slot, Register)>::load(from)?;
+        let index: HashMap<Slot, KeyIx> =
+            slots.iter().zip(0..).map(|((slot, _), at)| (*slot, KeyIx(at))).collect();
+        saved::check(index.len() == slots.len(), from, "map", "a slot is there once")?;
+        Ok(Self { index, slots, unsettled: Vec::new() })
     }
 }

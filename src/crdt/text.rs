@@ -15,6 +15,7 @@ use super::unit_log::{Effect, Span, UnitLog};
 use super::unit_op::UnitError;
 use super::units::Units;
 use crate::causal::ChangesetIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::fmt;
 use std::ops::Range;
 
@@ -168,5 +169,23 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 impl<const LEAF: usize, const BLOCK: usize> fmt::Display for Text<LEAF, BLOCK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.visible_units().into_string())
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
+    /// # Panics
+    /// If a batch is open.
+    fn save(&self, out: &mut Writer) {
+        assert!(self.batch.is_empty(), "what is not sealed is in no snapshot");
+        self.units.save(out);
+        self.list.save(out);
+        self.log.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (units, list, log) = (Units::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
+        let agree = units.len() == list.units() && units.len() == log.units();
+        saved::check(agree, from, "text", "its parts are of as many units")?;
+        Ok(Self { units, list, log, ..Self::default() })
     }
 }

@@ -33,12 +33,12 @@ pub struct Fold {
     pub(super) timeline: Timeline,
     pub(super) objects: Vec<Object>,
     /// By kind too: whoever holds the name key can claim another kind for an id, and must not take it from its owner.
-    index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
+    pub(super) index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
     pub(super) places: Vec<Place>,
     /// The ops that a revoke switches off.
     pub(super) revokes: BTreeMap<OpIx, Box<[Range<u32>]>>,
     pub(super) writings: Writings,
-    absent: BTreeSet<OpIx>,
+    pub(super) absent: BTreeSet<OpIx>,
     pub(super) reasons: Reasons,
     /// Objects that may read differently since patches were taken.
     pub(super) changed: Vec<ObjectIx>,

@@ -10,6 +10,7 @@ mod names;
 mod object;
 mod patch;
 mod refs;
+mod saved;
 mod step;
 mod timeline;
 mod toggle;

@@ -3,6 +3,7 @@
 use super::step::Step;
 use super::{Past, PatchBody};
 use crate::causal::{ObjectId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer};
 use crate::crdt::{Cart, KeyIx, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
 
@@ -66,6 +67,15 @@ impl Object {
             Body::Counter(_) => ObjectKind::Counter,
             Body::Set(_) => ObjectKind::Set,
             Body::Cart(_) => ObjectKind::Cart,
+        }
+    }
+
+    /// How many places ops can go to: slots, items, or one.
+    pub(super) fn places(&self) -> u32 {
+        match &self.body {
+            Body::Map(map) | Body::Set(map) => map.iter().len() as u32,
+            Body::Cart(cart) => cart.iter().len() as u32,
+            Body::Text(_) | Body::Counter(_) => 1,
         }
     }
 
@@ -181,5 +191,38 @@ impl Object {
             Body::Counter(tally) => tally.dbg_check(past),
             Body::Cart(cart) => cart.dbg_check(past),
         }
+    }
+}
+
+impl Saved for Object {
+    fn save(&self, out: &mut Writer) {
+        self.id.save(out);
+        out.u8(self.kind() as u8);
+        match &self.body {
+            Body::Map(map) | Body::Set(map) => map.save(out),
+            Body::Text(text) => text.save(out),
+            Body::Counter(tally) => tally.save(out),
+            Body::Cart(cart) => cart.save(out),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (id, at) = (ObjectId::load(from)?, from.position());
+        let kind = from.u8("kind")?;
+        let unknown = DecodeError::Unknown { what: "kind", at, found: kind.into() };
+        let mut object = ObjectKind::from_code(kind).and_then(|kind| Self::new(id, kind)).ok_or(unknown)?;
+        match &mut object.body {
+            Body::Map(map) | Body::Set(map) => *map = Map::load(from)?,
+            Body::Text(text) => {
+                **text = Text::load(from)?;
+                text.record_deltas(true);
+            }
+            Body::Counter(tally) => {
+                *tally = Tally::load(from)?;
+                object.told = tally.totals();
+            }
+            Body::Cart(cart) => *cart = Cart::load(from)?,
+        }
+        Ok(object)
     }
 }

@@ -77,9 +77,11 @@ impl Replica {
         // What is put together anew is no news to anybody.
         let outputs = std::mem::take(&mut self.outputs);
         let gone: HashSet<ChangesetId> = lost.iter().copied().collect();
-        let kept = (0..old_log.graph().len()).map(|ix| old_log.entry(ChangesetIx(ix)));
-        for entry in kept.filter(|entry| !gone.contains(&entry.changeset.id())) {
-            self.log.offer_authentic(entry.changeset.clone(), entry.received_ms);
+        for entry in (0..old_log.graph().len()).map(|ix| old_log.entry(ChangesetIx(ix))) {
+            let changeset = entry.changeset().expect("failures wait until all bytes are here");
+            if !gone.contains(&changeset.id()) {
+                self.log.offer_authentic(changeset.clone(), entry.received_ms);
+            }
         }
         while let Some(ready) = self.log.next_ready() {
             self.integrate(ready);
@@ -120,7 +122,7 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> ChangesetId {
         let keys = self.identity.keyring();
-        let changeset = &old.entry(ix).changeset;
+        let changeset = old.entry(ix).changeset().expect("own changesets are here");
         let mut skeleton = changeset.open_skeleton(keys).expect("own changesets open");
         let content = changeset.open_content(keys, &skeleton).expect("own contents open");
         let parents: Vec<ChangesetIx> =

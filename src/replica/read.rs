@@ -229,7 +229,7 @@ impl Replica {
             changesets: graph.len(),
             inert: entries.clone().filter(|entry| entry.fate == Fate::Inert).count() as u32,
             ops: self.fold.timeline().next_op(),
-            bytes: entries.map(|entry| entry.changeset.signed().size() as u64).sum(),
+            bytes: entries.map(|entry| u64::from(entry.size)).sum(),
             objects: self.fold.objects().count() as u32,
             actors: graph.actors() as u32,
             pending: (self.log.waiting().count() + self.log.unsupported().count()) as u32,
