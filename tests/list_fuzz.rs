@@ -15,6 +15,7 @@ use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::Value;
 use stemma::causal::{ChangesetIx, OpIx};
+use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::{Delta, Deltas, List, UnitOp};
 use units::Model;
 
@@ -62,6 +63,22 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         list.record_deltas(true);
         let (numbers, heads) = Default::default();
         Self { list, numbers, heads, off: HashSet::new(), absent: HashSet::new(), mirror: Vec::new() }
+    }
+
+    /// Goes on from a snapshot.
+    fn restart(&mut self) {
+        let mut saved = Writer::new();
+        self.list.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.list = List::load(&mut reader).expect("what was saved loads");
+        reader.finish("list").expect("nothing is left over");
+        self.list.record_deltas(true);
+        // What is altered is refused, or at least read without a panic.
+        for at in (0..saved.len()).step_by(7) {
+            let mut altered = saved.as_slice().to_vec();
+            altered[at] ^= 1 << (at % 8);
+            let _ = List::<LEAF, BLOCK>::load(&mut Reader::new(&altered));
+        }
     }
 
     fn visible(&self) -> Vec<Value> {
@@ -294,6 +311,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
         replica.check(&world);
         if rng.chance(20) {
             replica.check_reads(&world, &mut rng);
+        }
+        if rng.chance(10) {
+            replica.restart();
+            replica.check(&world);
         }
     }
     // Everybody gets everything, then believes the same.

@@ -16,6 +16,7 @@ use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
 use super::unit_op::UnitError;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::event::Value;
 use std::ops::Range;
 
@@ -201,6 +202,55 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             }
             assert!([run.left, run.right].iter().all(|&unit| unit == NONE || unit < run.first));
         }
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Saved for List<LEAF, BLOCK> {
+    /// # Panics
+    /// If a batch is open.
+    fn save(&self, out: &mut Writer) {
+        assert!(self.batch.is_empty(), "what is not sealed is in no snapshot");
+        self.cells.save(out);
+        self.list.save(out);
+        self.log.save(out);
+        self.moves.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (cells, list, log) = (Vec::<Cell>::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
+        let agree = cells.len() == list.units() as usize && list.units() == log.units();
+        saved::check(agree, from, "list", "its parts are of as many units")?;
+        let is_slot = |unit: u32| matches!(cells[unit as usize], Cell::Slot(_));
+        let element = |unit: u32| match cells[unit as usize] {
+            Cell::Slot(element) if element < unit && !is_slot(element) => Some(element),
+            _ => None,
+        };
+        let known = log.moves().all(|(_, slot)| element(slot).is_some())
+            && (0..log.units()).filter(|unit| is_slot(*unit)).count() == log.moves().count();
+        saved::check(known, from, "list", "moves have slots of elements")?;
+        let moves = log.moves().filter_map(|(op, slot)| Some((element(slot)?, op, slot)));
+        let moves = Moves::load(from, moves)?;
+        Ok(Self { cells, list, log, moves, ..Self::default() })
+    }
+}
+
+impl Saved for Cell {
+    fn save(&self, out: &mut Writer) {
+        match self {
+            Self::Value(value) => value.encode(out.u8(0)),
+            Self::Absent => drop(out.u8(1)),
+            Self::Slot(element) => element.save(out.u8(2)),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = from.position();
+        Ok(match from.u8("cell")? {
+            0 => Self::Value(Value::read(from)?),
+            1 => Self::Absent,
+            2 => Self::Slot(u32::load(from)?),
+            found => return Err(DecodeError::Unknown { what: "cell", at, found: found.into() }),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 use super::unit_log::Span;
 use super::{Recency, Register};
 use crate::causal::OpIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,11 @@ pub(super) struct Shift {
 }
 
 impl Moved {
+    /// The slot of the move that wins.
+    fn winner(&self) -> Option<u32> {
+        self.register.winners().first().map(|winner| self.slot(winner.op))
+    }
+
     fn slot(&self, op: OpIx) -> u32 {
         let at = self.slots.binary_search_by_key(&op, |slot| slot.0);
         self.slots[at.expect("each move has a slot")].1
@@ -72,7 +78,7 @@ impl Moves {
         for element in std::mem::take(&mut self.unsettled) {
             let Some(moved) = self.elements.get_mut(&element) else { continue };
             moved.register.settle(history);
-            let to = moved.register.winners().first().map_or(element, |winner| moved.slot(winner.op));
+            let to = moved.winner().unwrap_or(element);
             let from = std::mem::replace(&mut moved.place, to);
             if from != to {
                 shifts.push(Shift { from, to });
@@ -110,13 +116,37 @@ impl Moves {
         })
     }
 
+    /// Writes down who wins; the rest is in the log.
+    pub fn save(&self, out: &mut Writer) {
+        debug_assert!(self.unsettled.is_empty(), "toggles are settled before saving");
+        self.elements.values().for_each(|moved| moved.register.save(out));
+    }
+
+    /// Reads that back; `moves` are (element, op, slot) in the order of the ops.
+    pub fn load(
+        from: &mut Reader<'_>,
+        moves: impl Iterator<Item = (u32, OpIx, u32)>,
+    ) -> Result<Self, DecodeError> {
+        let mut slots: BTreeMap<u32, Vec<(OpIx, u32)>> = BTreeMap::new();
+        moves.for_each(|(element, op, slot)| slots.entry(element).or_default().push((op, slot)));
+        let mut elements = BTreeMap::new();
+        for (element, slots) in slots {
+            let register = Register::load(from)?;
+            let same = register.writes().map(|(op, ..)| op).eq(slots.iter().map(|slot| slot.0));
+            saved::check(same, from, "moves", "an element has a slot for each move")?;
+            let mut moved = Moved { register, slots, place: element };
+            moved.place = moved.winner().unwrap_or(element);
+            elements.insert(element, moved);
+        }
+        Ok(Self { elements, unsettled: Vec::new() })
+    }
+
     pub fn dbg_check(&self, history: &impl Recency) {
         for (element, moved) in &self.elements {
             moved.register.dbg_check(history);
             assert!(!moved.slots.is_empty() && moved.slots.is_sorted() && moved.slots[0].1 > *element);
             if self.unsettled.is_empty() {
-                let winner = moved.register.winners().first();
-                assert_eq!(moved.place, winner.map_or(*element, |winner| moved.slot(winner.op)));
+                assert_eq!(moved.place, moved.winner().unwrap_or(*element));
             }
         }
     }
