@@ -264,6 +264,9 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let (list_a, list_b) = (naive(&a), naive(&b));
         let read = self.list.read_at(&seen, |op| a.contains(&self.numbers.op(op)));
         assert_eq!(read, list_a.iter().collect::<Vec<_>>());
+        let copy = self.list.at(&seen, |op| a.contains(&self.numbers.op(op)));
+        assert_eq!(copy.iter().cloned().collect::<Vec<_>>(), list_a);
+        assert_eq!(copy.len() as usize, list_a.len());
         let diff = self.list.diff(
             &seen,
             |op| a.contains(&self.numbers.op(op)),

@@ -4,6 +4,7 @@
 mod adjacency;
 mod anchor;
 mod batch;
+mod bits;
 mod cart;
 mod crowd;
 mod deltas;
@@ -11,6 +12,7 @@ mod leaf_order;
 mod list;
 mod list_edit;
 mod list_merge;
+mod list_selection;
 mod map;
 mod moves;
 mod order;
@@ -29,6 +31,7 @@ mod units;
 
 pub use anchor::{Anchor, Bias};
 pub use batch::Mark;
+pub use bits::Bits;
 pub use cart::Cart;
 pub use deltas::{Delta, Deltas};
 pub use list::List;

@@ -117,6 +117,11 @@ impl UnitLog {
         changed.then(|| self.units_at(at))
     }
 
+    /// Whose the units are, without what the ops did.
+    pub fn without_ops(&self) -> Self {
+        Self { changesets: self.changesets.clone(), units: self.units, ..Self::default() }
+    }
+
     /// How many units have a changeset.
     pub fn units(&self) -> u32 {
         self.units

@@ -43,6 +43,9 @@ pub enum EditFault {
     /// The object is of another kind.
     #[error("the object is of another kind")]
     Kind,
+    /// The object is one that a view shows.
+    #[error("a view is read-only")]
+    ReadOnly,
 }
 
 impl From<EditError> for EditFault {
@@ -250,7 +253,7 @@ impl Replica {
         self.names.value_id(sort, &bytes).unwrap_or_else(hmac)
     }
 
-    fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+    pub(super) fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
         self.begin_batch(env);
         self.fold.edit(self.log.graph(), object, edit);
     }
@@ -299,7 +302,11 @@ impl Replica {
     }
 
     fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
-        if self.fold.get(object).kind() == kind { Ok(()) } else { Err(EditFault::Kind) }
+        match self.fold.get(object).kind() == kind {
+            _ if object.is_copy() => Err(EditFault::ReadOnly),
+            true => Ok(()),
+            false => Err(EditFault::Kind),
+        }
     }
 
     pub(super) fn begin_batch(&mut self, env: &mut Env<'_>) {
