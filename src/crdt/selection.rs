@@ -119,6 +119,7 @@ pub(super) fn showing(log: &UnitLog, selected: impl Fn(OpIx) -> bool) -> Bits {
             Effect::Insert(span) => bits.set(span.range(), true),
             // Its targets were inserted by ops before it, so nothing shows them again.
             Effect::Delete(spans) => spans.iter().for_each(|span| bits.set(span.range(), false)),
+            Effect::Move(_) => {}
         }
     }
     log.absent().for_each(|span| bits.set(span.range(), false));

@@ -155,6 +155,12 @@ impl DraftWriter<'_> {
                 let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
                 self.ops.push(Op::TextInsert { object, left, right, len });
             }
+            UnitOp::Move { element, left, right } => {
+                self.bytes += 90;
+                let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
+                let element = self.unit(element);
+                self.ops.push(Op::ListMove { object, element, left, right });
+            }
             UnitOp::Delete { spans } => {
                 self.bytes += 12 + 48 * spans.len();
                 let spans = spans.iter().map(|span| Span {

@@ -79,9 +79,12 @@ impl Replica {
     }
 
     pub(super) fn object_at(&self, handle: u32) -> Answer<ObjectIx> {
-        let known = self.core.object_count();
-        let unknown = || EdgeError::argument("object", format!("no object {handle}"));
-        (handle < known).then_some(ObjectIx(handle)).ok_or_else(unknown)
+        let object = ObjectIx(handle);
+        let unknown = || match object.is_copy() {
+            true => EdgeError::new(Code::Closed, "the view is closed"),
+            false => EdgeError::argument("object", format!("no object {handle}")),
+        };
+        self.core.has_object(object).then_some(object).ok_or_else(unknown)
     }
 
     fn text(&self, handle: u32) -> Answer<&Text> {
@@ -469,5 +472,6 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
             EdgeError::argument("key", fault.to_string())
         }
         EditFault::Unsupported => EdgeError::new(Code::Unsupported, fault.to_string()),
+        EditFault::ReadOnly => EdgeError::new(Code::ReadOnly, fault.to_string()),
     }
 }
