@@ -162,7 +162,7 @@ fn a_snapshot_of_a_newer_version_is_kept_and_not_replaced() {
     assert!(owner.snapshot());
     let before = hashes(&owner);
     owner.disk.snapshot.get_mut("head").expect("a head")[0] += 1;
-    assert_eq!(owner.replica.restore(&owner.disk.snapshot), Restored::Newer);
+    assert_eq!(owner.replica.take_up(&owner.disk.snapshot), Restored::Newer);
     let owner = owner.reopen();
     assert_eq!(hashes(&owner), before);
     assert_eq!(owner.troubles, [Trouble::Snapshot("E_STORAGE_NEWER")]);

@@ -217,40 +217,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn check_reads(&self, world: &World, rng: &mut Rng) {
         let present = |id| !self.absent.contains(&id);
         let shows = world.model.shows(|op| self.counts(op), present);
-        let (mut pos, mut authors) = (0, Vec::<(u32, ChangesetIx)>::new());
-        for &(unit, shown) in &shows {
-            let id = world.model.units[unit].id;
-            if !self.numbers.has(id.0) {
-                continue;
-            }
-            let unit = self.numbers.unit(id);
-            assert_eq!(self.text.position(Anchor::Unit { unit, bias: Bias::Before }), Some(pos));
-            if shown {
-                assert_eq!(
-                    self.text.anchor_at(pos, Bias::Before),
-                    Ok(Anchor::Unit { unit, bias: Bias::Before })
-                );
-                assert_eq!(
-                    self.text.anchor_at(pos + 1, Bias::After),
-                    Ok(Anchor::Unit { unit, bias: Bias::After })
-                );
-                match authors.last_mut() {
-                    Some((len, changeset)) if *changeset == unit.changeset => *len += 1,
-                    _ => authors.push((1, unit.changeset)),
-                }
-                pos += 1;
-            }
-            assert_eq!(self.text.position(Anchor::Unit { unit, bias: Bias::After }), Some(pos));
-        }
-        assert_eq!(self.text.authorship(), authors);
-        let text = self.visible();
-        let (start, end) = (rng.below(text.len() + 1), rng.below(text.len() + 1));
-        let (start, end) = (start.min(end), start.max(end));
-        assert_eq!(
-            self.text.slice(start as u32..end as u32),
-            Ok(String::from_utf16_lossy(&text[start..end]))
-        );
-
+        self.check_text(&self.text, &shows, world, rng);
         let select = |rng: &mut Rng| -> HashSet<_> {
             self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect()
         };
@@ -268,6 +235,43 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let mut turned = text_a;
         apply(&mut turned, &diff);
         assert_eq!(turned, text_b);
+        let copy = self.text.at(|op| a.contains(&self.numbers.op(op)));
+        self.check_text(&copy, &world.model.shows(|op| a.contains(&op), present), world, rng);
+    }
+
+    /// Everything that can be read of a text in which these units show.
+    fn check_text(&self, text: &Text<LEAF, BLOCK>, shows: &[(usize, bool)], world: &World, rng: &mut Rng) {
+        let shown = shows.iter().filter(|(_, shown)| *shown);
+        let expected: Vec<u16> = shown.map(|(unit, _)| world.model.units[*unit].value).collect();
+        assert_eq!(text.visible_units().iter().collect::<Vec<_>>(), expected);
+        assert_eq!(text.len() as usize, expected.len());
+        let (mut pos, mut authors) = (0, Vec::<(u32, ChangesetIx)>::new());
+        for &(unit, shown) in shows {
+            let id = world.model.units[unit].id;
+            if !self.numbers.has(id.0) {
+                continue;
+            }
+            let unit = self.numbers.unit(id);
+            assert_eq!(text.position(Anchor::Unit { unit, bias: Bias::Before }), Some(pos));
+            if shown {
+                assert_eq!(text.anchor_at(pos, Bias::Before), Ok(Anchor::Unit { unit, bias: Bias::Before }));
+                assert_eq!(
+                    text.anchor_at(pos + 1, Bias::After),
+                    Ok(Anchor::Unit { unit, bias: Bias::After })
+                );
+                match authors.last_mut() {
+                    Some((len, changeset)) if *changeset == unit.changeset => *len += 1,
+                    _ => authors.push((1, unit.changeset)),
+                }
+                pos += 1;
+            }
+            assert_eq!(text.position(Anchor::Unit { unit, bias: Bias::After }), Some(pos));
+        }
+        assert_eq!(text.authorship(), authors);
+        let units: Vec<u16> = text.visible_units().iter().collect();
+        let (start, end) = (rng.below(units.len() + 1), rng.below(units.len() + 1));
+        let (start, end) = (start.min(end), start.max(end));
+        assert_eq!(text.slice(start as u32..end as u32), Ok(String::from_utf16_lossy(&units[start..end])));
     }
 }
 

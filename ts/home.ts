@@ -126,7 +126,7 @@ export class Home {
     signal?.throwIfAborted();
     const engine = glue.Replica.open(meta, keys, actors, batchMs);
     for (const changeset of quarantined) engine.quarantine(changeset);
-    const rows = bySnapshot ? engine.restore(await storage.entries("snapshots")) : 0;
+    const rows = bySnapshot ? engine.takeUp(await storage.entries("snapshots")) : 0;
     const residence = this.#residence(engine, storage, rows);
     await loadRows(residence, signal);
     await this.#chooseActor(residence, signal);

@@ -27,7 +27,7 @@ export interface Engine {
   finishLoad(): boolean;
   quarantine(changeset: string): void;
   /** Takes up a snapshot: up to which row it stands for all, 0 without one that can be used. */
-  restore(snapshots: Records): number;
+  takeUp(snapshots: Records): number;
   /** Gives the rows that a snapshot stands for; {@link supplied} follows after the last, and says whether none is missing. */
   supply(records: [number, Uint8Array][]): void;
   supplied(): boolean;

@@ -105,6 +105,7 @@ fn receive<const LEAF: usize, const BLOCK: usize>(
         let complete = ops.iter().all(|op| match op {
             Op::Insert { left, right, .. } => left.iter().chain(right).all(here),
             Op::Delete { spans } => spans.iter().all(|&(id, offset, _)| here(&(id, offset))),
+            Op::Move { element, left, right } => left.iter().chain(right).chain([element]).all(here),
         });
         if !complete {
             continue;

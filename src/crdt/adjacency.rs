@@ -1,4 +1,4 @@
-//! The rule that decides whether ops on a text could have been made by an honest replica.
+//! The rule that decides whether ops on a text or a list could have been made by an honest replica.
 //!
 //! FugueMax gives one order only for neighbours that were neighbours: each insert must go between two units that follow
 //! each other in the list of its causal past, earlier ops of its own changeset included. That list is never built: it
@@ -47,19 +47,24 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         Self { list, log, history, changeset, next: BTreeMap::new(), own: 0, deleted: Vec::new() }
     }
 
-    /// Checks all ops a changeset has on one text.
+    /// Checks all ops a changeset has on one text or list.
     pub fn check(mut self, ops: &[UnitOp]) -> Result<(), Invalid> {
         for (at, op) in ops.iter().enumerate() {
-            match op {
-                UnitOp::Insert { left, right, len } => {
-                    let (left, new, right) = self.insert(*left, *right, *len)?;
-                    // A changeset is mostly one op, and nothing asks after the last.
-                    if at + 1 < ops.len() {
-                        self.next.insert(left, Spot::Own(new.start));
-                        self.next.insert(Spot::Own(new.end - 1), right);
-                    }
+            let (left, new, right) = match op {
+                UnitOp::Insert { left, right, len } => self.insert(*left, *right, *len)?,
+                UnitOp::Move { element, left, right } => {
+                    self.spot(*element, 1)?;
+                    self.insert(*left, *right, 1)?
                 }
-                UnitOp::Delete { spans } => self.delete(spans)?,
+                UnitOp::Delete { spans } => {
+                    self.delete(spans)?;
+                    continue;
+                }
+            };
+            // A changeset is mostly one op, and nothing asks after the last.
+            if at + 1 < ops.len() {
+                self.next.insert(left, Spot::Own(new.start));
+                self.next.insert(Spot::Own(new.end - 1), right);
             }
         }
         self.deleted.sort_unstable();

@@ -58,6 +58,18 @@ impl Cart {
         self.index.get(item).map(|at| &self.items[at.0 as usize].1)
     }
 
+    /// A cart of its own that holds the selected ops. O(ops).
+    #[must_use]
+    pub fn at(&self, history: &impl History, selected: impl Fn(OpIx) -> bool) -> Self {
+        let items = self.items.iter().map(|(name, tally)| (*name, tally.at(history, &selected)));
+        Self { index: self.index.clone(), items: items.collect(), unsettled: Vec::new() }
+    }
+
+    /// What is known of an item, by its local number.
+    pub fn tally(&self, item: KeyIx) -> &Tally {
+        &self.items[item.0 as usize].1
+    }
+
     /// The name of an item.
     pub fn name(&self, item: KeyIx) -> NameId {
         self.items[item.0 as usize].0

@@ -72,6 +72,26 @@ impl Map {
         self.index.get(slot).map(|key| &self.slots[key.0 as usize].1)
     }
 
+    /// A map of its own that holds the writes of a selection, of which some are active. O(writes).
+    #[must_use]
+    pub fn at(
+        &self,
+        history: &impl Recency,
+        selected: impl Fn(OpIx) -> bool,
+        active: impl Fn(OpIx) -> bool,
+    ) -> Self {
+        let at = |register: &Register| register.at(history, &selected, &active);
+        let slots = self.slots.iter().map(|(slot, register)| (*slot, at(register)));
+        let slots: Vec<_> = slots.filter(|(_, register)| register.writes().len() > 0).collect();
+        let index = slots.iter().zip(0..).map(|((slot, _), at)| (*slot, KeyIx(at))).collect();
+        Self { index, slots, unsettled: Vec::new() }
+    }
+
+    /// The register of a local number.
+    pub fn register(&self, key: KeyIx) -> &Register {
+        &self.slots[key.0 as usize].1
+    }
+
     /// What a local number stands for.
     pub fn slot(&self, key: KeyIx) -> Slot {
         self.slots[key.0 as usize].0

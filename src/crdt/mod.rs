@@ -4,11 +4,17 @@
 mod adjacency;
 mod anchor;
 mod batch;
+mod bits;
 mod cart;
 mod crowd;
 mod deltas;
 mod leaf_order;
+mod list;
+mod list_edit;
+mod list_merge;
+mod list_selection;
 mod map;
+mod moves;
 mod order;
 mod piece;
 mod piece_list;
@@ -25,8 +31,10 @@ mod units;
 
 pub use anchor::{Anchor, Bias};
 pub use batch::Mark;
+pub use bits::Bits;
 pub use cart::Cart;
 pub use deltas::{Delta, Deltas};
+pub use list::List;
 pub use map::{KeyIx, Map, Slot};
 pub use register::{Register, Winner};
 pub use tally::{Tally, Totals};

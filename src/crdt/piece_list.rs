@@ -53,6 +53,31 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         }
     }
 
+    /// The list of these runs, which hold the units from 0 on, each of them once. O(runs).
+    pub fn of(runs: impl Iterator<Item = Piece>) -> Self {
+        let (mut list, mut leaf) = (Self::new(), 0);
+        for run in runs {
+            list.units += run.len;
+            list.visible += run.visible();
+            match list.leaves[leaf].last_mut() {
+                Some(last) if last.joins(&run) => last.len += run.len,
+                _ => {
+                    if list.leaves[leaf].len() == LEAF {
+                        list.leaves.push(Vec::with_capacity(LEAF));
+                        list.order.insert_after(leaf as u32, leaf as u32 + 1);
+                        leaf += 1;
+                    }
+                    list.leaves[leaf].push(run);
+                }
+            }
+        }
+        for (leaf, pieces) in (0..).zip(&list.leaves) {
+            let visible: u32 = pieces.iter().map(Piece::visible).sum();
+            list.order.add_visible(leaf, visible as i32);
+        }
+        list
+    }
+
     /// The visible unit number `pos`.
     pub fn seek(&mut self, pos: u32) -> Loc {
         let (leaf, start) = match self.cached {

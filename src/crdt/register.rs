@@ -93,8 +93,21 @@ impl Register {
         maximal(history, self.writes.iter().filter(|write| selected(write.op)))
     }
 
+    /// A register of its own that holds the writes of a selection, of which some are active. O(writes · winners).
+    #[must_use]
+    pub fn at(
+        &self,
+        history: &impl Recency,
+        selected: impl Fn(OpIx) -> bool,
+        active: impl Fn(OpIx) -> bool,
+    ) -> Self {
+        let chosen = self.writes.iter().filter(|write| selected(write.op));
+        let writes: Vec<Write> = chosen.map(|write| Write { active: active(write.op), ..*write }).collect();
+        Self { winners: maximal(history, writes.iter().filter(|write| write.active)), writes, dirty: false }
+    }
+
     /// Every write, oldest first: (op, deletes, active).
-    pub fn writes(&self) -> impl DoubleEndedIterator<Item = (OpIx, bool, bool)> + '_ {
+    pub fn writes(&self) -> impl ExactSizeIterator<Item = (OpIx, bool, bool)> + DoubleEndedIterator + '_ {
         self.writes.iter().map(|write| (write.op, write.deletes, write.active))
     }
 

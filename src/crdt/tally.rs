@@ -129,6 +129,16 @@ impl Tally {
         sum(&mut adds.collect::<Vec<_>>(), &resets.collect::<Vec<_>>(), history)
     }
 
+    /// A sum of its own of the selected ops, all of them active. O(adds · changesets with resets).
+    #[must_use]
+    pub fn at(&self, history: &impl History, selected: impl Fn(OpIx) -> bool) -> Self {
+        let adds = self.adds.iter().filter(|add| selected(add.op)).map(|add| Add { active: true, ..*add });
+        let resets = self.resets.iter().filter(|reset| selected(reset.op));
+        let mut adds: Vec<Add> = adds.collect();
+        let resets: Vec<Reset> = resets.map(|reset| Reset { active: true, ..*reset }).collect();
+        Self { totals: sum(&mut adds, &resets, history), adds, resets, dirty: false }
+    }
+
     /// Recomputes the invariants the slow way.
     #[doc(hidden)]
     pub fn dbg_check(&self, history: &impl History) {

@@ -186,6 +186,7 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
         let (units, list, log) = (Units::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
         let agree = units.len() == list.units() && units.len() == log.units();
         saved::check(agree, from, "text", "its parts are of as many units")?;
+        saved::check(log.moves().next().is_none(), from, "text", "it moves nothing")?;
         Ok(Self { units, list, log, ..Self::default() })
     }
 }

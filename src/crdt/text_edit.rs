@@ -4,7 +4,7 @@
 //! exactly the state they were made against. Characters of two units are never cut: an insert goes before one, a
 //! delete takes all of it.
 
-use super::batch::{BatchOp, Mark, OP_UNITS_MAX};
+use super::batch::{BatchOp, Mark, OP_SIZE_MAX};
 use super::piece::{NONE, Piece};
 use super::piece_list::Loc;
 use super::text::Text;
@@ -49,11 +49,11 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     fn batch_insert(&mut self, span: Span, mut left: u32, right: u32) {
         let mut first = span.first;
         while first < span.end() {
-            let mut end = span.end().min(first + OP_UNITS_MAX);
+            let mut end = span.end().min(first + OP_SIZE_MAX);
             if end < span.end() && self.units.is_low(end) {
                 end -= 1;
             }
-            self.batch.insert(Span { first, len: end - first }, left, right);
+            self.batch.insert(Span { first, len: end - first }, left, right, end - first);
             (first, left) = (end, end - 1);
         }
     }
@@ -165,6 +165,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         self.batch.take(ops.len(), |at, op, spans| match op {
             BatchOp::Insert { span, .. } => log.push_insert(ops[at], span.len, true),
             BatchOp::Delete { .. } => log.push_delete(ops[at], spans.iter().copied(), true),
+            BatchOp::Move { .. } => unreachable!("a text moves nothing"),
         });
     }
 }

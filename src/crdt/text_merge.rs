@@ -43,8 +43,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             self.batch.is_empty(),
             "a batch is sealed before anything arrives, or its ops would not be adjacent"
         );
-        let stated = |(_, op): &(OpIx, UnitOp)| if let UnitOp::Insert { len, .. } = op { *len } else { 0 };
-        let len = ops.iter().map(stated).sum::<u32>();
+        let len = ops.iter().map(|(_, op)| op.stated()).sum::<u32>();
         let content = content.filter(|content| utf16_len(content) == len as usize);
         if len > 0 {
             self.log.begin(changeset, content.is_none());
@@ -75,6 +74,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                     }
                     self.log.push_delete(*op, spans, on);
                 }
+                UnitOp::Move { .. } => unreachable!("ops are compared with the kind of their object"),
             }
         }
     }
@@ -100,6 +100,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let (units, delta) = match self.log.effect(op).expect("it was found to set it") {
             Effect::Insert(span) => (vec![span], if on { -1 } else { 1 }),
             Effect::Delete(spans) => (spans.to_vec(), if on { 1 } else { -1 }),
+            Effect::Move(_) => unreachable!("a text moves nothing"),
         };
         self.batch.disturb();
         units.into_iter().for_each(|span| self.bump_span(span, delta, false));

@@ -29,7 +29,7 @@ struct ChangesetRow {
 struct OpRow {
     op: OpIx,
     kind: Kind,
-    /// Units of an insert, spans of a delete.
+    /// Units of an insert or a move, spans of a delete.
     first: u32,
     end: u32,
     active: bool,
@@ -39,6 +39,7 @@ struct OpRow {
 enum Kind {
     Insert,
     Delete,
+    Move,
 }
 
 /// Consecutive units, by local number.
@@ -62,6 +63,8 @@ impl Span {
 pub(super) enum Effect<'a> {
     Insert(Span),
     Delete(&'a [Span]),
+    /// The unit it made.
+    Move(u32),
 }
 
 impl UnitLog {
@@ -79,6 +82,13 @@ impl UnitLog {
         let first = self.units;
         self.units += len;
         self.push(OpRow { op, kind: Kind::Insert, first, end: self.units, active });
+    }
+
+    /// A move of the changeset that began last.
+    pub fn push_move(&mut self, op: OpIx, active: bool) {
+        let first = self.units;
+        self.units += 1;
+        self.push(OpRow { op, kind: Kind::Move, first, end: self.units, active });
     }
 
     pub fn push_delete(&mut self, op: OpIx, spans: impl IntoIterator<Item = Span>, active: bool) {
@@ -107,6 +117,11 @@ impl UnitLog {
         changed.then(|| self.units_at(at))
     }
 
+    /// Whose the units are, without what the ops did.
+    pub fn without_ops(&self) -> Self {
+        Self { changesets: self.changesets.clone(), units: self.units, ..Self::default() }
+    }
+
     /// How many units have a changeset.
     pub fn units(&self) -> u32 {
         self.units
@@ -126,11 +141,17 @@ impl UnitLog {
         self.changesets.iter().enumerate().filter(|(_, row)| row.absent).map(|(at, _)| self.units_at(at))
     }
 
+    /// The moves, each with the unit that it made.
+    pub fn moves(&self) -> impl Iterator<Item = (OpIx, u32)> + '_ {
+        self.ops.iter().filter(|row| row.kind == Kind::Move).map(|row| (row.op, row.first))
+    }
+
     fn effect_at(&self, at: usize) -> Effect<'_> {
         let OpRow { kind, first, end, .. } = self.ops[at];
         match kind {
             Kind::Insert => Effect::Insert(Span { first, len: end - first }),
             Kind::Delete => Effect::Delete(&self.spans[first as usize..end as usize]),
+            Kind::Move => Effect::Move(first),
         }
     }
 
@@ -209,7 +230,7 @@ impl Saved for UnitLog {
         self.changesets.iter().for_each(|row| row.absent.save(out));
         saved::save_steps(out, self.ops.iter().map(|row| row.op.0));
         for row in &self.ops {
-            out.u8(u8::from(row.kind == Kind::Delete) | u8::from(row.active) << 1);
+            out.u8(row.kind as u8 | u8::from(row.active) << 2);
         }
         self.ops.iter().for_each(|row| (row.end - row.first).save(out));
         saved::save_steps(out, self.spans.iter().map(|span| span.first));
@@ -229,13 +250,18 @@ impl Saved for UnitLog {
         let (mut units, mut spans) = (0_u32, 0_u32);
         for (op, flags) in ops.into_iter().zip(flags) {
             let len = u32::load(from)?;
-            let kind = if flags & 1 == 0 { Kind::Insert } else { Kind::Delete };
-            let count = if kind == Kind::Insert { &mut units } else { &mut spans };
+            let kind = match flags & 3 {
+                0 => Kind::Insert,
+                1 => Kind::Delete,
+                _ => Kind::Move,
+            };
+            saved::check(kind != Kind::Move || len == 1, from, "unit log", "a move has one unit")?;
+            let count = if kind == Kind::Delete { &mut spans } else { &mut units };
             let first = *count;
             let end = first.checked_add(len).filter(|end| *end <= UNITS_MAX);
             saved::check(end.is_some_and(|end| end > first), from, "unit log", "an op has units or spans")?;
             *count = end.unwrap_or(first);
-            log.ops.push(OpRow { op: OpIx(op), kind, first, end: *count, active: flags & 2 != 0 });
+            log.ops.push(OpRow { op: OpIx(op), kind, first, end: *count, active: flags & 4 != 0 });
         }
         log.units = units;
         let in_units = log.changesets.first().map_or(units == 0, |row| row.first == 0)

@@ -4,8 +4,8 @@
 use crate::causal::ChangesetIx;
 use thiserror::Error;
 
-/// One unit: the one with number `offset` among those that `changeset` inserted into this object, counted over all its
-/// inserts in op order.
+/// One unit: the one with number `offset` among those that `changeset` made in this object, counted over all its inserts
+/// and moves in op order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitRef {
     /// Who inserted it; `ChangesetIx::OPEN` for the batch that is not sealed yet.
@@ -42,6 +42,31 @@ pub enum UnitOp {
         /// Which ones; no unit twice in one changeset.
         spans: Vec<UnitSpan>,
     },
+    /// Gives an element of a list one more slot, which is a unit too. A text has no such op.
+    Move {
+        /// The element, by any of its units.
+        element: UnitRef,
+        /// The unit before the slot.
+        left: Option<UnitRef>,
+        /// The unit behind it.
+        right: Option<UnitRef>,
+    },
+}
+
+impl UnitOp {
+    /// How many units it makes.
+    pub fn units(&self) -> u32 {
+        match self {
+            Self::Insert { len, .. } => *len,
+            Self::Delete { .. } => 0,
+            Self::Move { .. } => 1,
+        }
+    }
+
+    /// How many units it takes from the content.
+    pub fn stated(&self) -> u32 {
+        if let Self::Insert { len, .. } = self { *len } else { 0 }
+    }
 }
 
 /// Why a changeset's ops on a sequence mean nothing. Depends on the changeset and its causal past only, so that all

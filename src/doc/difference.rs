@@ -17,7 +17,11 @@ impl Fold {
 
     fn body_since(&self, old: &Fold, then: &Object, now: &Object) -> Option<PatchBody> {
         match (&then.body, &now.body) {
-            (Body::Text(then), Body::Text(now)) => splice(&then.to_string(), &now.to_string()),
+            (Body::Text(then), Body::Text(now)) => {
+                let now = now.to_string();
+                let (splice, inserted) = splice(&then.to_string(), &now)?;
+                Some(PatchBody::Text { splices: vec![splice], inserted: inserted.to_owned() })
+            }
             (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
                 let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
                 let differs = |slot: &Slot| old.shown(then, slot) != self.shown(now, slot);
@@ -48,8 +52,8 @@ impl Fold {
     }
 }
 
-/// One splice that turns a text into another.
-fn splice(then: &str, now: &str) -> Option<PatchBody> {
+/// One splice that turns a text into another: position, units removed, units inserted, and what is inserted.
+pub fn splice<'a>(then: &str, now: &'a str) -> Option<([u32; 3], &'a str)> {
     if then == now {
         return None;
     }
@@ -60,8 +64,7 @@ fn splice(then: &str, now: &str) -> Option<PatchBody> {
     let end: usize = then_rest.chars().rev().zip(now_rest.chars().rev()).take_while(same).map(bytes).sum();
     let units = |text: &str| text.encode_utf16().count() as u32;
     let (removed, inserted) = (&then_rest[..then_rest.len() - end], &now_rest[..now_rest.len() - end]);
-    let splices = vec![[units(&then[..start]), units(removed), units(inserted)]];
-    Some(PatchBody::Text { splices, inserted: inserted.to_owned() })
+    Some(([units(&then[..start]), units(removed), units(inserted)], inserted))
 }
 
 #[cfg(test)]
@@ -70,12 +73,9 @@ mod tests {
 
     #[test]
     fn one_splice_says_what_differs() {
-        let text = |splice: [u32; 3], inserted: &str| {
-            Some(PatchBody::Text { splices: vec![splice], inserted: inserted.to_owned() })
-        };
         assert_eq!(splice("abc", "abc"), None);
-        assert_eq!(splice("a😀c", "a😁c"), text([1, 2, 2], "😁"));
-        assert_eq!(splice("aaa", "aa"), text([2, 1, 0], ""));
-        assert_eq!(splice("", "aé"), text([0, 0, 2], "aé"));
+        assert_eq!(splice("a😀c", "a😁c"), Some(([1, 2, 2], "😁")));
+        assert_eq!(splice("aaa", "aa"), Some(([2, 1, 0], "")));
+        assert_eq!(splice("", "aé"), Some(([0, 0, 2], "aé")));
     }
 }

@@ -43,6 +43,8 @@ pub struct Fold {
     /// Objects that may read differently since patches were taken.
     pub(super) changed: Vec<ObjectIx>,
     pub(super) batch: Option<Batch>,
+    /// Objects as views show them, by the numbers that those gave them.
+    pub(super) copies: HashMap<ObjectIx, Object>,
 }
 
 impl Fold {
@@ -55,6 +57,16 @@ impl Fold {
         self.objects.push(Object::new(id, kind)?);
         self.index.insert((id, kind), object);
         Some(object)
+    }
+
+    /// The object with this identity, if it was met.
+    pub fn find(&self, id: ObjectId, kind: ObjectKind) -> Option<ObjectIx> {
+        self.index.get(&(id, kind)).copied()
+    }
+
+    /// Whether this version has a data type for a kind.
+    pub fn folds(kind: ObjectKind) -> bool {
+        Object::new(ObjectId([0; 16]), kind).is_some()
     }
 
     /// Takes a changeset into the state, the one that was added to the graph last; `incoming` is none for an inert one.
@@ -172,9 +184,12 @@ impl Fold {
         self.objects.iter().enumerate().map(|(at, object)| (ObjectIx(at as u32), object))
     }
 
-    /// One object.
+    /// One object, or the copy of one that a view shows.
+    ///
+    /// # Panics
+    /// If there is none of that number.
     pub fn get(&self, object: ObjectIx) -> &Object {
-        &self.objects[object.0 as usize]
+        if object.is_copy() { &self.copies[&object] } else { &self.objects[object.0 as usize] }
     }
 
     /// What an op wrote; none if it is absent.

@@ -14,10 +14,12 @@ mod saved;
 mod step;
 mod timeline;
 mod toggle;
+mod view;
 mod writings;
 
 pub use batch::{AMOUNT_MAX, Batch, BatchMark, Edit, EditError};
 pub use check::{Incoming, Invalid};
+pub use difference::splice;
 pub use draft::Draft;
 pub use fold::Fold;
 pub use names::{Clear, Names, ObjectName, ObjectOrigin};
@@ -26,3 +28,4 @@ pub use patch::{Patch, PatchBody};
 pub use refs::{RefTable, resolve};
 pub use step::Written;
 pub use timeline::{Past, Timeline};
+pub use view::Selection;

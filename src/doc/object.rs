@@ -11,6 +11,18 @@ use crate::event::ObjectKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectIx(pub u32);
 
+impl ObjectIx {
+    /// The number of a copy that a view reads. Objects of the space have smaller numbers.
+    pub fn of_copy(number: u32) -> Self {
+        Self(COPIES + number)
+    }
+
+    /// Whether it is the number of such a copy.
+    pub fn is_copy(self) -> bool {
+        self.0 >= COPIES
+    }
+}
+
 /// One object of the space.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -157,16 +169,7 @@ impl Object {
         touched.sort_unstable();
         touched.dedup();
         match &mut self.body {
-            Body::Text(text) => {
-                let deltas = text.drain_deltas();
-                let splices: Vec<[u32; 3]> = deltas
-                    .changes
-                    .iter()
-                    .map(|change| [change.pos, change.removed, change.inserted])
-                    .collect();
-                let inserted = deltas.content.into_string();
-                (!splices.is_empty()).then_some(PatchBody::Text { splices, inserted })
-            }
+            Body::Text(text) => PatchBody::of_text(text.drain_deltas()),
             Body::Counter(tally) => {
                 let (now, then) = (tally.totals(), std::mem::replace(&mut self.told, tally.totals()));
                 let (added, taken) = (now.added - then.added, now.taken - then.taken);
@@ -226,3 +229,6 @@ impl Saved for Object {
         Ok(object)
     }
 }
+
+/// Where the numbers of copies begin.
+const COPIES: u32 = 1 << 31;

@@ -2,7 +2,7 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::Slot;
+use crate::crdt::{Deltas, Slot};
 
 /// The change of one object's visible value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,4 +35,14 @@ pub enum PatchBody {
         /// Of the amounts below zero, as a number above zero.
         taken: i128,
     },
+}
+
+impl PatchBody {
+    /// What changed in a text, if anything did.
+    pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
+        let splices = deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
+        let splices: Vec<[u32; 3]> = splices.collect();
+        let inserted = deltas.content.into_string();
+        (!splices.is_empty()).then_some(Self::Text { splices, inserted })
+    }
 }

@@ -24,6 +24,11 @@ impl Reasons {
         self.inactive.insert(op);
     }
 
+    /// The ops that do not count for another reason than a revoke.
+    pub fn hidden(&self) -> &BTreeSet<OpIx> {
+        &self.hidden
+    }
+
     /// The ops that do not count.
     pub fn inactive(&self) -> &BTreeSet<OpIx> {
         &self.inactive

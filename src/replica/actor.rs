@@ -70,6 +70,8 @@ impl Replica {
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
+        // Views name ops by numbers of the old fold.
+        self.views.close_all();
         // Handles are object numbers: they stay the same.
         for (_, object) in old_fold.objects() {
             self.fold.object(object.id, object.kind());

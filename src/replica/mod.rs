@@ -8,6 +8,7 @@
 
 mod actor;
 mod anchor;
+mod child;
 mod commit;
 mod digest;
 mod edit;
@@ -21,10 +22,13 @@ mod read;
 mod receive;
 mod refusal;
 mod relay_link;
+mod restore;
 mod seal;
 mod snapshot;
 mod undo;
+mod view;
 
+pub use child::{DEPTH_MAX, Shown};
 pub use edit::{EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
@@ -34,8 +38,10 @@ pub use output::{Change, Output, Source, Tier, Trouble};
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
+pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SnapshotRecords};
+pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -76,6 +82,7 @@ pub struct Replica {
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
     undo: undo::UndoStack,
+    views: view::Views,
     held: HashMap<ChangesetId, HoldReason>,
     quarantine: BTreeSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
@@ -98,6 +105,8 @@ pub struct Replica {
     working: Rc<Cell<Option<ChangesetId>>>,
     creating: Option<StoreBatch>,
     links: link::Links,
+    /// Where objects are that are under keys.
+    places: child::Places,
     /// What names were asked for as.
     names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
@@ -156,6 +165,7 @@ impl Replica {
             volatile: HashSet::new(),
             batch: seal::OpenBatch::default(),
             undo: undo::UndoStack::default(),
+            views: view::Views::default(),
             held: HashMap::new(),
             quarantine: BTreeSet::new(),
             durable_tips: BTreeMap::new(),
@@ -171,6 +181,7 @@ impl Replica {
             working: Rc::default(),
             creating: None,
             links: link::Links::default(),
+            places: child::Places::default(),
             names_used: HashMap::new(),
             outputs: VecDeque::new(),
             refused: 0,
@@ -300,6 +311,7 @@ impl Replica {
         if patches.is_empty() {
             return;
         }
+        let patches = self.with_places_above(patches);
         let change = |patch: Patch| Change {
             source,
             member: by.0,

@@ -156,7 +156,7 @@ impl Replica {
 
     /// Takes up the snapshot of a store; right after [`Replica::open`]. The rows behind it follow with
     /// [`Replica::load_tail`].
-    pub fn restore(&mut self, records: &BTreeMap<String, Vec<u8>>) -> Restored {
+    pub fn take_up(&mut self, records: &BTreeMap<String, Vec<u8>>) -> Restored {
         let Some(head) = records.get(HEAD) else { return Restored::Nothing };
         match head.first() {
             Some(version) if *version > SNAPSHOT_VERSION => {
@@ -167,7 +167,7 @@ impl Replica {
             Some(version) if *version < SNAPSHOT_VERSION => return Restored::Nothing,
             _ => {}
         }
-        let restored = self.open_chunks(head, records).and_then(|state| self.take_up(&state).ok());
+        let restored = self.open_chunks(head, records).and_then(|state| self.load_state(&state).ok());
         if restored.is_none() {
             self.trouble(Trouble::Snapshot("E_STORAGE_DAMAGED"));
         }
@@ -257,7 +257,7 @@ impl Replica {
         Some(state)
     }
 
-    fn take_up(&mut self, state: &[u8]) -> Result<u64, DecodeError> {
+    fn load_state(&mut self, state: &[u8]) -> Result<u64, DecodeError> {
         let mut from = Reader::new(state);
         let rows = from.varint("rows", u64::MAX)?;
         let ms = from.varint("stamp", limits::TIME_MS_MAX)?;

@@ -383,7 +383,8 @@ async fn pack_tail(handle: &Connection, through: f64) -> Result<(), Fault> {
         if segment.records.len() < SEGMENT_RECORDS_MIN {
             return Ok(());
         }
-        let (first, last) = (segment.records[0].0 as f64, segment.records[segment.records.len() - 1].0 as f64);
+        let (first, last) =
+            (segment.records[0].0 as f64, segment.records[segment.records.len() - 1].0 as f64);
         let bytes = Uint8Array::from(segment.encode().as_slice());
         handle
             .commit_strict(&[SEGMENTS, TAIL], |tx| {

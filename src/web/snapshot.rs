@@ -11,9 +11,10 @@ use crate::replica::{Restored, SnapshotRecords as Records};
 #[wasm_bindgen]
 impl Replica {
     /// Takes up a snapshot: up to which row of the tail it stands for all, 0 without one that can be used.
-    pub fn restore(&mut self, snapshots: &Array) -> Result<f64, EdgeError> {
+    #[wasm_bindgen(js_name = takeUp)]
+    pub fn take_up(&mut self, snapshots: &Array) -> Result<f64, EdgeError> {
         let snapshots = records(snapshots, "snapshots")?;
-        Ok(match self.core_mut().restore(&snapshots) {
+        Ok(match self.core_mut().take_up(&snapshots) {
             Restored::UpTo(rows) => rows as f64,
             Restored::Nothing | Restored::Newer | Restored::Damaged => 0.0,
         })

@@ -139,7 +139,7 @@ impl Node {
             Settings::default(),
         );
         let mut node = Self::around(replica.expect("the store opens"), disk, self.random, self.now_ms + 1);
-        let from = match node.replica.restore(&node.disk.snapshot) {
+        let from = match node.replica.take_up(&node.disk.snapshot) {
             Restored::UpTo(rows) => rows as usize,
             Restored::Nothing | Restored::Newer => 0,
             Restored::Damaged => {

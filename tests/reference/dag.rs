@@ -1,10 +1,10 @@
-//! A graph of changesets with ops on one text, in global terms, and what a replica has received of it.
+//! A graph of changesets with ops on one text or list, in global terms, and what a replica has received of it.
 #![allow(dead_code)]
 
 use super::rng::Rng;
 use std::cmp::Ordering;
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{History, UnitOp, UnitRef, UnitSpan};
+use stemma::crdt::{History, Recency, UnitOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
 pub type UnitId = (usize, u32);
@@ -13,6 +13,7 @@ pub type UnitId = (usize, u32);
 pub enum Op {
     Insert { left: Option<UnitId>, right: Option<UnitId>, len: u32 },
     Delete { spans: Vec<(usize, u32, u32)> },
+    Move { element: UnitId, left: Option<UnitId>, right: Option<UnitId> },
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +59,13 @@ impl Dag {
 
     pub fn order(&self, a: usize, b: usize) -> Ordering {
         self.changesets[a].key.cmp(&self.changesets[b].key)
+    }
+
+    /// Compares ops by stamp, something like a hash, and index. The stamps follow no clock.
+    pub fn newer(&self, a: (usize, usize), b: (usize, usize)) -> Ordering {
+        let hash = |id: usize| (id as u32).wrapping_mul(0x9E37_79B9).rotate_left(11);
+        let key = |(id, index): (usize, usize)| (hash(id) % 4, hash(id), index);
+        key(a).cmp(&key(b))
     }
 }
 
@@ -127,6 +135,11 @@ impl Numbers {
                 };
                 UnitOp::Delete { spans: spans.iter().map(span).collect() }
             }
+            Op::Move { element, left, right } => UnitOp::Move {
+                element: self.unit(*element),
+                left: left.map(|unit| self.unit(unit)),
+                right: right.map(|unit| self.unit(unit)),
+            },
         }
     }
 
@@ -141,17 +154,23 @@ impl Numbers {
             UnitOp::Delete { spans } => Op::Delete {
                 spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect(),
             },
+            UnitOp::Move { element, left, right } => {
+                Op::Move { element: unit(*element), left: left.map(unit), right: right.map(unit) }
+            }
         }
     }
 }
 
-/// The graph as one replica sees it.
+/// The graph as one replica sees it. Ops that are not numbered yet are of the open batch.
 pub struct Seen<'a>(pub &'a Dag, pub &'a Numbers);
 
 impl History for Seen<'_> {
     fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
-        of == ChangesetIx::OPEN
-            || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
+        match (of, past) {
+            (ChangesetIx::OPEN, _) => true,
+            (_, ChangesetIx::OPEN) => false,
+            _ => self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize]),
+        }
     }
 
     fn newest_known(&self, of: ChangesetIx) -> Option<ChangesetIx> {
@@ -167,6 +186,17 @@ impl History for Seen<'_> {
     }
 
     fn changeset_of(&self, op: OpIx) -> ChangesetIx {
-        self.1.changeset(self.1.op(op).0)
+        let known = self.1.ops.get(op.0 as usize);
+        known.map_or(ChangesetIx::OPEN, |op| self.1.changeset(op.0))
+    }
+}
+
+impl Recency for Seen<'_> {
+    fn newer(&self, a: OpIx, b: OpIx) -> Ordering {
+        let known = |op: OpIx| self.1.ops.get(op.0 as usize);
+        match (known(a), known(b)) {
+            (Some(a), Some(b)) => self.0.newer(*a, *b),
+            _ => a.cmp(&b),
+        }
     }
 }
