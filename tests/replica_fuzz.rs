@@ -234,10 +234,9 @@ impl Life {
         self.heard = node.changes.len();
         self.node = Some(node);
         self.mirror.clear();
-        for name in TEXTS {
-            let object = self.text(name);
-            let text = self.node().replica.text(object).expect("a text").to_string();
-            self.mirror.insert(object, text.encode_utf16().collect());
+        for object in (0..self.node().replica.object_count()).map(ObjectIx) {
+            let text = self.node().replica.text(object).map(|text| text.to_string().encode_utf16().collect());
+            self.mirror.extend(text.map(|units| (object, units)));
         }
     }
 
