@@ -5,8 +5,8 @@ mod common;
 
 use common::{Node, assert_same, sync};
 use stemma::codec::{Reader, Writer};
-use stemma::event::{ObjectKind, Role, Value};
-use stemma::replica::{Restored, Tier, Trouble};
+use stemma::event::{ObjectKind, Options, Role, Value};
+use stemma::replica::{Restored, Shown, Tier, Trouble};
 
 /// A space with something of each kind, some of it undone, and a member that waits for a parent.
 fn lived(seed: u64) -> (Node, Node) {
@@ -66,6 +66,25 @@ fn a_snapshot_brings_everything_back_without_its_history() {
     let owner = owner.reopen();
     assert!(owner.replica.is_whole());
     assert_same(&owner, &other);
+}
+
+#[test]
+fn children_are_found_under_their_maps() {
+    let mut owner = Node::create(20);
+    let none = Options::default();
+    let map = owner.replica.object("map", ObjectKind::Map).expect("a map");
+    let child = owner.replica.map_child(map, "child", ObjectKind::Text, &none).expect("a text");
+    owner.with(|replica, env| replica.text_insert(child, 0, "below", env)).expect("inside");
+    owner.with(|replica, env| replica.flush(env));
+    assert!(owner.snapshot());
+    let mut owner = owner.reopen_without_bytes(true);
+    let other = owner.replica.object("other", ObjectKind::Map).expect("a map");
+    let map = owner.replica.object("map", ObjectKind::Map).expect("a map");
+    assert!(owner.replica.can_undo(&[map]) && !owner.replica.can_undo(&[other]));
+    let Some(Shown::Child(child)) = owner.replica.map_shown(map, "child") else { panic!("a child") };
+    assert_eq!(owner.replica.text(child).map(ToString::to_string).as_deref(), Some("below"));
+    assert!(owner.with(|replica, env| replica.undo(&[map], env)));
+    assert!(!owner.replica.map_has(map, "child"));
 }
 
 #[test]

@@ -281,6 +281,7 @@ impl Replica {
         from.finish("snapshot")?;
         self.clock.observe(Hlc { ms, counter });
         (self.log, self.fold, self.names) = (log, fold, names);
+        self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
         self.last_snapshot =
