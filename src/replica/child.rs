@@ -160,9 +160,15 @@ impl Replica {
         }
     }
 
-    /// The map and the key that an object is under; none for one that has a name, or is not known to be anywhere.
+    /// The map and the key that an object is under; none for one that has a name, is not known to be anywhere, or is too deep.
     pub fn place_of(&self, object: ObjectIx) -> Option<(ObjectIx, NameId)> {
-        self.places.get(object).map(|place| (place.map, place.key))
+        let place = self.places.get(object).filter(|_| self.places.depth(object) <= DEPTH_MAX)?;
+        Some((place.map, place.key))
+    }
+
+    /// What a view shows a copy of; the object itself if it is none.
+    pub fn original_of(&self, object: ObjectIx) -> ObjectIx {
+        self.views.origin(object).map_or(object, |(_, of)| of)
     }
 
     /// The kind of a declared field.
@@ -185,12 +191,12 @@ impl Replica {
 
     /// How many keys lead to an object, or to what it is a copy of.
     fn depth(&self, object: ObjectIx) -> usize {
-        self.places.depth(self.views.origin(object).map_or(object, |(_, of)| of))
+        self.places.depth(self.original_of(object))
     }
 
     /// The map that declares an object as a field.
     pub(super) fn map_of_field(&self, object: ObjectIx) -> Option<ObjectIx> {
-        let of = self.views.origin(object).map_or(object, |(_, of)| of);
+        let of = self.original_of(object);
         let place = self.places.get(of)?;
         let declared = self.names.key(&place.key).and_then(|key| self.field_of(place.map, key));
         (declared == Some(self.kind_of(of))).then_some(place.map)
