@@ -147,9 +147,8 @@ impl Node {
                 0
             }
         };
-        for record in node.disk.tail[from..].to_vec() {
-            node.replica.load_tail(&record);
-        }
+        let Self { disk, replica, .. } = &mut node;
+        disk.tail[from..].iter().for_each(|record| replica.load_tail(record));
         while node.with(|replica, env| replica.finish_load(env)) {}
         let candidate = node.replica.actor_candidates().first().copied().filter(|_| keep);
         node.with(|replica, env| match candidate {
