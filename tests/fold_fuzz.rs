@@ -246,7 +246,7 @@ impl Replica {
             if rng.chance(50) {
                 self.listen();
             }
-            self.fold.fill(ix, &sent.skeleton, &sent.content, &refs);
+            self.fold.fill(&self.graph, ix, &sent.skeleton, &sent.content, &refs);
         }
     }
 

@@ -29,6 +29,10 @@ pub(super) enum BatchOp {
     Delete {
         first_span: usize,
     },
+    /// A row of the text's marks.
+    Mark {
+        row: u32,
+    },
 }
 
 /// A point in the open batch to go back to; good until the next seal.
@@ -84,6 +88,28 @@ impl Batch {
         self.last_delete = Some(pos);
     }
 
+    /// Marks text.
+    pub fn mark_text(&mut self, row: u32) {
+        self.last_delete = None;
+        self.ops.push(BatchOp::Mark { row });
+    }
+
+    /// Takes out the marks since a point; says how many there were.
+    pub fn take_marks_back(&mut self, to: &Mark) -> usize {
+        assert!(self.seals == to.seals && self.ops.len() >= to.ops, "a mark is good until the next seal");
+        let before = self.ops.len();
+        let mut at = 0;
+        self.ops.retain(|op| {
+            at += 1;
+            at <= to.ops || !matches!(op, BatchOp::Mark { .. })
+        });
+        before - self.ops.len()
+    }
+
+    pub fn ops(&self) -> &[BatchOp] {
+        &self.ops
+    }
+
     /// Positions have changed under the batch: no delete goes on with an earlier one.
     pub fn disturb(&mut self) {
         self.last_delete = None;
@@ -104,6 +130,7 @@ impl Batch {
     /// Goes back to a mark; returns the units from before it that were deleted since.
     pub fn rollback(&mut self, to: &Mark) -> Vec<Span> {
         assert!(self.seals == to.seals && self.ops.len() >= to.ops, "a mark is good until the next seal");
+        debug_assert!(self.ops[to.ops..].iter().all(|op| !matches!(op, BatchOp::Mark { .. })));
         let mut deleted = self.spans.split_off(to.spans);
         if let (Some(then), Some(now)) = (to.last_span, self.spans.last_mut()) {
             deleted.push(Span { first: now.first, len: then.first - now.first });
@@ -159,8 +186,8 @@ impl Batch {
         self.ops[..ops].iter().map(len).sum()
     }
 
-    /// The ops as others will see them.
-    pub fn to_ops(&self, log: &TextLog) -> Vec<TextOp> {
+    /// The ops as others will see them; `mark` gives those that are marks.
+    pub fn to_ops(&self, log: &TextLog, mark: impl Fn(u32) -> TextOp) -> Vec<TextOp> {
         let unit_ref = |unit| (unit != NONE).then(|| log.unit_ref(unit));
         let op = |(at, op): (usize, &BatchOp)| match *op {
             BatchOp::Insert { span, left, right } => {
@@ -169,6 +196,7 @@ impl Batch {
             BatchOp::Delete { .. } => TextOp::Delete {
                 spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect(),
             },
+            BatchOp::Mark { row } => mark(row),
         };
         self.ops.iter().enumerate().map(op).collect()
     }
@@ -183,7 +211,7 @@ impl Batch {
 impl BatchOp {
     fn first_span(&self) -> Option<usize> {
         match *self {
-            BatchOp::Insert { .. } => None,
+            BatchOp::Insert { .. } | BatchOp::Mark { .. } => None,
             BatchOp::Delete { first_span } => Some(first_span),
         }
     }

@@ -9,6 +9,7 @@
 
 use super::batch::Batch;
 use super::deltas::{DeltaLog, Deltas};
+use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::text_log::{Effect, Span, TextLog};
@@ -26,6 +27,8 @@ pub struct Text<const LEAF: usize = 32, const BLOCK: usize = 64> {
     pub(super) log: TextLog,
     pub(super) batch: Batch,
     pub(super) deltas: DeltaLog,
+    /// None until something was marked.
+    pub(super) marks: Option<Box<Marks>>,
 }
 
 impl Text {
@@ -43,6 +46,7 @@ impl<const LEAF: usize, const BLOCK: usize> Default for Text<LEAF, BLOCK> {
             log: TextLog::default(),
             batch: Batch::default(),
             deltas: DeltaLog::default(),
+            marks: None,
         }
     }
 }
@@ -55,7 +59,22 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// What changed since the last drain, if it was recorded.
     pub fn drain_deltas(&mut self) -> Deltas {
-        self.deltas.drain(&self.units)
+        let mut deltas = self.deltas.drain(&self.units);
+        if let Some(marks) = &mut self.marks {
+            deltas.marks = marks.drain();
+        }
+        deltas
+    }
+
+    /// Notes that a stretch of one piece, (position, first unit, length), shows from now on. `typed` of new units says
+    /// whether they stand right behind the unit that came before them.
+    pub(super) fn show(&mut self, (pos, first, len): (u32, u32, u32), local: bool, typed: Option<bool>) {
+        match &mut self.marks {
+            Some(marks) if self.deltas.recording() => {
+                marks.show(&self.list, &mut self.deltas, (pos, first, len), local, typed);
+            }
+            _ => self.deltas.insert(pos, first, len, local),
+        }
     }
 
     /// Adds to the reasons to hide one stretch of a piece, and notes what that shows.
@@ -64,7 +83,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let pos = if self.deltas.recording() { self.list.visible_before(at) } else { 0 };
         match self.list.bump(at, len, delta) {
             (true, false) => self.deltas.remove(pos, len, local),
-            (false, true) => self.deltas.insert(pos, first, len, local),
+            (false, true) => self.show((pos, first, len), local, None),
             _ => {}
         }
     }

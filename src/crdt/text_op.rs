@@ -1,6 +1,7 @@
 //! The ops of a text, as others see them: neighbours and targets are named by (changeset, offset), never by position.
 
-use crate::causal::ChangesetIx;
+use super::anchor::Anchor;
+use crate::causal::{ChangesetIx, NameId};
 use thiserror::Error;
 
 /// One UTF-16 unit: the one with number `offset` among those that `changeset` inserted into this text, counted over all
@@ -41,6 +42,15 @@ pub enum TextOp {
         /// Which ones; no unit twice in one changeset.
         spans: Vec<UnitSpan>,
     },
+    /// Marks what lies between two places, now and later; the content says with which value.
+    Mark {
+        /// Where it begins.
+        start: Anchor,
+        /// Where it ends.
+        end: Anchor,
+        /// What it is about.
+        key: NameId,
+    },
 }
 
 /// Why a changeset's ops on a text mean nothing. Depends on the changeset and its causal past only, so that all
@@ -48,7 +58,7 @@ pub enum TextOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Invalid {
-    /// An insert of nothing, or a delete without or with an empty span.
+    /// An insert of nothing, a delete without or with an empty span, or a mark of nothing.
     #[error("an op without any unit")]
     Empty,
     /// A unit that its changeset did not insert, or not before this op.
@@ -66,6 +76,9 @@ pub enum Invalid {
     /// A unit is deleted twice by the same changeset.
     #[error("a changeset deletes a unit twice")]
     DeletedTwice,
+    /// A mark ends before it begins.
+    #[error("a mark ends before it begins")]
+    Backwards,
     /// More units in one changeset than its content can hold.
     #[error("a changeset inserts more than {CHANGESET_UNITS_MAX} units")]
     TooLong,
@@ -86,6 +99,9 @@ pub enum TextError {
         /// The length of the text.
         len: u32,
     },
+    /// A mark of nothing.
+    #[error("a mark over an empty range")]
+    EmptyRange,
     /// The text would have more units than can be numbered.
     #[error("a text has at most {UNITS_MAX} units, deleted ones included")]
     Full,

@@ -2,7 +2,7 @@
 
 use super::{Body, Fold, Object, Patch, PatchBody, Written};
 use crate::causal::NameId;
-use crate::crdt::{Cart, Map, Slot};
+use crate::crdt::{Cart, Delta, Map, Slot, mark_deltas};
 use std::collections::BTreeSet;
 
 impl Fold {
@@ -17,7 +17,14 @@ impl Fold {
 
     fn body_since(&self, old: &Fold, then: &Object, now: &Object) -> Option<PatchBody> {
         match (&then.body, &now.body) {
-            (Body::Text(then), Body::Text(now)) => splice(&then.to_string(), &now.to_string()),
+            (Body::Text(then), Body::Text(now)) => {
+                let change = splice(&then.to_string(), &now.to_string());
+                let (changes, inserted) = change.map_or_else(Default::default, |(a, b)| (vec![a], b));
+                let marks = mark_deltas(&then.runs(), &changes, &now.runs());
+                let changed = !changes.is_empty() || !marks.is_empty();
+                let splices = changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
+                changed.then(|| PatchBody::Text { splices: splices.collect(), inserted, marks })
+            }
             (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
                 let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
                 let differs = |slot: &Slot| old.shown(then, slot) != self.shown(now, slot);
@@ -48,8 +55,8 @@ impl Fold {
     }
 }
 
-/// One splice that turns a text into another.
-fn splice(then: &str, now: &str) -> Option<PatchBody> {
+/// One splice that turns a text into another, and what it inserts.
+fn splice(then: &str, now: &str) -> Option<(Delta, String)> {
     if then == now {
         return None;
     }
@@ -60,8 +67,9 @@ fn splice(then: &str, now: &str) -> Option<PatchBody> {
     let end: usize = then_rest.chars().rev().zip(now_rest.chars().rev()).take_while(same).map(bytes).sum();
     let units = |text: &str| text.encode_utf16().count() as u32;
     let (removed, inserted) = (&then_rest[..then_rest.len() - end], &now_rest[..now_rest.len() - end]);
-    let splices = vec![[units(&then[..start]), units(removed), units(inserted)]];
-    Some(PatchBody::Text { splices, inserted: inserted.to_owned() })
+    let pos = units(&then[..start]);
+    let delta = Delta { pos, removed: units(removed), inserted: units(inserted), local: false };
+    Some((delta, inserted.to_owned()))
 }
 
 #[cfg(test)]
@@ -70,8 +78,8 @@ mod tests {
 
     #[test]
     fn one_splice_says_what_differs() {
-        let text = |splice: [u32; 3], inserted: &str| {
-            Some(PatchBody::Text { splices: vec![splice], inserted: inserted.to_owned() })
+        let text = |[pos, removed, inserted]: [u32; 3], text: &str| {
+            Some((Delta { pos, removed, inserted, local: false }, text.to_owned()))
         };
         assert_eq!(splice("abc", "abc"), None);
         assert_eq!(splice("a😀c", "a😁c"), text([1, 2, 2], "😁"));

@@ -137,7 +137,7 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.settle(past),
             Body::Counter(tally) => tally.settle(past),
             Body::Cart(cart) => cart.settle(past),
-            Body::Text(_) => {}
+            Body::Text(text) => text.settle(past),
         }
     }
 
@@ -154,8 +154,9 @@ impl Object {
                     .iter()
                     .map(|change| [change.pos, change.removed, change.inserted])
                     .collect();
-                let inserted = deltas.text.into_string();
-                (!splices.is_empty()).then_some(PatchBody::Text { splices, inserted })
+                let (inserted, marks) = (deltas.text.into_string(), deltas.marks);
+                let changed = !splices.is_empty() || !marks.is_empty();
+                changed.then_some(PatchBody::Text { splices, inserted, marks })
             }
             Body::Counter(tally) => {
                 let (now, then) = (tally.totals(), std::mem::replace(&mut self.told, tally.totals()));
@@ -177,7 +178,10 @@ impl Object {
     pub(super) fn dbg_check(&self, past: &Past<'_>) {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.dbg_check(past),
-            Body::Text(text) => text.dbg_check(),
+            Body::Text(text) => {
+                text.dbg_check();
+                text.dbg_check_marks(past);
+            }
             Body::Counter(tally) => tally.dbg_check(past),
             Body::Cart(cart) => cart.dbg_check(past),
         }

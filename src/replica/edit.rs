@@ -19,6 +19,9 @@ pub enum EditFault {
     /// A position or length is outside the text.
     #[error("position is outside the text")]
     Range,
+    /// A mark of nothing.
+    #[error("the range is empty")]
+    Empty,
     /// An amount is zero, or takes from a counter that only grows.
     #[error("amount is zero, or below zero for a counter that only grows")]
     Amount,
@@ -49,6 +52,7 @@ impl From<EditError> for EditFault {
     fn from(error: EditError) -> Self {
         match error {
             EditError::Range => Self::Range,
+            EditError::Empty => Self::Empty,
             EditError::TooLong => Self::TooLarge,
         }
     }

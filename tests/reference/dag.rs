@@ -3,16 +3,43 @@
 
 use super::rng::Rng;
 use std::cmp::Ordering;
-use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{History, TextOp, UnitRef, UnitSpan};
+use stemma::causal::{ChangesetIx, NameId, OpIx};
+use stemma::crdt::{Anchor, Bias, History, Recency, TextOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
 pub type UnitId = (usize, u32);
 
+/// An end of a mark: behind a unit or before it; without a unit, behind the start or before the end of the list.
+pub type End = (Option<UnitId>, bool);
+
 #[derive(Clone, Debug)]
 pub enum Op {
-    Insert { left: Option<UnitId>, right: Option<UnitId>, len: u32 },
-    Delete { spans: Vec<(usize, u32, u32)> },
+    Insert {
+        left: Option<UnitId>,
+        right: Option<UnitId>,
+        len: u32,
+    },
+    Delete {
+        spans: Vec<(usize, u32, u32)>,
+    },
+    /// Value 0 clears. The value is content: what a replica applies has none.
+    Mark {
+        start: End,
+        end: End,
+        key: u8,
+        value: u8,
+    },
+}
+
+impl Op {
+    /// Whether all changesets that it names are known.
+    pub fn names_only(&self, known: impl Fn(usize) -> bool) -> bool {
+        match self {
+            Op::Insert { left, right, .. } => [left, right].into_iter().flatten().all(|unit| known(unit.0)),
+            Op::Delete { spans } => spans.iter().all(|span| known(span.0)),
+            Op::Mark { start, end, .. } => [start.0, end.0].into_iter().flatten().all(|unit| known(unit.0)),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +85,11 @@ impl Dag {
 
     pub fn order(&self, a: usize, b: usize) -> Ordering {
         self.changesets[a].key.cmp(&self.changesets[b].key)
+    }
+
+    /// When a changeset claims to have been made. It follows no clock, and ties are many.
+    pub fn stamp(&self, id: usize) -> (u64, usize) {
+        ((id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61, id)
     }
 }
 
@@ -127,6 +159,17 @@ impl Numbers {
                 };
                 TextOp::Delete { spans: spans.iter().map(span).collect() }
             }
+            Op::Mark { start, end, key, .. } => {
+                let anchor = |&(unit, after): &End| match unit {
+                    Some(unit) => {
+                        let bias = if after { Bias::After } else { Bias::Before };
+                        Anchor::Unit { unit: self.unit(unit), bias }
+                    }
+                    None if after => Anchor::Start,
+                    None => Anchor::End,
+                };
+                TextOp::Mark { start: anchor(start), end: anchor(end), key: NameId([*key; 16]) }
+            }
         }
     }
 
@@ -141,6 +184,14 @@ impl Numbers {
             TextOp::Delete { spans } => Op::Delete {
                 spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect(),
             },
+            TextOp::Mark { start, end, key } => {
+                let end_of = |anchor: &Anchor| match *anchor {
+                    Anchor::Start => (None, true),
+                    Anchor::End => (None, false),
+                    Anchor::Unit { unit: at, bias } => (Some(unit(at)), bias == Bias::After),
+                };
+                Op::Mark { start: end_of(start), end: end_of(end), key: key.0[0], value: 0 }
+            }
         }
     }
 }
@@ -168,5 +219,15 @@ impl History for Seen<'_> {
 
     fn changeset_of(&self, op: OpIx) -> ChangesetIx {
         self.1.changeset(self.1.op(op).0)
+    }
+}
+
+impl Recency for Seen<'_> {
+    fn newer(&self, a: OpIx, b: OpIx) -> Ordering {
+        let key = |op| {
+            let (id, index) = self.1.op(op);
+            (self.0.stamp(id), index)
+        };
+        key(a).cmp(&key(b))
     }
 }
