@@ -7,8 +7,9 @@ mod rng;
 use rng::Rng;
 use std::cell::Cell;
 use std::cmp::Ordering;
+use stemma::Value;
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpIx};
-use stemma::crdt::{History, Map, Recency, Slot, Tally, Text, TextOp, Totals, UnitRef, UnitSpan};
+use stemma::crdt::{History, List, Map, Recency, Slot, Tally, Text, Totals, UnitOp, UnitRef, UnitSpan};
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.
@@ -241,7 +242,7 @@ fn a_merge_is_n_log_n() {
         steps_of(|| {
             for (at, (ops, content)) in others.iter().enumerate() {
                 let number = theirs(at as u32 + 1);
-                let ops: Vec<TextOp> = ops.iter().map(|op| renumber(op, theirs)).collect();
+                let ops: Vec<UnitOp> = ops.iter().map(|op| renumber(op, theirs)).collect();
                 text.check(&past, ChangesetIx(number), &ops).expect("they are honest");
                 let ops: Vec<_> = ops.into_iter().map(|op| (OpIx(number), op)).collect();
                 text.apply(&past, ChangesetIx(number), &ops, Some(content), |_| true);
@@ -250,17 +251,21 @@ fn a_merge_is_n_log_n() {
     });
 }
 
-fn renumber(op: &TextOp, number: impl Fn(u32) -> u32) -> TextOp {
+fn renumber(op: &UnitOp, number: impl Fn(u32) -> u32) -> UnitOp {
     let changeset = |ix: ChangesetIx| ChangesetIx(number(ix.0));
     let unit = |unit: UnitRef| UnitRef { changeset: changeset(unit.changeset), ..unit };
     match op {
-        TextOp::Insert { left, right, len } => {
-            TextOp::Insert { left: left.map(unit), right: right.map(unit), len: *len }
+        UnitOp::Insert { left, right, len } => {
+            UnitOp::Insert { left: left.map(unit), right: right.map(unit), len: *len }
         }
-        TextOp::Delete { spans } => {
+        UnitOp::Delete { spans } => {
             let span = |span: &UnitSpan| UnitSpan { changeset: changeset(span.changeset), ..*span };
-            TextOp::Delete { spans: spans.iter().map(span).collect() }
+            UnitOp::Delete { spans: spans.iter().map(span).collect() }
         }
+        UnitOp::Move { element, left, right } => {
+            UnitOp::Move { element: unit(*element), left: left.map(unit), right: right.map(unit) }
+        }
+        UnitOp::Mark { .. } => unreachable!("nobody marks"),
     }
 }
 
@@ -271,7 +276,7 @@ fn crowd(n: usize, key: impl Fn(u32) -> u32) -> u64 {
     text.seal(ChangesetIx(0), &[OpIx(0)]);
     let past = Past { knows: |_: u32, past: u32| past == 0, key, newest: Some(ChangesetIx(0)) };
     let unit = |offset| Some(UnitRef { changeset: ChangesetIx(0), offset });
-    let insert = TextOp::Insert { left: unit(0), right: unit(1), len: 1 };
+    let insert = UnitOp::Insert { left: unit(0), right: unit(1), len: 1 };
     let steps = steps_of(|| {
         for number in 1..=n as u32 {
             let changeset = ChangesetIx(number);
@@ -288,6 +293,121 @@ fn a_crowd_in_one_gap_is_n_log_n_in_any_order_of_arrival() {
     grows(n_log_n, 50_000, |n| crowd(n, |number| number.wrapping_mul(0x9E37_79B9)));
     grows(n_log_n, 50_000, |n| crowd(n, |number| number));
     grows(n_log_n, 50_000, |n| crowd(n, |number| u32::MAX - number));
+}
+
+/// Seals what is open as one changeset with as many op numbers as it has ops.
+fn seal_list(list: &mut List, number: &mut u32) {
+    let ops = list.pending_len() as u32;
+    list.seal(ChangesetIx(*number), &(*number..*number + ops).map(OpIx).collect::<Vec<_>>());
+    *number += ops;
+}
+
+/// A list of `n` elements that came one by one at random places, sealed.
+fn random_list(n: usize) -> (List, u32) {
+    let (mut list, mut rng, mut number) = (List::new(), Rng::new(n as u64), 0);
+    for at in 0..n {
+        list.insert(rng.below(at + 1) as u32, vec![Value::from(1)]).expect("it is inside");
+        if at % 100 == 99 {
+            seal_list(&mut list, &mut number);
+        }
+    }
+    seal_list(&mut list, &mut number);
+    (list, number)
+}
+
+#[test]
+fn list_push_is_constant() {
+    grows(linear, 20_000, |n| {
+        let (mut list, mut number) = (List::new(), 0);
+        steps_of(|| {
+            for at in 0..n {
+                list.insert(at as u32, vec![Value::from(1)]).expect("it is inside");
+                if at % 50 == 49 {
+                    seal_list(&mut list, &mut number);
+                }
+            }
+        })
+    });
+}
+
+#[test]
+fn list_insert_and_delete_are_logarithmic() {
+    grows(log, 60_000, |n| {
+        let (mut list, _) = random_list(n);
+        let mut rng = Rng::new(1);
+        steps_of(|| {
+            for at in n..n + 5_000 {
+                list.insert(rng.below(at) as u32, vec![Value::from(2)]).expect("it is inside");
+            }
+            for at in (n..n + 5_000).rev() {
+                list.delete(rng.below(at) as u32, 1).expect("it is inside");
+            }
+        })
+    });
+}
+
+/// Of elements that were moved before, too.
+#[test]
+fn list_move_is_logarithmic() {
+    grows(log, 30_000, |n| {
+        let (mut list, mut number) = random_list(n);
+        let (past, mut rng) = (chain(), Rng::new(1));
+        let mut relocate = |number: &mut u32| {
+            list.relocate(&past, OpIx(*number), rng.below(n) as u32, rng.below(n) as u32)
+                .expect("it is inside");
+            seal_list(&mut list, number);
+        };
+        (0..1_000).for_each(|_| relocate(&mut number));
+        steps_of(|| (0..2_000).for_each(|_| relocate(&mut number)))
+    });
+}
+
+/// `runs` elements that are not next to each other, of a list of `n`: their delete, and moves of them, off and on again.
+fn toggle_list(runs: usize, n: usize) -> u64 {
+    let (mut list, mut number) = random_list(n);
+    let past = chain();
+    let mut ops = Vec::new();
+    for at in 0..runs as u32 {
+        ops.push(OpIx(number));
+        list.relocate(&past, OpIx(number), at * 2, at * 2 + 1).expect("it is inside");
+        seal_list(&mut list, &mut number);
+    }
+    ops.push(OpIx(number));
+    list.delete(0, 2 * runs as u32).expect("it is inside");
+    seal_list(&mut list, &mut number);
+    let len = list.len();
+    steps_of(|| {
+        for on in [false, true] {
+            ops.iter().for_each(|op| list.set_active(&past, *op, on));
+            list.settle(&past);
+        }
+        assert_eq!(list.len(), len);
+    })
+}
+
+#[test]
+fn a_toggle_of_a_list_costs_its_runs() {
+    grows(linear, 4_000, |runs| toggle_list(runs, 20_000));
+    grows(log, 20_000, |n| toggle_list(100, n));
+}
+
+/// One element that n changesets in a row moved: all off and on again.
+#[test]
+fn a_ban_of_n_moves_of_one_element_is_linear() {
+    grows(linear, 5_000, |n| {
+        let (mut list, mut number) = random_list(10);
+        let (past, first) = (chain(), number);
+        for at in 0..n as u32 {
+            list.relocate(&past, OpIx(number), at % 10, (at + 1) % 10).expect("it is inside");
+            seal_list(&mut list, &mut number);
+        }
+        steps_of(|| {
+            for on in [false, true] {
+                (first..number).for_each(|op| list.set_active(&past, OpIx(op), on));
+                list.settle(&past);
+            }
+        })
+    });
 }
 
 /// One member wrote a key n times, another once in between: switching all of the first off and on again.

@@ -7,7 +7,7 @@ mod rng;
 
 use dag::{Dag, Numbers, Op, Seen};
 use stemma::causal::{ChangesetIx, NameId, OpIx};
-use stemma::crdt::{Anchor, Bias, Text, TextError, TextOp};
+use stemma::crdt::{Anchor, Bias, Text, UnitError, UnitOp};
 use stemma::event::{Expand, Number, Value};
 
 const BOLD: u8 = b'b';
@@ -73,9 +73,9 @@ impl World {
                 let changeset = &self.dag.changesets[id];
                 let (ix, ops) = numbers.receive(id, changeset.ops.len());
                 let seen = Seen(&self.dag, numbers);
-                let what: Vec<TextOp> = changeset.ops.iter().map(|op| numbers.to_local(op)).collect();
+                let what: Vec<UnitOp> = changeset.ops.iter().map(|op| numbers.to_local(op)).collect();
                 text.check(&seen, ix, &what).expect("all are honest");
-                let all: Vec<(OpIx, TextOp)> = ops.iter().copied().zip(what).collect();
+                let all: Vec<(OpIx, UnitOp)> = ops.iter().copied().zip(what).collect();
                 text.apply(&seen, ix, &all, Some(&changeset.content), |_| true);
                 for (op, of) in ops.into_iter().zip(&changeset.ops) {
                     if let Op::Mark { value, .. } = of {
@@ -179,7 +179,7 @@ fn bold_and_not_bold_at_once() {
     let (less, more) = (world.mark(0, 2..6, BOLD, 0, GROWS), world.mark(1, 0..4, BOLD, 2, GROWS));
     world.merge();
     // Where both cover a letter, one of them wins, the same for both.
-    let newer_first = world.dag.stamp(less) > world.dag.stamp(more);
+    let newer_first = world.dag.newer((less, 0), (more, 0)).is_gt();
     let expected = if newer_first { "[b2 ab]cdef" } else { "[b2 abcd]ef" };
     assert_eq!(world.read(0), expected);
     // Whoever saw both decides.
@@ -320,11 +320,11 @@ fn nothing_cannot_be_marked() {
     let mut text = Text::new();
     text.insert(0, "abc").expect("it is inside");
     let mut mark = |range| text.mark_range(range, NameId([1; 16]), Value::Null, GROWS);
-    assert_eq!(mark(1..1), Err(TextError::EmptyRange));
+    assert_eq!(mark(1..1), Err(UnitError::EmptyRange));
     #[allow(clippy::reversed_empty_ranges)]
     let backwards = mark(2..1);
-    assert_eq!(backwards, Err(TextError::EmptyRange));
-    assert_eq!(mark(1..4), Err(TextError::OutOfRange { position: 4, len: 3 }));
+    assert_eq!(backwards, Err(UnitError::EmptyRange));
+    assert_eq!(mark(1..4), Err(UnitError::OutOfRange { position: 4, len: 3 }));
     assert!(text.pending_len() == 1);
 }
 

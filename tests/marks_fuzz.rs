@@ -13,7 +13,8 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, HashSet};
 use stemma::causal::{ChangesetIx, NameId};
-use stemma::crdt::{Delta, Deltas, MarkDelta, Run, Text, TextOp};
+use stemma::codec::{Reader, Saved, Writer};
+use stemma::crdt::{Delta, Deltas, MarkDelta, Run, Text, UnitOp};
 use stemma::event::{Expand, Number, Value};
 
 /// What a unit shows: by key.
@@ -61,6 +62,13 @@ fn shown(runs: &[Run<'_>]) -> Vec<Shown> {
     runs.iter().flat_map(of).collect()
 }
 
+fn read<const LEAF: usize, const BLOCK: usize>(text: &Text<LEAF, BLOCK>) -> Vec<(u16, Shown)> {
+    let units: Vec<u16> = text.visible_units().iter().collect();
+    let shown = shown(&text.runs());
+    assert_eq!(units.len(), shown.len());
+    units.into_iter().zip(shown).collect()
+}
+
 impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn new() -> Self {
         let mut text = Text::default();
@@ -70,10 +78,27 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     }
 
     fn read(&self) -> Vec<(u16, Shown)> {
-        let units: Vec<u16> = self.text.visible_units().iter().collect();
-        let shown = shown(&self.text.runs());
-        assert_eq!(units.len(), shown.len());
-        units.into_iter().zip(shown).collect()
+        read(&self.text)
+    }
+
+    /// Goes on from a snapshot; a damaged one is refused, or reads as something.
+    fn restart(&mut self, rng: &mut Rng) {
+        self.listen();
+        let (before, mut saved) = (self.read(), Writer::new());
+        self.text.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.text = Text::load(&mut reader).expect("what was saved loads");
+        reader.finish("text").expect("nothing is left over");
+        self.text.record_deltas(true);
+        assert_eq!(self.read(), before);
+        let mut damaged = saved.into_bytes();
+        for _ in 0..1 + rng.below(3) {
+            let at = rng.below(damaged.len());
+            damaged[at] = rng.below(256) as u8;
+        }
+        if let Ok(text) = Text::<LEAF, BLOCK>::load(&mut Reader::new(&damaged)) {
+            let _ = (text.runs().len(), text.to_string());
+        }
     }
 
     fn edit(&mut self, world: &mut World, author: usize, rng: &mut Rng) {
@@ -188,7 +213,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn receive(&mut self, world: &World, id: usize, rng: &mut Rng) {
         let changeset = &world.dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, changeset.ops.len());
-        let ops: Vec<TextOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
+        let ops: Vec<UnitOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
         let seen = Seen(&world.dag, &self.numbers);
         self.text.check(&seen, ix, &ops).expect("an honest changeset is valid");
         let late = rng.chance(15);
@@ -241,6 +266,28 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         }
     }
 
+    /// The text as any ops make it, and what differs between two such texts.
+    fn check_selections(&self, world: &World, rng: &mut Rng) {
+        let seen = Seen(&world.dag, &self.numbers);
+        let present = |id| !self.absent.contains(&id);
+        let select = |rng: &mut Rng| -> HashSet<(usize, usize)> {
+            self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect()
+        };
+        let (a, b) = (select(rng), select(rng));
+        let [then, now] = [&a, &b].map(|ops| {
+            let units = world.model.text(|op| ops.contains(&op), present);
+            let shown = world.model.shown(&world.dag, |op| ops.contains(&op), present);
+            let expected: Vec<(u16, Shown)> = units.into_iter().zip(shown).collect();
+            let copy = self.text.at(&seen, |op| ops.contains(&self.numbers.op(op)));
+            assert_eq!(read(&copy), expected);
+            expected
+        });
+        let (of_a, of_b) = (|op| a.contains(&self.numbers.op(op)), |op| b.contains(&self.numbers.op(op)));
+        let mut turned = then;
+        apply(&mut turned, &self.text.diff(&seen, of_a, of_b));
+        assert_eq!(turned, now);
+    }
+
     fn listen(&mut self) {
         let deltas = self.text.drain_deltas();
         apply(&mut self.mirror, &deltas);
@@ -261,7 +308,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
 }
 
 fn apply(mirror: &mut Vec<(u16, Shown)>, deltas: &Deltas) {
-    let (mut units, mut marks) = (deltas.text.iter(), deltas.marks.iter().peekable());
+    let (mut units, mut marks) = (deltas.content.iter(), deltas.marks.iter().peekable());
     for at in 0..=deltas.changes.len() {
         while let Some(MarkDelta { pos, len, key, value, .. }) =
             marks.next_if(|mark| mark.after as usize == at)
@@ -304,6 +351,11 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
             }
         }
         replica.check(&world);
+        if rng.chance(10) {
+            replica.check_selections(&world, &mut rng);
+            replica.restart(&mut rng);
+            replica.check(&world);
+        }
     }
     let off = replicas[0].off.clone();
     replicas.push(Replica::new());

@@ -15,7 +15,7 @@ use rng::{Rng, fuzz};
 use std::cell::Cell;
 use std::collections::HashSet;
 use stemma::causal::OpIx;
-use stemma::crdt::{Text, TextOp};
+use stemma::crdt::{Text, UnitOp};
 
 struct World {
     dag: Dag,
@@ -81,7 +81,7 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, size: usize) -> usize
             if [left, right].into_iter().flatten().any(|unit| !numbers.has(unit.0)) {
                 continue;
             }
-            let op: TextOp = numbers.to_local(&world.dag.changesets[id].ops[0]);
+            let op: UnitOp = numbers.to_local(&world.dag.changesets[id].ops[0]);
             let seen = Seen(&world.dag, &numbers);
             if text.check(&seen, ix, std::slice::from_ref(&op)).is_err() {
                 continue;

@@ -13,7 +13,8 @@ use reference::Model;
 use rng::{Rng, fuzz};
 use std::collections::HashSet;
 use stemma::causal::ChangesetIx;
-use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, TextOp};
+use stemma::codec::{Reader, Saved, Writer};
+use stemma::crdt::{Anchor, Bias, Delta, Deltas, Text, UnitOp};
 
 /// What happened everywhere, and what it should mean.
 #[derive(Default)]
@@ -43,6 +44,20 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         text.record_deltas(true);
         let (numbers, heads) = Default::default();
         Self { text, numbers, heads, off: HashSet::new(), absent: HashSet::new(), mirror: Vec::new() }
+    }
+
+    /// Goes on from a snapshot.
+    fn restart(&mut self) {
+        let mut saved = Writer::new();
+        self.text.save(&mut saved);
+        let mut reader = Reader::new(saved.as_slice());
+        self.text = Text::load(&mut reader).expect("what was saved loads");
+        reader.finish("text").expect("nothing is left over");
+        self.text.record_deltas(true);
+        let mut again = Writer::new();
+        self.text.save(&mut again);
+        let mut reader = Reader::new(again.as_slice());
+        Text::<LEAF, BLOCK>::load(&mut reader).expect("what was saved loads").dbg_check();
     }
 
     fn visible(&self) -> Vec<u16> {
@@ -124,7 +139,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn receive(&mut self, world: &World, id: usize, rng: &mut Rng) {
         let changeset = &world.dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, changeset.ops.len());
-        let ops: Vec<TextOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
+        let ops: Vec<UnitOp> = changeset.ops.iter().map(|op| self.numbers.to_local(op)).collect();
         let seen = Seen(&world.dag, &self.numbers);
         self.text.check(&seen, ix, &ops).expect("an honest changeset is valid");
         let unfit = format!("{}?", changeset.content);
@@ -202,40 +217,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
     fn check_reads(&self, world: &World, rng: &mut Rng) {
         let present = |id| !self.absent.contains(&id);
         let shows = world.model.shows(|op| self.counts(op), present);
-        let (mut pos, mut authors) = (0, Vec::<(u32, ChangesetIx)>::new());
-        for &(unit, shown) in &shows {
-            let id = world.model.units[unit].id;
-            if !self.numbers.has(id.0) {
-                continue;
-            }
-            let unit = self.numbers.unit(id);
-            assert_eq!(self.text.position(Anchor::Unit { unit, bias: Bias::Before }), Some(pos));
-            if shown {
-                assert_eq!(
-                    self.text.anchor_at(pos, Bias::Before),
-                    Ok(Anchor::Unit { unit, bias: Bias::Before })
-                );
-                assert_eq!(
-                    self.text.anchor_at(pos + 1, Bias::After),
-                    Ok(Anchor::Unit { unit, bias: Bias::After })
-                );
-                match authors.last_mut() {
-                    Some((len, changeset)) if *changeset == unit.changeset => *len += 1,
-                    _ => authors.push((1, unit.changeset)),
-                }
-                pos += 1;
-            }
-            assert_eq!(self.text.position(Anchor::Unit { unit, bias: Bias::After }), Some(pos));
-        }
-        assert_eq!(self.text.authorship(), authors);
-        let text = self.visible();
-        let (start, end) = (rng.below(text.len() + 1), rng.below(text.len() + 1));
-        let (start, end) = (start.min(end), start.max(end));
-        assert_eq!(
-            self.text.slice(start as u32..end as u32),
-            Ok(String::from_utf16_lossy(&text[start..end]))
-        );
-
+        self.check_text(&self.text, &shows, world, rng);
         let select = |rng: &mut Rng| -> HashSet<_> {
             self.numbers.ops.iter().filter(|_| rng.chance(60)).copied().collect()
         };
@@ -248,16 +230,57 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             self.text.read_at(|op| a.contains(&self.numbers.op(op))),
             String::from_utf16_lossy(&text_a)
         );
-        let diff =
-            self.text.diff(|op| a.contains(&self.numbers.op(op)), |op| b.contains(&self.numbers.op(op)));
+        let seen = Seen(&world.dag, &self.numbers);
+        let diff = self.text.diff(
+            &seen,
+            |op| a.contains(&self.numbers.op(op)),
+            |op| b.contains(&self.numbers.op(op)),
+        );
         let mut turned = text_a;
         apply(&mut turned, &diff);
         assert_eq!(turned, text_b);
+        let copy = self.text.at(&seen, |op| a.contains(&self.numbers.op(op)));
+        self.check_text(&copy, &world.model.shows(|op| a.contains(&op), present), world, rng);
+    }
+
+    /// Everything that can be read of a text in which these units show.
+    fn check_text(&self, text: &Text<LEAF, BLOCK>, shows: &[(usize, bool)], world: &World, rng: &mut Rng) {
+        let shown = shows.iter().filter(|(_, shown)| *shown);
+        let expected: Vec<u16> = shown.map(|(unit, _)| world.model.units[*unit].value).collect();
+        assert_eq!(text.visible_units().iter().collect::<Vec<_>>(), expected);
+        assert_eq!(text.len() as usize, expected.len());
+        let (mut pos, mut authors) = (0, Vec::<(u32, ChangesetIx)>::new());
+        for &(unit, shown) in shows {
+            let id = world.model.units[unit].id;
+            if !self.numbers.has(id.0) {
+                continue;
+            }
+            let unit = self.numbers.unit(id);
+            assert_eq!(text.position(Anchor::Unit { unit, bias: Bias::Before }), Some(pos));
+            if shown {
+                assert_eq!(text.anchor_at(pos, Bias::Before), Ok(Anchor::Unit { unit, bias: Bias::Before }));
+                assert_eq!(
+                    text.anchor_at(pos + 1, Bias::After),
+                    Ok(Anchor::Unit { unit, bias: Bias::After })
+                );
+                match authors.last_mut() {
+                    Some((len, changeset)) if *changeset == unit.changeset => *len += 1,
+                    _ => authors.push((1, unit.changeset)),
+                }
+                pos += 1;
+            }
+            assert_eq!(text.position(Anchor::Unit { unit, bias: Bias::After }), Some(pos));
+        }
+        assert_eq!(text.authorship(), authors);
+        let units: Vec<u16> = text.visible_units().iter().collect();
+        let (start, end) = (rng.below(units.len() + 1), rng.below(units.len() + 1));
+        let (start, end) = (start.min(end), start.max(end));
+        assert_eq!(text.slice(start as u32..end as u32), Ok(String::from_utf16_lossy(&units[start..end])));
     }
 }
 
 fn apply(mirror: &mut Vec<u16>, deltas: &Deltas) {
-    let mut units = deltas.text.iter();
+    let mut units = deltas.content.iter();
     for &Delta { pos, removed, inserted, .. } in &deltas.changes {
         let (start, end) = (pos as usize, (pos + removed) as usize);
         mirror.splice(start..end, units.by_ref().take(inserted as usize));
@@ -292,6 +315,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
         replica.check(&world);
         if rng.chance(20) {
             replica.check_reads(&world, &mut rng);
+        }
+        if rng.chance(10) {
+            replica.restart();
+            replica.check(&world);
         }
     }
     // Everybody gets everything, then believes the same.

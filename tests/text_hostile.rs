@@ -3,130 +3,20 @@
 
 #[path = "reference/dag.rs"]
 mod dag;
+#[path = "reference/hostile.rs"]
+mod hostile;
 #[path = "reference/text.rs"]
 mod reference;
 #[path = "reference/rng.rs"]
 mod rng;
 
-use dag::{Changeset, Dag, End, Numbers, Op, Seen, UnitId};
-use reference::Model;
+use dag::{Changeset, Dag, Numbers, Op, Seen};
+use hostile::{hostile_graph, to_local, value_of};
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, HashSet};
 use stemma::causal::{ChangesetIx, NameId, OpIx};
-use stemma::crdt::{Anchor, Bias, CHANGESET_UNITS_MAX, Invalid, Text, TextOp, UnitRef, UnitSpan};
-use stemma::event::{Number, Value};
-
-/// Units of ASCII, or of characters of which some have two, as many as a changeset here can insert.
-fn letters(rng: &mut Rng, wide: bool) -> Vec<u16> {
-    let alphabet: Vec<char> = if wide { "aé中😀😀" } else { "abcdefghij" }.chars().collect();
-    (0..CHANGESET_MAX).flat_map(|_| rng.pick(&alphabet).encode_utf16(&mut [0; 2]).to_vec()).collect()
-}
-
-/// The most ops of a changeset, times the most units of one.
-const CHANGESET_MAX: usize = 3 * 4;
-
-/// Changesets with random parents, forks of one chain included, and ops of which perhaps half mean something. Returns
-/// the model of those that do.
-fn hostile_graph(rng: &mut Rng, size: usize) -> (Dag, Model, HashSet<usize>) {
-    let (mut dag, mut model, mut valid) = (Dag::default(), Model::default(), HashSet::new());
-    let wide = rng.chance(50);
-    for id in 0..size {
-        let mut parents: Vec<usize> =
-            (0..1 + rng.below(3)).map(|_| id.saturating_sub(1 + rng.below(8))).collect();
-        parents.sort_unstable();
-        parents.dedup();
-        parents.retain(|&parent| parent < id);
-        let key = (rng.below(3) as u64, rng.below(4) as u32, rng.next());
-        dag.push(parents, key, Vec::new(), String::new());
-        let mut ops = Vec::new();
-        let (mut trial, mut offset, mut possible) = (model.clone(), 0, true);
-        let (mut deleted, letters) = (HashSet::new(), letters(rng, wide));
-        for index in 0..1 + rng.below(3) {
-            let op = random_op(rng, &dag, &trial, id);
-            let seen = |other| dag.contains(id, other);
-            possible = possible && trial.is_possible(&op, seen);
-            if let Op::Delete { spans } = &op {
-                let units = |&(id, offset, len): &(usize, u32, u32)| {
-                    (0..len.min(10)).map(move |at| (id, u64::from(offset) + u64::from(at)))
-                };
-                possible = spans.iter().flat_map(units).all(|unit| deleted.insert(unit)) && possible;
-            }
-            if possible {
-                offset += trial.add_op(&dag, (id, index), &op, offset, &letters[offset as usize..]);
-            }
-            ops.push(op);
-        }
-        // The ops of a changeset may cut a pair between them, its content as a whole cannot.
-        let last = trial.units.last_mut().filter(|unit| unit.id.0 == id);
-        if let Some(last) = last.filter(|last| (0xD800..0xDC00).contains(&last.value)) {
-            last.value = u16::from(b'z');
-        }
-        let content = trial.units.iter().filter(|unit| unit.id.0 == id).map(|unit| unit.value);
-        let content: Vec<u16> = content.collect();
-        dag.changesets[id].ops = ops;
-        dag.changesets[id].content = String::from_utf16(&content).expect("no pair is cut at its end");
-        if possible {
-            model = trial;
-            valid.insert(id);
-        }
-    }
-    (dag, model, valid)
-}
-
-/// Mostly neighbours in what the author has seen, sometimes anything.
-fn random_op(rng: &mut Rng, dag: &Dag, model: &Model, id: usize) -> Op {
-    let all: Vec<UnitId> = model.order.iter().map(|&unit| model.units[unit].id).collect();
-    let seen: Vec<UnitId> = all.iter().copied().filter(|unit| dag.contains(id, unit.0)).collect();
-    let any = |rng: &mut Rng| match rng.below(8) {
-        0 => None,
-        1 => Some((rng.below(id + 1), rng.below(6) as u32)),
-        2 => Some((rng.below(id + 1), u32::MAX - rng.below(2) as u32)),
-        3 if !all.is_empty() => Some(*rng.pick(&all)),
-        _ if !seen.is_empty() => Some(*rng.pick(&seen)),
-        _ => None,
-    };
-    if rng.chance(25) {
-        let spans = (0..rng.below(20).min(2) + usize::from(rng.chance(95))).map(|_| {
-            let (id, offset) = any(rng).unwrap_or((id, 0));
-            let len = if rng.chance(2) { u32::MAX - 3 } else { rng.below(20).min(1) as u32 };
-            (id, offset, len)
-        });
-        return Op::Delete { spans: spans.collect() };
-    }
-    if rng.chance(25) {
-        let end = |rng: &mut Rng| (any(rng), rng.chance(50));
-        let (mut start, mut end) = (end(rng), end(rng));
-        let place = |end: &End| end.0.and_then(|unit| seen.iter().position(|other| *other == unit));
-        if rng.chance(80) && place(&start) > place(&end) {
-            (start, end) = (end, start);
-        }
-        return Op::Mark { start, end, key: rng.below(2) as u8, value: rng.below(3) as u8 };
-    }
-    let len = if rng.chance(3) { 0 } else { 1 + rng.below(4) as u32 };
-    let at = rng.below(seen.len() + 1);
-    let (mut left, mut right) = (at.checked_sub(1).map(|at| seen[at]), seen.get(at).copied());
-    match rng.below(40) {
-        0 => (left, right) = (right, left),
-        1 => left = any(rng),
-        2 => right = any(rng),
-        3 => right = left,
-        4 => right = seen.get(at + 1).copied(),
-        _ => {}
-    }
-    Op::Insert { left, right, len }
-}
-
-/// What the content says of an op, if it is a mark.
-fn value_of(op: &Op) -> Option<Value> {
-    let Op::Mark { value, .. } = op else { return None };
-    Some(if *value == 0 { Value::Null } else { Value::Number(Number::new((*value).into()).expect("finite")) })
-}
-
-/// An op in local terms; what the replica has not received is named by a number it does not know.
-fn to_local(numbers: &Numbers, op: &Op) -> Option<TextOp> {
-    let known = |id: usize| numbers.has(id);
-    op.names_only(known).then(|| numbers.to_local(op))
-}
+use stemma::crdt::{Anchor, Bias, CHANGESET_UNITS_MAX, Invalid, Text, UnitOp, UnitRef, UnitSpan};
+use stemma::event::Value;
 
 struct Replica<const LEAF: usize, const BLOCK: usize> {
     text: Text<LEAF, BLOCK>,
@@ -149,7 +39,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             return;
         }
         self.valid.insert(id);
-        let ops: Vec<(OpIx, TextOp)> = numbers.into_iter().zip(ops).collect();
+        let ops: Vec<(OpIx, UnitOp)> = numbers.into_iter().zip(ops).collect();
         let late = rng.chance(20) && !content.is_empty();
         let active = |op| !self.off.contains(&seen.1.op(op));
         self.text.apply(&seen, ix, &ops, (!late).then_some(content), active);
@@ -195,7 +85,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
 fn round<const LEAF: usize, const BLOCK: usize>(seed: u64) -> (usize, usize) {
     let mut rng = Rng::new(seed);
     let size = 10 + rng.below(40);
-    let (dag, model, valid) = hostile_graph(&mut rng, size);
+    let (dag, model, valid) = hostile_graph(&mut rng, size, false);
     for _ in 0..4 {
         let mut replica: Replica<LEAF, BLOCK> = Replica {
             text: Text::default(),
@@ -259,12 +149,12 @@ fn two_changesets() -> (Dag, Numbers, Text) {
 fn each_rule_has_its_refusal() {
     let (dag, numbers, text) = two_changesets();
     let unit = |changeset, offset| Some(UnitRef { changeset: ChangesetIx(changeset), offset });
-    let insert = |left, right, len| TextOp::Insert { left, right, len };
+    let insert = |left, right, len| UnitOp::Insert { left, right, len };
     let delete = |spans: &[(u32, u32, u32)]| {
         let span = |&(changeset, offset, len)| UnitSpan { changeset: ChangesetIx(changeset), offset, len };
-        TextOp::Delete { spans: spans.iter().map(span).collect() }
+        UnitOp::Delete { spans: spans.iter().map(span).collect() }
     };
-    let check = |ops: &[TextOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
+    let check = |ops: &[UnitOp]| text.check(&Seen(&dag, &numbers), ChangesetIx(2), ops);
     let long = CHANGESET_UNITS_MAX;
 
     assert_eq!(
@@ -317,7 +207,7 @@ fn each_rule_has_its_refusal() {
         Anchor::Unit { unit, bias }
     };
     let (before, after) = (|a, b| end(a, b, Bias::Before), |a, b| end(a, b, Bias::After));
-    let mark = |start, end| TextOp::Mark { start, end, key: NameId([1; 16]) };
+    let mark = |start, end| UnitOp::Mark { start, end, key: NameId([1; 16]) };
     assert_eq!(check(&[mark(Anchor::Start, Anchor::End), mark(before(0, 0), after(0, 0))]), Ok(()));
     assert_eq!(check(&[mark(Anchor::Start, before(0, 1)), mark(after(0, 0), Anchor::End)]), Ok(()));
     assert_eq!(check(&[mark(Anchor::Start, before(0, 0))]), Err(Invalid::Empty));
@@ -332,7 +222,7 @@ fn each_rule_has_its_refusal() {
     assert_eq!(check(&[mark(before(2, 0), Anchor::End)]), Err(Invalid::UnknownUnit { offset: 0 }));
     // Own units lie where they were put: "xaby", then "xaqpby".
     let own = [insert(None, unit(0, 0), 1), insert(unit(0, 1), None, 1)];
-    let check_own = |more: &[TextOp]| check(&[&own[..], more].concat());
+    let check_own = |more: &[UnitOp]| check(&[&own[..], more].concat());
     assert_eq!(check_own(&[mark(before(2, 0), after(2, 1)), mark(before(0, 0), before(2, 1))]), Ok(()));
     assert_eq!(check_own(&[mark(after(2, 0), before(0, 0))]), Err(Invalid::Empty));
     assert_eq!(check_own(&[mark(after(0, 1), before(2, 1))]), Err(Invalid::Empty));

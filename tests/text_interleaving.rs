@@ -7,7 +7,7 @@ mod rng;
 
 use dag::{Dag, Numbers, Op, Seen};
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{Anchor, Bias, Text, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{Anchor, Bias, Text, UnitOp, UnitRef, UnitSpan};
 
 /// A few people with a replica each. Each edit is a changeset of its own.
 struct People {
@@ -343,14 +343,14 @@ fn edits_join_into_as_few_ops_as_they_are() {
     let unit = |changeset: u32, offset| Some(UnitRef { changeset: ChangesetIx(changeset), offset });
     let own = |offset| unit(ChangesetIx::OPEN.0, offset);
     let typed = edit(&mut text, &[(0, 0, "h"), (1, 0, "el"), (3, 0, "lo"), (2, 0, "-")]);
-    let insert = |left, right, len| TextOp::Insert { left, right, len };
+    let insert = |left, right, len| UnitOp::Insert { left, right, len };
     assert_eq!(typed, [insert(None, None, 5), insert(own(1), own(2), 1)]);
     assert_eq!(text.to_string(), "he-llo");
 
     // "he-llo": backspace over "e-", the delete key over "ll", backspace over "h".
     let deleted = edit(&mut text, &[(2, 1, ""), (1, 1, ""), (1, 1, ""), (1, 1, ""), (0, 1, "")]);
     let span = |offset, len| UnitSpan { changeset: ChangesetIx(0), offset, len };
-    let delete = |spans: &[UnitSpan]| TextOp::Delete { spans: spans.to_vec() };
+    let delete = |spans: &[UnitSpan]| UnitOp::Delete { spans: spans.to_vec() };
     assert_eq!(deleted, [delete(&[span(5, 1), span(0, 4)])]);
     assert_eq!(text.to_string(), "o");
 }
@@ -405,7 +405,7 @@ fn a_large_paste_becomes_several_ops() {
     assert_eq!((sealed == paste, text.is_sealed()), (true, true));
     // Deleting it names each changeset's units.
     text.delete(0, text.len()).expect("it is inside");
-    let TextOp::Delete { spans } = &text.pending_ops()[0] else { panic!("it is a delete") };
+    let UnitOp::Delete { spans } = &text.pending_ops()[0] else { panic!("it is a delete") };
     assert_eq!(spans.len(), 4);
 }
 

@@ -5,7 +5,7 @@ use crate::dag::{Changeset, Dag, Numbers, Op, Seen, UnitId};
 use crate::reference::Model;
 use crate::rng::Rng;
 use std::collections::HashSet;
-use stemma::crdt::{Text, TextOp};
+use stemma::crdt::{Text, UnitOp};
 
 /// A graph of at most 24 changesets, received in three orders.
 pub fn text(data: &[u8]) {
@@ -104,7 +104,7 @@ fn receive<const LEAF: usize, const BLOCK: usize>(
         if !ops.iter().all(|op| op.names_only(|id| numbers.has(id))) {
             continue;
         }
-        let ops: Vec<TextOp> = ops.iter().map(|op| numbers.to_local(op)).collect();
+        let ops: Vec<UnitOp> = ops.iter().map(|op| numbers.to_local(op)).collect();
         let seen = Seen(dag, &numbers);
         if text.check(&seen, ix, &ops).is_ok() {
             accepted.insert(id);

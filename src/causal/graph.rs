@@ -211,19 +211,38 @@ impl CausalGraph {
 
     /// The changesets in the past of none of `known`, in topological order: what a peer with those heads lacks. O(n).
     pub fn beyond(&self, known: &[ChangesetIx]) -> Vec<ChangesetIx> {
+        let have = self.within(known);
+        (0..self.len()).map(ChangesetIx).filter(|ix| !have[ix.0 as usize]).collect()
+    }
+
+    /// Per changeset, whether it is one of `known` or in the past of one. O(n).
+    pub fn within(&self, known: &[ChangesetIx]) -> Vec<bool> {
         let mut have = vec![false; self.nodes.len()];
         for ix in known {
             have[ix.0 as usize] = true;
         }
         for ix in (0..self.len()).rev().map(ChangesetIx) {
             if have[ix.0 as usize] {
-                let parents = self.prev(ix);
-                for parent in parents.iter().chain(self.deps(ix)) {
-                    have[parent.0 as usize] = true;
-                }
+                self.for_parents(ix, |parent| have[parent.0 as usize] = true);
             }
         }
-        (0..self.len()).map(ChangesetIx).filter(|ix| !have[ix.0 as usize]).collect()
+        have
+    }
+
+    /// Those of the chosen changesets that are in the past of no other chosen one, by number. O(n).
+    pub fn maximal(&self, chosen: &[bool]) -> Vec<ChangesetIx> {
+        let (mut below, mut found) = (vec![false; self.nodes.len()], Vec::new());
+        for ix in (0..self.len()).rev().map(ChangesetIx) {
+            let (at, is_below) = (ix.0 as usize, below[ix.0 as usize]);
+            if chosen[at] && !is_below {
+                found.push(ix);
+            }
+            if chosen[at] || is_below {
+                self.for_parents(ix, |parent| below[parent.0 as usize] = true);
+            }
+        }
+        found.reverse();
+        found
     }
 
     /// How many numbers all version vectors take.
@@ -321,6 +340,10 @@ impl CausalGraph {
             let node = self.node(parent);
             (lane, position) = (node.lane, node.position);
         }
+    }
+
+    fn for_parents(&self, ix: ChangesetIx, parent: impl FnMut(ChangesetIx)) {
+        self.prev(ix).into_iter().chain(self.deps(ix).iter().copied()).for_each(parent);
     }
 
     fn node(&self, ix: ChangesetIx) -> &Node {
@@ -427,6 +450,11 @@ mod tests {
             for ix in (0..24).map(ChangesetIx) {
                 assert_eq!(lacking.contains(&ix), !graph.contains(known, ix), "seed {seed}");
             }
+            let chosen: Vec<bool> = (0..24).map(|_| random(2) == 0).collect();
+            let all = || (0..24).map(ChangesetIx).filter(|ix| chosen[ix.0 as usize]);
+            let in_past = |ix: ChangesetIx| all().any(|other| other != ix && graph.contains(other, ix));
+            let expected: Vec<ChangesetIx> = all().filter(|ix| !in_past(*ix)).collect();
+            assert_eq!(graph.maximal(&chosen), expected, "seed {seed}");
         }
     }
 }

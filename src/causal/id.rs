@@ -1,6 +1,7 @@
 //! Identifiers. The global ones (hashes and public keys) are signed, stored and sent; the local ones
 //! (`ChangesetIx`, `OpIx`) number what this process has integrated, in arrival order, and never leave it.
 
+use crate::codec::{DecodeError, Reader, Saved, Writer};
 use std::fmt;
 
 macro_rules! bytes_id {
@@ -22,6 +23,16 @@ macro_rules! bytes_id {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{}({}…)", stringify!($name), &self.to_string()[..8])
+            }
+        }
+
+        impl Saved for $name {
+            fn save(&self, out: &mut Writer) {
+                self.0.save(out);
+            }
+
+            fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(Self(Saved::load(from)?))
             }
         }
     };

@@ -7,11 +7,13 @@ pub mod base64url;
 mod bigint;
 pub mod limits;
 mod reader;
+pub mod saved;
 mod tlv;
 mod writer;
 
 pub use bigint::BigInt;
 pub use reader::Reader;
+pub use saved::Saved;
 pub use tlv::{Tlv, TlvEntry, TlvWriter};
 pub use writer::Writer;
 

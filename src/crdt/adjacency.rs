@@ -1,4 +1,4 @@
-//! The rule that decides whether ops on a text could have been made by an honest replica.
+//! The rule that decides whether ops on a text or a list could have been made by an honest replica.
 //!
 //! FugueMax gives one order only for neighbours that were neighbours: each insert must go between two units that follow
 //! each other in the list of its causal past, earlier ops of its own changeset included. That list is never built: it
@@ -10,8 +10,8 @@ use super::crowd::Crowd;
 use super::mark_check::End;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
-use super::text_log::TextLog;
-use super::text_op::{CHANGESET_UNITS_MAX, Invalid, TextOp, UNITS_MAX, UnitRef, UnitSpan};
+use super::unit_log::UnitLog;
+use super::unit_op::{CHANGESET_UNITS_MAX, Invalid, UNITS_MAX, UnitOp, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
 use crate::steps;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use std::ops::Range;
 
 pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
     pub(super) list: &'a PieceList<LEAF, BLOCK>,
-    pub(super) log: &'a TextLog,
+    pub(super) log: &'a UnitLog,
     history: &'a H,
     changeset: ChangesetIx,
     /// What follows a unit because of the changeset's own inserts.
@@ -44,7 +44,7 @@ pub(super) enum Spot {
 impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF, BLOCK> {
     pub fn new(
         list: &'a PieceList<LEAF, BLOCK>,
-        log: &'a TextLog,
+        log: &'a UnitLog,
         history: &'a H,
         changeset: ChangesetIx,
     ) -> Self {
@@ -52,20 +52,28 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         Self { list, log, history, changeset, next, own: 0, deleted: Vec::new(), marks: Vec::new(), known }
     }
 
-    /// Checks all ops a changeset has on one text.
-    pub fn check(mut self, ops: &[TextOp]) -> Result<(), Invalid> {
+    /// Checks all ops a changeset has on one text or list.
+    pub fn check(mut self, ops: &[UnitOp]) -> Result<(), Invalid> {
         for (at, op) in ops.iter().enumerate() {
-            match op {
-                TextOp::Insert { left, right, len } => {
-                    let (left, new, right) = self.insert(*left, *right, *len)?;
-                    // A changeset is mostly one op, and nothing asks after the last.
-                    if at + 1 < ops.len() {
-                        self.next.insert(left, Spot::Own(new.start));
-                        self.next.insert(Spot::Own(new.end - 1), right);
-                    }
+            let (left, new, right) = match op {
+                UnitOp::Insert { left, right, len } => self.insert(*left, *right, *len)?,
+                UnitOp::Move { element, left, right } => {
+                    self.spot(*element, 1)?;
+                    self.insert(*left, *right, 1)?
                 }
-                TextOp::Delete { spans } => self.delete(spans)?,
-                TextOp::Mark { start, end, .. } => self.mark(*start, *end)?,
+                UnitOp::Delete { spans } => {
+                    self.delete(spans)?;
+                    continue;
+                }
+                UnitOp::Mark { start, end, .. } => {
+                    self.mark(*start, *end)?;
+                    continue;
+                }
+            };
+            // A changeset is mostly one op, and nothing asks after the last.
+            if at + 1 < ops.len() {
+                self.next.insert(left, Spot::Own(new.start));
+                self.next.insert(Spot::Own(new.end - 1), right);
             }
         }
         self.marks_in_order()?;

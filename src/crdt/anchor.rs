@@ -1,7 +1,7 @@
 //! A place in a text that stays where it is while the text around it changes.
 
 use super::text::Text;
-use super::text_op::{TextError, UnitRef};
+use super::unit_op::{UnitError, UnitRef};
 use crate::causal::ChangesetIx;
 
 /// A place in a text. One that names the open batch is good until the next seal only.
@@ -34,7 +34,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If `pos` is past the end.
-    pub fn anchor_at(&self, pos: u32, bias: Bias) -> Result<Anchor, TextError> {
+    pub fn anchor_at(&self, pos: u32, bias: Bias) -> Result<Anchor, UnitError> {
         self.in_range(u64::from(pos))?;
         let pos = match bias {
             Bias::Before if pos == self.len() => return Ok(Anchor::End),

@@ -1,16 +1,18 @@
-//! The local edits of a text since the last seal, joined into as few ops as they are.
+//! The local edits of a text or a list since the last seal, joined into as few ops as they are.
 //!
 //! Typing on is one insert; deleting on, forwards or backwards, is one delete. Only the last op is ever joined with,
 //! and the units of the batch are consecutive, in op order.
 
 use super::piece::NONE;
-use super::text_log::{Span, TextLog};
-use super::text_op::TextOp;
+use super::unit_log::{Span, UnitLog};
+use super::unit_op::UnitOp;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Batch {
     ops: Vec<BatchOp>,
     spans: Vec<Span>,
+    /// The size of the last insert.
+    last_size: u32,
     /// At most how many changesets the last delete names, counting repetitions.
     last_names: u32,
     /// Where the last delete happened, while a delete right there would go on with it.
@@ -33,6 +35,12 @@ pub(super) enum BatchOp {
     Mark {
         row: u32,
     },
+    /// One unit, which becomes a slot of an element.
+    Move {
+        element: u32,
+        left: u32,
+        right: u32,
+    },
 }
 
 /// A point in the open batch to go back to; good until the next seal.
@@ -42,23 +50,33 @@ pub struct Mark {
     ops: usize,
     spans: usize,
     last_span: Option<Span>,
+    last_size: u32,
     last_names: u32,
     last_delete: Option<u32>,
     seals: u32,
 }
 
 impl Batch {
-    pub fn insert(&mut self, span: Span, left: u32, right: u32) {
+    /// Inserts units of this size together, at most [`OP_SIZE_MAX`] unless it is one unit.
+    pub fn insert(&mut self, span: Span, left: u32, right: u32, size: u32) {
         self.last_delete = None;
         if let Some(BatchOp::Insert { span: last, right: last_right, .. }) = self.ops.last_mut() {
             let goes_on =
                 left != NONE && left + 1 == span.first && last.end() == span.first && *last_right == right;
-            if goes_on && last.len + span.len <= OP_UNITS_MAX {
+            if goes_on && self.last_size.saturating_add(size) <= OP_SIZE_MAX {
                 last.len += span.len;
+                self.last_size += size;
                 return;
             }
         }
         self.ops.push(BatchOp::Insert { span, left, right });
+        self.last_size = size;
+    }
+
+    /// Moves an element to where one more unit is.
+    pub fn relocate(&mut self, element: u32, left: u32, right: u32) {
+        self.last_delete = None;
+        self.ops.push(BatchOp::Move { element, left, right });
     }
 
     /// Whether deleting visible units `pos .. pos + len` goes on with the last op.
@@ -121,6 +139,7 @@ impl Batch {
             ops: self.ops.len(),
             spans: self.spans.len(),
             last_span: self.spans.last().copied(),
+            last_size: self.last_size,
             last_names: self.last_names,
             last_delete: self.last_delete,
             seals: self.seals,
@@ -141,7 +160,7 @@ impl Batch {
         if let Some(BatchOp::Insert { span, .. }) = self.ops.last_mut() {
             span.len = to.units - span.first;
         }
-        (self.last_names, self.last_delete) = (to.last_names, to.last_delete);
+        (self.last_size, self.last_names, self.last_delete) = (to.last_size, to.last_names, to.last_delete);
         for span in &mut deleted {
             span.len = span.len.min(to.units.saturating_sub(span.first));
         }
@@ -180,23 +199,37 @@ impl Batch {
         &self.spans
     }
 
-    /// How many units the first ops insert.
+    /// How many units the first ops make.
     pub fn units_of_first(&self, ops: usize) -> u32 {
-        let len = |op: &BatchOp| if let BatchOp::Insert { span, .. } = op { span.len } else { 0 };
-        self.ops[..ops].iter().map(len).sum()
+        let units = |op: &BatchOp| match op {
+            BatchOp::Insert { span, .. } => span.len,
+            BatchOp::Delete { .. } | BatchOp::Mark { .. } => 0,
+            BatchOp::Move { .. } => 1,
+        };
+        self.ops[..ops].iter().map(units).sum()
+    }
+
+    /// The elements that were moved since a mark, in order.
+    pub fn moved_since(&self, mark: &Mark) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let element =
+            |op: &BatchOp| if let BatchOp::Move { element, .. } = op { Some(*element) } else { None };
+        self.ops[mark.ops..].iter().filter_map(element)
     }
 
     /// The ops as others will see them; `mark` gives those that are marks.
-    pub fn to_ops(&self, log: &TextLog, mark: impl Fn(u32) -> TextOp) -> Vec<TextOp> {
+    pub fn to_ops(&self, log: &UnitLog, mark: impl Fn(u32) -> UnitOp) -> Vec<UnitOp> {
         let unit_ref = |unit| (unit != NONE).then(|| log.unit_ref(unit));
         let op = |(at, op): (usize, &BatchOp)| match *op {
             BatchOp::Insert { span, left, right } => {
-                TextOp::Insert { left: unit_ref(left), right: unit_ref(right), len: span.len }
+                UnitOp::Insert { left: unit_ref(left), right: unit_ref(right), len: span.len }
             }
-            BatchOp::Delete { .. } => TextOp::Delete {
+            BatchOp::Delete { .. } => UnitOp::Delete {
                 spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect(),
             },
             BatchOp::Mark { row } => mark(row),
+            BatchOp::Move { element, left, right } => {
+                UnitOp::Move { element: log.unit_ref(element), left: unit_ref(left), right: unit_ref(right) }
+            }
         };
         self.ops.iter().enumerate().map(op).collect()
     }
@@ -211,14 +244,15 @@ impl Batch {
 impl BatchOp {
     fn first_span(&self) -> Option<usize> {
         match *self {
-            BatchOp::Insert { .. } | BatchOp::Mark { .. } => None,
+            BatchOp::Insert { .. } | BatchOp::Move { .. } | BatchOp::Mark { .. } => None,
             BatchOp::Delete { first_span } => Some(first_span),
         }
     }
 }
 
-/// The most units of one local insert: three bytes each at most, it fits into a changeset.
-pub(super) const OP_UNITS_MAX: u32 = 64 * 1024;
+/// The size of one local insert: so many units of text, three bytes each at most, or so many bytes of values. It fits into
+/// a changeset, and so does one value beyond it.
+pub(super) const OP_SIZE_MAX: u32 = 64 * 1024;
 
 /// The most spans of one local delete: 42 bytes each at most, with the id of a changeset, it fits into a changeset.
 const OP_SPANS_MAX: u32 = 4 * 1024;

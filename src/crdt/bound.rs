@@ -6,7 +6,7 @@
 use super::anchor::{Anchor, Bias};
 use super::piece::NONE;
 use super::piece_list::PieceList;
-use super::text_log::TextLog;
+use super::unit_log::UnitLog;
 use crate::steps;
 use std::cmp::Ordering;
 
@@ -57,7 +57,7 @@ impl Bound {
         }
     }
 
-    pub fn to_anchor(self, log: &TextLog) -> Anchor {
+    pub fn to_anchor(self, log: &UnitLog) -> Anchor {
         match self {
             Self::START => Anchor::Start,
             Self::END => Anchor::End,
@@ -69,7 +69,7 @@ impl Bound {
     }
 
     /// Of an anchor that was checked.
-    pub fn of(anchor: Anchor, log: &TextLog) -> Self {
+    pub fn of(anchor: Anchor, log: &UnitLog) -> Self {
         match anchor {
             Anchor::Start => Self::START,
             Anchor::End => Self::END,

@@ -3,6 +3,7 @@
 
 use super::{History, KeyIx, Tally};
 use crate::causal::{NameId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::HashMap;
 
 /// The items and what was done to their quantities.
@@ -57,6 +58,18 @@ impl Cart {
         self.index.get(item).map(|at| &self.items[at.0 as usize].1)
     }
 
+    /// A cart of its own that holds the selected ops. O(ops).
+    #[must_use]
+    pub fn at(&self, history: &impl History, selected: impl Fn(OpIx) -> bool) -> Self {
+        let items = self.items.iter().map(|(name, tally)| (*name, tally.at(history, &selected)));
+        Self { index: self.index.clone(), items: items.collect(), unsettled: Vec::new() }
+    }
+
+    /// What is known of an item, by its local number.
+    pub fn tally(&self, item: KeyIx) -> &Tally {
+        &self.items[item.0 as usize].1
+    }
+
     /// The name of an item.
     pub fn name(&self, item: KeyIx) -> NameId {
         self.items[item.0 as usize].0
@@ -79,5 +92,20 @@ impl Cart {
             self.items.push((item, Tally::default()));
             KeyIx(self.items.len() as u32 - 1)
         })
+    }
+}
+
+impl Saved for Cart {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(self.unsettled.is_empty(), "toggles are settled before saving");
+        self.items.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let items = Vec::<(NameId, Tally)>::load(from)?;
+        let index: HashMap<NameId, KeyIx> =
+            items.iter().zip(0..).map(|((name, _), at)| (*name, KeyIx(at))).collect();
+        saved::check(index.len() == items.len(), from, "cart", "an item is there once")?;
+        Ok(Self { index, items, unsettled: Vec::new() })
     }
 }

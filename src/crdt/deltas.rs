@@ -1,4 +1,4 @@
-//! What changed in the visible text, in the order it changed, for whoever mirrors it.
+//! What changed in the visible units, in the order it changed, for whoever mirrors it.
 //!
 //! While edits go on, only positions and unit numbers are noted; the inserted units are looked up when somebody asks.
 //! Nothing is noted unless recording was switched on.
@@ -6,6 +6,7 @@
 use super::units::Units;
 use crate::causal::NameId;
 use crate::event::Value;
+use std::ops::Range;
 
 /// Replaces `removed` units at `pos` by `inserted` ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,20 +15,20 @@ pub struct Delta {
     pub pos: u32,
     /// How many units go.
     pub removed: u32,
-    /// How many units come; they stand next in the text beside the deltas.
+    /// How many units come; they stand next in the content beside the deltas.
     pub inserted: u32,
     /// Whether this was an edit made here.
     pub local: bool,
 }
 
-/// Changes of a text, in application order.
+/// Changes of a text, or of what else is made of units, in application order.
 #[derive(Clone, Debug, Default)]
-pub struct Deltas {
+pub struct Deltas<C = Units> {
     /// The changes.
     pub changes: Vec<Delta>,
     /// All inserted units, one change after the other.
-    pub text: Units,
-    /// How the marks of the text changed meanwhile. Inserted units have none of themselves.
+    pub content: C,
+    /// How the marks of a text changed meanwhile. Inserted units have none of themselves.
     pub marks: Vec<MarkDelta>,
 }
 
@@ -47,16 +48,16 @@ pub struct MarkDelta {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct DeltaLog {
+pub(super) struct DeltaLog<C = Units> {
     recording: bool,
-    done: Deltas,
+    done: Deltas<C>,
     /// Changes whose units are not looked up yet, each with its first inserted unit.
     open: Vec<(Delta, u32)>,
     /// Those before this one are not joined with.
     joins_from: usize,
 }
 
-impl DeltaLog {
+impl<C: Default> DeltaLog<C> {
     pub fn record(&mut self, on: bool) {
         *self = Self { recording: on, ..Self::default() };
     }
@@ -129,16 +130,16 @@ impl DeltaLog {
     }
 
     /// Looks the inserted units up, before some of them change or go.
-    pub fn settle(&mut self, units: &Units) {
+    pub fn settle(&mut self, mut take: impl FnMut(&mut C, Range<u32>)) {
         for (delta, first) in self.open.drain(..) {
-            self.done.text.push_units(units, first..first + delta.inserted);
+            take(&mut self.done.content, first..first + delta.inserted);
             self.done.changes.push(delta);
         }
         self.joins_from = 0;
     }
 
-    pub fn drain(&mut self, units: &Units) -> Deltas {
-        self.settle(units);
+    pub fn drain(&mut self, take: impl FnMut(&mut C, Range<u32>)) -> Deltas<C> {
+        self.settle(take);
         std::mem::take(&mut self.done)
     }
 }

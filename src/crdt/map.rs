@@ -3,6 +3,7 @@
 
 use super::{Recency, Register};
 use crate::causal::{NameId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::HashMap;
 
 /// Local number of a slot within its map.
@@ -71,6 +72,26 @@ impl Map {
         self.index.get(slot).map(|key| &self.slots[key.0 as usize].1)
     }
 
+    /// A map of its own that holds the writes of a selection, of which some are active. O(writes).
+    #[must_use]
+    pub fn at(
+        &self,
+        history: &impl Recency,
+        selected: impl Fn(OpIx) -> bool,
+        active: impl Fn(OpIx) -> bool,
+    ) -> Self {
+        let at = |register: &Register| register.at(history, &selected, &active);
+        let slots = self.slots.iter().map(|(slot, register)| (*slot, at(register)));
+        let slots: Vec<_> = slots.filter(|(_, register)| register.writes().len() > 0).collect();
+        let index = slots.iter().zip(0..).map(|((slot, _), at)| (*slot, KeyIx(at))).collect();
+        Self { index, slots, unsettled: Vec::new() }
+    }
+
+    /// The register of a local number.
+    pub fn register(&self, key: KeyIx) -> &Register {
+        &self.slots[key.0 as usize].1
+    }
+
     /// What a local number stands for.
     pub fn slot(&self, key: KeyIx) -> Slot {
         self.slots[key.0 as usize].0
@@ -86,5 +107,33 @@ impl Map {
     pub fn dbg_check(&self, history: &impl Recency) {
         assert_eq!(self.index.len(), self.slots.len());
         self.slots.iter().for_each(|(_, register)| register.dbg_check(history));
+    }
+}
+
+impl Saved for Slot {
+    fn save(&self, out: &mut Writer) {
+        match self {
+            Self::Key(name) => name.save(out.u8(0)),
+            Self::Group(group) => group.save(out.u8(1)),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(if bool::load(from)? { Self::Group(u32::load(from)?) } else { Self::Key(NameId::load(from)?) })
+    }
+}
+
+impl Saved for Map {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(self.unsettled.is_empty(), "toggles are settled before saving");
+        self.slots.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let slots = Vec::<(Slot, Register)>::load(from)?;
+        let index: HashMap<Slot, KeyIx> =
+            slots.iter().zip(0..).map(|((slot, _), at)| (*slot, KeyIx(at))).collect();
+        saved::check(index.len() == slots.len(), from, "map", "a slot is there once")?;
+        Ok(Self { index, slots, unsettled: Vec::new() })
     }
 }

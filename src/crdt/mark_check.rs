@@ -5,7 +5,7 @@
 
 use super::adjacency::{Checker, Spot};
 use super::piece_list::Loc;
-use super::text_op::Invalid;
+use super::unit_op::Invalid;
 use super::{Anchor, Bias, History};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

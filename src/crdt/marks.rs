@@ -9,13 +9,12 @@
 use super::Recency;
 use super::bound::Bound;
 use super::deltas::{DeltaLog, MarkDelta};
-use super::intervals::{Ends, Intervals};
 use super::mark_sweep::{MarkRow, NO_MARK, Segment, sweep};
+use super::mark_told::{Shown, Told, differences, in_order};
+use super::mark_track::{RowEnds, Track, joined};
 use super::piece_list::PieceList;
 use crate::causal::{ChangesetIx, NameId, OpIx};
 use crate::event::{Expand, Value};
-use crate::steps;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Clone, Debug, Default)]
@@ -33,38 +32,12 @@ pub(super) struct Marks {
     told: Told,
 }
 
-/// What is marked with one key.
-#[derive(Clone, Debug)]
-struct Track {
-    key: NameId,
-    rows: Intervals,
-    /// Before the first of them no mark wins. Neighbours have different winners.
-    segments: Vec<Segment>,
-    dirty: Vec<(Bound, Bound)>,
-    /// How the last mark grows that set something here.
-    habit: Expand,
-}
-
 /// Each value once; number 0 is null, which shows as no mark.
 #[derive(Clone, Debug)]
 struct Values {
     all: Vec<Value>,
     numbers: HashMap<Box<[u8]>, u32>,
 }
-
-/// What was told of marks since the last drain.
-#[derive(Clone, Debug, Default)]
-struct Told {
-    /// (changes of the text before it, position, length, track, value)
-    marks: Vec<(u32, u32, u32, u32, u32)>,
-    /// What the last change inserted, if nothing was told since: the number of changes up to it, and where its marks begin.
-    inserted: Option<(u32, usize)>,
-    /// The unit behind those that were typed last, and what they show.
-    typed: Option<(u32, Shown)>,
-}
-
-/// (track, number of the value), by track.
-type Shown = Vec<(u32, u32)>;
 
 impl Marks {
     /// Adds a mark whose op comes behind all others. Its value is absent until [`Marks::fill`].
@@ -335,6 +308,33 @@ impl Marks {
         marks
     }
 
+    /// How many marks there are.
+    pub fn len(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    /// The segments by key, of the keys that have some.
+    pub fn segments(&self) -> impl Iterator<Item = (NameId, &[Segment])> + '_ {
+        let of = |track: &u32| &self.tracks[*track as usize];
+        self.shown.iter().map(of).map(|track| (track.key, track.segments.as_slice()))
+    }
+
+    /// Puts segments where they were before; says whether the key has marks.
+    pub fn restore(&mut self, key: &NameId, segments: Vec<Segment>) -> bool {
+        let Some(&number) = self.by_key.get(key) else { return false };
+        if !segments.is_empty() {
+            self.shown.insert(number);
+        }
+        self.tracks[number as usize].segments = segments;
+        true
+    }
+
+    /// All segments are where they were: nothing has to be settled.
+    pub fn restored(&mut self) {
+        self.dirty.clear();
+        self.tracks.iter_mut().for_each(|track| track.dirty.clear());
+    }
+
     /// Whether nothing has to be settled.
     pub fn is_settled(&self) -> bool {
         self.dirty.is_empty()
@@ -369,53 +369,6 @@ impl Marks {
     }
 }
 
-impl Track {
-    fn new(key: NameId) -> Self {
-        let habit = Expand { before: false, after: true };
-        Self { key, rows: Intervals::default(), segments: Vec::new(), dirty: Vec::new(), habit }
-    }
-
-    /// The number of the first segment behind a place; the one before that is the one of the place.
-    fn next<const LEAF: usize, const BLOCK: usize>(
-        &self,
-        list: &PieceList<LEAF, BLOCK>,
-        place: Bound,
-    ) -> usize {
-        self.segments.partition_point(|segment| segment.from.order(place, list).is_le())
-    }
-
-    /// Puts new segments in place of those of a stretch, and gives the old ones, the first from the start of the stretch.
-    fn replace<const LEAF: usize, const BLOCK: usize>(
-        &mut self,
-        list: &PieceList<LEAF, BLOCK>,
-        (from, to): (Bound, Bound),
-        new: &[Segment],
-    ) -> Vec<Segment> {
-        let is_before = |place: Bound| move |segment: &Segment| segment.from.order(place, list).is_lt();
-        let first = self.segments.partition_point(is_before(from));
-        let end = first + self.segments[first..].partition_point(is_before(to));
-        let winner_before = |at: usize| at.checked_sub(1).map_or(NO_MARK, |at| self.segments[at].winner);
-        let (before, last) = (winner_before(first), winner_before(end));
-        let mut old = self.segments[first..end].to_vec();
-        if old.first().is_none_or(|segment| segment.from != from) {
-            old.insert(0, Segment { from, winner: before });
-        }
-        let mut put: Vec<Segment> = new.to_vec();
-        if put[0].winner == before {
-            put.remove(0);
-        }
-        let now = put.last().map_or(before, |segment| segment.winner);
-        let mut end = end;
-        match self.segments.get(end) {
-            Some(next) if next.from == to => end += usize::from(next.winner == now),
-            _ if last != now && to != Bound::END => put.push(Segment { from: to, winner: last }),
-            _ => {}
-        }
-        self.segments.splice(first..end, put);
-        old
-    }
-}
-
 impl Default for Values {
     fn default() -> Self {
         let null = Value::Null.to_bytes().into_boxed_slice();
@@ -432,120 +385,7 @@ impl Values {
     }
 }
 
-impl Told {
-    /// Tells of an insert that shows some marks.
-    fn insert(
-        &mut self,
-        deltas: &mut DeltaLog,
-        (pos, first, len): (u32, u32, u32),
-        local: bool,
-        shown: &[(u32, u32)],
-    ) {
-        if let Some((_, at)) = self.inserted.filter(|(changes, _)| *changes == deltas.len()) {
-            let same = self.marks[at..].iter().map(|mark| (mark.3, mark.4)).eq(shown.iter().copied());
-            if same && deltas.extend(pos, first, len, local) {
-                self.marks[at..].iter_mut().for_each(|mark| mark.2 += len);
-                return;
-            }
-        }
-        deltas.insert(pos, first, len, local);
-        self.inserted = None;
-        if !shown.is_empty() {
-            let after = deltas.barrier();
-            self.inserted = Some((after, self.marks.len()));
-            self.marks.extend(shown.iter().map(|(track, value)| (after, pos, len, *track, *value)));
-        }
-    }
-}
-
-struct RowEnds<'a, const LEAF: usize, const BLOCK: usize> {
-    list: &'a PieceList<LEAF, BLOCK>,
-    rows: &'a [MarkRow],
-}
-
-impl<const LEAF: usize, const BLOCK: usize> Ends for RowEnds<'_, LEAF, BLOCK> {
-    fn starts(&self, a: u32, b: u32) -> Ordering {
-        self.rows[a as usize].start.order(self.rows[b as usize].start, self.list)
-    }
-
-    fn ends(&self, a: u32, b: u32) -> Ordering {
-        self.rows[a as usize].end.order(self.rows[b as usize].end, self.list)
-    }
-}
-
 /// The number of the value that a winner shows.
 fn value_of(rows: &[MarkRow], winner: u32) -> u32 {
     if winner == NO_MARK { 0 } else { rows[winner as usize].value.unwrap_or(0) }
-}
-
-/// Stretches without those parts that are in it twice.
-fn joined<const LEAF: usize, const BLOCK: usize>(
-    mut stretches: Vec<(Bound, Bound)>,
-    list: &PieceList<LEAF, BLOCK>,
-) -> Vec<(Bound, Bound)> {
-    stretches.sort_by(|a, b| a.0.order(b.0, list));
-    let mut joined: Vec<(Bound, Bound)> = Vec::new();
-    for (from, to) in stretches {
-        match joined.last_mut() {
-            Some(last) if from.order(last.1, list).is_le() => {
-                if to.order(last.1, list).is_gt() {
-                    last.1 = to;
-                }
-            }
-            _ => joined.push((from, to)),
-        }
-    }
-    joined
-}
-
-/// Tells (position, length, value) where two lists of segments of one stretch show different values.
-fn differences<const LEAF: usize, const BLOCK: usize>(
-    list: &PieceList<LEAF, BLOCK>,
-    (old, new): (&[Segment], &[Segment]),
-    to: Bound,
-    value: impl Fn(u32) -> u32,
-    tell: &mut impl FnMut(u32, u32, u32),
-) {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    let (mut was, mut is, mut open) = (0, 0, None::<(u32, u32)>);
-    loop {
-        steps::count(1);
-        let (a, b) = (old.peek().map(|segment| segment.from), new.peek().map(|segment| segment.from));
-        let order = match (a, b) {
-            (Some(a), Some(b)) => a.order(b, list),
-            (Some(_), None) => Ordering::Less,
-            (None, _) => Ordering::Greater,
-        };
-        let at = if order.is_le() { a } else { b };
-        if order.is_le() {
-            was = old.next().map_or(was, |segment| value(segment.winner));
-        }
-        if order.is_ge() {
-            is = new.next().map_or(is, |segment| value(segment.winner));
-        }
-        let next = (at.is_some() && was != is).then_some(is);
-        if open.map(|(_, value)| value) != next {
-            let pos = at.unwrap_or(to).position(list);
-            if let Some((from, value)) = open.filter(|(from, _)| *from < pos) {
-                tell(from, pos - from, value);
-            }
-            open = next.map(|value| (pos, value));
-        }
-        if at.is_none() {
-            return;
-        }
-    }
-}
-
-/// Puts what was told key by key into the order of the text, if no two keys overlap but where they agree.
-fn in_order(told: &mut Vec<(u32, u32, u32, u32)>) {
-    let mut sorted = told.clone();
-    sorted.sort_unstable();
-    let apart = |pair: &[(u32, u32, u32, u32)]| {
-        let (a, b) = (pair[0], pair[1]);
-        (a.0, a.1) == (b.0, b.1) || a.0 + a.1 <= b.0
-    };
-    if sorted.windows(2).all(apart) {
-        *told = sorted;
-    }
 }

@@ -7,6 +7,7 @@
 
 use super::Recency;
 use crate::causal::OpIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::steps;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +93,21 @@ impl Register {
         maximal(history, self.writes.iter().filter(|write| selected(write.op)))
     }
 
+    /// A register of its own that holds the writes of a selection, of which some are active. O(writes · winners).
+    #[must_use]
+    pub fn at(
+        &self,
+        history: &impl Recency,
+        selected: impl Fn(OpIx) -> bool,
+        active: impl Fn(OpIx) -> bool,
+    ) -> Self {
+        let chosen = self.writes.iter().filter(|write| selected(write.op));
+        let writes: Vec<Write> = chosen.map(|write| Write { active: active(write.op), ..*write }).collect();
+        Self { winners: maximal(history, writes.iter().filter(|write| write.active)), writes, dirty: false }
+    }
+
     /// Every write, oldest first: (op, deletes, active).
-    pub fn writes(&self) -> impl DoubleEndedIterator<Item = (OpIx, bool, bool)> + '_ {
+    pub fn writes(&self) -> impl ExactSizeIterator<Item = (OpIx, bool, bool)> + DoubleEndedIterator + '_ {
         self.writes.iter().map(|write| (write.op, write.deletes, write.active))
     }
 
@@ -133,4 +147,37 @@ fn maximal<'a>(history: &impl Recency, writes: impl DoubleEndedIterator<Item = &
     }
     found.sort_by(|a, b| history.newer(b.op, a.op));
     found
+}
+
+impl Saved for Register {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(!self.dirty, "toggles are settled before saving");
+        saved::save_steps(out, self.writes.iter().map(|write| write.op.0));
+        for write in &self.writes {
+            out.u8(u8::from(write.deletes) | u8::from(write.active) << 1);
+        }
+        saved::save_steps(out, self.winners.iter().map(|winner| self.place(winner.op)));
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let ops = saved::load_rising(from)?;
+        let flags = from.raw("flags", ops.len())?;
+        let write =
+            |(op, flags): (u32, &u8)| Write { op: OpIx(op), deletes: flags & 1 != 0, active: flags & 2 != 0 };
+        let writes: Vec<Write> = ops.into_iter().zip(flags).map(write).collect();
+        let winners = saved::load_steps(from)?;
+        let known = winners.iter().all(|place| writes.get(*place as usize).is_some_and(|write| write.active));
+        saved::check(known, from, "register", "winners are active writes")?;
+        let winner = |place: u32| {
+            let Write { op, deletes, .. } = writes[place as usize];
+            Winner { op, deletes }
+        };
+        Ok(Self { winners: winners.into_iter().map(winner).collect(), writes, dirty: false })
+    }
+}
+
+impl Register {
+    fn place(&self, op: OpIx) -> u32 {
+        self.writes.partition_point(|write| write.op < op) as u32
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::History;
 use crate::causal::OpIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::steps;
 
 /// Sums of the amounts that count. 2^32 amounts below 2^53 fit.
@@ -128,6 +129,16 @@ impl Tally {
         sum(&mut adds.collect::<Vec<_>>(), &resets.collect::<Vec<_>>(), history)
     }
 
+    /// A sum of its own of the selected ops, all of them active. O(adds · changesets with resets).
+    #[must_use]
+    pub fn at(&self, history: &impl History, selected: impl Fn(OpIx) -> bool) -> Self {
+        let adds = self.adds.iter().filter(|add| selected(add.op)).map(|add| Add { active: true, ..*add });
+        let resets = self.resets.iter().filter(|reset| selected(reset.op));
+        let mut adds: Vec<Add> = adds.collect();
+        let resets: Vec<Reset> = resets.map(|reset| Reset { active: true, ..*reset }).collect();
+        Self { totals: sum(&mut adds, &resets, history), adds, resets, dirty: false }
+    }
+
     /// Recomputes the invariants the slow way.
     #[doc(hidden)]
     pub fn dbg_check(&self, history: &impl History) {
@@ -185,4 +196,32 @@ fn sum(adds: &mut [Add], resets: &[Reset], history: &impl History) -> Totals {
         before = Some(reset.op);
     }
     totals
+}
+
+impl Saved for Tally {
+    fn save(&self, out: &mut Writer) {
+        debug_assert!(!self.dirty, "resets are settled before saving");
+        saved::save_steps(out, self.adds.iter().map(|add| add.op.0));
+        for add in &self.adds {
+            out.u8(u8::from(add.active) | u8::from(add.cancelled) << 1).zigzag(add.amount);
+        }
+        saved::save_steps(out, self.resets.iter().map(|reset| reset.op.0));
+        self.resets.iter().for_each(|reset| reset.active.save(out));
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut tally = Self::default();
+        for op in saved::load_rising(from)? {
+            let (flags, amount) = (from.u8("flags")?, from.zigzag("amount")?);
+            let (active, cancelled) = (flags & 1 != 0, flags & 2 != 0);
+            if active && !cancelled {
+                tally.totals.count(amount, true);
+            }
+            tally.adds.push(Add { op: OpIx(op), amount, active, cancelled });
+        }
+        for op in saved::load_rising(from)? {
+            tally.resets.push(Reset { op: OpIx(op), active: bool::load(from)? });
+        }
+        Ok(tally)
+    }
 }

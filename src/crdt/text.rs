@@ -12,10 +12,11 @@ use super::deltas::{DeltaLog, Deltas};
 use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
-use super::text_log::{Effect, Span, TextLog};
-use super::text_op::TextError;
+use super::unit_log::{Effect, Span, UnitLog};
+use super::unit_op::UnitError;
 use super::units::Units;
 use crate::causal::ChangesetIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::fmt;
 use std::ops::Range;
 
@@ -24,7 +25,7 @@ use std::ops::Range;
 pub struct Text<const LEAF: usize = 32, const BLOCK: usize = 64> {
     pub(super) units: Units,
     pub(super) list: PieceList<LEAF, BLOCK>,
-    pub(super) log: TextLog,
+    pub(super) log: UnitLog,
     pub(super) batch: Batch,
     pub(super) deltas: DeltaLog,
     /// None until something was marked.
@@ -43,7 +44,7 @@ impl<const LEAF: usize, const BLOCK: usize> Default for Text<LEAF, BLOCK> {
         Self {
             units: Units::default(),
             list: PieceList::new(),
-            log: TextLog::default(),
+            log: UnitLog::default(),
             batch: Batch::default(),
             deltas: DeltaLog::default(),
             marks: None,
@@ -59,7 +60,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// What changed since the last drain, if it was recorded.
     pub fn drain_deltas(&mut self) -> Deltas {
-        let mut deltas = self.deltas.drain(&self.units);
+        let mut deltas = self.deltas.drain(|out, units| out.push_units(&self.units, units));
         if let Some(marks) = &mut self.marks {
             deltas.marks = marks.drain();
         }
@@ -102,7 +103,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If the range ends before it starts or past the end of the text.
-    pub fn slice(&self, range: Range<u32>) -> Result<String, TextError> {
+    pub fn slice(&self, range: Range<u32>) -> Result<String, UnitError> {
         self.in_range(u64::from(range.start.max(range.end)))?;
         let mut out = Units::default();
         let mut left = range.end.saturating_sub(range.start);
@@ -144,9 +145,9 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         runs
     }
 
-    pub(super) fn in_range(&self, position: u64) -> Result<(), TextError> {
+    pub(super) fn in_range(&self, position: u64) -> Result<(), UnitError> {
         let len = self.len();
-        if position > u64::from(len) { Err(TextError::OutOfRange { position, len }) } else { Ok(()) }
+        if position > u64::from(len) { Err(UnitError::OutOfRange { position, len }) } else { Ok(()) }
     }
 
     /// How many gaps are indexed because they are crowded.
@@ -187,5 +188,29 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 impl<const LEAF: usize, const BLOCK: usize> fmt::Display for Text<LEAF, BLOCK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.visible_units().into_string())
+    }
+}
+
+impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
+    /// # Panics
+    /// If a batch is open.
+    fn save(&self, out: &mut Writer) {
+        assert!(self.batch.is_empty(), "what is not sealed is in no snapshot");
+        self.units.save(out);
+        self.list.save(out);
+        self.log.save(out);
+        self.marks.is_some().save(out);
+        if let Some(marks) = &self.marks {
+            marks.save(out);
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (units, list, log) = (Units::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
+        let agree = units.len() == list.units() && units.len() == log.units();
+        saved::check(agree, from, "text", "its parts are of as many units")?;
+        saved::check(log.moves().next().is_none(), from, "text", "it moves nothing")?;
+        let marks = if bool::load(from)? { Some(Box::new(Marks::load(from, &list)?)) } else { None };
+        Ok(Self { units, list, log, marks, ..Self::default() })
     }
 }

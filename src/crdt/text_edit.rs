@@ -4,12 +4,12 @@
 //! exactly the state they were made against. Characters of two units are never cut: an insert goes before one, a
 //! delete takes all of it.
 
-use super::batch::{BatchOp, Mark, OP_UNITS_MAX};
+use super::batch::{BatchOp, Mark, OP_SIZE_MAX};
 use super::piece::{NONE, Piece};
 use super::piece_list::Loc;
 use super::text::Text;
-use super::text_log::Span;
-use super::text_op::{TextError, TextOp, UNITS_MAX};
+use super::unit_log::Span;
+use super::unit_op::{UNITS_MAX, UnitError, UnitOp};
 use super::units::{Units, utf16_len};
 use crate::causal::{ChangesetIx, OpIx};
 
@@ -18,12 +18,12 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If `pos` is past the end, or the text would be too long.
-    pub fn insert(&mut self, pos: u32, s: &str) -> Result<(), TextError> {
+    pub fn insert(&mut self, pos: u32, s: &str) -> Result<(), UnitError> {
         self.insert_at(pos, s).map(drop)
     }
 
     /// The same; says where it went.
-    pub(super) fn insert_at(&mut self, pos: u32, s: &str) -> Result<u32, TextError> {
+    pub(super) fn insert_at(&mut self, pos: u32, s: &str) -> Result<u32, UnitError> {
         self.in_range(u64::from(pos))?;
         if s.is_empty() {
             return Ok(pos);
@@ -31,7 +31,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let first = self.units.len();
         let room = (UNITS_MAX - first) as usize;
         if s.len() > room && utf16_len(s) > room {
-            return Err(TextError::Full);
+            return Err(UnitError::Full);
         }
         let pos = if self.cuts_pair(pos) { pos - 1 } else { pos };
         let (mut gap, mut left) = match pos.checked_sub(1) {
@@ -60,11 +60,11 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     fn batch_insert(&mut self, span: Span, mut left: u32, right: u32) {
         let mut first = span.first;
         while first < span.end() {
-            let mut end = span.end().min(first + OP_UNITS_MAX);
+            let mut end = span.end().min(first + OP_SIZE_MAX);
             if end < span.end() && self.units.is_low(end) {
                 end -= 1;
             }
-            self.batch.insert(Span { first, len: end - first }, left, right);
+            self.batch.insert(Span { first, len: end - first }, left, right, end - first);
             (first, left) = (end, end - 1);
         }
     }
@@ -73,7 +73,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     ///
     /// # Errors
     /// If the range goes past the end.
-    pub fn delete(&mut self, pos: u32, len: u32) -> Result<(), TextError> {
+    pub fn delete(&mut self, pos: u32, len: u32) -> Result<(), UnitError> {
         let end = u64::from(pos) + u64::from(len);
         self.in_range(end)?;
         if len == 0 {
@@ -129,7 +129,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// # Panics
     /// If the batch was sealed since.
     pub fn rollback(&mut self, to: Mark) {
-        self.deltas.settle(&self.units);
+        self.deltas.settle(|out, units| out.push_units(&self.units, units));
         for span in self.batch.rollback(&to) {
             self.bump_span(span, -1, true);
         }
@@ -139,7 +139,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     }
 
     /// The ops of the open batch; their own units are of `ChangesetIx::OPEN`.
-    pub fn pending_ops(&self) -> Vec<TextOp> {
+    pub fn pending_ops(&self) -> Vec<UnitOp> {
         self.batch.to_ops(&self.log, |row| self.mark_op(row))
     }
 
@@ -179,6 +179,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             BatchOp::Mark { .. } => {
                 marks.as_mut().expect("the batch lists one").seal(ops[at], changeset);
             }
+            BatchOp::Move { .. } => unreachable!("a text moves nothing"),
         });
     }
 }

@@ -10,7 +10,7 @@ use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::Loc;
 use super::text::Text;
-use super::text_op::{TextError, TextOp};
+use super::unit_op::{UnitError, UnitOp};
 use super::{Anchor, Recency};
 use crate::causal::{ChangesetIx, NameId, OpIx};
 use crate::event::{Expand, Value};
@@ -27,10 +27,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         key: NameId,
         value: Value,
         expand: Expand,
-    ) -> Result<(), TextError> {
+    ) -> Result<(), UnitError> {
         self.in_range(u64::from(range.start.max(range.end)))?;
         if range.is_empty() {
-            return Err(TextError::EmptyRange);
+            return Err(UnitError::EmptyRange);
         }
         let start = if self.cuts_pair(range.start) { range.start - 1 } else { range.start };
         let end = if self.cuts_pair(range.end) { range.end + 1 } else { range.end };
@@ -61,7 +61,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         pos: u32,
         s: &str,
         shown: &[(NameId, Value)],
-    ) -> Result<(), TextError> {
+    ) -> Result<(), UnitError> {
         let before = self.len();
         let pos = self.insert_at(pos, s)?;
         let range = pos..pos + self.len() - before;
@@ -159,11 +159,11 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     }
 
     /// The ends and the key of a mark, as others will see them.
-    pub(super) fn mark_op(&self, row: u32) -> TextOp {
+    pub(super) fn mark_op(&self, row: u32) -> UnitOp {
         let marks = self.marks.as_ref().expect("the batch lists it");
         let row_of = marks.row(row);
         let (start, end) = (row_of.start.to_anchor(&self.log), row_of.end.to_anchor(&self.log));
-        TextOp::Mark { start, end, key: marks.key(row) }
+        UnitOp::Mark { start, end, key: marks.key(row) }
     }
 
     /// Behind which unit typed text goes that stands behind `left`, the visible unit in front of it: as close to that as

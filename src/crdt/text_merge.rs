@@ -5,8 +5,8 @@ use super::adjacency::Checker;
 use super::order;
 use super::piece::{NONE, Piece};
 use super::text::Text;
-use super::text_log::{Effect, Span};
-use super::text_op::{Invalid, TextOp, UnitRef, UnitSpan};
+use super::unit_log::{Effect, Span};
+use super::unit_op::{Invalid, UnitOp, UnitRef, UnitSpan};
 use super::units::utf16_len;
 use crate::causal::{ChangesetIx, OpIx};
 use std::cmp::Ordering;
@@ -21,7 +21,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         &self,
         history: &impl History,
         changeset: ChangesetIx,
-        ops: &[TextOp],
+        ops: &[UnitOp],
     ) -> Result<(), Invalid> {
         Checker::new(&self.list, &self.log, history, changeset).check(ops)
     }
@@ -35,7 +35,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         &mut self,
         history: &impl History,
         changeset: ChangesetIx,
-        ops: &[(OpIx, TextOp)],
+        ops: &[(OpIx, UnitOp)],
         content: Option<&str>,
         active: impl Fn(OpIx) -> bool,
     ) {
@@ -43,8 +43,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             self.batch.is_empty(),
             "a batch is sealed before anything arrives, or its ops would not be adjacent"
         );
-        let stated = |(_, op): &(OpIx, TextOp)| if let TextOp::Insert { len, .. } = op { *len } else { 0 };
-        let len = ops.iter().map(stated).sum::<u32>();
+        let len = ops.iter().map(|(_, op)| op.stated()).sum::<u32>();
         let content = content.filter(|content| utf16_len(content) == len as usize);
         if len > 0 {
             self.log.begin(changeset, content.is_none());
@@ -56,7 +55,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         for (op, what) in ops {
             let on = active(*op);
             match what {
-                TextOp::Insert { left, right, len } => {
+                UnitOp::Insert { left, right, len } => {
                     let unit = |neighbour: &Option<UnitRef>| neighbour.map_or(NONE, |unit| self.unit(unit));
                     let (left, right) = (unit(left), unit(right));
                     let hide = u32::from(!on) + u32::from(content.is_none());
@@ -64,7 +63,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                     self.integrate(history, changeset, new);
                     self.log.push_insert(*op, *len, on);
                 }
-                TextOp::Delete { spans } => {
+                UnitOp::Delete { spans } => {
                     let span = |&UnitSpan { changeset, offset, len }: &UnitSpan| Span {
                         first: self.unit(UnitRef { changeset, offset }),
                         len,
@@ -75,9 +74,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                     }
                     self.log.push_delete(*op, spans, on);
                 }
-                TextOp::Mark { start, end, key } => {
+                UnitOp::Mark { start, end, key } => {
                     self.apply_mark((changeset, *op), (*start, *end), *key, on);
                 }
+                UnitOp::Move { .. } => unreachable!("ops are compared with the kind of their object"),
             }
         }
     }
@@ -110,6 +110,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let (units, delta) = match self.log.effect(op).expect("it was found to set it") {
             Effect::Insert(span) => (vec![span], if on { -1 } else { 1 }),
             Effect::Delete(spans) => (spans.to_vec(), if on { 1 } else { -1 }),
+            Effect::Move(_) => unreachable!("a text moves nothing"),
         };
         self.batch.disturb();
         units.into_iter().for_each(|span| self.bump_span(span, delta, false));

@@ -4,6 +4,8 @@
 //! It knows nothing of who inserted a unit or whether it shows, and half pairs are allowed: only reading as UTF-8
 //! replaces them.
 
+use super::unit_op::UNITS_MAX;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
 
 /// UTF-16 code units.
@@ -152,6 +154,32 @@ impl Units {
 /// How many UTF-16 units a string has.
 pub(super) fn utf16_len(s: &str) -> usize {
     if s.is_ascii() { s.len() } else { s.encode_utf16().count() }
+}
+
+impl Saved for Units {
+    fn save(&self, out: &mut Writer) {
+        out.u8(u8::from(matches!(self.0, Form::Wide(_)))).varint(u64::from(self.len()));
+        match &self.0 {
+            Form::Ascii(bytes) => {
+                out.raw(bytes);
+            }
+            Form::Wide(wide) => wide.iter().for_each(|unit| {
+                out.raw(&unit.to_le_bytes());
+            }),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let is_wide = bool::load(from)?;
+        let len = from.count("units", UNITS_MAX as usize, if is_wide { 2 } else { 1 })?;
+        if !is_wide {
+            let bytes = from.raw("units", len)?;
+            saved::check(bytes.is_ascii(), from, "units", "one byte each is ASCII")?;
+            return Ok(Self(Form::Ascii(bytes.to_vec())));
+        }
+        let pairs = from.raw("units", 2 * len)?.chunks_exact(2);
+        Ok(Self(Form::Wide(pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())))
+    }
 }
 
 #[cfg(test)]

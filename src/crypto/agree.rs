@@ -1,6 +1,7 @@
 //! X25519: the key with which a device receives epoch secrets. Certified together with its signing key.
 
 use super::is_canonical_field_element;
+use crate::codec::{DecodeError, Reader, Saved, Writer};
 use std::fmt;
 
 /// The secret half, wiped when dropped.
@@ -45,5 +46,16 @@ impl AgreementPublic {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 32] {
         self.0
+    }
+}
+
+impl Saved for AgreementPublic {
+    fn save(&self, out: &mut Writer) {
+        self.0.save(out);
+    }
+
+    /// It was parsed before it was saved.
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(Saved::load(from)?))
     }
 }

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, Object, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Mark, Slot, Text, TextError};
+use crate::crdt::{Mark, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -24,12 +24,12 @@ pub enum EditError {
     TooLong,
 }
 
-impl From<TextError> for EditError {
-    fn from(error: TextError) -> Self {
+impl From<UnitError> for EditError {
+    fn from(error: UnitError) -> Self {
         match error {
-            TextError::Full => Self::TooLong,
-            TextError::OutOfRange { .. } => Self::Range,
-            TextError::EmptyRange => Self::Empty,
+            UnitError::Full => Self::TooLong,
+            UnitError::OutOfRange { .. } => Self::Range,
+            UnitError::EmptyRange => Self::Empty,
         }
     }
 }
@@ -59,8 +59,8 @@ pub(super) enum BatchOp {
         at: u32,
         step: Step,
     },
-    /// The next op of that text's own batch.
-    Text(ObjectIx),
+    /// The next op of that object's own batch of units.
+    Units(ObjectIx),
     Revoke(Box<[Range<u32>]>),
 }
 
@@ -114,7 +114,7 @@ impl Fold {
     pub fn batch_objects(&self) -> BTreeSet<ObjectIx> {
         let ops = self.batch.iter().flat_map(|batch| &batch.ops);
         ops.filter_map(|op| match op {
-            BatchOp::Step { object, .. } | BatchOp::Text(object) => Some(*object),
+            BatchOp::Step { object, .. } | BatchOp::Units(object) => Some(*object),
             BatchOp::Revoke(_) => None,
         })
         .collect()
@@ -215,7 +215,7 @@ impl Fold {
                     self.objects[object.0 as usize].retract(at, OpIx(number));
                     objects.insert(object);
                 }
-                BatchOp::Text(_) => {}
+                BatchOp::Units(_) => {}
                 BatchOp::Revoke(targets) => self.count_revoke(graph, &targets, false),
             }
         }
@@ -246,7 +246,7 @@ impl Fold {
         let ops = self.batch.iter().flat_map(|batch| &batch.ops[..draft.ops]);
         let mut texts: HashMap<ObjectIx, usize> = HashMap::new();
         ops.for_each(|op| {
-            if let BatchOp::Text(object) = op {
+            if let BatchOp::Units(object) = op {
                 *texts.entry(*object).or_default() += 1;
             }
         });
@@ -264,7 +264,7 @@ impl Fold {
         let rest = batch.ops.split_off(draft.ops);
         let mut texts: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
         for (op, number) in batch.ops.iter().zip(numbers.clone()) {
-            if let BatchOp::Text(object) = op {
+            if let BatchOp::Units(object) = op {
                 texts.entry(*object).or_default().push(OpIx(number));
             }
         }
@@ -314,7 +314,7 @@ impl Fold {
     fn text_edit(
         &mut self,
         object: ObjectIx,
-        edit: impl FnOnce(&Timeline, &mut Text) -> Result<(), TextError>,
+        edit: impl FnOnce(&Timeline, &mut Text) -> Result<(), UnitError>,
     ) -> Result<(), EditError> {
         let Body::Text(text) = &mut self.objects[object.0 as usize].body else { return Ok(()) };
         let batch = self.batch.get_or_insert_default();
@@ -328,7 +328,7 @@ impl Fold {
         edit(&self.timeline, text)?;
         let touched = &mut batch.texts[at];
         for _ in touched.listed..text.pending_len() {
-            batch.ops.push(BatchOp::Text(object));
+            batch.ops.push(BatchOp::Units(object));
         }
         touched.listed = text.pending_len();
         self.list(object);

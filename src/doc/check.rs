@@ -3,7 +3,7 @@
 use super::step::{Shape, Step};
 use super::{Body, Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx};
-use crate::crdt::{Anchor, Bias, Slot, TextOp, UnitRef, UnitSpan};
+use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef, UnitSpan};
 use crate::event::{self, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub enum Invalid {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Planned {
     Step(ObjectIx, Step),
-    Text(ObjectIx, TextOp),
+    Units(ObjectIx, UnitOp),
     Revoke(Box<[Range<u32>]>),
     Skip,
 }
@@ -89,9 +89,9 @@ impl Fold {
         debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
         self.batch = None;
         let ops = self.plan(changeset, skeleton, refs, own)?;
-        let mut texts: BTreeMap<ObjectIx, Vec<TextOp>> = BTreeMap::new();
+        let mut texts: BTreeMap<ObjectIx, Vec<UnitOp>> = BTreeMap::new();
         for planned in &ops {
-            if let Planned::Text(object, op) = planned {
+            if let Planned::Units(object, op) = planned {
                 texts.entry(*object).or_default().push(op.clone());
             }
         }
@@ -165,21 +165,21 @@ impl Fold {
                 Op::CartRemove { object, item } => step(object, Step::Remove(name(item))),
                 Op::TextInsert { object, left, right, len } => {
                     let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
-                    Ok(Planned::Text(at(object)?, TextOp::Insert { left, right, len: *len }))
+                    Ok(Planned::Units(at(object)?, UnitOp::Insert { left, right, len: *len }))
                 }
                 Op::TextDelete { object, spans } => {
                     let spans = spans.iter().map(|span| {
                         let UnitRef { changeset, offset } = unit(&span.first);
                         UnitSpan { changeset, offset, len: span.len }
                     });
-                    Ok(Planned::Text(at(object)?, TextOp::Delete { spans: spans.collect() }))
+                    Ok(Planned::Units(at(object)?, UnitOp::Delete { spans: spans.collect() }))
                 }
                 Op::TextMark { object, start, end, key, expand } => {
                     if *expand != expand_of(start, end) {
                         return Err(Invalid::Anchor);
                     }
                     let (start, end, key) = (anchor(start), anchor(end), name(key));
-                    Ok(Planned::Text(at(object)?, TextOp::Mark { start, end, key }))
+                    Ok(Planned::Units(at(object)?, UnitOp::Mark { start, end, key }))
                 }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))

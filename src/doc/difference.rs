@@ -18,12 +18,16 @@ impl Fold {
     fn body_since(&self, old: &Fold, then: &Object, now: &Object) -> Option<PatchBody> {
         match (&then.body, &now.body) {
             (Body::Text(then), Body::Text(now)) => {
-                let change = splice(&then.to_string(), &now.to_string());
-                let (changes, inserted) = change.map_or_else(Default::default, |(a, b)| (vec![a], b));
+                let (then_text, now_text) = (then.to_string(), now.to_string());
+                let change = splice(&then_text, &now_text);
+                let delta =
+                    |&[pos, removed, inserted]: &[u32; 3]| Delta { pos, removed, inserted, local: false };
+                let changes: Vec<Delta> = change.iter().map(|(splice, _)| delta(splice)).collect();
                 let marks = mark_deltas(&then.runs(), &changes, &now.runs());
                 let changed = !changes.is_empty() || !marks.is_empty();
-                let splices = changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
-                changed.then(|| PatchBody::Text { splices: splices.collect(), inserted, marks })
+                let splices = change.iter().map(|(splice, _)| *splice).collect();
+                let inserted = change.map_or_else(String::new, |(_, inserted)| inserted.to_owned());
+                changed.then_some(PatchBody::Text { splices, inserted, marks })
             }
             (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
                 let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
@@ -55,8 +59,8 @@ impl Fold {
     }
 }
 
-/// One splice that turns a text into another, and what it inserts.
-fn splice(then: &str, now: &str) -> Option<(Delta, String)> {
+/// One splice that turns a text into another: position, units removed, units inserted, and what is inserted.
+pub fn splice<'a>(then: &str, now: &'a str) -> Option<([u32; 3], &'a str)> {
     if then == now {
         return None;
     }
@@ -67,9 +71,7 @@ fn splice(then: &str, now: &str) -> Option<(Delta, String)> {
     let end: usize = then_rest.chars().rev().zip(now_rest.chars().rev()).take_while(same).map(bytes).sum();
     let units = |text: &str| text.encode_utf16().count() as u32;
     let (removed, inserted) = (&then_rest[..then_rest.len() - end], &now_rest[..now_rest.len() - end]);
-    let pos = units(&then[..start]);
-    let delta = Delta { pos, removed: units(removed), inserted: units(inserted), local: false };
-    Some((delta, inserted.to_owned()))
+    Some(([units(&then[..start]), units(removed), units(inserted)], inserted))
 }
 
 #[cfg(test)]
@@ -78,12 +80,9 @@ mod tests {
 
     #[test]
     fn one_splice_says_what_differs() {
-        let text = |[pos, removed, inserted]: [u32; 3], text: &str| {
-            Some((Delta { pos, removed, inserted, local: false }, text.to_owned()))
-        };
         assert_eq!(splice("abc", "abc"), None);
-        assert_eq!(splice("a😀c", "a😁c"), text([1, 2, 2], "😁"));
-        assert_eq!(splice("aaa", "aa"), text([2, 1, 0], ""));
-        assert_eq!(splice("", "aé"), text([0, 0, 2], "aé"));
+        assert_eq!(splice("a😀c", "a😁c"), Some(([1, 2, 2], "😁")));
+        assert_eq!(splice("aaa", "aa"), Some(([2, 1, 0], "")));
+        assert_eq!(splice("", "aé"), Some(([0, 0, 2], "aé")));
     }
 }

@@ -5,7 +5,7 @@ use super::check::expand_of;
 use super::step::{Shape, Step};
 use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{Anchor, Bias, Slot, TextOp, UnitRef};
+use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef};
 use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -52,7 +52,7 @@ impl Fold {
                 BatchOp::Step { object, step, .. } => {
                     writer.step(self.get(*object), step, OpIx(first + nth as u32));
                 }
-                BatchOp::Text(object) => {
+                BatchOp::Units(object) => {
                     let text = text_of(self.get(*object));
                     let pending = texts.entry(*object).or_insert_with(|| Pending {
                         ops: text.pending_ops().into_iter(),
@@ -77,7 +77,7 @@ impl Fold {
 
 /// What of one text's own batch is not written down yet.
 struct Pending {
-    ops: std::vec::IntoIter<TextOp>,
+    ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
     values: std::vec::IntoIter<Value>,
@@ -149,7 +149,7 @@ impl DraftWriter<'_> {
     fn text(&mut self, object: &Object, pending: &mut Pending) {
         let object = self.object(object);
         match pending.ops.next().expect("the batch lists as many ops as the text has pending") {
-            TextOp::Insert { left, right, len } => {
+            UnitOp::Insert { left, right, len } => {
                 let rest = &pending.text[pending.at..];
                 let piece = &rest[..bytes_of_units(rest, len)];
                 pending.at += piece.len();
@@ -158,7 +158,13 @@ impl DraftWriter<'_> {
                 let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
                 self.ops.push(Op::TextInsert { object, left, right, len });
             }
-            TextOp::Delete { spans } => {
+            UnitOp::Move { element, left, right } => {
+                self.bytes += 90;
+                let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
+                let element = self.unit(element);
+                self.ops.push(Op::ListMove { object, element, left, right });
+            }
+            UnitOp::Delete { spans } => {
                 self.bytes += 12 + 48 * spans.len();
                 let spans = spans.iter().map(|span| Span {
                     first: self.unit(UnitRef { changeset: span.changeset, offset: span.offset }),
@@ -167,7 +173,7 @@ impl DraftWriter<'_> {
                 let spans = spans.collect();
                 self.ops.push(Op::TextDelete { object, spans });
             }
-            TextOp::Mark { start, end, key } => {
+            UnitOp::Mark { start, end, key } => {
                 let value = pending.values.next().expect("each mark of the batch has a value");
                 self.bytes += 100 + value.to_bytes().len();
                 self.values.push(value);

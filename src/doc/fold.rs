@@ -11,7 +11,7 @@ use super::toggle::Reasons;
 use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
-use crate::crdt::{KeyIx, Slot, TextOp};
+use crate::crdt::{KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -33,16 +33,18 @@ pub struct Fold {
     pub(super) timeline: Timeline,
     pub(super) objects: Vec<Object>,
     /// By kind too: whoever holds the name key can claim another kind for an id, and must not take it from its owner.
-    index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
+    pub(super) index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
     pub(super) places: Vec<Place>,
     /// The ops that a revoke switches off.
     pub(super) revokes: BTreeMap<OpIx, Box<[Range<u32>]>>,
     pub(super) writings: Writings,
-    absent: BTreeSet<OpIx>,
+    pub(super) absent: BTreeSet<OpIx>,
     pub(super) reasons: Reasons,
     /// Objects that may read differently since patches were taken.
     pub(super) changed: Vec<ObjectIx>,
     pub(super) batch: Option<Batch>,
+    /// Objects as views show them, by the numbers that those gave them.
+    pub(super) copies: HashMap<ObjectIx, Object>,
 }
 
 impl Fold {
@@ -71,7 +73,7 @@ impl Fold {
         let planned = incoming.map_or_else(Vec::new, |incoming| incoming.ops);
         let ops = self.timeline.push(stamp, undo_group, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
-        let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, TextOp)>, String)> = BTreeMap::new();
+        let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, UnitOp)>, String)> = BTreeMap::new();
         let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
         let mut revokes = Vec::new();
         for (op, planned) in ops.map(OpIx).zip(planned) {
@@ -93,16 +95,16 @@ impl Fold {
                     }
                     Place::Object { object, at }
                 }
-                Planned::Text(object, text_op) => {
-                    let is_mark = matches!(text_op, TextOp::Mark { .. });
-                    if piece.is_none() && (is_mark || matches!(text_op, TextOp::Insert { .. })) {
+                Planned::Units(object, unit_op) => {
+                    let is_mark = matches!(unit_op, UnitOp::Mark { .. });
+                    if piece.is_none() && (is_mark || matches!(unit_op, UnitOp::Insert { .. })) {
                         self.absent.insert(op);
                     }
                     if is_mark {
                         marks.push((object, op, piece.and_then(|(_, values)| values.first().cloned())));
                     }
                     let of_text = texts.entry(object).or_default();
-                    of_text.0.push((op, text_op));
+                    of_text.0.push((op, unit_op));
                     of_text.1.push_str(piece.map_or("", |(text, _)| text));
                     Place::Object { object, at: 0 }
                 }
@@ -152,7 +154,7 @@ impl Fold {
                     }
                     self.objects[object.0 as usize].touched.push(at);
                 }
-                Planned::Text(_, TextOp::Mark { .. }) => marks.push((object, op, values.first().cloned())),
+                Planned::Units(_, UnitOp::Mark { .. }) => marks.push((object, op, values.first().cloned())),
                 _ => texts.entry(object).or_default().push_str(text),
             }
             self.list(object);
@@ -197,9 +199,12 @@ impl Fold {
         self.objects.iter().enumerate().map(|(at, object)| (ObjectIx(at as u32), object))
     }
 
-    /// One object.
+    /// One object, or the copy of one that a view shows.
+    ///
+    /// # Panics
+    /// If there is none of that number.
     pub fn get(&self, object: ObjectIx) -> &Object {
-        &self.objects[object.0 as usize]
+        if object.is_copy() { &self.copies[&object] } else { &self.objects[object.0 as usize] }
     }
 
     /// What an op wrote; none if it is absent.
@@ -242,7 +247,7 @@ impl Fold {
         for (op, number) in ops.into_iter().zip(first..) {
             self.places.push(match op {
                 BatchOp::Step { object, at, .. } => Place::Object { object, at },
-                BatchOp::Text(object) => Place::Object { object, at: 0 },
+                BatchOp::Units(object) => Place::Object { object, at: 0 },
                 BatchOp::Revoke(targets) => {
                     self.revokes.insert(OpIx(number), targets);
                     Place::Revoke

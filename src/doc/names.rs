@@ -2,6 +2,7 @@
 //! pairs in; this table only remembers them.
 
 use crate::causal::{NameId, ObjectId};
+use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
 use crate::event::{NameEntry, ObjectKind, Options, Skeleton, Sort, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -87,6 +88,14 @@ impl Names {
         }
     }
 
+    /// The clear form of the key of a mark.
+    pub fn mark_key(&self, id: &NameId) -> Option<&Arc<str>> {
+        match self.clear.get(id) {
+            Some((Sort::MarkKey, Clear::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The clear form of an element or an item.
     pub fn value(&self, id: &NameId) -> Option<&Value> {
         match self.clear.get(id) {
@@ -155,5 +164,70 @@ impl ObjectName {
                 NameEntry::Child { parent: *parent, key: *key, kind, options }
             }
         }
+    }
+}
+
+impl Saved for Names {
+    fn save(&self, out: &mut Writer) {
+        let mut names: Vec<(&NameId, &(Sort, Clear))> = self.clear.iter().collect();
+        names.sort_unstable_by_key(|(id, _)| **id);
+        out.varint(names.len() as u64);
+        for (id, (sort, clear)) in names {
+            id.save(out);
+            out.u8(*sort as u8).bytes(&clear.to_bytes());
+        }
+        let mut objects: Vec<(&ObjectId, &ObjectName)> = self.objects.iter().collect();
+        objects.sort_unstable_by_key(|(id, _)| **id);
+        out.varint(objects.len() as u64);
+        for (id, name) in objects {
+            id.save(out);
+            name.save(out);
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut names = Self::default();
+        let count = from.count("names", u32::MAX as usize, 18)?;
+        for _ in 0..count {
+            let (id, at) = (NameId::load(from)?, from.position());
+            let sort = from.u8("sort")?;
+            let unknown = DecodeError::Unknown { what: "sort", at, found: sort.into() };
+            let clear = from.bytes("name", u32::MAX as usize)?;
+            names.learn(Sort::from_code(sort).ok_or(unknown)?, id, clear);
+        }
+        let count = from.count("objects", u32::MAX as usize, 19)?;
+        for _ in 0..count {
+            names.objects.insert(ObjectId::load(from)?, ObjectName::load(from)?);
+        }
+        Ok(names)
+    }
+}
+
+impl Saved for ObjectName {
+    fn save(&self, out: &mut Writer) {
+        out.u8(self.kind as u8).bytes(&self.options.encode());
+        match &self.origin {
+            ObjectOrigin::Named(name) => {
+                out.u8(0).string(name);
+            }
+            ObjectOrigin::Child { parent, key } => {
+                parent.save(out.u8(1));
+                key.save(out);
+            }
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = from.position();
+        let kind = from.u8("kind")?;
+        let unknown = DecodeError::Unknown { what: "object", at, found: kind.into() };
+        let kind = ObjectKind::from_code(kind).ok_or(unknown)?;
+        let options = from.bytes("options", limits::EXT_BYTES_MAX)?;
+        let options = Arc::new(Options::decode(kind, options).ok_or(unknown)?);
+        let origin = match bool::load(from)? {
+            false => ObjectOrigin::Named(from.string("name", limits::NAME_BYTES_MAX)?.into()),
+            true => ObjectOrigin::Child { parent: ObjectId::load(from)?, key: NameId::load(from)? },
+        };
+        Ok(Self { origin, kind, options })
     }
 }

@@ -3,12 +3,25 @@
 use super::step::Step;
 use super::{Past, PatchBody};
 use crate::causal::{ObjectId, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer};
 use crate::crdt::{Cart, KeyIx, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
 
 /// Local number of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectIx(pub u32);
+
+impl ObjectIx {
+    /// The number of a copy that a view reads. Objects of the space have smaller numbers.
+    pub fn of_copy(number: u32) -> Self {
+        Self(COPIES + number)
+    }
+
+    /// Whether it is the number of such a copy.
+    pub fn is_copy(self) -> bool {
+        self.0 >= COPIES
+    }
+}
 
 /// One object of the space.
 #[derive(Clone, Debug)]
@@ -66,6 +79,15 @@ impl Object {
             Body::Counter(_) => ObjectKind::Counter,
             Body::Set(_) => ObjectKind::Set,
             Body::Cart(_) => ObjectKind::Cart,
+        }
+    }
+
+    /// How many places ops can go to: slots, items, or one.
+    pub(super) fn places(&self) -> u32 {
+        match &self.body {
+            Body::Map(map) | Body::Set(map) => map.iter().len() as u32,
+            Body::Cart(cart) => cart.iter().len() as u32,
+            Body::Text(_) | Body::Counter(_) => 1,
         }
     }
 
@@ -147,17 +169,7 @@ impl Object {
         touched.sort_unstable();
         touched.dedup();
         match &mut self.body {
-            Body::Text(text) => {
-                let deltas = text.drain_deltas();
-                let splices: Vec<[u32; 3]> = deltas
-                    .changes
-                    .iter()
-                    .map(|change| [change.pos, change.removed, change.inserted])
-                    .collect();
-                let (inserted, marks) = (deltas.text.into_string(), deltas.marks);
-                let changed = !splices.is_empty() || !marks.is_empty();
-                changed.then_some(PatchBody::Text { splices, inserted, marks })
-            }
+            Body::Text(text) => PatchBody::of_text(text.drain_deltas()),
             Body::Counter(tally) => {
                 let (now, then) = (tally.totals(), std::mem::replace(&mut self.told, tally.totals()));
                 let (added, taken) = (now.added - then.added, now.taken - then.taken);
@@ -187,3 +199,39 @@ impl Object {
         }
     }
 }
+
+impl Saved for Object {
+    fn save(&self, out: &mut Writer) {
+        self.id.save(out);
+        out.u8(self.kind() as u8);
+        match &self.body {
+            Body::Map(map) | Body::Set(map) => map.save(out),
+            Body::Text(text) => text.save(out),
+            Body::Counter(tally) => tally.save(out),
+            Body::Cart(cart) => cart.save(out),
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (id, at) = (ObjectId::load(from)?, from.position());
+        let kind = from.u8("kind")?;
+        let unknown = DecodeError::Unknown { what: "kind", at, found: kind.into() };
+        let mut object = ObjectKind::from_code(kind).and_then(|kind| Self::new(id, kind)).ok_or(unknown)?;
+        match &mut object.body {
+            Body::Map(map) | Body::Set(map) => *map = Map::load(from)?,
+            Body::Text(text) => {
+                **text = Text::load(from)?;
+                text.record_deltas(true);
+            }
+            Body::Counter(tally) => {
+                *tally = Tally::load(from)?;
+                object.told = tally.totals();
+            }
+            Body::Cart(cart) => *cart = Cart::load(from)?,
+        }
+        Ok(object)
+    }
+}
+
+/// Where the numbers of copies begin.
+const COPIES: u32 = 1 << 31;

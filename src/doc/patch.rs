@@ -2,7 +2,7 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::{MarkDelta, Slot};
+use crate::crdt::{Deltas, MarkDelta, Slot};
 
 /// The change of one object's visible value.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,4 +37,15 @@ pub enum PatchBody {
         /// Of the amounts below zero, as a number above zero.
         taken: i128,
     },
+}
+
+impl PatchBody {
+    /// What changed in a text, if anything did.
+    pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
+        let splices = deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
+        let splices: Vec<[u32; 3]> = splices.collect();
+        let (inserted, marks) = (deltas.content.into_string(), deltas.marks);
+        let changed = !splices.is_empty() || !marks.is_empty();
+        changed.then_some(Self::Text { splices, inserted, marks })
+    }
 }

@@ -1,6 +1,7 @@
 //! What an op does to its object, in local terms, and what it brought along.
 
 use crate::causal::NameId;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::crdt::Slot;
 use crate::event::{ObjectKind, Value};
 
@@ -85,5 +86,47 @@ impl Written {
     #[must_use]
     pub fn value(&self) -> Option<&Value> {
         if let Self::Value(value) = self { Some(value) } else { None }
+    }
+}
+
+impl Saved for Written {
+    fn save(&self, out: &mut Writer) {
+        match self {
+            Self::Value(value) => value.encode(out.u8(0)),
+            Self::Tuple(values) => {
+                out.u8(1).varint(values.len() as u64);
+                for value in values {
+                    value.is_some().save(out);
+                    if let Some(value) = value {
+                        value.encode(out);
+                    }
+                }
+            }
+            Self::Child(kind, options) => options.save(out.u8(2).u8(*kind as u8)),
+            Self::Bare => {
+                out.u8(3);
+            }
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = from.position();
+        let unknown = |found: u8| DecodeError::Unknown { what: "written", at, found: found.into() };
+        Ok(match from.u8("written")? {
+            0 => Self::Value(Value::read(from)?),
+            1 => {
+                let place = |from: &mut Reader<'_>| {
+                    Ok(if bool::load(from)? { Some(Value::read(from)?) } else { None })
+                };
+                Self::Tuple(saved::load_list(from, place)?.into())
+            }
+            2 => {
+                let kind = from.u8("kind")?;
+                let kind = ObjectKind::from_code(kind).ok_or_else(|| unknown(kind))?;
+                Self::Child(kind, Saved::load(from)?)
+            }
+            3 => Self::Bare,
+            found => return Err(unknown(found)),
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! what the data types ask about the past ([`History`], [`Recency`]).
 
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crdt::{History, Recency};
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -102,6 +103,44 @@ impl Recency for Past<'_> {
             (_, None) => Ordering::Less,
             (a, b) => a.cmp(&b),
         }
+    }
+}
+
+impl Saved for Timeline {
+    fn save(&self, out: &mut Writer) {
+        out.varint(self.stamps.len() as u64);
+        let mut last = 0;
+        for stamp in &self.stamps {
+            out.zigzag(stamp.ms as i64 - last).varint(u64::from(stamp.counter));
+            last = stamp.ms as i64;
+        }
+        self.undo_groups.iter().for_each(|group| group.save(out));
+        for changeset in 0..self.stamps.len() {
+            (self.ops_of(ChangesetIx(changeset as u32)).len() as u32).save(out);
+        }
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        // Four numbers of a byte at least.
+        let count = from.count("changesets", u32::MAX as usize, 4)?;
+        let mut stamps = Vec::with_capacity(count);
+        let mut last = 0_i64;
+        for _ in 0..count {
+            let at = from.position();
+            let over = DecodeError::OverLimit { what: "stamp", at, limit: limits::TIME_MS_MAX };
+            last += from.zigzag("stamp")?;
+            let ms = u64::try_from(last).ok().filter(|ms| *ms <= limits::TIME_MS_MAX).ok_or(over)?;
+            let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
+            stamps.push(Hlc { ms, counter });
+        }
+        let undo_groups = (0..count).map(|_| u64::load(from)).collect::<Result<Vec<_>, _>>()?;
+        let mut timeline = Self::default();
+        for (stamp, undo_group) in stamps.into_iter().zip(undo_groups) {
+            let ops = from.varint_u32("ops", limits::OPS_MAX as u32)?;
+            saved::check(timeline.ops.checked_add(ops).is_some(), from, "ops", "they can be numbered")?;
+            timeline.push(stamp, undo_group, ops);
+        }
+        Ok(timeline)
     }
 }
 

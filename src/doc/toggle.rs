@@ -4,6 +4,7 @@
 use super::fold::Place;
 use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::ops::Range;
 
@@ -21,6 +22,11 @@ impl Reasons {
     pub fn hide(&mut self, op: OpIx) {
         self.hidden.insert(op);
         self.inactive.insert(op);
+    }
+
+    /// The ops that do not count for another reason than a revoke.
+    pub fn hidden(&self) -> &BTreeSet<OpIx> {
+        &self.hidden
     }
 
     /// The ops that do not count.
@@ -113,5 +119,27 @@ impl Fold {
             }
         }
         assert_eq!(off, self.reasons.inactive);
+    }
+}
+
+impl Saved for Reasons {
+    fn save(&self, out: &mut Writer) {
+        saved::save_steps(out, self.hidden.iter().map(|op| op.0));
+        let mut revoked: Vec<(u32, u32)> = self.revoked.iter().map(|(op, count)| (op.0, *count)).collect();
+        revoked.sort_unstable();
+        saved::save_steps(out, revoked.iter().map(|(op, _)| *op));
+        revoked.iter().for_each(|(_, count)| count.save(out));
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let hidden: BTreeSet<OpIx> = saved::load_rising(from)?.into_iter().map(OpIx).collect();
+        let mut revoked = HashMap::new();
+        for op in saved::load_rising(from)? {
+            let count = u32::load(from)?;
+            saved::check(count > 0, from, "revoked", "whatever is counted has a reason")?;
+            revoked.insert(OpIx(op), count);
+        }
+        let inactive = hidden.iter().chain(revoked.keys()).copied().collect();
+        Ok(Self { hidden, revoked, inactive })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Written;
 use crate::causal::OpIx;
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 
 /// What the ops that write something wrote; none where it is absent.
 #[derive(Clone, Debug, Default)]
@@ -36,5 +37,18 @@ impl Writings {
     pub fn truncate(&mut self, first: OpIx) {
         let left = self.rows.partition_point(|row| row.0 < first);
         self.rows.truncate(left);
+    }
+}
+
+impl Saved for Writings {
+    fn save(&self, out: &mut Writer) {
+        saved::save_steps(out, self.rows.iter().map(|(op, _)| op.0));
+        self.rows.iter().for_each(|(_, written)| written.save(out));
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let ops = saved::load_rising(from)?;
+        let row = |op| Ok((OpIx(op), Saved::load(from)?));
+        Ok(Self { rows: ops.into_iter().map(row).collect::<Result<_, _>>()? })
     }
 }

@@ -81,13 +81,22 @@ pub enum Fate {
 /// A changeset in the graph.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The authentic bytes.
-    pub changeset: Changeset,
+    /// The authentic bytes; none while a snapshot stands for them.
+    pub(super) changeset: Option<Changeset>,
+    /// Bytes of the row.
+    pub size: u32,
     /// When it arrived here, in ms since 1970.
     pub received_ms: u64,
     /// What it came to.
     pub fate: Fate,
-    root: ChangesetIx,
+    pub(super) root: ChangesetIx,
+}
+
+impl Entry {
+    /// The authentic bytes; none while only a snapshot is here, see [`Log::supply`].
+    pub fn changeset(&self) -> Option<&Changeset> {
+        self.changeset.as_ref()
+    }
 }
 
 /// A changeset whose parents are all in the graph.
@@ -114,11 +123,11 @@ struct Waiting {
 #[derive(Clone, Debug)]
 pub struct Log {
     space: SpaceId,
-    genesis: Genesis,
-    graph: CausalGraph,
-    entries: Vec<Entry>,
-    chains: HashMap<ChangesetId, Author>,
-    forks: Vec<Fork>,
+    pub(super) genesis: Genesis,
+    pub(super) graph: CausalGraph,
+    pub(super) entries: Vec<Entry>,
+    pub(super) chains: HashMap<ChangesetId, Author>,
+    pub(super) forks: Vec<Fork>,
     /// Every parent of each is in the graph or before it in the queue, unless it was kept out meanwhile.
     ready: VecDeque<(Changeset, u64)>,
     queued: HashSet<ChangesetId>,
@@ -131,7 +140,9 @@ pub struct Log {
     /// Rows that a successor proved, to be stored.
     proven: Vec<Vec<u8>>,
     stored: Vec<(SignedChangeset, u64)>,
-    unsupported: HashSet<ChangesetId>,
+    pub(super) unsupported: HashSet<ChangesetId>,
+    /// Entries without bytes.
+    pub(super) away: u32,
 }
 
 impl Log {
@@ -154,6 +165,7 @@ impl Log {
             proven: Vec::new(),
             stored: Vec::new(),
             unsupported: HashSet::new(),
+            away: 0,
         }
     }
 
@@ -256,7 +268,8 @@ impl Log {
         let ix = self.graph.add(id, actor, ready.prev, &ready.deps);
         let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
         self.entries.push(Entry {
-            changeset: ready.changeset,
+            size: ready.changeset.signed().size() as u32,
+            changeset: Some(ready.changeset),
             received_ms: ready.received_ms,
             fate: Fate::Integrated,
             root,
@@ -377,7 +390,7 @@ impl Log {
     /// An authentic changeset, in the graph or not.
     pub fn find(&self, id: &ChangesetId) -> Option<&Changeset> {
         if let Some(ix) = self.graph.get(id) {
-            return Some(&self.entry(ix).changeset);
+            return self.entry(ix).changeset();
         }
         let waiting = self.waiting.get(id).map(|waiting| &waiting.changeset);
         let queued = || self.ready.iter().map(|(changeset, _)| changeset).find(|queued| queued.id() == *id);
@@ -388,7 +401,11 @@ impl Log {
     fn complete(&mut self, copy: SignedChangeset) -> bool {
         let id = copy.id();
         if let Some(ix) = self.graph.get(&id) {
-            return self.entries[ix.0 as usize].changeset.complete_from(copy);
+            let entry = &mut self.entries[ix.0 as usize];
+            let Some(changeset) = &mut entry.changeset else { return false };
+            let completed = changeset.complete_from(copy);
+            entry.size = changeset.signed().size() as u32;
+            return completed;
         }
         if let Some(waiting) = self.waiting.get_mut(&id) {
             let (actor, before) = (copy.header().actor(), waiting.changeset.signed().size());

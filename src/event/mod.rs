@@ -18,6 +18,7 @@ mod genesis;
 mod header;
 mod invite;
 mod log;
+mod log_saved;
 mod login;
 mod name;
 mod op;

@@ -287,11 +287,12 @@ impl Op {
         }
     }
 
-    /// How many units or elements it inserts.
+    /// How many units it makes.
     #[must_use]
-    pub fn inserted_units(&self) -> u32 {
+    pub fn units_made(&self) -> u32 {
         match self {
             Self::TextInsert { len: units, .. } | Self::ListInsert { count: units, .. } => *units,
+            Self::ListMove { .. } => 1,
             _ => 0,
         }
     }

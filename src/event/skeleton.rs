@@ -174,7 +174,7 @@ fn decode_ops(reader: &mut Reader<'_>, tables: &Tables<'_>, class: Class) -> Res
             let rule = "the op belongs into changesets of this class";
             return Err(DecodeError::Invalid { what: "op", at, rule }.into());
         }
-        inserted += u64::from(op.inserted_units());
+        inserted += u64::from(op.units_made());
         if inserted > INSERTED_UNITS_MAX {
             return Err(
                 DecodeError::OverLimit { what: "inserted units", at, limit: INSERTED_UNITS_MAX }.into()

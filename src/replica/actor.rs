@@ -70,6 +70,8 @@ impl Replica {
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
+        // Views name ops by numbers of the old fold.
+        self.views.close_all();
         // Handles are object numbers: they stay the same.
         for (_, object) in old_fold.objects() {
             self.fold.object(object.id, object.kind());
@@ -77,9 +79,11 @@ impl Replica {
         // What is put together anew is no news to anybody.
         let outputs = std::mem::take(&mut self.outputs);
         let gone: HashSet<ChangesetId> = lost.iter().copied().collect();
-        let kept = (0..old_log.graph().len()).map(|ix| old_log.entry(ChangesetIx(ix)));
-        for entry in kept.filter(|entry| !gone.contains(&entry.changeset.id())) {
-            self.log.offer_authentic(entry.changeset.clone(), entry.received_ms);
+        for entry in (0..old_log.graph().len()).map(|ix| old_log.entry(ChangesetIx(ix))) {
+            let changeset = entry.changeset().expect("failures wait until all bytes are here");
+            if !gone.contains(&changeset.id()) {
+                self.log.offer_authentic(changeset.clone(), entry.received_ms);
+            }
         }
         while let Some(ready) = self.log.next_ready() {
             self.integrate(ready);
@@ -120,7 +124,7 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> ChangesetId {
         let keys = self.identity.keyring();
-        let changeset = &old.entry(ix).changeset;
+        let changeset = old.entry(ix).changeset().expect("own changesets are here");
         let mut skeleton = changeset.open_skeleton(keys).expect("own changesets open");
         let content = changeset.open_content(keys, &skeleton).expect("own contents open");
         let parents: Vec<ChangesetIx> =

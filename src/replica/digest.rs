@@ -13,28 +13,31 @@ use std::collections::BTreeMap;
 impl Replica {
     /// The hash of what is visible (docs/format.md §8). O(visible content).
     pub fn state_hash(&self) -> Digest {
-        let hashed = self
-            .fold
-            .objects()
-            .filter_map(|(ix, object)| Some((object.id, object.kind(), self.object_hash(ix)?)));
-        let mut objects: Vec<(ObjectId, ObjectKind, Digest)> = hashed.collect();
-        objects.sort_by_key(|(id, kind, _)| (*id, *kind as u8));
-        digest::state_hash(&objects)
+        sorted_hash(self.fold.objects().filter_map(|(ix, _)| self.hashed(ix)).collect())
+    }
+
+    /// What an object adds to the state hash, none if it shows nothing.
+    pub(super) fn hashed(&self, object: ObjectIx) -> Option<(ObjectId, ObjectKind, Digest)> {
+        let hash = self.object_hash(object)?;
+        Some((self.fold.get(object).id, self.fold.get(object).kind(), hash))
     }
 
     /// The hash of the frontier and of what of it is switched off or has no value here.
     pub fn view_digest(&self) -> Digest {
         digest::view_digest(
             &self.heads(),
-            &self.runs(self.fold.inactive().iter()),
-            &self.runs(self.fold.absent().iter()),
+            &self.runs(self.fold.inactive().iter().copied()),
+            &self.runs(self.fold.absent().iter().copied()),
         )
     }
 
     /// The hash of an object's visible content, none if there is none.
     pub(super) fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
         match &self.fold.get(object).body {
-            Body::Text(text) => (!text.is_empty()).then(|| digest::text_hash(&text.to_string())),
+            Body::Text(text) => (!text.is_empty()).then(|| {
+                let runs: Vec<_> = text.runs().into_iter().map(|run| (run.len, run.marks)).collect();
+                digest::text_hash(&text.to_string(), &runs)
+            }),
             Body::Map(map) => self.map_hash(map),
             Body::Set(set) => self.set_hash(set),
             Body::Counter(tally) => {
@@ -94,10 +97,10 @@ impl Replica {
         })
     }
 
-    fn runs<'a>(&self, ops: impl Iterator<Item = &'a OpIx>) -> Vec<OpRuns> {
+    pub(super) fn runs(&self, ops: impl Iterator<Item = OpIx>) -> Vec<OpRuns> {
         let mut by_changeset: BTreeMap<ChangesetId, Vec<(u32, u32)>> = BTreeMap::new();
         for op in ops {
-            let changeset = self.fold.timeline().changeset_of(*op);
+            let changeset = self.fold.timeline().changeset_of(op);
             let index = op.0 - self.fold.timeline().ops_of(changeset).start;
             let runs = by_changeset.entry(self.log.graph().id(changeset)).or_default();
             match runs.last_mut() {
@@ -107,6 +110,12 @@ impl Replica {
         }
         by_changeset.into_iter().map(|(changeset, runs)| OpRuns { changeset, runs }).collect()
     }
+}
+
+/// The state hash of objects in any order.
+pub(super) fn sorted_hash(mut objects: Vec<(ObjectId, ObjectKind, Digest)>) -> Digest {
+    objects.sort_by_key(|(id, kind, _)| (*id, *kind as u8));
+    digest::state_hash(&objects)
 }
 
 /// A write as the hash of a map has it: a value as it is, the tuple of a group, an object under a key.

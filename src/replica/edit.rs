@@ -8,7 +8,7 @@ use crate::doc::{AMOUNT_MAX, BatchMark, Edit, EditError, ObjectIx, Written};
 use crate::event::{ObjectKind, Role, Sort, Value, name_id};
 
 /// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
-const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
+pub(super) const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
 
 /// Why an edit was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,9 @@ pub enum EditFault {
     /// The object is of another kind.
     #[error("the object is of another kind")]
     Kind,
+    /// The object is one that a view shows.
+    #[error("a view is read-only")]
+    ReadOnly,
 }
 
 impl From<EditError> for EditFault {
@@ -193,36 +196,6 @@ impl Replica {
         Ok(true)
     }
 
-    /// Inserts text at a visible position in UTF-16 units; never inside a surrogate pair.
-    pub fn text_insert(
-        &mut self,
-        object: ObjectIx,
-        position: u32,
-        string: &str,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::Text)?;
-        self.fold.text_insert(object, position, string)?;
-        self.begin_batch(env);
-        Ok(())
-    }
-
-    /// Deletes a visible range in UTF-16 units; it is widened to whole surrogate pairs.
-    pub fn text_delete(
-        &mut self,
-        object: ObjectIx,
-        position: u32,
-        len: u32,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::Text)?;
-        self.fold.text_delete(object, position, len)?;
-        self.begin_batch(env);
-        Ok(())
-    }
-
     /// A place to roll back to.
     pub fn mark(&mut self) -> Mark {
         Mark(self.fold.mark())
@@ -254,7 +227,7 @@ impl Replica {
         self.names.value_id(sort, &bytes).unwrap_or_else(hmac)
     }
 
-    fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+    pub(super) fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
         self.begin_batch(env);
         self.fold.edit(self.log.graph(), object, edit);
     }
@@ -302,8 +275,12 @@ impl Replica {
         if bytes > VALUE_BYTES_MAX { Err(EditFault::TooLarge) } else { Ok(tuple) }
     }
 
-    fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
-        if self.fold.get(object).kind() == kind { Ok(()) } else { Err(EditFault::Kind) }
+    pub(super) fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
+        match self.fold.get(object).kind() == kind {
+            _ if object.is_copy() => Err(EditFault::ReadOnly),
+            true => Ok(()),
+            false => Err(EditFault::Kind),
+        }
     }
 
     pub(super) fn begin_batch(&mut self, env: &mut Env<'_>) {

@@ -44,7 +44,7 @@ impl Replica {
         let rows: Vec<Vec<u8>> = (0..graph.len())
             .map(ChangesetIx)
             .filter(|ix| self.sendable(*ix))
-            .map(|ix| &self.log.entry(ix).changeset)
+            .filter_map(|ix| self.log.entry(ix).changeset())
             .chain(outside)
             .map(|changeset| changeset.signed().encode())
             .collect();

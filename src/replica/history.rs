@@ -153,13 +153,13 @@ impl Replica {
             message: content.as_ref().and_then(|content| content.meta.message.clone()),
             headers: content.and_then(|content| content.meta.headers),
             ops: ops.end - ops.start,
-            bytes: entry.changeset.signed().size(),
+            bytes: entry.size as usize,
             fate: entry.fate,
         }
     }
 
     fn content_of(&self, ix: ChangesetIx) -> Option<Content> {
-        let changeset = &self.log.entry(ix).changeset;
+        let changeset = self.log.entry(ix).changeset()?;
         let keys = self.identity.keyring();
         let skeleton = changeset.open_segment(SegmentKind::Skeleton, keys).ok()?;
         let skeleton = Skeleton::decode(&skeleton, Class::Data, changeset.header().deps().len()).ok()?;

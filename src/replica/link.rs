@@ -375,7 +375,7 @@ pub(super) fn own_chain(graph: &CausalGraph, from: ChangesetIx) -> impl Iterator
 }
 
 pub(super) fn to_row(log: &Log, ix: ChangesetIx) -> Row {
-    let signed = log.entry(ix).changeset.signed();
+    let signed = log.entry(ix).changeset().expect("links begin when all bytes are here").signed();
     Row {
         header: signed.header().as_bytes().to_vec().into(),
         signature: signed.signature().0,

@@ -21,8 +21,11 @@ mod read;
 mod receive;
 mod refusal;
 mod relay_link;
+mod restore;
 mod seal;
+mod text_edit;
 mod undo;
+mod view;
 
 pub use edit::{EditFault, Mark};
 pub use export::{ImportError, ImportReport};
@@ -33,7 +36,10 @@ pub use output::{Change, Output, Source, Tier, Trouble};
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
+pub use restore::RestoreFault;
 pub use seal::TransactFault;
+pub use text_edit::MarkedRun;
+pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -74,6 +80,7 @@ pub struct Replica {
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
     undo: undo::UndoStack,
+    views: view::Views,
     held: HashMap<ChangesetId, HoldReason>,
     quarantine: BTreeSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
@@ -151,6 +158,7 @@ impl Replica {
             volatile: HashSet::new(),
             batch: seal::OpenBatch::default(),
             undo: undo::UndoStack::default(),
+            views: view::Views::default(),
             held: HashMap::new(),
             quarantine: BTreeSet::new(),
             durable_tips: BTreeMap::new(),

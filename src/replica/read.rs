@@ -142,9 +142,14 @@ impl Replica {
 
     /// Names of the objects with visible content.
     pub fn names(&self) -> Vec<(Arc<str>, ObjectKind)> {
-        let visible = self.fold.objects().filter(|(ix, _)| self.object_hash(*ix).is_some());
+        let objects = self.fold.objects().map(|(ix, _)| ix);
+        self.named(objects.filter(|ix| self.object_hash(*ix).is_some()))
+    }
+
+    /// The names of objects, in order.
+    pub(super) fn named(&self, objects: impl Iterator<Item = ObjectIx>) -> Vec<(Arc<str>, ObjectKind)> {
         let mut names: Vec<(Arc<str>, ObjectKind)> =
-            visible.filter_map(|(ix, _)| self.name_of(ix)).map(|(name, kind)| (name.clone(), kind)).collect();
+            objects.filter_map(|ix| self.name_of(ix)).map(|(name, kind)| (name.clone(), kind)).collect();
         names.sort_by(|a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
         names
     }
@@ -152,6 +157,11 @@ impl Replica {
     /// How many objects there are: object numbers are below it.
     pub fn object_count(&self) -> u32 {
         self.fold.objects().len() as u32
+    }
+
+    /// Whether an object, or the copy of one that a view shows, has this number.
+    pub fn has_object(&self, object: ObjectIx) -> bool {
+        self.fold.has(object)
     }
 
     /// Whether edits wait to be sealed.
@@ -229,7 +239,7 @@ impl Replica {
             changesets: graph.len(),
             inert: entries.clone().filter(|entry| entry.fate == Fate::Inert).count() as u32,
             ops: self.fold.timeline().next_op(),
-            bytes: entries.map(|entry| entry.changeset.signed().size() as u64).sum(),
+            bytes: entries.map(|entry| u64::from(entry.size)).sum(),
             objects: self.fold.objects().count() as u32,
             actors: graph.actors() as u32,
             pending: (self.log.waiting().count() + self.log.unsupported().count()) as u32,
@@ -278,12 +288,12 @@ impl Replica {
         self.added(register, self.last_writer_wins(object))
     }
 
-    fn last_writer_wins(&self, object: ObjectIx) -> bool {
+    pub(super) fn last_writer_wins(&self, object: ObjectIx) -> bool {
         self.options_of(object).is_some_and(|options| options.variant)
     }
 
     /// What put an element in: any of the maximal writes, or the winner alone.
-    fn added(&self, register: &Register, last_wins: bool) -> Option<&Written> {
+    pub(super) fn added(&self, register: &Register, last_wins: bool) -> Option<&Written> {
         let winners = register.winners();
         let count = if last_wins { winners.len().min(1) } else { winners.len() };
         let adds = winners[..count].iter().filter(|winner| !winner.deletes);

@@ -200,9 +200,9 @@ impl Replica {
         else {
             return;
         };
-        let Ok(skeleton) = self.log.entry(ix).changeset.open_skeleton(self.identity.keyring()) else {
-            return;
-        };
+        let keys = self.identity.keyring();
+        let opened = self.log.entry(ix).changeset().map(|changeset| changeset.open_skeleton(keys));
+        let Some(Ok(skeleton)) = opened else { return };
         let Some(content) = self.open_content(ix, &skeleton) else { return };
         let graph = self.log.graph();
         let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
@@ -240,7 +240,7 @@ impl Replica {
     /// The content of an integrated changeset; none if it is missing, does not open or does not decode. Its clear names are
     /// learnt if they are what the skeleton speaks of.
     fn open_content(&mut self, ix: ChangesetIx, skeleton: &Skeleton) -> Option<Content> {
-        let changeset = &self.log.entry(ix).changeset;
+        let changeset = self.log.entry(ix).changeset()?;
         let content = match changeset.header().content() {
             None => Content::default().encode(),
             Some(_) => changeset.open_segment(SegmentKind::Content, self.identity.keyring()).ok()?,

@@ -1,10 +1,10 @@
-//! A graph of changesets with ops on one text, in global terms, and what a replica has received of it.
+//! A graph of changesets with ops on one text or list, in global terms, and what a replica has received of it.
 #![allow(dead_code)]
 
 use super::rng::Rng;
 use std::cmp::Ordering;
 use stemma::causal::{ChangesetIx, NameId, OpIx};
-use stemma::crdt::{Anchor, Bias, History, Recency, TextOp, UnitRef, UnitSpan};
+use stemma::crdt::{Anchor, Bias, History, Recency, UnitOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
 pub type UnitId = (usize, u32);
@@ -22,6 +22,11 @@ pub enum Op {
     Delete {
         spans: Vec<(usize, u32, u32)>,
     },
+    Move {
+        element: UnitId,
+        left: Option<UnitId>,
+        right: Option<UnitId>,
+    },
     /// Value 0 clears. The value is content: what a replica applies has none.
     Mark {
         start: End,
@@ -34,10 +39,12 @@ pub enum Op {
 impl Op {
     /// Whether all changesets that it names are known.
     pub fn names_only(&self, known: impl Fn(usize) -> bool) -> bool {
-        match self {
-            Op::Insert { left, right, .. } => [left, right].into_iter().flatten().all(|unit| known(unit.0)),
-            Op::Delete { spans } => spans.iter().all(|span| known(span.0)),
-            Op::Mark { start, end, .. } => [start.0, end.0].into_iter().flatten().all(|unit| known(unit.0)),
+        let all = |units: &[Option<UnitId>]| units.iter().flatten().all(|unit| known(unit.0));
+        match *self {
+            Op::Insert { left, right, .. } => all(&[left, right]),
+            Op::Delete { ref spans } => spans.iter().all(|span| known(span.0)),
+            Op::Move { element, left, right } => all(&[Some(element), left, right]),
+            Op::Mark { start, end, .. } => all(&[start.0, end.0]),
         }
     }
 }
@@ -87,9 +94,11 @@ impl Dag {
         self.changesets[a].key.cmp(&self.changesets[b].key)
     }
 
-    /// When a changeset claims to have been made. It follows no clock, and ties are many.
-    pub fn stamp(&self, id: usize) -> (u64, usize) {
-        ((id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61, id)
+    /// Compares ops by stamp, something like a hash, and index. The stamps follow no clock.
+    pub fn newer(&self, a: (usize, usize), b: (usize, usize)) -> Ordering {
+        let hash = |id: usize| (id as u32).wrapping_mul(0x9E37_79B9).rotate_left(11);
+        let key = |(id, index): (usize, usize)| (hash(id) % 4, hash(id), index);
+        key(a).cmp(&key(b))
     }
 }
 
@@ -144,9 +153,9 @@ impl Numbers {
         UnitRef { changeset: self.changeset(id), offset }
     }
 
-    pub fn to_local(&self, op: &Op) -> TextOp {
+    pub fn to_local(&self, op: &Op) -> UnitOp {
         match op {
-            Op::Insert { left, right, len } => TextOp::Insert {
+            Op::Insert { left, right, len } => UnitOp::Insert {
                 left: left.map(|unit| self.unit(unit)),
                 right: right.map(|unit| self.unit(unit)),
                 len: *len,
@@ -157,7 +166,7 @@ impl Numbers {
                     offset,
                     len,
                 };
-                TextOp::Delete { spans: spans.iter().map(span).collect() }
+                UnitOp::Delete { spans: spans.iter().map(span).collect() }
             }
             Op::Mark { start, end, key, .. } => {
                 let anchor = |&(unit, after): &End| match unit {
@@ -168,23 +177,31 @@ impl Numbers {
                     None if after => Anchor::Start,
                     None => Anchor::End,
                 };
-                TextOp::Mark { start: anchor(start), end: anchor(end), key: NameId([*key; 16]) }
+                UnitOp::Mark { start: anchor(start), end: anchor(end), key: NameId([*key; 16]) }
             }
+            Op::Move { element, left, right } => UnitOp::Move {
+                element: self.unit(*element),
+                left: left.map(|unit| self.unit(unit)),
+                right: right.map(|unit| self.unit(unit)),
+            },
         }
     }
 
     /// `open` is the number that the open batch will get in the graph.
-    pub fn to_global(&self, op: &TextOp, open: usize) -> Op {
+    pub fn to_global(&self, op: &UnitOp, open: usize) -> Op {
         let id = |ix: ChangesetIx| if ix == ChangesetIx::OPEN { open } else { self.received[ix.0 as usize] };
         let unit = |unit: UnitRef| (id(unit.changeset), unit.offset);
         match op {
-            TextOp::Insert { left, right, len } => {
+            UnitOp::Insert { left, right, len } => {
                 Op::Insert { left: left.map(unit), right: right.map(unit), len: *len }
             }
-            TextOp::Delete { spans } => Op::Delete {
+            UnitOp::Delete { spans } => Op::Delete {
                 spans: spans.iter().map(|span| (id(span.changeset), span.offset, span.len)).collect(),
             },
-            TextOp::Mark { start, end, key } => {
+            UnitOp::Move { element, left, right } => {
+                Op::Move { element: unit(*element), left: left.map(unit), right: right.map(unit) }
+            }
+            UnitOp::Mark { start, end, key } => {
                 let end_of = |anchor: &Anchor| match *anchor {
                     Anchor::Start => (None, true),
                     Anchor::End => (None, false),
@@ -196,13 +213,16 @@ impl Numbers {
     }
 }
 
-/// The graph as one replica sees it.
+/// The graph as one replica sees it. Ops that are not numbered yet are of the open batch.
 pub struct Seen<'a>(pub &'a Dag, pub &'a Numbers);
 
 impl History for Seen<'_> {
     fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
-        of == ChangesetIx::OPEN
-            || self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize])
+        match (of, past) {
+            (ChangesetIx::OPEN, _) => true,
+            (_, ChangesetIx::OPEN) => false,
+            _ => self.0.contains(self.1.received[of.0 as usize], self.1.received[past.0 as usize]),
+        }
     }
 
     fn newest_known(&self, of: ChangesetIx) -> Option<ChangesetIx> {
@@ -218,16 +238,17 @@ impl History for Seen<'_> {
     }
 
     fn changeset_of(&self, op: OpIx) -> ChangesetIx {
-        self.1.changeset(self.1.op(op).0)
+        let known = self.1.ops.get(op.0 as usize);
+        known.map_or(ChangesetIx::OPEN, |op| self.1.changeset(op.0))
     }
 }
 
 impl Recency for Seen<'_> {
     fn newer(&self, a: OpIx, b: OpIx) -> Ordering {
-        let key = |op| {
-            let (id, index) = self.1.op(op);
-            (self.0.stamp(id), index)
-        };
-        key(a).cmp(&key(b))
+        let known = |op: OpIx| self.1.ops.get(op.0 as usize);
+        match (known(a), known(b)) {
+            (Some(a), Some(b)) => self.0.newer(*a, *b),
+            _ => a.cmp(&b),
+        }
     }
 }

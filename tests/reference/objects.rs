@@ -55,14 +55,18 @@ impl Model {
 
     /// The ops that count: nobody hides them, and no revoke that counts names them.
     pub fn counting(&self, view: &View) -> BTreeSet<OpId> {
-        let all: Vec<OpId> = self.ops(view).collect();
+        self.settled(&self.ops(view).filter(|op| !view.hidden.contains(op)).collect())
+    }
+
+    /// Those of a set of ops that no revoke of the set names which counts itself.
+    pub fn settled(&self, ops: &BTreeSet<OpId>) -> BTreeSet<OpId> {
         let mut counting: BTreeSet<OpId> = BTreeSet::new();
         // A revoke names what is in its past, and the world is numbered along that: the last ones are settled first.
-        for op in all.iter().rev() {
+        for op in ops.iter().rev() {
             let revoked = counting
                 .iter()
                 .any(|other| matches!(self.op(*other), Op::Revoke(targets) if targets.contains(op)));
-            if !view.hidden.contains(op) && !revoked {
+            if !revoked {
                 counting.insert(*op);
             }
         }

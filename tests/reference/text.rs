@@ -1,9 +1,9 @@
-//! The naive model of a text: one node per unit in a tree, by the definition of FugueMax; a delete is a list of
+//! The naive model of a text, and of where the units of a list are: one node per unit in a tree, by the definition of FugueMax; a delete is a list of
 //! units; the text is the tree's traversal, filtered. Written from the definition, not from the implementation.
 #![allow(dead_code)]
 
 use super::dag::{Dag, End, Op, UnitId};
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 #[derive(Clone, Default)]
@@ -14,6 +14,8 @@ pub struct Model {
     /// What each delete, (changeset, op), hits.
     pub deletes: Vec<((usize, usize), Vec<usize>)>,
     pub marks: Vec<Mark>,
+    /// What each move moves.
+    pub moves: HashMap<(usize, usize), usize>,
     find: HashMap<UnitId, usize>,
     /// Children of the root, which is the parent of what was inserted at the start.
     root: Children,
@@ -50,14 +52,16 @@ impl Model {
     /// Adds the ops of a changeset of the graph; its causal past is there.
     pub fn add(&mut self, dag: &Dag, id: usize) {
         let values: Vec<u16> = dag.changesets[id].content.encode_utf16().collect();
-        let mut offset = 0;
+        let (mut offset, mut taken) = (0, 0);
         for (index, op) in dag.changesets[id].ops.iter().enumerate() {
-            let values = values.get(offset as usize..).unwrap_or(&[]);
-            offset += self.add_op(dag, (id, index), op, offset, values);
+            let values = values.get(taken as usize..).unwrap_or(&[]);
+            let units = self.add_op(dag, (id, index), op, offset, values);
+            offset += units;
+            taken += if let Op::Insert { .. } = op { units } else { 0 };
         }
     }
 
-    /// Adds one op, whose units begin at `offset` in the changeset. Returns how many it inserts.
+    /// Adds one op, whose units begin at `offset` in the changeset. Returns how many it makes.
     pub fn add_op(&mut self, dag: &Dag, name: (usize, usize), op: &Op, offset: u32, values: &[u16]) -> u32 {
         match op {
             Op::Insert { left, right, len } => {
@@ -80,6 +84,13 @@ impl Model {
             &Op::Mark { start, end, key, value } => {
                 self.marks.push(Mark { op: name, start, end, key, value });
                 0
+            }
+            Op::Move { element, left, right } => {
+                let moved = self.find[element];
+                let (left, right) = (left.map(|unit| self.find[&unit]), right.map(|unit| self.find[&unit]));
+                self.add_unit(dag, (name.0, offset), name, 0, left, right);
+                self.moves.insert(name, moved);
+                1
             }
         }
     }
@@ -187,6 +198,10 @@ impl Model {
     pub fn is_possible(&self, op: &Op, seen: impl Fn(usize) -> bool) -> bool {
         let known = |unit: &UnitId| seen(unit.0) && self.find.contains_key(unit);
         match op {
+            Op::Move { element, left, right } => {
+                let slot = Op::Insert { left: *left, right: *right, len: 1 };
+                known(element) && self.is_possible(&slot, seen)
+            }
             Op::Insert { left, right, len } => {
                 let list: Vec<UnitId> =
                     self.order.iter().map(|&unit| self.units[unit].id).filter(known).collect();
@@ -246,7 +261,7 @@ impl Model {
             let winner = |(key, marks): (u8, Vec<&Mark>)| {
                 let mut maximal = marks.clone();
                 maximal.retain(|mark| !marks.iter().any(|other| over(other.op, mark.op)));
-                maximal.sort_by_key(|mark| Reverse((dag.stamp(mark.op.0), mark.op.1)));
+                maximal.sort_by(|a, b| dag.newer(b.op, a.op));
                 (maximal[0].value != 0).then_some((key, maximal[0].value))
             };
             shows.then(|| of_key.into_iter().filter_map(winner).collect())

@@ -1,15 +1,16 @@
-//! Who inserted which units of a text, and what each op did. Units are numbered by arrival: those of a changeset, and of
+//! Who inserted which units, and what each op did. Units are numbered by arrival: those of a changeset, and of
 //! each of its inserts, are consecutive.
 //!
 //! Invariant: changesets, ops and units all grow, so every question is a binary search. Units from
-//! [`TextLog::units`] on belong to the open batch.
+//! [`UnitLog::units`] on belong to the open batch.
 
-use super::text_op::{UnitRef, UnitSpan};
+use super::unit_op::{UNITS_MAX, UnitRef, UnitSpan};
 use crate::causal::{ChangesetIx, OpIx};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct TextLog {
+pub(super) struct UnitLog {
     /// Only changesets that inserted something.
     changesets: Vec<ChangesetRow>,
     ops: Vec<OpRow>,
@@ -28,7 +29,7 @@ struct ChangesetRow {
 struct OpRow {
     op: OpIx,
     kind: Kind,
-    /// Units of an insert, spans of a delete.
+    /// Units of an insert or a move, spans of a delete.
     first: u32,
     end: u32,
     active: bool,
@@ -38,6 +39,7 @@ struct OpRow {
 enum Kind {
     Insert,
     Delete,
+    Move,
 }
 
 /// Consecutive units, by local number.
@@ -61,9 +63,11 @@ impl Span {
 pub(super) enum Effect<'a> {
     Insert(Span),
     Delete(&'a [Span]),
+    /// The unit it made.
+    Move(u32),
 }
 
-impl TextLog {
+impl UnitLog {
     /// A changeset begins to insert.
     pub fn begin(&mut self, changeset: ChangesetIx, absent: bool) {
         assert!(
@@ -78,6 +82,13 @@ impl TextLog {
         let first = self.units;
         self.units += len;
         self.push(OpRow { op, kind: Kind::Insert, first, end: self.units, active });
+    }
+
+    /// A move of the changeset that began last.
+    pub fn push_move(&mut self, op: OpIx, active: bool) {
+        let first = self.units;
+        self.units += 1;
+        self.push(OpRow { op, kind: Kind::Move, first, end: self.units, active });
     }
 
     pub fn push_delete(&mut self, op: OpIx, spans: impl IntoIterator<Item = Span>, active: bool) {
@@ -106,6 +117,11 @@ impl TextLog {
         changed.then(|| self.units_at(at))
     }
 
+    /// Whose the units are, without what the ops did.
+    pub fn without_ops(&self) -> Self {
+        Self { changesets: self.changesets.clone(), units: self.units, ..Self::default() }
+    }
+
     /// How many units have a changeset.
     pub fn units(&self) -> u32 {
         self.units
@@ -125,11 +141,17 @@ impl TextLog {
         self.changesets.iter().enumerate().filter(|(_, row)| row.absent).map(|(at, _)| self.units_at(at))
     }
 
+    /// The moves, each with the unit that it made.
+    pub fn moves(&self) -> impl Iterator<Item = (OpIx, u32)> + '_ {
+        self.ops.iter().filter(|row| row.kind == Kind::Move).map(|row| (row.op, row.first))
+    }
+
     fn effect_at(&self, at: usize) -> Effect<'_> {
         let OpRow { kind, first, end, .. } = self.ops[at];
         match kind {
             Kind::Insert => Effect::Insert(Span { first, len: end - first }),
             Kind::Delete => Effect::Delete(&self.spans[first as usize..end as usize]),
+            Kind::Move => Effect::Move(first),
         }
     }
 
@@ -198,5 +220,61 @@ impl TextLog {
         let units = self.units_of(at.changeset)?;
         let end = at.offset.checked_add(len)?;
         (end <= units.len).then(|| units.first + at.offset)
+    }
+}
+
+impl Saved for UnitLog {
+    fn save(&self, out: &mut Writer) {
+        saved::save_steps(out, self.changesets.iter().map(|row| row.changeset.0));
+        saved::save_steps(out, self.changesets.iter().map(|row| row.first));
+        self.changesets.iter().for_each(|row| row.absent.save(out));
+        saved::save_steps(out, self.ops.iter().map(|row| row.op.0));
+        for row in &self.ops {
+            out.u8(row.kind as u8 | u8::from(row.active) << 2);
+        }
+        self.ops.iter().for_each(|row| (row.end - row.first).save(out));
+        saved::save_steps(out, self.spans.iter().map(|span| span.first));
+        self.spans.iter().for_each(|span| span.len.save(out));
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut log = Self::default();
+        let (changesets, firsts) = (saved::load_rising(from)?, saved::load_rising(from)?);
+        saved::check(changesets.len() == firsts.len(), from, "unit log", "each changeset has a first unit")?;
+        for (changeset, first) in changesets.into_iter().zip(firsts) {
+            let absent = bool::load(from)?;
+            log.changesets.push(ChangesetRow { changeset: ChangesetIx(changeset), first, absent });
+        }
+        let ops = saved::load_rising(from)?;
+        let flags = from.raw("flags", ops.len())?;
+        let (mut units, mut spans) = (0_u32, 0_u32);
+        for (op, flags) in ops.into_iter().zip(flags) {
+            let len = u32::load(from)?;
+            let kind = match flags & 3 {
+                0 => Kind::Insert,
+                1 => Kind::Delete,
+                _ => Kind::Move,
+            };
+            saved::check(kind != Kind::Move || len == 1, from, "unit log", "a move has one unit")?;
+            let count = if kind == Kind::Delete { &mut spans } else { &mut units };
+            let first = *count;
+            let end = first.checked_add(len).filter(|end| *end <= UNITS_MAX);
+            saved::check(end.is_some_and(|end| end > first), from, "unit log", "an op has units or spans")?;
+            *count = end.unwrap_or(first);
+            log.ops.push(OpRow { op: OpIx(op), kind, first, end: *count, active: flags & 4 != 0 });
+        }
+        log.units = units;
+        let in_units = log.changesets.first().map_or(units == 0, |row| row.first == 0)
+            && log.changesets.last().is_none_or(|row| row.first < units);
+        saved::check(in_units, from, "unit log", "each unit has a changeset")?;
+        let firsts = saved::load_steps(from)?;
+        saved::check(firsts.len() == spans as usize, from, "unit log", "deletes have their spans")?;
+        for first in firsts {
+            let len = u32::load(from)?;
+            let end = first.checked_add(len);
+            saved::check(end.is_some_and(|end| end <= units), from, "unit log", "spans are of units")?;
+            log.spans.push(Span { first, len });
+        }
+        Ok(log)
     }
 }

@@ -1,11 +1,12 @@
-//! The ops of a text, as others see them: neighbours and targets are named by (changeset, offset), never by position.
+//! The ops of a text or a list, as others see them: neighbours and targets are named by (changeset, offset), never by
+//! position.
 
 use super::anchor::Anchor;
 use crate::causal::{ChangesetIx, NameId};
 use thiserror::Error;
 
-/// One UTF-16 unit: the one with number `offset` among those that `changeset` inserted into this text, counted over all
-/// its inserts in op order.
+/// One unit: the one with number `offset` among those that `changeset` made in this object, counted over all its inserts
+/// and moves in op order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitRef {
     /// Who inserted it; `ChangesetIx::OPEN` for the batch that is not sealed yet.
@@ -25,9 +26,9 @@ pub struct UnitSpan {
     pub len: u32,
 }
 
-/// An op on a text.
+/// An op on a sequence of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextOp {
+pub enum UnitOp {
     /// Inserts units between two that were neighbours in the author's list, hidden units counted.
     Insert {
         /// The unit before; none at the start of the list.
@@ -42,7 +43,7 @@ pub enum TextOp {
         /// Which ones; no unit twice in one changeset.
         spans: Vec<UnitSpan>,
     },
-    /// Marks what lies between two places, now and later; the content says with which value.
+    /// Marks what lies between two places of a text, now and later; the content says with which value. A list has no such op.
     Mark {
         /// Where it begins.
         start: Anchor,
@@ -51,9 +52,34 @@ pub enum TextOp {
         /// What it is about.
         key: NameId,
     },
+    /// Gives an element of a list one more slot, which is a unit too. A text has no such op.
+    Move {
+        /// The element, by any of its units.
+        element: UnitRef,
+        /// The unit before the slot.
+        left: Option<UnitRef>,
+        /// The unit behind it.
+        right: Option<UnitRef>,
+    },
 }
 
-/// Why a changeset's ops on a text mean nothing. Depends on the changeset and its causal past only, so that all
+impl UnitOp {
+    /// How many units it makes.
+    pub fn units(&self) -> u32 {
+        match self {
+            Self::Insert { len, .. } => *len,
+            Self::Delete { .. } | Self::Mark { .. } => 0,
+            Self::Move { .. } => 1,
+        }
+    }
+
+    /// How many units it takes from the content.
+    pub fn stated(&self) -> u32 {
+        if let Self::Insert { len, .. } = self { *len } else { 0 }
+    }
+}
+
+/// Why a changeset's ops on a sequence mean nothing. Depends on the changeset and its causal past only, so that all
 /// replicas agree; the exception is `Full`, which no device reaches within its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -62,7 +88,7 @@ pub enum Invalid {
     #[error("an op without any unit")]
     Empty,
     /// A unit that its changeset did not insert, or not before this op.
-    #[error("unit {offset} of a changeset does not exist in this text")]
+    #[error("unit {offset} of a changeset does not exist here")]
     UnknownUnit {
         /// The offset that was named.
         offset: u32,
@@ -82,33 +108,33 @@ pub enum Invalid {
     /// More units in one changeset than its content can hold.
     #[error("a changeset inserts more than {CHANGESET_UNITS_MAX} units")]
     TooLong,
-    /// More units in one text than can be numbered.
-    #[error("a text has more than {UNITS_MAX} units")]
+    /// More units in one object than can be numbered.
+    #[error("an object has more than {UNITS_MAX} units")]
     Full,
 }
 
 /// Why an edit or a read was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum TextError {
+pub enum UnitError {
     /// A position past the end.
-    #[error("position {position} is outside a text of {len} units")]
+    #[error("position {position} is outside {len} units")]
     OutOfRange {
         /// The position that was asked for.
         position: u64,
-        /// The length of the text.
+        /// How many there are.
         len: u32,
     },
     /// A mark of nothing.
     #[error("a mark over an empty range")]
     EmptyRange,
-    /// The text would have more units than can be numbered.
-    #[error("a text has at most {UNITS_MAX} units, deleted ones included")]
+    /// There would be more units than can be numbered.
+    #[error("an object has at most {UNITS_MAX} units, deleted ones included")]
     Full,
 }
 
-/// The most units one changeset may insert into a text: its content segment has at most as many bytes.
+/// The most units one changeset may insert into an object: its content segment has at most as many bytes.
 pub const CHANGESET_UNITS_MAX: u32 = 256 * 1024;
 
-/// The most units one text may ever hold, deleted ones included.
+/// The most units one object may ever hold, deleted ones included.
 pub const UNITS_MAX: u32 = i32::MAX as u32;

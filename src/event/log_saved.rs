@@ -1,0 +1,192 @@
+//! The log in a snapshot: what is known of every changeset besides its bytes. Those stay where they are stored, and are
+//! supplied when something needs them.
+
+use super::chain::{Device, InviteTerms};
+use super::{Author, Entry, Fate, Fork, Log, Role, SignedChangeset};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
+use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+
+impl Log {
+    /// Supplies the bytes of a changeset that a snapshot stood for; others are left alone.
+    pub fn supply(&mut self, signed: SignedChangeset) {
+        let Some(ix) = self.graph.get(&signed.id()) else { return };
+        let id = self.graph.id(ix);
+        let entry = &mut self.entries[ix.0 as usize];
+        if let Some(changeset) = &mut entry.changeset {
+            changeset.complete_from(signed);
+        } else {
+            entry.changeset = signed.trust_by_id(id);
+            self.away -= u32::from(entry.changeset.is_some());
+        }
+    }
+
+    /// Whether the bytes of every changeset are here.
+    pub fn is_whole(&self) -> bool {
+        self.away == 0
+    }
+
+    /// What a snapshot keeps of it.
+    pub fn save(&self, out: &mut Writer) {
+        let graph = &self.graph;
+        let mut actors: HashMap<ActorId, u32> = HashMap::new();
+        let mut table = Vec::new();
+        for actor in (0..graph.len()).map(|ix| graph.actor(ChangesetIx(ix))) {
+            actors.entry(actor).or_insert_with(|| {
+                table.push(actor);
+                table.len() as u32 - 1
+            });
+        }
+        table.save(out);
+        out.varint(u64::from(graph.len()));
+        for (ix, entry) in (0..).map(ChangesetIx).zip(&self.entries) {
+            let steps = |parent: ChangesetIx| ix.0 - parent.0;
+            graph.id(ix).save(out);
+            actors[&graph.actor(ix)].save(out);
+            graph.prev(ix).map_or(0, steps).save(out);
+            graph.deps(ix).iter().copied().map(steps).collect::<Vec<_>>().save(out);
+            entry.size.save(out);
+            entry.received_ms.save(out);
+            (entry.fate == Fate::Integrated).save(out);
+            if entry.root == ix {
+                self.author(ix).save(out);
+            }
+        }
+        self.forks.save(out);
+        let mut unsupported: Vec<ChangesetId> = self.unsupported.iter().copied().collect();
+        unsupported.sort_unstable();
+        unsupported.save(out);
+    }
+
+    /// Puts in what a snapshot kept, in place of everything.
+    pub fn load(&mut self, from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let mut log = Self::new(self.genesis.clone());
+        let table = Vec::<ActorId>::load(from)?;
+        // An id, four numbers, an empty list and a flag.
+        let count = from.count("changesets", u32::MAX as usize, 38)?;
+        for _ in 0..count {
+            log.load_entry(&table, from)?;
+        }
+        log.away = log.graph.len();
+        log.forks = Saved::load(from)?;
+        log.unsupported = Vec::<ChangesetId>::load(from)?.into_iter().collect();
+        *self = log;
+        Ok(())
+    }
+
+    fn load_entry(&mut self, table: &[ActorId], from: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let next = self.graph.len();
+        let earlier = |from: &Reader<'_>, steps: u32| {
+            saved::check(steps > 0 && steps <= next, from, "parent", "it is an earlier changeset")?;
+            Ok(ChangesetIx(next - steps))
+        };
+        let id = ChangesetId::load(from)?;
+        saved::check(self.graph.get(&id).is_none(), from, "changesets", "each is there once")?;
+        let at = u32::load(from)?;
+        saved::check((at as usize) < table.len(), from, "actor", "it is in the table")?;
+        let actor = table[at as usize];
+        let prev = match u32::load(from)? {
+            0 => None,
+            steps => Some(earlier(from, steps)?),
+        };
+        let of_actor = prev.is_none_or(|prev| self.graph.actor(prev) == actor);
+        saved::check(of_actor, from, "prev", "it is of the same actor")?;
+        let deps: Vec<u32> = Saved::load(from)?;
+        saved::check(deps.len() <= limits::DEPS_MAX, from, "deps", "there are not many")?;
+        let deps = deps.into_iter().map(|steps| earlier(from, steps)).collect::<Result<Vec<_>, _>>()?;
+        let (size, received_ms) = (u32::load(from)?, u64::load(from)?);
+        let fate = if bool::load(from)? { Fate::Integrated } else { Fate::Inert };
+        let ix = self.graph.add(id, actor, prev, &deps);
+        if prev.is_none() {
+            self.chains.insert(id, Author::load(from)?);
+        }
+        let root = prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
+        self.entries.push(Entry { changeset: None, size, received_ms, fate, root });
+        Ok(())
+    }
+}
+
+impl Saved for Author {
+    fn save(&self, out: &mut Writer) {
+        self.role.save(out);
+        self.member.save(out);
+        self.device.key.save(out);
+        self.device.agreement.save(out);
+        self.actor.save(out);
+        self.not_after.save(out);
+        self.invite.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            role: Saved::load(from)?,
+            member: MemberId::load(from)?,
+            device: Device { key: Saved::load(from)?, agreement: Saved::load(from)? },
+            actor: ActorId::load(from)?,
+            not_after: Saved::load(from)?,
+            invite: Saved::load(from)?,
+        })
+    }
+}
+
+impl Saved for InviteTerms {
+    fn save(&self, out: &mut Writer) {
+        self.key.save(out);
+        self.role.save(out);
+        self.not_after.save(out);
+        self.uses.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            key: Saved::load(from)?,
+            role: Saved::load(from)?,
+            not_after: Saved::load(from)?,
+            uses: Saved::load(from)?,
+        })
+    }
+}
+
+impl Saved for Role {
+    fn save(&self, out: &mut Writer) {
+        out.u8(*self as u8);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = from.position();
+        let code = from.u8("role")?;
+        let roles = [Self::Reader, Self::Writer, Self::Admin, Self::Owner];
+        let found = roles.into_iter().find(|role| *role as u8 == code);
+        found.ok_or(DecodeError::Unknown { what: "role", at, found: code.into() })
+    }
+}
+
+impl Saved for NonZeroU64 {
+    fn save(&self, out: &mut Writer) {
+        self.get().save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let at = from.position();
+        Self::new(u64::load(from)?).ok_or(DecodeError::Unknown { what: "limit", at, found: 0 })
+    }
+}
+
+impl Saved for Fork {
+    fn save(&self, out: &mut Writer) {
+        self.actor.save(out);
+        self.seq.save(out);
+        self.first.save(out);
+        self.second.save(out);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            actor: ActorId::load(from)?,
+            seq: Saved::load(from)?,
+            first: Saved::load(from)?,
+            second: Saved::load(from)?,
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! Restoring: edits that make the space, an object or a key read as a view shows it. They are edits like any other, so
+//! the rest of the history stays as it is, and undo takes them back.
+
+use super::view::{ViewFault, ViewIx};
+use super::{EditFault, Env, Replica};
+use crate::crdt::{KeyIx, MarkDelta, Slot, mark_deltas};
+use crate::doc::{Body, Edit, ObjectIx, PatchBody, Written, splice};
+use crate::event::Value;
+use std::collections::BTreeSet;
+
+/// Why nothing was restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreFault {
+    /// There is no such view.
+    #[error(transparent)]
+    View(#[from] ViewFault),
+    /// An object cannot be made to read so.
+    #[error("{1}")]
+    Edit(ObjectIx, EditFault),
+}
+
+impl Replica {
+    /// Makes everything, or one object, or one key of a map, read as a view shows it; what reads so already is left alone.
+    /// To be called in a transaction, so that a fault leaves no trace. O(objects that differ + ops / 64).
+    pub fn restore(
+        &mut self,
+        view: ViewIx,
+        object: Option<ObjectIx>,
+        key: Option<&str>,
+        env: &mut Env<'_>,
+    ) -> Result<(), RestoreFault> {
+        debug_assert!(!self.fold.has_batch(), "a transaction begins by sealing what is open");
+        let differing = self.fold.differing(&self.fold.counting(), self.view_ops(view)?);
+        for (differs, places) in differing {
+            if object.is_some_and(|object| object != differs) {
+                continue;
+            }
+            let then = self.object_in(view, differs)?;
+            let restored = match key {
+                Some(key) => self.restore_key(differs, then, key, env),
+                None => self.restore_object(view, differs, then, &places, env),
+            };
+            restored.map_err(|fault| RestoreFault::Edit(differs, fault))?;
+        }
+        Ok(())
+    }
+
+    fn restore_key(
+        &mut self,
+        object: ObjectIx,
+        then: ObjectIx,
+        key: &str,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        match self.map_get(then, key).cloned() {
+            value if value.as_ref() == self.map_get(object, key) => Ok(()),
+            Some(value) => self.map_set(object, key, value, env),
+            None => self.map_delete(object, key, env).map(|_| ()),
+        }
+    }
+
+    fn restore_object(
+        &mut self,
+        view: ViewIx,
+        object: ObjectIx,
+        then: ObjectIx,
+        places: &BTreeSet<u32>,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.may_write()?;
+        match &self.fold.get(object).body {
+            Body::Map(_) | Body::Set(_) => {
+                for edit in self.slots_to_restore(object, then, places) {
+                    self.edit(object, edit, env);
+                }
+                Ok(())
+            }
+            Body::Cart(_) => {
+                for edit in self.items_to_restore(object, then, places) {
+                    self.edit(object, edit, env);
+                }
+                Ok(())
+            }
+            Body::Counter(_) => self.restore_counter(object, then, env),
+            Body::Text(_) => self.restore_text(view, object, then, places, env),
+        }
+    }
+
+    /// What turns the slots of a map, or the elements of a set, into those of a copy.
+    fn slots_to_restore(&self, object: ObjectIx, then: ObjectIx, places: &BTreeSet<u32>) -> Vec<Edit> {
+        let (Body::Map(map) | Body::Set(map)) = &self.fold.get(object).body else { return Vec::new() };
+        let edit = |place: &u32| {
+            let slot = map.slot(KeyIx(*place));
+            let (now, then) = (self.shown(object, &slot), self.shown(then, &slot));
+            match then {
+                _ if now == then => None,
+                Some(written) => Some(Edit::Put(slot, written.clone())),
+                None => Some(match (slot, now) {
+                    (Slot::Group(_), Some(Written::Tuple(values))) => {
+                        Edit::Put(slot, Written::Tuple(vec![None; values.len()].into()))
+                    }
+                    _ => Edit::Take(slot),
+                }),
+            }
+        };
+        places.iter().filter_map(edit).collect()
+    }
+
+    /// What a slot of a map, or an element of a set, shows.
+    fn shown(&self, object: ObjectIx, slot: &Slot) -> Option<&Written> {
+        let written = match &self.fold.get(object).body {
+            Body::Set(set) => self.added(set.get(slot)?, self.last_writer_wins(object)),
+            _ => self.map_winner(object, slot),
+        };
+        written.filter(|written| written.is_visible())
+    }
+
+    fn items_to_restore(&self, object: ObjectIx, then: ObjectIx, places: &BTreeSet<u32>) -> Vec<Edit> {
+        let Body::Cart(cart) = &self.fold.get(object).body else { return Vec::new() };
+        let edit = |place: &u32| {
+            let item = cart.name(KeyIx(*place));
+            let (now, then) = (self.cart_sum(object, item), self.cart_sum(then, item).max(0));
+            match then {
+                _ if now.max(0) == then => None,
+                0 => Some(Edit::Remove(item)),
+                _ => i64::try_from(then - now).ok().map(|more| Edit::AddTo(item, more)),
+            }
+        };
+        places.iter().filter_map(edit).collect()
+    }
+
+    fn restore_counter(
+        &mut self,
+        object: ObjectIx,
+        then: ObjectIx,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let more = self.counter_value(then) - self.counter_value(object);
+        let more = i64::try_from(more).map_err(|_| EditFault::Overflow)?;
+        if more == 0 { Ok(()) } else { self.counter_add(object, more, env) }
+    }
+
+    /// Edits where the two differ, so that what others write elsewhere meanwhile stays where it is.
+    fn restore_text(
+        &mut self,
+        view: ViewIx,
+        object: ObjectIx,
+        then: ObjectIx,
+        places: &BTreeSet<u32>,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let (now, ops) = (self.fold.counting(), self.view_ops(view).expect("its object was just read"));
+        let patch = self.fold.diff_of(self.log.graph(), object, places, &now, ops);
+        let Some(PatchBody::Text { splices, inserted, .. }) = patch else { return Ok(()) };
+        let (units, mut from): (Vec<u16>, usize) = (inserted.encode_utf16().collect(), 0);
+        for [position, removed, inserted] in splices {
+            let end = from + inserted as usize;
+            self.replace(object, position, removed, &String::from_utf16_lossy(&units[from..end]), env)?;
+            from = end;
+        }
+        let (Some(now), Some(of)) = (self.text(object), self.text(then)) else { return Ok(()) };
+        let (len, text) = (now.len(), of.to_string());
+        if now.to_string() != text {
+            // Half a pair, which only a forged op leaves behind, moved what came after it.
+            self.replace(object, 0, len, &text, env)?;
+        }
+        self.restore_marks(object, then, env)
+    }
+
+    fn restore_marks(
+        &mut self,
+        object: ObjectIx,
+        then: ObjectIx,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let (Some(now), Some(then)) = (self.text(object), self.text(then)) else { return Ok(()) };
+        for MarkDelta { pos, len, key, value, .. } in mark_deltas(&now.runs(), &[], &then.runs()) {
+            let value = value.unwrap_or(Value::Null);
+            self.fold.text_mark(self.log.graph(), object, pos..pos + len, (key, value), None)?;
+            self.begin_batch(env);
+        }
+        Ok(())
+    }
+
+    /// Makes a range read as a string, where it does not: what was deleted and is there again is not written once more.
+    fn replace(
+        &mut self,
+        object: ObjectIx,
+        position: u32,
+        removed: u32,
+        string: &str,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let Some(text) = self.text(object) else { return Ok(()) };
+        let start = position.min(text.len());
+        let now = text.slice(start..(start + removed).min(text.len())).unwrap_or_default();
+        let Some(([offset, removed, _], inserted)) = splice(&now, string) else { return Ok(()) };
+        if removed > 0 {
+            self.text_delete(object, start + offset, removed, env)?;
+        }
+        if inserted.is_empty() { Ok(()) } else { self.text_insert(object, start + offset, inserted, env) }
+    }
+}

@@ -1,0 +1,227 @@
+//! Views: the space as some of its changesets make it, to be read beside the present.
+//!
+//! A view is a set of ops, fixed when it is made. Each object that is asked for becomes a copy with a number of its own,
+//! good for every method that reads; no method writes one. What arrives later is in no older view.
+
+use super::digest::sorted_hash;
+use super::{Env, HoldReason, Replica};
+use crate::causal::{ChangesetId, ChangesetIx, OpIx};
+use crate::crdt::Bits;
+use crate::crypto::Digest;
+use crate::doc::{ObjectIx, Patch, Selection};
+use crate::event::{ObjectKind, digest};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Number of a view; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ViewIx(pub u32);
+
+/// Which changesets a view is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// All that are here.
+    #[default]
+    Now,
+    /// Those whose authors claim to have made them by then, in ms since 1970.
+    Claimed(u64),
+    /// Those that were here by then; own ones since they were made.
+    Received(u64),
+    /// A changeset and its causal past.
+    Past(ChangesetId),
+}
+
+/// Some ops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The changeset.
+    pub changeset: ChangesetId,
+    /// One op of it; all of them if there is none.
+    pub index: Option<u32>,
+}
+
+/// What a view shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ViewFilter {
+    /// Which changesets.
+    pub when: When,
+    /// Ops that do not count.
+    pub exclude: Vec<Target>,
+    /// Ops that count all the same, unless a revoke that counts names them.
+    pub include: Vec<Target>,
+}
+
+/// Why there is no such view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewFault {
+    /// A changeset that is not here.
+    #[error("no changeset {0} is known here")]
+    Unknown(ChangesetId),
+    /// A changeset that is here and waits, and for what if its parents are here.
+    #[error("changeset {0} is pending: {reason}", reason = .1.map_or_else(|| "parents are missing".to_owned(), |reason| reason.to_string()))]
+    Pending(ChangesetId, Option<HoldReason>),
+    /// A changeset has fewer ops.
+    #[error("changeset {0} has no op {1}")]
+    Index(ChangesetId, u32),
+    /// The view was closed.
+    #[error("the view is closed")]
+    Closed,
+}
+
+/// The views that are open.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Views {
+    open: HashMap<ViewIx, View>,
+    next: u32,
+    next_copy: u32,
+}
+
+#[derive(Clone, Debug)]
+struct View {
+    ops: Selection,
+    heads: Vec<ChangesetIx>,
+    copies: HashMap<ObjectIx, ObjectIx>,
+}
+
+impl Views {
+    /// Ends all of them; their numbers are not used again.
+    pub fn close_all(&mut self) {
+        self.open.clear();
+    }
+
+    fn get(&self, view: ViewIx) -> Result<&View, ViewFault> {
+        self.open.get(&view).ok_or(ViewFault::Closed)
+    }
+}
+
+impl Replica {
+    /// Makes a view. Seals the open batch first, so that it can be in it; that of a transaction stays out.
+    /// O(changesets + ops / 64).
+    pub fn view(&mut self, filter: &ViewFilter, env: &mut Env<'_>) -> Result<ViewIx, ViewFault> {
+        self.flush(env);
+        let chosen = self.chosen(filter.when)?;
+        let targets = |targets: &[Target]| -> Result<Vec<Range<u32>>, ViewFault> {
+            targets.iter().map(|target| self.target(*target)).collect()
+        };
+        let (without, with) = (targets(&filter.exclude)?, targets(&filter.include)?);
+        let heads = self.log.graph().maximal(&chosen);
+        let changesets = (0..).map(ChangesetIx).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
+        let ops = self.fold.select(changesets, &without, &with);
+        let view = ViewIx(self.views.next);
+        self.views.next += 1;
+        self.views.open.insert(view, View { ops, heads, copies: HashMap::new() });
+        Ok(view)
+    }
+
+    /// Ends a view: numbers of its objects mean nothing any more.
+    pub fn close_view(&mut self, view: ViewIx) {
+        let Some(closed) = self.views.open.remove(&view) else { return };
+        closed.copies.into_values().for_each(|copy| self.fold.drop_copy(copy));
+    }
+
+    /// The number under which a view shows an object. O(ops of the object), the first time.
+    pub fn object_in(&mut self, view: ViewIx, object: ObjectIx) -> Result<ObjectIx, ViewFault> {
+        let view = self.views.open.get_mut(&view).ok_or(ViewFault::Closed)?;
+        if let Some(copy) = view.copies.get(&object) {
+            return Ok(*copy);
+        }
+        let copy = ObjectIx::of_copy(self.views.next_copy);
+        self.views.next_copy += 1;
+        self.fold.copy(self.log.graph(), object, &view.ops, copy);
+        view.copies.insert(object, copy);
+        Ok(copy)
+    }
+
+    /// The changesets of a view that are in the past of no other one of it, ascending.
+    pub fn view_heads(&self, view: ViewIx) -> Result<Vec<ChangesetId>, ViewFault> {
+        let heads = self.views.get(view)?.heads.iter().map(|head| self.log.graph().id(*head));
+        let mut heads: Vec<ChangesetId> = heads.collect();
+        heads.sort();
+        Ok(heads)
+    }
+
+    /// The state hash of a replica that shows what the view shows (docs/format.md §8). O(ops).
+    pub fn view_state_hash(&mut self, view: ViewIx) -> Result<Digest, ViewFault> {
+        self.each_in(view, |replica, copy| replica.hashed(copy)).map(sorted_hash)
+    }
+
+    /// The view digest of the view's heads: what of their past does not count in it, and what of it has no value here.
+    pub fn digest_of_view(&self, view: ViewIx) -> Result<Digest, ViewFault> {
+        let ops = &self.views.get(view)?.ops.counting;
+        let inside = self.log.graph().within(&self.views.get(view)?.heads);
+        let timeline = self.fold.timeline();
+        let known = |op: &OpIx| inside[timeline.changeset_of(*op).0 as usize];
+        let inside = (0..).map(ChangesetIx).zip(&inside).filter(|(_, inside)| **inside).map(|(ix, _)| ix);
+        let off = inside.flat_map(|ix| timeline.ops_of(ix)).filter(|op| !ops.get(*op)).map(OpIx);
+        let absent = self.fold.absent().iter().copied().filter(known);
+        Ok(digest::view_digest(&self.view_heads(view)?, &self.runs(off), &self.runs(absent)))
+    }
+
+    /// Names of the objects with visible content in a view. O(ops).
+    pub fn view_names(&mut self, view: ViewIx) -> Result<Vec<(Arc<str>, ObjectKind)>, ViewFault> {
+        let shown = self.each_in(view, |replica, copy| replica.object_hash(copy).map(|_| copy));
+        Ok(self.named(shown?.into_iter()))
+    }
+
+    /// What turns the state that one view shows into that of another. O(objects that differ + ops / 64).
+    pub fn view_diff(&self, from: ViewIx, to: ViewIx) -> Result<Vec<Patch>, ViewFault> {
+        let (from, to) = (self.views.get(from)?, self.views.get(to)?);
+        Ok(self.fold.diff(self.log.graph(), &from.ops.counting, &to.ops.counting))
+    }
+
+    /// The ops that count in a view.
+    pub(super) fn view_ops(&self, view: ViewIx) -> Result<&Bits, ViewFault> {
+        Ok(&self.views.get(view)?.ops.counting)
+    }
+
+    /// Asks something of each object as a view shows it; copies that this made go again.
+    fn each_in<T>(
+        &mut self,
+        view: ViewIx,
+        mut ask: impl FnMut(&Self, ObjectIx) -> Option<T>,
+    ) -> Result<Vec<T>, ViewFault> {
+        let mut answers = Vec::new();
+        for object in (0..self.object_count()).map(ObjectIx) {
+            let is_there = self.views.get(view)?.copies.contains_key(&object);
+            let copy = self.object_in(view, object)?;
+            answers.extend(ask(self, copy));
+            if !is_there {
+                self.fold.drop_copy(copy);
+                self.views.open.get_mut(&view).map(|view| view.copies.remove(&object));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Per changeset, whether it is chosen.
+    fn chosen(&self, when: When) -> Result<Vec<bool>, ViewFault> {
+        let each = (0..self.log.graph().len()).map(ChangesetIx);
+        Ok(match when {
+            When::Now => each.map(|_| true).collect(),
+            When::Claimed(ms) => each.map(|ix| self.fold.timeline().stamp(ix).ms <= ms).collect(),
+            When::Received(ms) => each.map(|ix| self.log.entry(ix).received_ms <= ms).collect(),
+            When::Past(id) => self.log.graph().within(&[self.in_graph(id)?]),
+        })
+    }
+
+    fn target(&self, target: Target) -> Result<Range<u32>, ViewFault> {
+        let ops = self.fold.timeline().ops_of(self.in_graph(target.changeset)?);
+        let Some(index) = target.index else { return Ok(ops) };
+        let op = ops.start.checked_add(index).filter(|op| *op < ops.end);
+        let op = op.ok_or(ViewFault::Index(target.changeset, index))?;
+        Ok(op..op + 1)
+    }
+
+    fn in_graph(&self, id: ChangesetId) -> Result<ChangesetIx, ViewFault> {
+        let now = self.renamed.get(&id).copied().unwrap_or(id);
+        self.log.graph().get(&now).ok_or_else(|| match self.log.knows(&now) {
+            true => ViewFault::Pending(id, self.reason_of(&now)),
+            false => ViewFault::Unknown(id),
+        })
+    }
+
+    fn reason_of(&self, id: &ChangesetId) -> Option<HoldReason> {
+        self.pending().into_iter().find(|(pending, _)| pending == id).and_then(|(_, reason)| reason)
+    }
+}
