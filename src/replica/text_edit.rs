@@ -25,7 +25,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::Text)?;
         self.fold.text_insert(object, position, string)?;
-        self.begin_batch(env);
+        if !string.is_empty() {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -43,7 +45,9 @@ impl Replica {
         let shown = marks.into_iter().map(|(key, value)| Ok((self.mark_for_writing(&key, &value)?, value)));
         let shown: Vec<(NameId, Value)> = shown.collect::<Result<_, EditFault>>()?;
         self.fold.text_insert_marked(self.log.graph(), object, position, string, &shown)?;
-        self.begin_batch(env);
+        if !string.is_empty() {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -58,7 +62,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::Text)?;
         self.fold.text_delete(object, position, len)?;
-        self.begin_batch(env);
+        if len > 0 {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -76,7 +82,7 @@ impl Replica {
         self.expect(object, ObjectKind::Text)?;
         let key = self.mark_for_writing(key, &value)?;
         self.fold.text_mark(self.log.graph(), object, range, (key, value), expand)?;
-        self.begin_batch(env);
+        self.edited(object, env);
         Ok(())
     }
 
