@@ -15,7 +15,7 @@ import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
-import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
+import { type EngineChange, type EnginePatch, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
@@ -100,9 +100,20 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The engine's number of a handle, which must be of this space. */
   numberOf(handle: unknown, argument = "object"): number {
-    const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
+    const core = typeof handle === "object" && handle !== null ? this.coreOf(handle as Handle) : undefined;
     if (!core) throw argumentError(argument, `${argument} is not a handle of this space`);
     return core.number;
+  }
+
+  /** What stands behind a handle; nothing behind one of another space, or of a view. */
+  coreOf(handle: Handle): ObjectCore | undefined {
+    return this.#cores.get(handle);
+  }
+
+  /** The handle of the object that a change is about; none if nobody can ask for it. */
+  handleOf(change: EnginePatch): Handle | undefined {
+    const kind = kindOf(change.kind ?? 0);
+    return change.name === undefined || !kind ? undefined : this.#object(change.name, kind, change.options, change.object).handle;
   }
 
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
@@ -172,10 +183,9 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
-    const kind = kindOf(change.kind ?? 0);
-    if (origin === LOADED || change.name === undefined || !kind) return; // nobody can have a handle of it
-    const { core, handle } = this.#object(change.name, kind, change.options, change.object);
-    core.forget(change.keys?.map((key) => (kind === "map" ? (key as string) : textOf(key as Value))));
+    const handle = origin === LOADED ? undefined : this.handleOf(change);
+    if (!handle) return; // nobody can have one
+    this.coreOf(handle)?.forget(change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }
