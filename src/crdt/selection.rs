@@ -54,7 +54,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
     /// The list of the first `units`, of which these show. O(pieces + stretches that show or do not).
     pub(super) fn at(&self, shows: &Bits, units: u32) -> Self {
         let mut list = Self::new();
-        // Inside out: a loop over it takes half as long again.
+        // Inside out: a loop over nested iterators takes a quarter longer.
         self.iter().filter(|run| run.first < units).for_each(|run| {
             let (end, mut unit) = (run.end().min(units), run.first);
             while unit < end {

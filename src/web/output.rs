@@ -1,10 +1,10 @@
 //! Outputs of the core as flat objects for JavaScript (their shapes are in `ts/replica.ts`).
-use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{options, value};
-use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
+use crate::replica::{Change, Obstacle, Output, Replica, Shown, Source, Tier, Trouble};
 use crate::{ObjectIx, PatchBody, Slot, StoreBatch};
 
 #[wasm_bindgen]
@@ -114,6 +114,33 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
             of("change", &[("changes", changes.into())])
         }
     }
+}
+
+/// Writes what a key of a map reads as: an object under it as an array of 32-bit numbers, which no value is, with its number.
+pub(super) fn shown(shown: Shown<'_>) -> JsValue {
+    match shown {
+        Shown::Value(value) => value::to_js(value),
+        Shown::Child(child) => Uint32Array::from(&[child.0][..]).into(),
+    }
+}
+
+/// Writes what an object is and where: its name, or the map and the key that it is under. Undefined where no content that is
+/// here says it.
+pub(super) fn origin(of: ObjectIx, replica: &Replica) -> JsValue {
+    let kind = ("kind", JsValue::from(replica.kind_of(of) as u8));
+    let mut fields = match (replica.name_of(of), replica.place_of(of)) {
+        (Some((name, _)), _) => vec![kind, ("name", JsValue::from(&**name))],
+        (None, Some((map, key))) => match replica.key_name(&key) {
+            Some(key) => vec![kind, ("map", map.0.into()), ("key", JsValue::from(&**key))],
+            None => return JsValue::UNDEFINED,
+        },
+        (None, None) => return JsValue::UNDEFINED,
+    };
+    let options = replica.options_of(of).map_or(JsValue::UNDEFINED, options::to_js);
+    if !options.is_undefined() {
+        fields.push(("options", options));
+    }
+    object(&fields)
 }
 
 /// Writes why a write will not be saved.

@@ -256,14 +256,14 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapGet)]
-    pub fn map_get(&self, handle: u32, key: &str) -> Answer<JsValue> {
+    pub fn map_get(&mut self, handle: u32, key: &str) -> Answer<JsValue> {
         let object = self.object_at(handle)?;
-        Ok(self.core.map_get(object, key).map_or(JsValue::UNDEFINED, value::to_js))
+        Ok(self.core.map_shown(object, key).map_or(JsValue::UNDEFINED, output::shown))
     }
 
     #[wasm_bindgen(js_name = mapHas)]
     pub fn map_has(&self, handle: u32, key: &str) -> Answer<bool> {
-        Ok(self.core.map_get(self.object_at(handle)?, key).is_some())
+        Ok(self.core.map_has(self.object_at(handle)?, key))
     }
 
     #[wasm_bindgen(js_name = mapKeys)]
@@ -277,8 +277,9 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapConflicts)]
-    pub fn map_conflicts(&self, handle: u32, key: &str) -> Answer<Array> {
-        Ok(self.core.map_conflicts(self.object_at(handle)?, key).into_iter().map(value::to_js).collect())
+    pub fn map_conflicts(&mut self, handle: u32, key: &str) -> Answer<Array> {
+        let object = self.object_at(handle)?;
+        Ok(self.core.map_rivals(object, key).into_iter().map(output::shown).collect())
     }
 
     #[wasm_bindgen(js_name = mapHistory)]
@@ -296,6 +297,7 @@ impl Replica {
                     ("live", write.live.into()),
                 ];
                 fields.extend(write.value.as_ref().map(|value| ("value", value::to_js(value))));
+                fields.extend(write.child.map(|kind| ("child", JsValue::from(kind as u8))));
                 output::object(&fields)
             })
             .collect())
@@ -465,6 +467,9 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
         EditFault::TooLarge => {
             EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
+        }
+        EditFault::Field | EditFault::Coupled | EditFault::Depth => {
+            EdgeError::argument("key", fault.to_string())
         }
         EditFault::Unsupported => EdgeError::new(Code::Unsupported, fault.to_string()),
         EditFault::ReadOnly => EdgeError::new(Code::ReadOnly, fault.to_string()),
