@@ -15,7 +15,7 @@ import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
-import { type EngineChange, type EnginePatch, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
+import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
 import type { SpaceEvents } from "./space.js";
 import { SyncCore } from "./sync.js";
@@ -93,6 +93,21 @@ export class SpaceCore implements Outlet, CommitObserver {
     return known.handle;
   }
 
+  /** The handle of an object under a key of a map, the same every time. */
+  child(map: ObjectCore, key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    const number = this.pump.read((engine, of) => engine.mapChild(of, key, KINDS[kind], options), map.number);
+    return this.#object(key, kind, options, number, map).handle;
+  }
+
+  /** The same for one that the engine gave the number of. */
+  childAt(map: ObjectCore, key: string, number: number): Handle | undefined {
+    const known = this.#objects.get(number);
+    if (known) return known.handle;
+    const { kind: code, options } = this.pump.read((engine) => engine.origin(number));
+    const kind = kindOf(code);
+    return kind && this.#object(key, kind, options, number, map).handle;
+  }
+
   /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
   rejoin(invite: string): void {
     this.pump.call((engine) => engine.rejoin(invite));
@@ -110,10 +125,9 @@ export class SpaceCore implements Outlet, CommitObserver {
     return this.#cores.get(handle);
   }
 
-  /** The handle of the object that a change is about; none if nobody can ask for it. */
-  handleOf(change: EnginePatch): Handle | undefined {
-    const kind = kindOf(change.kind ?? 0);
-    return change.name === undefined || !kind ? undefined : this.#object(change.name, kind, change.options, change.object).handle;
+  /** What stands behind the object of a number; nothing if nobody can ask for it. */
+  coreAt(number: number): ObjectCore | undefined {
+    return this.#meet(number)?.core;
   }
 
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
@@ -183,9 +197,10 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
-    const handle = origin === LOADED ? undefined : this.handleOf(change);
-    if (!handle) return; // nobody can have one
-    this.coreOf(handle)?.forget(change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
+    const known = origin === LOADED ? undefined : this.#meet(change.object);
+    if (!known) return; // nobody can have a handle of it
+    const { core, handle } = known;
+    core.forgetOwn(change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }
@@ -201,10 +216,23 @@ export class SpaceCore implements Outlet, CommitObserver {
     for (const [handle, list] of byObject) this.#cores.get(handle)?.listeners.emit(Object.freeze(list));
   }
 
-  #object(name: string, kind: Kind, options: ObjectOptions | undefined, number: number): Known {
+  /** An object by its number; nothing if no content that is here says what it is. At most so many maps are above it as may be. */
+  #meet(number: number): Known | undefined {
     const known = this.#objects.get(number);
     if (known) return known;
-    const core = new ObjectCore(this, name, kind, options, number);
+    const origin = this.pump.peek((engine) => engine.origin(number));
+    const kind = kindOf(origin?.kind ?? 0);
+    if (!origin || !kind) return undefined;
+    if (origin.name !== undefined) return this.#object(origin.name, kind, origin.options, number);
+    if (origin.map === undefined || origin.key === undefined) return undefined;
+    const map = this.#meet(origin.map);
+    return map && this.#object(origin.key, kind, origin.options, number, map.core);
+  }
+
+  #object(name: string, kind: Kind, options: ObjectOptions | undefined, number: number, map?: ObjectCore): Known {
+    const known = this.#objects.get(number);
+    if (known) return known;
+    const core = new ObjectCore(this, name, kind, options, number, map);
     const handle = handleOf(core);
     const made = { core, handle };
     this.#objects.set(number, made);
@@ -221,7 +249,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #forget(): void {
-    for (const { core } of this.#objects.values()) core.forget();
+    for (const { core } of this.#objects.values()) core.forgetOwn();
   }
 
   // How commits ended.

@@ -4,11 +4,15 @@ import { SharedCart } from "./cart.js";
 import { SharedCounter } from "./counter.js";
 import { SharedMap } from "./map.js";
 import type { ObjectCore } from "./object.js";
+import type { Kind } from "./replica.js";
 import { SharedSet } from "./set.js";
 import { SharedText } from "./text.js";
 
 /** What `getMap`, `getText` and their like give. */
 export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart;
+
+/** The handle of an object of a kind. */
+export type HandleOf<K extends Kind> = Extract<Handle, { kind: K }>;
 
 /** Makes the handle of an object. */
 export function handleOf(core: ObjectCore): Handle {

@@ -1,11 +1,12 @@
 /** What can be read of a space, now or as it was. */
 
 import type { SharedCart } from "./cart.js";
-import { argumentError, checkOptions, checkShortString, checkWord } from "./check.js";
+import { argumentError, checkShortString } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
 import type { MapOptions, SharedMap } from "./map.js";
+import { optionsOf } from "./options.js";
 import { type Kind, kindOf, type ObjectOptions } from "./replica.js";
 import type { SetOptions, SharedSet } from "./set.js";
 import type { SharedText } from "./text.js";
@@ -39,8 +40,7 @@ export abstract class Readable {
    * with other options is another object: asking for both in one session throws `E_ARGUMENT`.
    */
   getMap(name: string, o?: MapOptions): SharedMap {
-    checkOptions(o, "o", ["couple"]);
-    return this.#source.object(checkName(name), "map", groupsOf(o?.couple)) as SharedMap;
+    return this.#source.object(checkName(name), "map", optionsOf("map", o)) as SharedMap;
   }
 
   getText(name: string, ...options: []): SharedText {
@@ -48,18 +48,18 @@ export abstract class Readable {
   }
 
   getCounter(name: string, o?: CounterOptions): SharedCounter {
-    return this.#source.object(checkName(name), "counter", variantOf(o, ["pn", "g"])) as SharedCounter;
+    return this.#source.object(checkName(name), "counter", optionsOf("counter", o)) as SharedCounter;
   }
 
   getSet(name: string, o?: SetOptions): SharedSet {
-    return this.#source.object(checkName(name), "set", variantOf(o, ["or", "lww"])) as SharedSet;
+    return this.#source.object(checkName(name), "set", optionsOf("set", o)) as SharedSet;
   }
 
   getCart(name: string, ...options: []): SharedCart {
     return this.#source.object(checkName(name, options), "cart") as SharedCart;
   }
 
-  /** The names of objects with visible content. O(size). */
+  /** The names of objects with visible content; what is under keys of maps has none. O(size). */
   names(): readonly { readonly name: string; readonly kind: Kind }[] {
     const known = this.#source.names().map(({ name, kind }) => ({ name, kind: kindOf(kind) }));
     return freeze(known.filter((one): one is { name: string; kind: Kind } => one.kind !== undefined));
@@ -76,32 +76,10 @@ export abstract class Readable {
   }
 }
 
-/** Options are for kinds and versions that have some; types allow none elsewhere, plain JavaScript is told. */
 function checkName(name: unknown, options: readonly unknown[] = []): string {
   checkShortString(name, "name");
   if (name === "") throw argumentError("name", "name is empty");
+  // Types allow none, plain JavaScript is told.
   if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
   return name;
 }
-
-/** The first of the two kinds is the one without options. */
-function variantOf(o: { kind?: string } | undefined, kinds: readonly [string, string]): ObjectOptions | undefined {
-  checkOptions(o, "o", ["kind"]);
-  if (o?.kind === undefined) return undefined;
-  checkWord(o.kind, "kind", kinds);
-  return o.kind === kinds[1] ? { variant: true } : undefined;
-}
-
-function groupsOf(couple: unknown): ObjectOptions | undefined {
-  if (couple === undefined) return undefined;
-  const wrong = (what: string) => argumentError("couple", `couple ${what}`);
-  if (!Array.isArray(couple) || !couple.every(Array.isArray)) throw wrong("is not a list of lists of keys");
-  const keys = (couple as unknown[][]).flat();
-  for (const key of keys) checkShortString(key, "couple");
-  if (new Set(keys).size < keys.length) throw wrong("names a key twice");
-  if ((couple as unknown[][]).some((group) => group.length === 0)) throw wrong("has an empty group");
-  if (couple.length > COUPLE_MAX || couple.some((group) => group.length > COUPLE_MAX)) throw wrong(`has more than ${COUPLE_MAX} groups, or keys in one`);
-  return couple.length === 0 ? undefined : { groups: couple as string[][] };
-}
-
-const COUPLE_MAX = 64;

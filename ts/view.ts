@@ -12,7 +12,7 @@ import { isStemmaError, StemmaError } from "./errors.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { Readable, type Source } from "./readable.js";
-import type { Engine, Kind, ObjectOptions, ViewQuery } from "./replica.js";
+import { type Engine, type Kind, KINDS, kindOf, type ObjectOptions, type ViewQuery } from "./replica.js";
 
 /** Options of {@link Space.at}. */
 export interface AtOptions {
@@ -107,7 +107,7 @@ export function diffViews(space: SpaceCore, a: View, b: View): Change[] {
   const [from, to] = [checkView(space, a, "a"), checkView(space, b, "b")];
   const changes = space.pump.read((engine) => engine.viewDiff(from.number, to.number));
   return changes.flatMap((change) => {
-    const live = space.handleOf(change);
+    const live = space.coreAt(change.object);
     const said = { source: "diff", member: "", actor: "", changeset: "", ...change } as const;
     return live ? changesOf(said, to.handle(live), undefined) : [];
   });
@@ -125,8 +125,8 @@ class ViewCore implements Source {
   readonly space: SpaceCore;
   readonly #number: number;
   readonly #generation: number;
-  /** By the handle of the same object in the space. */
-  readonly #handles = new Map<Handle, Handle>();
+  /** By the number that the engine gave the object in this view. */
+  readonly #handles = new Map<number, Handle>();
   #isClosed = false;
 
   constructor(space: SpaceCore, number: number) {
@@ -158,17 +158,21 @@ class ViewCore implements Source {
 
   object(name: string, kind: Kind, options?: ObjectOptions): Handle {
     this.check();
-    return this.handle(this.space.object(name, kind, options));
+    return this.handle(this.space.coreOf(this.space.object(name, kind, options)) as ObjectCore);
   }
 
-  /** What a handle of the space is in this view. */
-  handle(live: Handle): Handle {
-    let handle = this.#handles.get(live);
-    if (!handle) {
-      handle = handleOf(new PastObject(this, this.space.coreOf(live) as ObjectCore));
-      refuseWriters(handle);
-      this.#handles.set(live, handle);
-    }
+  /** The handle of an object of the space as this view shows it. */
+  handle({ name, kind, options, number }: ObjectCore): Handle {
+    return this.at(this.#read((engine, view) => engine.objectIn(view, number)), name, kind, options);
+  }
+
+  /** The handle of an object of this view, the same every time. */
+  at(number: number, name: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    const known = this.#handles.get(number);
+    if (known) return known;
+    const handle = handleOf(new PastObject(this, name, kind, options, number));
+    refuseWriters(handle);
+    this.#handles.set(number, handle);
     return handle;
   }
 
@@ -196,13 +200,12 @@ class ViewCore implements Source {
 /** An object as a view shows it. Nothing is ever forgotten of it: it does not change. */
 class PastObject extends ObjectCore {
   readonly #view: ViewCore;
-  readonly #live: number;
-  #copy: number | undefined;
+  readonly #number: number;
 
-  constructor(view: ViewCore, live: ObjectCore) {
-    super(view.space, live.name, live.kind, live.options, live.number);
+  constructor(view: ViewCore, name: string, kind: Kind, options: ObjectOptions | undefined, number: number) {
+    super(view.space, name, kind, options, number);
     this.#view = view;
-    this.#live = live.number;
+    this.#number = number;
   }
 
   override check(): void {
@@ -210,9 +213,8 @@ class PastObject extends ObjectCore {
   }
 
   override get number(): number {
-    const { number } = this.#view;
-    this.#copy ??= this.space.pump.read((engine) => engine.objectIn(number, this.#live));
-    return this.#copy;
+    this.check();
+    return this.#number;
   }
 
   override edit<T>(): T {
@@ -221,6 +223,17 @@ class PastObject extends ObjectCore {
 
   override readSealed<T>(work: (engine: Engine, object: number) => T): T {
     return this.read(work);
+  }
+
+  override child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    const number = this.read((engine, map) => engine.mapChild(map, key, KINDS[kind], options));
+    return this.#view.at(number, key, kind, options);
+  }
+
+  override childAt(key: string, number: number): Handle | undefined {
+    const { kind: code, options } = this.read((engine) => engine.origin(number));
+    const kind = kindOf(code);
+    return kind && this.#view.at(number, key, kind, options);
   }
 }
 

@@ -160,9 +160,15 @@ impl Replica {
         }
     }
 
-    /// The map and the key that an object is under; none for one that has a name, or is not known to be anywhere.
+    /// The map and the key that an object is under; none for one that has a name, is not known to be anywhere, or is too deep.
     pub fn place_of(&self, object: ObjectIx) -> Option<(ObjectIx, NameId)> {
-        self.places.get(object).map(|place| (place.map, place.key))
+        let place = self.places.get(object).filter(|_| self.places.depth(object) <= DEPTH_MAX)?;
+        Some((place.map, place.key))
+    }
+
+    /// What a view shows a copy of; the object itself if it is none.
+    pub(super) fn original_of(&self, object: ObjectIx) -> ObjectIx {
+        self.views.origin(object).map_or(object, |(_, of)| of)
     }
 
     /// The kind of a declared field.
@@ -185,12 +191,12 @@ impl Replica {
 
     /// How many keys lead to an object, or to what it is a copy of.
     fn depth(&self, object: ObjectIx) -> usize {
-        self.places.depth(self.views.origin(object).map_or(object, |(_, of)| of))
+        self.places.depth(self.original_of(object))
     }
 
     /// The map that declares an object as a field.
     pub(super) fn map_of_field(&self, object: ObjectIx) -> Option<ObjectIx> {
-        let of = self.views.origin(object).map_or(object, |(_, of)| of);
+        let of = self.original_of(object);
         let place = self.places.get(of)?;
         let declared = self.names.key(&place.key).and_then(|key| self.field_of(place.map, key));
         (declared == Some(self.kind_of(of))).then_some(place.map)
@@ -214,7 +220,7 @@ impl Replica {
         let mut at = object;
         while let Some(place) = self.places.get(at) {
             let (map, slot) = (place.map, Slot::Key(place.key));
-            if !self.shows(at, 1) {
+            if !self.shows(at, map, 1) {
                 let written = Written::Child(self.fold.get(at).kind(), place.options.clone());
                 self.clear_under(map, slot, Some(at));
                 self.fold.edit(self.log.graph(), map, Edit::Put(slot, written));
@@ -256,7 +262,16 @@ impl Replica {
     }
 
     /// Adds to patches what they change above: the keys of maps that lead to what they are about.
-    pub(super) fn with_places_above(&self, mut patches: Vec<Patch>) -> Vec<Patch> {
+    pub(super) fn with_places_above(&self, patches: Vec<Patch>) -> Vec<Patch> {
+        self.with_places_where(patches, |object, map| self.shows(object, map, usize::MAX))
+    }
+
+    /// The same where something else says whether a key of a map shows an object.
+    pub(super) fn with_places_where(
+        &self,
+        mut patches: Vec<Patch>,
+        shows: impl Fn(ObjectIx, ObjectIx) -> bool,
+    ) -> Vec<Patch> {
         let mut above: BTreeMap<ObjectIx, BTreeSet<Slot>> = BTreeMap::new();
         for patch in &patches {
             let mut at = patch.object;
@@ -264,8 +279,8 @@ impl Replica {
                 continue;
             }
             while let Some(place) = self.places.get(at) {
-                let shown = self.shows(at, usize::MAX);
-                if !shown || !above.entry(place.map).or_default().insert(Slot::Key(place.key)) {
+                if !shows(at, place.map) || !above.entry(place.map).or_default().insert(Slot::Key(place.key))
+                {
                     break;
                 }
                 at = place.map;
@@ -292,14 +307,15 @@ impl Replica {
         self.places.set(child, Place { map, key, options: options.into() });
     }
 
-    /// Whether the key that an object is under shows it: a field always does, another one if one of its first winners says so.
-    fn shows(&self, object: ObjectIx, first: usize) -> bool {
+    /// Whether the key that an object is under shows it in a map, its own or a copy of that: a field always does, another one
+    /// if one of its first winners says so.
+    pub(super) fn shows(&self, object: ObjectIx, map: ObjectIx, first: usize) -> bool {
         let Some(place) = self.places.get(object) else { return false };
         let kind = self.fold.get(object).kind();
         if self.map_of_field(object).is_some() {
             return true;
         }
-        let Some(register) = self.map(place.map).and_then(|map| map.get(&Slot::Key(place.key))) else {
+        let Some(register) = self.map(map).and_then(|map| map.get(&Slot::Key(place.key))) else {
             return false;
         };
         register.winners().iter().take(first).any(|winner| match self.fold.written(winner.op) {

@@ -4,7 +4,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{options, value};
-use crate::replica::{Change, Obstacle, Output, Replica, Shown, Source, Tier, Trouble};
+use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
 use crate::{ObjectIx, PatchBody, Slot, StoreBatch};
 
 #[wasm_bindgen]
@@ -116,26 +116,22 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
     }
 }
 
-/// Writes what a key of a map reads as: an object under it as an array of 32-bit numbers, which no value is, with its number.
-pub(super) fn shown(shown: Shown<'_>) -> JsValue {
-    match shown {
-        Shown::Value(value) => value::to_js(value),
-        Shown::Child(child) => Uint32Array::from(&[child.0][..]).into(),
-    }
+/// Writes an object that a key of a map shows: as an array of 32-bit numbers, which no value is, with its number.
+pub(super) fn child(child: ObjectIx) -> JsValue {
+    Uint32Array::from(&[child.0][..]).into()
 }
 
-/// Writes what an object is and where: its name, or the map and the key that it is under. Undefined where no content that is
+/// Writes what an object is and where: its name, or the map and the key that it is under, or neither where no content that is
 /// here says it.
 pub(super) fn origin(of: ObjectIx, replica: &Replica) -> JsValue {
-    let kind = ("kind", JsValue::from(replica.kind_of(of) as u8));
-    let mut fields = match (replica.name_of(of), replica.place_of(of)) {
-        (Some((name, _)), _) => vec![kind, ("name", JsValue::from(&**name))],
-        (None, Some((map, key))) => match replica.key_name(&key) {
-            Some(key) => vec![kind, ("map", map.0.into()), ("key", JsValue::from(&**key))],
-            None => return JsValue::UNDEFINED,
-        },
-        (None, None) => return JsValue::UNDEFINED,
-    };
+    let mut fields = vec![("kind", JsValue::from(replica.kind_of(of) as u8))];
+    if let Some((name, _)) = replica.name_of(of) {
+        fields.push(("name", JsValue::from(&**name)));
+    } else if let Some((map, key)) = replica.place_of(of)
+        && let Some(key) = replica.key_name(&key)
+    {
+        fields.extend([("map", map.0.into()), ("key", JsValue::from(&**key))]);
+    }
     let options = replica.options_of(of).map_or(JsValue::UNDEFINED, options::to_js);
     if !options.is_undefined() {
         fields.push(("options", options));
@@ -227,13 +223,6 @@ pub(super) fn patch(of: ObjectIx, body: &PatchBody, replica: &Replica) -> JsValu
 
 fn add_patch(of: ObjectIx, body: &PatchBody, replica: &Replica, fields: &mut Vec<(&str, JsValue)>) {
     fields.push(("object", of.0.into()));
-    if let Some((name, kind)) = replica.name_of(of) {
-        fields.extend([("name", JsValue::from(&**name)), ("kind", (kind as u8).into())]);
-        let options = replica.options_of(of).map_or(JsValue::UNDEFINED, options::to_js);
-        if !options.is_undefined() {
-            fields.push(("options", options));
-        }
-    }
     match body {
         PatchBody::Text { splices, inserted } => {
             let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();

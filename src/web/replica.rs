@@ -12,7 +12,9 @@ use super::error::{Code, EdgeError};
 use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
-use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier, TransactFault};
+use crate::replica::{
+    EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Shown, Tier, TransactFault,
+};
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
 
@@ -258,7 +260,11 @@ impl Replica {
     #[wasm_bindgen(js_name = mapGet)]
     pub fn map_get(&mut self, handle: u32, key: &str) -> Answer<JsValue> {
         let object = self.object_at(handle)?;
-        Ok(self.core.map_shown(object, key).map_or(JsValue::UNDEFINED, output::shown))
+        Ok(match self.core.map_shown(object, key) {
+            None => JsValue::UNDEFINED,
+            Some(Shown::Value(value)) => value::to_js(value),
+            Some(Shown::Child(child)) => output::child(child),
+        })
     }
 
     #[wasm_bindgen(js_name = mapHas)]
@@ -279,7 +285,12 @@ impl Replica {
     #[wasm_bindgen(js_name = mapConflicts)]
     pub fn map_conflicts(&mut self, handle: u32, key: &str) -> Answer<Array> {
         let object = self.object_at(handle)?;
-        Ok(self.core.map_rivals(object, key).into_iter().map(output::shown).collect())
+        let rivals = self.core.map_rivals(object, key).into_iter().map(|rival| match rival {
+            Shown::Value(value) => Ok(value::to_js(value)),
+            Shown::Child(child) => Err(child),
+        });
+        let rivals: Vec<Result<JsValue, ObjectIx>> = rivals.collect();
+        Ok(rivals.into_iter().map(|rival| rival.unwrap_or_else(output::child)).collect())
     }
 
     #[wasm_bindgen(js_name = mapHistory)]

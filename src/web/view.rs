@@ -90,8 +90,8 @@ impl Replica {
 
     /// What turns one view into another, without who did it: nobody did.
     #[wasm_bindgen(js_name = viewDiff)]
-    pub fn view_diff(&self, from: u32, to: u32) -> Answer<Array> {
-        let patches = self.core().view_diff(ViewIx(from), ViewIx(to)).map_err(closed)?;
+    pub fn view_diff(&mut self, from: u32, to: u32) -> Answer<Array> {
+        let patches = self.core_mut().view_diff(ViewIx(from), ViewIx(to)).map_err(closed)?;
         Ok(patches.iter().map(|patch| output::patch(patch.object, &patch.body, self.core())).collect())
     }
 

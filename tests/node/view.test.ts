@@ -167,7 +167,7 @@ test("whatever would write to a view is refused by name", async (t) => {
   const view = space.view();
   const before = shown(view);
   const READERS = new Set(
-    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity".split(" "),
+    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity child".split(" "),
   );
   let writers = 0;
   for (const handle of Object.values(objects(view)) as Handle[]) {
@@ -259,6 +259,50 @@ test("what differs between two views turns the one into the other", async (t) =>
   }
   const [change] = space.diff(views[0] as View, views[1] as View);
   assert.equal(change?.object, (views[1] as View).getText("text"));
+});
+
+test("objects under keys are there as they were", async (t) => {
+  const space = await openSpace(t);
+  const hut = space.getMap("hut", { fields: { notes: "text", visits: "counter" } });
+  const day = hut.child("friday", "map");
+  const first = space.transact(() => (hut.child("notes", "text").append("Key"), day.set("guide", "Ada").child("route", "text").append("north"))).id;
+  const second = space.transact(() => (hut.child("notes", "text").append(" lost"), hut.child("visits", "counter").add(2), day.child("route", "text").append(" face"))).id;
+  space.transact(() => void hut.delete("friday"));
+  const options = { fields: { notes: "text", visits: "counter" } } as const;
+  const [one, two, now] = [space.at(first), space.at(second), space.view()];
+  const past = one.getMap("hut", options);
+  assert.deepEqual(past.toJSON(), { notes: "Key", visits: 0, friday: { guide: "Ada", route: "north" } });
+  assert.deepEqual(past.get("friday"), { guide: "Ada", route: "north" });
+  assert.equal(past.child("friday", "map"), past.child("friday", "map"), "the same handle every time");
+  assert.equal(past.child("friday", "map").child("route", "text").toString(), "north");
+  assert.equal(past.child("friday", "map").child("never", "text").toString(), "");
+  assert.deepEqual(two.getMap("hut", options).toJSON(), { notes: "Key lost", visits: 2, friday: { guide: "Ada", route: "north face" } });
+  assert.deepEqual([now.stateHash(), now.names()], [space.stateHash(), space.names()]);
+  assert.deepEqual(one.names(), [{ name: "hut", kind: "map" }]);
+  for (const write of [() => past.child("friday", "map").set("guide", "Bob"), () => past.child("notes", "text").append("!"), () => past.child("friday", "map").child("new", "counter").add()]) {
+    assert.throws(write, code("E_READONLY"));
+  }
+  const changes = space.diff(one, two);
+  const about = (change: Change) => [change.object.name, change.keys ? [...change.keys].sort() : change.delta];
+  assert.deepEqual(new Map(changes.map(about) as [string, unknown][]), new Map<string, unknown>([
+    ["notes", [{ retain: 3 }, { insert: " lost" }]],
+    ["visits", 2],
+    ["route", [{ retain: 5 }, { insert: " face" }]],
+    ["friday", ["route"]],
+    ["hut", ["friday", "notes", "visits"]],
+  ].map(([name, what]) => [name as string, what])));
+  const route = changes.find((change) => change.object.name === "route");
+  assert.equal(route?.object, two.getMap("hut", options).child("friday", "map").child("route", "text"));
+  space.restore(second, { object: hut, key: "friday" });
+  assert.deepEqual(hut.get("friday"), { guide: "Ada", route: "north face" });
+  assert.equal(day.child("route", "text").toString(), "north face");
+  space.restore(first, { object: day.child("route", "text") });
+  assert.deepEqual(hut.get("friday"), { guide: "Ada", route: "north" });
+  assert.equal(hut.child("notes", "text").toString(), "Key lost");
+  assert.ok(space.undo() && space.undo());
+  assert.equal(hut.get("friday"), undefined);
+  one[Symbol.dispose]();
+  assert.throws(() => past.child("friday", "map"), code("E_CLOSED"));
 });
 
 test("a space, an object or a key is made to read as it did", async (t) => {
