@@ -307,6 +307,21 @@ impl Replica {
         self.places.set(child, Place { map, key, options: options.into() });
     }
 
+    /// The same for all that a snapshot names.
+    pub(super) fn note_places(&mut self) {
+        let named = self.names.objects().filter_map(|(id, name)| match name.origin {
+            ObjectOrigin::Child { parent, key } => Some((*id, name.kind, parent, key, name.options.encode())),
+            ObjectOrigin::Named(_) => None,
+        });
+        for (id, kind, parent, key, options) in named.collect::<Vec<_>>() {
+            if let (Some(child), Some(map)) =
+                (self.fold.find(id, kind), self.fold.find(parent, ObjectKind::Map))
+            {
+                self.note_place(child, map, key, &options);
+            }
+        }
+    }
+
     /// Whether the key that an object is under shows it in a map, its own or a copy of that: a field always does, another one
     /// if one of its first winners says so.
     pub(super) fn shows(&self, object: ObjectIx, map: ObjectIx, first: usize) -> bool {
