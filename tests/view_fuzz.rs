@@ -51,10 +51,13 @@ fn numbers(replica: &mut Replica) -> Vec<ObjectIx> {
     objects().into_iter().enumerate().map(object).collect()
 }
 
+type Unit = (u16, BTreeMap<String, Value>);
+
 /// What an application shows of one object.
 #[derive(Clone, Debug, PartialEq)]
 enum Shown {
-    Text(Vec<u16>),
+    /// By unit, with its marks.
+    Text(Vec<Unit>),
     /// By key, element or item: what it reads as, and its rivals.
     Values(BTreeMap<String, (Option<Value>, Vec<Value>)>),
     Sum(i128),
@@ -69,8 +72,13 @@ fn shown(replica: &mut Replica, at: usize, object: ObjectIx, kind: ObjectKind) -
         }
         ObjectKind::Text => {
             let text = replica.text(object).expect("a text");
-            let units: Vec<u16> = text.to_string().encode_utf16().collect();
-            assert_eq!(text.len() as usize, units.len());
+            let (units, len) = (text.to_string(), text.len() as usize);
+            let marks = replica.text_runs(object).into_iter().flat_map(|(len, marks)| {
+                let marks = marks.into_iter().map(|(key, value)| (key.to_string(), value.clone()));
+                std::iter::repeat_n(marks.collect::<BTreeMap<_, _>>(), len as usize)
+            });
+            let units: Vec<Unit> = units.encode_utf16().zip(marks).collect();
+            assert_eq!(len, units.len());
             Shown::Text(units)
         }
         ObjectKind::Counter => Shown::Sum(replica.counter_value(object)),
@@ -160,12 +168,16 @@ fn edit(node: &mut Node, rng: &mut Rng) {
     let (object, key) = (objects[at], *rng.pick(&KEYS));
     let value = Value::Number(Number::new(rng.below(100) as f64).expect("finite"));
     let (element, amount) = (Value::from(key), rng.below(20) as i64 - 8);
-    let takes = rng.chance(30);
+    let (takes, marks) = (rng.chance(30), rng.chance(30));
     let len = node.replica.text(objects[0]).expect("a text").len() as usize;
     let place = rng.below(len + 1);
     let typed: String = (0..1 + rng.below(5)).map(|_| *rng.pick(&['x', 'y', 'é', '😀'])).collect();
     let deleted = rng.below(6).min(len - place);
     node.with(|replica, env| match (at, takes) {
+        (0, _) if marks && deleted > 0 => {
+            let mark = (if takes { "bold" } else { "link" }, if amount > 8 { Value::Null } else { value });
+            replica.text_mark(object, place as u32..(place + deleted) as u32, mark, None, env)
+        }
         (0, true) => replica.text_delete(object, place as u32, deleted as u32, env),
         (0, false) => replica.text_insert(object, place as u32, &typed, env),
         (1, true) => replica.map_delete(object, key, env).map(|_| ()),
@@ -301,13 +313,23 @@ fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, targe
         Shown::Values(now)
     };
     match (body, now) {
-        (PatchBody::Text { splices, inserted, .. }, Shown::Text(now)) => {
+        (PatchBody::Text { splices, inserted, marks }, Shown::Text(now)) => {
             let (mut now, mut units) = (now.clone(), inserted.encode_utf16());
-            for [at, removed, len] in splices {
+            let mut marks = marks.iter().peekable();
+            for count in 0..=splices.len() {
+                while let Some(mark) = marks.next_if(|mark| mark.after as usize == count) {
+                    let key = node.replica.mark_name(&mark.key).expect("a name").to_string();
+                    for (_, of_unit) in &mut now[mark.pos as usize..(mark.pos + mark.len) as usize] {
+                        of_unit.remove(&key);
+                        of_unit.extend(mark.value.clone().map(|value| (key.clone(), value)));
+                    }
+                }
+                let Some([at, removed, len]) = splices.get(count) else { continue };
                 let (start, end) = (*at as usize, (at + removed) as usize);
-                now.splice(start..end, units.by_ref().take(*len as usize));
+                let new = units.by_ref().take(*len as usize).map(|unit| (unit, BTreeMap::new()));
+                now.splice(start..end, new.collect::<Vec<_>>());
             }
-            assert_eq!(units.next(), None);
+            assert!(units.next().is_none() && marks.next().is_none());
             Shown::Text(now)
         }
         (PatchBody::Counter { added, taken }, Shown::Sum(sum)) => Shown::Sum(sum + added - taken),
