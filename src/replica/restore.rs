@@ -217,6 +217,7 @@ impl Replica {
         if !inserted.is_empty() {
             self.fold.text_insert(object, start + offset, inserted)?;
         }
+        self.batch.shown = None;
         self.begin_batch(env);
         Ok(())
     }
