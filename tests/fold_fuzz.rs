@@ -223,7 +223,7 @@ impl Replica {
     }
 
     /// Goes on from a snapshot. What was told before is not told again.
-    fn restart(&mut self) {
+    fn restart(&mut self, rng: &mut Rng) {
         let mut saved = Writer::new();
         self.fold.save(&mut saved);
         let mut reader = Reader::new(saved.as_slice());
@@ -233,6 +233,12 @@ impl Replica {
         self.fold.save(&mut again);
         assert_eq!(again.as_slice(), saved.as_slice());
         assert!(self.fold.take_patches().is_empty());
+        // Whatever else is taken for saved state: no panic.
+        let mut altered = saved.into_bytes();
+        let at = rng.below(altered.len());
+        altered[at] = *rng.pick(&[0, 1, 0x7f, 0x80, 0xff]);
+        drop(Fold::load(&mut Reader::new(&altered)));
+        assert!(Fold::load(&mut Reader::new(&altered[..at])).is_err());
     }
 
     fn next(&self, world: &World, rng: &mut Rng) -> Option<usize> {
@@ -467,7 +473,7 @@ fn round(seed: u64, steps: usize) {
                 replica.check_views(&world, &mut rng);
             }
             if rng.chance(30) {
-                replica.restart();
+                replica.restart(&mut rng);
                 replica.check(&world);
             }
         }

@@ -14,6 +14,7 @@ mod output;
 mod random;
 mod registry;
 mod replica;
+mod snapshot;
 mod socket;
 mod space;
 mod tabs;
