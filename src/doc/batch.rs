@@ -3,9 +3,10 @@
 
 use super::draft::Draft;
 use super::step::{Shape, Step};
-use super::{Body, Fold, Invalid, Object, ObjectIx, Written};
+use super::{Body, Fold, Invalid, Object, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
 use crate::crdt::{Mark, Slot, Text, UnitError};
+use crate::event::{Expand, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -15,6 +16,9 @@ pub enum EditError {
     /// A position or length is outside the text.
     #[error("position is outside the text")]
     Range,
+    /// A mark of nothing.
+    #[error("range is empty")]
+    Empty,
     /// The text would become longer than 2^31 units.
     #[error("text is too long")]
     TooLong,
@@ -25,6 +29,7 @@ impl From<UnitError> for EditError {
         match error {
             UnitError::Full => Self::TooLong,
             UnitError::OutOfRange { .. } => Self::Range,
+            UnitError::EmptyRange => Self::Empty,
         }
     }
 }
@@ -150,12 +155,41 @@ impl Fold {
 
     /// Inserts text at a visible position in UTF-16 units.
     pub fn text_insert(&mut self, object: ObjectIx, position: u32, string: &str) -> Result<(), EditError> {
-        self.text_edit(object, |text| text.insert(position, string))
+        self.text_edit(object, |_, text| text.insert(position, string))
     }
 
     /// Deletes a visible range in UTF-16 units.
     pub fn text_delete(&mut self, object: ObjectIx, position: u32, len: u32) -> Result<(), EditError> {
-        self.text_edit(object, |text| text.delete(position, len))
+        self.text_edit(object, |_, text| text.delete(position, len))
+    }
+
+    /// Inserts text that shows just these marks, whatever shows around it.
+    pub fn text_insert_marked(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        position: u32,
+        string: &str,
+        shown: &[(NameId, Value)],
+    ) -> Result<(), EditError> {
+        self.text_edit(object, |ops, text| text.insert_marked(&ops.over(graph), position, string, shown))
+    }
+
+    /// Marks a visible range in UTF-16 units; null clears. How it grows is as the last mark with the key, if it is not said.
+    pub fn text_mark(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        range: Range<u32>,
+        (key, value): (NameId, Value),
+        expand: Option<Expand>,
+    ) -> Result<(), EditError> {
+        self.text_edit(object, |ops, text| {
+            let expand = expand.unwrap_or_else(|| text.habit(&key));
+            text.mark_range(range, key, value, expand)?;
+            text.settle(&ops.over(graph));
+            Ok(())
+        })
     }
 
     /// A place to come back to with [`Fold::rollback`].
@@ -186,16 +220,17 @@ impl Fold {
             }
         }
         self.writings.truncate(OpIx(first + mark.ops as u32));
+        let past = self.timeline.over(graph);
         for touched in &mut batch.texts {
             let known = mark.texts.iter().find(|(object, ..)| *object == touched.object);
             let (to, listed) =
                 known.map_or((touched.start, 0), |(_, text_mark, listed)| (*text_mark, *listed));
             touched.listed = listed;
             let Body::Text(text) = &mut self.objects[touched.object.0 as usize].body else { continue };
+            text.rollback_marks(&past, &to);
             text.rollback(to);
             objects.insert(touched.object);
         }
-        let past = self.timeline.over(graph);
         for object in &objects {
             self.objects[object.0 as usize].settle(&past);
         }
@@ -279,7 +314,7 @@ impl Fold {
     fn text_edit(
         &mut self,
         object: ObjectIx,
-        edit: impl FnOnce(&mut Text) -> Result<(), UnitError>,
+        edit: impl FnOnce(&Timeline, &mut Text) -> Result<(), UnitError>,
     ) -> Result<(), EditError> {
         let Body::Text(text) = &mut self.objects[object.0 as usize].body else { return Ok(()) };
         let batch = self.batch.get_or_insert_default();
@@ -290,7 +325,7 @@ impl Fold {
                 batch.texts.len() - 1
             }
         };
-        edit(text)?;
+        edit(&self.timeline, text)?;
         let touched = &mut batch.texts[at];
         for _ in touched.listed..text.pending_len() {
             batch.ops.push(BatchOp::Units(object));

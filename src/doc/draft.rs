@@ -1,11 +1,12 @@
 //! Writing the open batch down: tables, ops and content of one changeset.
 
 use super::batch::{BatchOp, text_of};
+use super::check::expand_of;
 use super::step::{Shape, Step};
 use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{Slot, UnitOp, UnitRef};
-use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
+use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef};
+use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -57,6 +58,7 @@ impl Fold {
                         ops: text.pending_ops().into_iter(),
                         text: text.pending_text(text.pending_len()),
                         at: 0,
+                        values: text.pending_values(text.pending_len()).into_iter(),
                     });
                     writer.text(self.get(*object), pending);
                 }
@@ -78,6 +80,7 @@ struct Pending {
     ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
+    values: std::vec::IntoIter<Value>,
 }
 
 struct DraftWriter<'a> {
@@ -170,6 +173,14 @@ impl DraftWriter<'_> {
                 let spans = spans.collect();
                 self.ops.push(Op::TextDelete { object, spans });
             }
+            UnitOp::Mark { start, end, key } => {
+                let value = pending.values.next().expect("each mark of the batch has a value");
+                self.bytes += 100 + value.to_bytes().len();
+                self.values.push(value);
+                let (start, end, key) = (self.anchor(start), self.anchor(end), self.name(key));
+                let expand = expand_of(&start, &end);
+                self.ops.push(Op::TextMark { object, start, end, key, expand });
+            }
         }
     }
 
@@ -217,6 +228,15 @@ impl DraftWriter<'_> {
             self.bytes += self.clear.name_bytes(&name);
         }
         at
+    }
+
+    fn anchor(&mut self, anchor: Anchor) -> event::Anchor {
+        match anchor {
+            Anchor::Start => event::Anchor::Start,
+            Anchor::End => event::Anchor::End,
+            Anchor::Unit { unit, bias: Bias::Before } => event::Anchor::Before(self.unit(unit)),
+            Anchor::Unit { unit, bias: Bias::After } => event::Anchor::After(self.unit(unit)),
+        }
     }
 
     fn unit(&mut self, unit: UnitRef) -> UnitAt {

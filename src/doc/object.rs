@@ -159,7 +159,7 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.settle(past),
             Body::Counter(tally) => tally.settle(past),
             Body::Cart(cart) => cart.settle(past),
-            Body::Text(_) => {}
+            Body::Text(text) => text.settle(past),
         }
     }
 
@@ -190,7 +190,10 @@ impl Object {
     pub(super) fn dbg_check(&self, past: &Past<'_>) {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.dbg_check(past),
-            Body::Text(text) => text.dbg_check(),
+            Body::Text(text) => {
+                text.dbg_check();
+                text.dbg_check_marks(past);
+            }
             Body::Counter(tally) => tally.dbg_check(past),
             Body::Cart(cart) => cart.dbg_check(past),
         }

@@ -2,10 +2,10 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::{Deltas, Slot};
+use crate::crdt::{Deltas, MarkDelta, Slot};
 
 /// The change of one object's visible value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Patch {
     /// The object.
     pub object: ObjectIx,
@@ -14,7 +14,7 @@ pub struct Patch {
 }
 
 /// The change by kind of object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PatchBody {
     /// Splices in order of application, in UTF-16 units of the text as it is after the ones before: position, units
     /// removed, units inserted. The inserted text of all of them follows in one string.
@@ -23,6 +23,8 @@ pub enum PatchBody {
         splices: Vec<[u32; 3]>,
         /// The inserted text, splice after splice.
         inserted: String,
+        /// What reads differently though it is the same text, or was inserted with marks.
+        marks: Vec<MarkDelta>,
     },
     /// Slots of a map, or elements of a set, that may read differently.
     Slots(Vec<Slot>),
@@ -42,7 +44,8 @@ impl PatchBody {
     pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
         let splices = deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
         let splices: Vec<[u32; 3]> = splices.collect();
-        let inserted = deltas.content.into_string();
-        (!splices.is_empty()).then_some(Self::Text { splices, inserted })
+        let (inserted, marks) = (deltas.content.into_string(), deltas.marks);
+        let changed = !splices.is_empty() || !marks.is_empty();
+        changed.then_some(Self::Text { splices, inserted, marks })
     }
 }

@@ -25,6 +25,7 @@ mod relay_link;
 mod restore;
 mod seal;
 mod snapshot;
+mod text_edit;
 mod undo;
 mod view;
 
@@ -41,6 +42,7 @@ pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SnapshotRecords};
+pub use text_edit::MarkedRun;
 pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};

@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod idb;
 mod locks;
+mod marks;
 mod objects;
 mod options;
 mod output;

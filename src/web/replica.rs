@@ -65,7 +65,7 @@ impl Replica {
 
     /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
     /// a fifth of typing a letter.
-    fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
+    pub(super) fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
         if !self.core.has_edits() {
             self.batch_ms = now_ms();
         }
@@ -454,7 +454,7 @@ pub(super) fn id32(hex: &str, argument: &'static str) -> Answer<[u8; 32]> {
 }
 
 /// A position in UTF-16 units: a whole number that a text can have.
-fn unit(number: f64, argument: &'static str) -> Answer<u32> {
+pub(super) fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
     whole
         .then_some(number as u32)
@@ -473,7 +473,9 @@ fn transact_error(fault: TransactFault) -> EdgeError {
 pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
     match fault {
         EditFault::Access => EdgeError::new(Code::Access, fault.to_string()),
-        EditFault::Range | EditFault::Kind => EdgeError::argument(argument, fault.to_string()),
+        EditFault::Range | EditFault::Empty | EditFault::Kind => {
+            EdgeError::argument(argument, fault.to_string())
+        }
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
         EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
