@@ -121,6 +121,10 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The handle of an object under a key of a map, the same every time. */
   child(map: ObjectCore, key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    this.pump.check();
+    const asked = options === undefined ? map.knownChild(key, kind) : undefined;
+    const known = asked && this.#objects.get(asked.number);
+    if (known) return known.handle;
     const number = this.pump.read((engine, of) => engine.mapChild(of, key, KINDS[kind], options), map.number);
     return this.#object(key, kind, options, number, map).handle;
   }
@@ -141,9 +145,19 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The engine's number of a handle, which must be of this space. */
   numberOf(handle: unknown, argument = "object"): number {
-    const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
+    const core = typeof handle === "object" && handle !== null ? this.coreOf(handle as Handle) : undefined;
     if (!core) throw argumentError(argument, `${argument} is not a handle of this space`);
     return core.number;
+  }
+
+  /** What stands behind a handle; nothing behind one of another space, or of a view. */
+  coreOf(handle: Handle): ObjectCore | undefined {
+    return this.#cores.get(handle);
+  }
+
+  /** What stands behind the object of a number; nothing if nobody can ask for it. */
+  coreAt(number: number): ObjectCore | undefined {
+    return this.#meet(number)?.core;
   }
 
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {

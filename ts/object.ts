@@ -22,7 +22,7 @@ export class ObjectCore {
   readonly listeners = new Listeners<readonly Change[]>();
 
   readonly #byKey = new Map<string, Map<string, unknown>>();
-  readonly #children = new Map<string, Set<ObjectCore>>();
+  #children: Map<string, Set<ObjectCore>> | undefined;
   #whole = new Map<string, unknown>();
   #number = 0;
   #generation: number;
@@ -58,15 +58,25 @@ export class ObjectCore {
     return this.space.pump.edit(work, this.number);
   }
 
+  /** For what changes nothing but may have to seal the open batch. */
+  readSealed<T>(work: (engine: Engine, object: number) => T): T {
+    return this.edit(work);
+  }
+
+  /** Throws if nothing can be read any more: what is cached is not given then either. */
+  check(): void {
+    this.space.pump.check();
+  }
+
   /** A value of the whole object, made once until something changes. */
   cached<T>(what: string, make: (engine: Engine, object: number) => T): T {
-    this.space.pump.check();
+    this.check();
     return remember(this.#whole, what, () => this.read(make));
   }
 
   /** A value of one key, made once until that key changes. */
   cachedKey<T>(key: string, what: string, make: (engine: Engine, object: number) => T): T {
-    this.space.pump.check();
+    this.check();
     let values = this.#byKey.get(key);
     if (!values) this.#byKey.set(key, (values = new Map()));
     return remember(values, what, () => this.read(make));
@@ -83,6 +93,12 @@ export class ObjectCore {
     return this.space.child(this, key, kind, options);
   }
 
+  /** A child without options that was asked for before. */
+  knownChild(key: string, kind: Kind): ObjectCore | undefined {
+    for (const child of this.#children?.get(key) ?? []) if (child.kind === kind && child.options === undefined) return child;
+    return undefined;
+  }
+
   /** The object that a key shows, by its number. */
   childAt(key: string, number: number): Handle | undefined {
     return this.space.childAt(this, key, number);
@@ -96,7 +112,7 @@ export class ObjectCore {
 
   /** After a key was written: whatever object it showed is empty. */
   forgetBelow(key: string): void {
-    for (const child of this.#children.get(key) ?? []) child.#forgetAll();
+    for (const child of this.#children?.get(key) ?? []) child.#forgetAll();
   }
 
   /** Forgets the keys, or everything, of this object alone. */
@@ -107,6 +123,7 @@ export class ObjectCore {
   }
 
   #adopt(child: ObjectCore): void {
+    this.#children ??= new Map();
     const known = this.#children.get(child.name);
     if (known) known.add(child);
     else this.#children.set(child.name, new Set([child]));
@@ -115,12 +132,12 @@ export class ObjectCore {
   /** The edited child may have taken the place of another one. */
   #forgetAround(edited: ObjectCore): void {
     this.forgetOwn([edited.name]);
-    for (const child of this.#children.get(edited.name) ?? []) if (child !== edited) child.#forgetAll();
+    for (const child of this.#children?.get(edited.name) ?? []) if (child !== edited) child.#forgetAll();
   }
 
   #forgetAll(): void {
     this.forgetOwn();
-    for (const key of this.#children.keys()) this.forgetBelow(key);
+    for (const key of this.#children?.keys() ?? []) this.forgetBelow(key);
   }
 }
 

@@ -147,8 +147,9 @@ impl Node {
                 0
             }
         };
-        let Self { disk, replica, .. } = &mut node;
-        disk.tail[from..].iter().for_each(|record| replica.load_tail(record));
+        for record in &node.disk.tail[from..] {
+            node.replica.load_tail(record);
+        }
         while node.with(|replica, env| replica.finish_load(env)) {}
         let candidate = node.replica.actor_candidates().first().copied().filter(|_| keep);
         node.with(|replica, env| match candidate {
