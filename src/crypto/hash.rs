@@ -80,6 +80,8 @@ impl Tag {
     pub const STATE_SET: Self = Self::new("state-st");
     /// State hashes of carts.
     pub const STATE_CART: Self = Self::new("state-ca");
+    /// State hashes of lists.
+    pub const STATE_LIST: Self = Self::new("state-li");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
     /// Login signatures.

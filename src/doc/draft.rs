@@ -1,8 +1,8 @@
 //! Writing the open batch down: tables, ops and content of one changeset.
 
-use super::batch::{BatchOp, text_of};
+use super::batch::BatchOp;
 use super::step::{Shape, Step};
-use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
+use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
 use crate::crdt::{Slot, UnitOp, UnitRef};
 use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
@@ -44,7 +44,7 @@ impl Fold {
             bytes: 0,
         };
         let first = self.timeline.next_op();
-        let mut texts: HashMap<ObjectIx, Pending> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, Pending<'_>> = HashMap::new();
         for (nth, op) in batch.ops.iter().enumerate().take(ops_max) {
             let written = writer.ops.len();
             match op {
@@ -52,13 +52,9 @@ impl Fold {
                     writer.step(self.get(*object), step, OpIx(first + nth as u32));
                 }
                 BatchOp::Units(object) => {
-                    let text = text_of(self.get(*object));
-                    let pending = texts.entry(*object).or_insert_with(|| Pending {
-                        ops: text.pending_ops().into_iter(),
-                        text: text.pending_text(text.pending_len()),
-                        at: 0,
-                    });
-                    writer.text(self.get(*object), pending);
+                    let object = (*object, self.get(*object));
+                    let pending = sequences.entry(object.0).or_insert_with(|| Pending::of(&object.1.body));
+                    writer.units(object.1, pending);
                 }
                 BatchOp::Revoke(targets) => writer.revoke(targets),
             }
@@ -73,11 +69,29 @@ impl Fold {
     }
 }
 
-/// What of one text's own batch is not written down yet.
-struct Pending {
+/// What of the own batch of a text or a list is not written down yet.
+struct Pending<'a> {
     ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
+    values: Box<dyn Iterator<Item = &'a Value> + 'a>,
+}
+
+impl<'a> Pending<'a> {
+    fn of(body: &'a Body) -> Self {
+        let mut pending = Self {
+            ops: body.sequence().pending_ops().into_iter(),
+            text: String::new(),
+            at: 0,
+            values: Box::new(std::iter::empty()),
+        };
+        match body {
+            Body::Text(text) => pending.text = text.pending_text(text.pending_len()),
+            Body::List(list) => pending.values = Box::new(list.pending_values(list.pending_len())),
+            _ => {}
+        }
+        pending
+    }
 }
 
 struct DraftWriter<'a> {
@@ -132,20 +146,28 @@ impl DraftWriter<'_> {
     }
 
     fn content(&mut self, written: &Written) {
-        let mut take = |value: &Value| {
-            self.bytes += value.to_bytes().len();
-            self.values.push(value.clone());
-        };
         match written {
-            Written::Value(value) => take(value),
-            Written::Tuple(values) => values.iter().flatten().for_each(take),
+            Written::Value(value) => self.value(value),
+            Written::Tuple(values) => values.iter().flatten().for_each(|value| self.value(value)),
             Written::Child(..) | Written::Bare => {}
         }
     }
 
-    fn text(&mut self, object: &Object, pending: &mut Pending) {
-        let object = self.object(object);
-        match pending.ops.next().expect("the batch lists as many ops as the text has pending") {
+    fn value(&mut self, value: &Value) {
+        self.bytes += value.to_bytes().len();
+        self.values.push(value.clone());
+    }
+
+    fn units(&mut self, of: &Object, pending: &mut Pending<'_>) {
+        let object = self.object(of);
+        let is_list = of.kind() == ObjectKind::List;
+        match pending.ops.next().expect("the batch lists as many ops as the object has pending") {
+            UnitOp::Insert { left, right, len: count } if is_list => {
+                self.bytes += 60;
+                pending.values.by_ref().take(count as usize).for_each(|value| self.value(value));
+                let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
+                self.ops.push(Op::ListInsert { object, left, right, count });
+            }
             UnitOp::Insert { left, right, len } => {
                 let rest = &pending.text[pending.at..];
                 let piece = &rest[..bytes_of_units(rest, len)];
@@ -168,7 +190,10 @@ impl DraftWriter<'_> {
                     len: span.len,
                 });
                 let spans = spans.collect();
-                self.ops.push(Op::TextDelete { object, spans });
+                self.ops.push(match is_list {
+                    true => Op::ListDelete { object, spans },
+                    false => Op::TextDelete { object, spans },
+                });
             }
         }
     }

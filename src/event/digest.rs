@@ -75,6 +75,14 @@ pub fn cart_hash(items: &[(NameId, i128)]) -> Digest {
     hash(Tag::STATE_CART, &[writer.as_slice()])
 }
 
+/// The hash of a list's elements, in order.
+pub fn list_hash<'a>(elements: impl ExactSizeIterator<Item = &'a Value>) -> Digest {
+    let mut writer = Writer::new();
+    writer.varint(elements.len() as u64);
+    elements.for_each(|element| element.encode(&mut writer));
+    hash(Tag::STATE_LIST, &[writer.as_slice()])
+}
+
 /// The hash of a visible text.
 pub fn text_hash(text: &str) -> Digest {
     let mut length = Writer::new();

@@ -35,6 +35,10 @@ impl Replica {
     pub(super) fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
         match &self.fold.get(object).body {
             Body::Text(text) => (!text.is_empty()).then(|| digest::text_hash(&text.to_string())),
+            Body::List(list) => {
+                let elements: Vec<&Value> = list.iter().collect();
+                (!elements.is_empty()).then(|| digest::list_hash(elements.into_iter()))
+            }
             Body::Map(map) => self.map_hash(map),
             Body::Set(set) => self.set_hash(set),
             Body::Counter(tally) => {

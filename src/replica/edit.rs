@@ -16,8 +16,8 @@ pub enum EditFault {
     /// A reader may not write.
     #[error("this member may only read")]
     Access,
-    /// A position or length is outside the text.
-    #[error("position is outside the text")]
+    /// A position or length is outside the text or list.
+    #[error("position is outside the text or list")]
     Range,
     /// An amount is zero, or takes from a counter that only grows.
     #[error("amount is zero, or below zero for a counter that only grows")]
@@ -218,6 +218,54 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::Text)?;
         self.fold.text_delete(object, position, len)?;
+        self.begin_batch(env);
+        Ok(())
+    }
+
+    /// Inserts elements before an index of a list.
+    pub fn list_insert(
+        &mut self,
+        object: ObjectIx,
+        index: u32,
+        values: Vec<Value>,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.may_write()?;
+        self.expect(object, ObjectKind::List)?;
+        if values.iter().any(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
+            return Err(EditFault::TooLarge);
+        }
+        self.fold.list_insert(object, index, values)?;
+        self.begin_batch(env);
+        Ok(())
+    }
+
+    /// Deletes elements of a list.
+    pub fn list_delete(
+        &mut self,
+        object: ObjectIx,
+        index: u32,
+        len: u32,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.may_write()?;
+        self.expect(object, ObjectKind::List)?;
+        self.fold.list_delete(object, index, len)?;
+        self.begin_batch(env);
+        Ok(())
+    }
+
+    /// Moves an element of a list so that it is the one at `to`.
+    pub fn list_move(
+        &mut self,
+        object: ObjectIx,
+        from: u32,
+        to: u32,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        self.may_write()?;
+        self.expect(object, ObjectKind::List)?;
+        self.fold.list_move(self.log.graph(), object, from, to)?;
         self.begin_batch(env);
         Ok(())
     }

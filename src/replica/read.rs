@@ -3,7 +3,7 @@
 use super::history::value_at;
 use super::{HoldReason, Replica, Tier};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId};
-use crate::crdt::{Map, Register, Slot, Text};
+use crate::crdt::{List, Map, Register, Slot, Text};
 use crate::doc::{Body, ObjectIx, ObjectOrigin, Written};
 use crate::event::{Fate, ObjectKind, Options, Sort, Value};
 use std::collections::BTreeSet;
@@ -72,6 +72,11 @@ impl Replica {
     /// A text object.
     pub fn text(&self, object: ObjectIx) -> Option<&Text> {
         if let Body::Text(text) = &self.fold.get(object).body { Some(text) } else { None }
+    }
+
+    /// A list object.
+    pub fn list(&self, object: ObjectIx) -> Option<&List> {
+        if let Body::List(list) = &self.fold.get(object).body { Some(list) } else { None }
     }
 
     /// What a counter stands at. A counter that only grows does not see what takes from it.
