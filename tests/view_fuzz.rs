@@ -34,6 +34,7 @@ fn objects() -> Vec<(ObjectKind, Options)> {
         (ObjectKind::Set, Options::default()),
         (ObjectKind::Set, variant()),
         (ObjectKind::Cart, Options::default()),
+        (ObjectKind::List, Options::default()),
     ]
 }
 
@@ -51,6 +52,7 @@ enum Shown {
     /// By key, element or item: what it reads as, and its rivals.
     Values(BTreeMap<String, (Option<Value>, Vec<Value>)>),
     Sum(i128),
+    Elements(Vec<Value>),
 }
 
 fn shown(replica: &Replica, object: ObjectIx, kind: ObjectKind) -> Shown {
@@ -63,6 +65,7 @@ fn shown(replica: &Replica, object: ObjectIx, kind: ObjectKind) -> Shown {
             Shown::Text(units)
         }
         ObjectKind::Counter => Shown::Sum(replica.counter_value(object)),
+        ObjectKind::List => Shown::Elements(replica.list(object).expect("a list").iter().cloned().collect()),
         ObjectKind::Map => {
             let keys = replica.map_keys(object);
             let read = |key: &str| {
@@ -109,7 +112,7 @@ fn without_rivals(shown: Vec<Shown>) -> Vec<Shown> {
 
 fn edit(node: &mut Node, rng: &mut Rng) {
     let objects = numbers(&mut node.replica);
-    let at = if rng.chance(4) { GROWS } else { [0, 0, 1, 1, 2, 4, 5, 6][rng.below(8)] };
+    let at = if rng.chance(4) { GROWS } else { [0, 0, 1, 1, 2, 4, 5, 6, 7, 7][rng.below(10)] };
     let (object, key) = (objects[at], *rng.pick(&KEYS));
     let value = Value::Number(Number::new(rng.below(100) as f64).expect("finite"));
     let (element, amount) = (Value::from(key), rng.below(20) as i64 - 8);
@@ -118,7 +121,12 @@ fn edit(node: &mut Node, rng: &mut Rng) {
     let place = rng.below(len + 1);
     let typed: String = (0..1 + rng.below(5)).map(|_| *rng.pick(&['x', 'y', 'é', '😀'])).collect();
     let deleted = rng.below(6).min(len - place);
+    let elements = node.replica.list(objects[7]).expect("a list").len();
+    let (from, to) = (rng.below(elements as usize + 1) as u32, rng.below(elements as usize + 1) as u32);
     node.with(|replica, env| match (at, takes) {
+        (7, true) if from < elements => replica.list_delete(object, from, 1, env),
+        (7, false) if from.max(to) < elements && amount > 2 => replica.list_move(object, from, to, env),
+        (7, _) => replica.list_insert(object, from, vec![value.clone(), value], env),
         (0, true) => replica.text_delete(object, place as u32, deleted as u32, env),
         (0, false) => replica.text_insert(object, place as u32, &typed, env),
         (1, true) => replica.map_delete(object, key, env).map(|_| ()),
@@ -262,6 +270,15 @@ fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, targe
             }
             assert_eq!(units.next(), None);
             Shown::Text(now)
+        }
+        (PatchBody::List { splices, inserted }, Shown::Elements(now)) => {
+            let (mut now, mut elements) = (now.clone(), inserted.iter().cloned());
+            for [at, removed, len] in splices {
+                let (start, end) = (*at as usize, (at + removed) as usize);
+                now.splice(start..end, elements.by_ref().take(*len as usize));
+            }
+            assert_eq!(elements.next(), None);
+            Shown::Elements(now)
         }
         (PatchBody::Counter { added, taken }, Shown::Sum(sum)) => Shown::Sum(sum + added - taken),
         (PatchBody::Slots(slots), _) => read_again(slots.clone()),

@@ -175,7 +175,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const kind = kindOf(change.kind ?? 0);
     if (origin === LOADED || change.name === undefined || !kind) return; // nobody can have a handle of it
     const { core, handle } = this.#object(change.name, kind, change.options, change.object);
-    core.forget(change.keys?.map((key) => (kind === "map" ? (key as string) : textOf(key as Value))));
+    core.forget(kind === "list" ? [] : change.keys?.map((key) => (kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }

@@ -2,13 +2,14 @@
 
 import { SharedCart } from "./cart.js";
 import { SharedCounter } from "./counter.js";
+import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
 import type { ObjectCore } from "./object.js";
 import { SharedSet } from "./set.js";
 import { SharedText } from "./text.js";
 
 /** What `getMap`, `getText` and their like give. */
-export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart;
+export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart | SharedList;
 
 /** Makes the handle of an object. */
 export function handleOf(core: ObjectCore): Handle {
@@ -23,5 +24,7 @@ export function handleOf(core: ObjectCore): Handle {
       return new SharedSet(core);
     case "cart":
       return new SharedCart(core);
+    case "list":
+      return new SharedList(core);
   }
 }

@@ -7,6 +7,7 @@ import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
+import type { SharedList } from "./list.js";
 import type { ListenOptions } from "./listeners.js";
 import type { MapOptions, SharedMap } from "./map.js";
 import type { SpaceCore } from "./core.js";
@@ -117,6 +118,10 @@ export class Space implements AsyncDisposable {
 
   getSet(name: string, o?: SetOptions): SharedSet {
     return this.#core.object(checkName(name), "set", variantOf(o, ["or", "lww"])) as SharedSet;
+  }
+
+  getList(name: string, ...options: []): SharedList {
+    return this.#core.object(checkName(name, options), "list") as SharedList;
   }
 
   getCart(name: string, ...options: []): SharedCart {

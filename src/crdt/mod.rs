@@ -6,6 +6,7 @@ mod anchor;
 mod batch;
 mod bits;
 mod cart;
+mod cells;
 mod crowd;
 mod deltas;
 mod leaf_order;

@@ -71,6 +71,8 @@ pub struct Replica {
     settings: Settings,
     log: Log,
     fold: Fold,
+    /// How often everything was folded anew: units have other numbers then.
+    refolds: u64,
     names: Names,
     clock: HybridClock,
     actor: Option<ActorId>,
@@ -150,6 +152,7 @@ impl Replica {
             identity,
             settings,
             fold: Fold::default(),
+            refolds: 0,
             names: Names::default(),
             clock: HybridClock::default(),
             actor: None,

@@ -79,6 +79,17 @@ impl Replica {
         if let Body::List(list) = &self.fold.get(object).body { Some(list) } else { None }
     }
 
+    /// A number for an element of a list that stands for no other one, for as long as nothing is rolled back.
+    pub fn list_id(&self, object: ObjectIx, index: u32) -> Option<u64> {
+        Some(self.list(object)?.id(index).map(u64::from)? | self.refolds << 32)
+    }
+
+    /// Those numbers of all elements. O(n).
+    pub fn list_ids(&self, object: ObjectIx) -> Vec<u64> {
+        let ids = self.list(object).into_iter().flat_map(List::ids);
+        ids.map(|id| u64::from(id) | self.refolds << 32).collect()
+    }
+
     /// What a counter stands at. A counter that only grows does not see what takes from it.
     pub fn counter_value(&self, object: ObjectIx) -> i128 {
         let Body::Counter(tally) = &self.fold.get(object).body else { return 0 };

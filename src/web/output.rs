@@ -201,6 +201,12 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
             let ops = Int32Array::from(ops.as_slice());
             fields.push(("text", object(&[("ops", ops.into()), ("inserted", inserted.as_str().into())])));
         }
+        PatchBody::List { splices, inserted } => {
+            let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();
+            let ops = Int32Array::from(ops.as_slice());
+            let inserted: Array = inserted.iter().map(value::to_js).collect();
+            fields.push(("list", object(&[("ops", ops.into()), ("inserted", inserted.into())])));
+        }
         PatchBody::Slots(slots) => {
             let keys = Array::new();
             for slot in slots {

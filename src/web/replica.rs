@@ -63,7 +63,7 @@ impl Replica {
 
     /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
     /// a fifth of typing a letter.
-    fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
+    pub(super) fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
         if !self.core.has_edits() {
             self.batch_ms = now_ms();
         }
@@ -436,8 +436,8 @@ pub(super) fn id32(hex: &str, argument: &'static str) -> Answer<[u8; 32]> {
     Ok(bytes)
 }
 
-/// A position in UTF-16 units: a whole number that a text can have.
-fn unit(number: f64, argument: &'static str) -> Answer<u32> {
+/// A position in units: a whole number that a text or a list can have.
+pub(super) fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
     whole
         .then_some(number as u32)
