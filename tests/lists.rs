@@ -9,8 +9,8 @@ use common::{Node, assert_same, sync};
 use stemma::codec::{Writer, limits};
 use stemma::doc::{ObjectIx, PatchBody};
 use stemma::event::{
-    ChangesetAt, ChangesetRef, Content, Fate, ObjectAt, ObjectKind, Op, Role, Skeleton, Span, UnitAt, Value,
-    digest,
+    ChangesetAt, ChangesetRef, Content, Fate, ObjectAt, ObjectKind, Op, Options, Role, Skeleton, Span,
+    UnitAt, Value, digest,
 };
 use stemma::replica::EditFault;
 
@@ -208,6 +208,33 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         assert_eq!(replica.list_delete(list, 0, 0, env), Err(EditFault::Access));
         assert_eq!(replica.list_move(list, 0, 0, env), Err(EditFault::Access));
     });
+}
+
+#[test]
+fn a_list_under_a_key_is_emptied_with_it_and_keeps_what_others_add() {
+    let (mut a, mut b) = two();
+    let plain = Options::default();
+    let mut child = |node: &mut Node| {
+        let map = node.replica.object("trip", ObjectKind::Map).expect("a map");
+        let list = node.replica.map_child(map, "stops", ObjectKind::List, &plain).expect("not deep");
+        (map, list)
+    };
+    let insert = |node: &mut Node, list, values: &[&str]| {
+        let values = values.iter().map(|one| Value::from(*one)).collect();
+        node.with(|replica, env| replica.list_insert(list, 0, values, env)).expect("in range");
+    };
+    let (map, list) = child(&mut a);
+    insert(&mut a, list, &["x", "y"]);
+    assert!(a.replica.map_has(map, "stops"), "its first edit makes the key show it");
+    meet(&mut a, &mut b);
+    a.with(|replica, env| replica.map_delete(map, "stops", env)).expect("a writer");
+    assert_eq!(a.replica.list(list).expect("a list").len(), 0);
+    let (_, theirs) = child(&mut b);
+    b.with(|replica, env| replica.list_move(theirs, 0, 1, env)).expect("in range");
+    insert(&mut b, theirs, &["z"]);
+    meet(&mut a, &mut b);
+    assert_same(&a, &b);
+    assert!(a.replica.list(list).expect("a list").iter().eq([&Value::from("z")]));
 }
 
 /// docs/format.md §8.

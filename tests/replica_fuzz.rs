@@ -3,6 +3,8 @@
 //! is inert or waits.
 
 mod common;
+#[path = "common/plain.rs"]
+mod plain;
 #[path = "reference/rng.rs"]
 mod rng;
 
@@ -81,13 +83,14 @@ impl Life {
             let object = self.map(name);
             let replica = &self.node().replica;
             let keys = replica.map_keys(object);
-            assert!(keys.iter().all(|key| replica.map_get(object, key).is_some()));
+            assert!(keys.iter().all(|key| replica.map_has(object, key)));
             for key in KEYS {
                 let conflicts: Vec<Value> = replica.map_conflicts(object, key).into_iter().cloned().collect();
                 let listed = keys.iter().any(|listed| listed.as_ref() == key);
                 assert_eq!(listed, replica.map_get(object, key).is_some());
                 values.push(replica.map_get(object, key).cloned().into_iter().chain(conflicts).collect());
             }
+            values.push(vec![plain::plain(&mut self.node().replica, object)]);
         }
         (texts.to_vec(), values, self.sums())
     }
@@ -129,9 +132,25 @@ impl Life {
         }
     }
 
+    /// A text in a map in a map grows, or goes as a whole.
+    fn edit_child(&mut self, rng: &mut Rng) {
+        let (map, none) = (self.map(MAPS[rng.below(2)]), Options::default());
+        let node = self.node();
+        if rng.chance(25) {
+            node.with(|replica, env| replica.map_delete(map, "child", env)).expect("a writer");
+            return;
+        }
+        let child = node.replica.map_child(map, "child", ObjectKind::Map, &none).expect("a map");
+        let text = node.replica.map_child(child, "text", ObjectKind::Text, &none).expect("a text");
+        node.with(|replica, env| replica.text_insert(text, 0, "child ", env)).expect("in range");
+    }
+
     fn edit(&mut self, rng: &mut Rng) {
         if rng.chance(30) {
             return self.edit_sum(rng);
+        }
+        if rng.chance(15) {
+            return self.edit_child(rng);
         }
         if rng.chance(40) {
             let object = self.map(MAPS[rng.below(2)]);

@@ -93,6 +93,21 @@ export class SpaceCore implements Outlet, CommitObserver {
     return known.handle;
   }
 
+  /** The handle of an object under a key of a map, the same every time. */
+  child(map: ObjectCore, key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    const number = this.pump.read((engine, of) => engine.mapChild(of, key, KINDS[kind], options), map.number);
+    return this.#object(key, kind, options, number, map).handle;
+  }
+
+  /** The same for one that the engine gave the number of. */
+  childAt(map: ObjectCore, key: string, number: number): Handle | undefined {
+    const known = this.#objects.get(number);
+    if (known) return known.handle;
+    const { kind: code, options } = this.pump.read((engine) => engine.origin(number));
+    const kind = kindOf(code);
+    return kind && this.#object(key, kind, options, number, map).handle;
+  }
+
   /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
   rejoin(invite: string): void {
     this.pump.call((engine) => engine.rejoin(invite));
@@ -172,10 +187,10 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
-    const kind = kindOf(change.kind ?? 0);
-    if (origin === LOADED || change.name === undefined || !kind) return; // nobody can have a handle of it
-    const { core, handle } = this.#object(change.name, kind, change.options, change.object);
-    core.forget(kind === "list" ? [] : change.keys?.map((key) => (kind === "map" ? (key as string) : textOf(key as Value))));
+    const known = origin === LOADED ? undefined : this.#meet(change.object);
+    if (!known) return; // nobody can have a handle of it
+    const { core, handle } = known;
+    core.forgetOwn(handle.kind === "list" ? [] : change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }
@@ -191,10 +206,23 @@ export class SpaceCore implements Outlet, CommitObserver {
     for (const [handle, list] of byObject) this.#cores.get(handle)?.listeners.emit(Object.freeze(list));
   }
 
-  #object(name: string, kind: Kind, options: ObjectOptions | undefined, number: number): Known {
+  /** An object by its number; nothing if no content that is here says what it is. At most so many maps are above it as may be. */
+  #meet(number: number): Known | undefined {
     const known = this.#objects.get(number);
     if (known) return known;
-    const core = new ObjectCore(this, name, kind, options, number);
+    const origin = this.pump.peek((engine) => engine.origin(number));
+    const kind = kindOf(origin?.kind ?? 0);
+    if (!origin || !kind) return undefined;
+    if (origin.name !== undefined) return this.#object(origin.name, kind, origin.options, number);
+    if (origin.map === undefined || origin.key === undefined) return undefined;
+    const map = this.#meet(origin.map);
+    return map && this.#object(origin.key, kind, origin.options, number, map.core);
+  }
+
+  #object(name: string, kind: Kind, options: ObjectOptions | undefined, number: number, map?: ObjectCore): Known {
+    const known = this.#objects.get(number);
+    if (known) return known;
+    const core = new ObjectCore(this, name, kind, options, number, map);
     const handle = handleOf(core);
     const made = { core, handle };
     this.#objects.set(number, made);
@@ -211,7 +239,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   #forget(): void {
-    for (const { core } of this.#objects.values()) core.forget();
+    for (const { core } of this.#objects.values()) core.forgetOwn();
   }
 
   // How commits ended.

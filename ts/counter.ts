@@ -46,6 +46,7 @@ export class SharedCounter {
   add(n = 1): this {
     if (!Number.isSafeInteger(n)) throw argumentError("n", "n is not a safe integer");
     this.#core.edit((engine, object) => engine.counterAdd(object, n));
+    this.#core.forget();
     return this;
   }
 

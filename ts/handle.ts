@@ -5,11 +5,15 @@ import { SharedCounter } from "./counter.js";
 import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
 import type { ObjectCore } from "./object.js";
+import type { Kind } from "./replica.js";
 import { SharedSet } from "./set.js";
 import { SharedText } from "./text.js";
 
 /** What `getMap`, `getText` and their like give. */
 export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart | SharedList;
+
+/** The handle of an object of a kind. */
+export type HandleOf<K extends Kind> = Extract<Handle, { kind: K }>;
 
 /** Makes the handle of an object. */
 export function handleOf(core: ObjectCore): Handle {

@@ -1,9 +1,12 @@
 /** Maps. */
 
 import type { MapChange } from "./change.js";
-import { checkFunction, checkShortString } from "./check.js";
+import { argumentError, checkFunction, checkShortString } from "./check.js";
+import type { HandleOf } from "./handle.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
+import { checkKind, type OptionsOf, optionsOf } from "./options.js";
+import { type Kind, kindOf, type Shown } from "./replica.js";
 import { assign, checkValue, freeze, type Value, wellFormed } from "./value.js";
 
 /** Options of {@link Space.getMap}. */
@@ -13,6 +16,12 @@ export interface MapOptions {
    * each other one wins for the whole group. A key stands in one group at most.
    */
   couple?: readonly (readonly string[])[];
+  /**
+   * Keys that are objects of their own, with their kinds: `{ title: "text", votes: "counter" }`. Each merges as its kind does,
+   * and all read as one plain object. {@link SharedMap.child} gives their handles. They are always there: one that nobody has
+   * edited reads as an empty one. At most 64, and none of them coupled.
+   */
+  fields?: { readonly [key: string]: Kind };
 }
 
 /** One write of a key, as {@link SharedMap.history} lists it. */
@@ -24,6 +33,8 @@ export interface KeyWrite {
   readonly time: number;
   /** Absent for a deletion, and where the content is not available. */
   readonly value?: Value;
+  /** The kind of the object that it put there, in place of a value. */
+  readonly child?: Kind;
   readonly deleted?: boolean;
   /** Whether it is the present value or one of its conflicts. */
   readonly live: boolean;
@@ -31,7 +42,8 @@ export interface KeyWrite {
 
 /**
  * A map from strings to values. Each key is a register: of writes that did not know each other the latest wins, the
- * others stay readable as {@link conflicts}.
+ * others stay readable as {@link conflicts}. In place of a value a key can hold an object that merges by itself, a
+ * {@link child}: it reads as what its `toJSON` gives, and whoever subscribes to the map hears of its key when it changes.
  *
  * Reads and writes are synchronous. Values come back frozen, and as the same object until the key changes; bytes
  * cannot be frozen, changing them changes nothing here. Keys are up to 4,096 bytes of UTF-8; `__proto__` is a key
@@ -48,18 +60,20 @@ export class SharedMap implements Iterable<[string, Value]> {
     this.#core = core;
   }
 
+  /** Here and in the other classes: for an object under a key of a map, that key. */
   get name(): string {
     return this.#core.name;
   }
 
-  /** How many keys have a value. */
+  /** How many keys have a value; fields always do. */
   get size(): number {
     return this.#core.read((engine, object) => engine.mapSize(object));
   }
 
   /** The value, `undefined` if there is none. */
   get(key: string): Value | undefined {
-    return this.#core.cachedKey(checkKey(key), "value", (engine, object) => freeze(engine.mapGet(object, key)));
+    const sound = checkKey(key);
+    return this.#core.cachedKey(sound, "value", (engine, object) => this.#plain(sound, engine.mapGet(object, sound)));
   }
 
   has(key: string): boolean {
@@ -68,24 +82,44 @@ export class SharedMap implements Iterable<[string, Value]> {
   }
 
   /**
-   * Writes a copy of `value`.
+   * Writes a copy of `value`. A {@link child} that the key shows is emptied, as by {@link delete}.
    *
-   * Throws `E_ARGUMENT` for what is not a {@link Value}, `E_EVENT_TOO_LARGE` above what a changeset can carry.
+   * Throws `E_ARGUMENT` for what is not a {@link Value} and for a field, which holds no value; `E_EVENT_TOO_LARGE` above what
+   * a changeset can carry.
    */
   set(key: string, value: Value): this {
     const sound = checkKey(key);
     checkValue(value, "value");
+    this.#checkNoField(sound);
     this.#core.edit((engine, object) => engine.mapSet(object, key, value));
-    this.#core.forget([sound]);
+    this.#written(sound);
     return this;
   }
 
-  /** Whether there was a value. */
+  /**
+   * Whether there was a value. A {@link child} goes with all it contains, so one that is made again is empty; what others
+   * write into it meanwhile is kept, and is there then. A field stays and is emptied; whether there was something in it.
+   */
   delete(key: string): boolean {
     const sound = checkKey(key);
     const existed = this.#core.edit((engine, object) => engine.mapDelete(object, key));
-    this.#core.forget([sound]);
+    this.#written(sound);
     return existed;
+  }
+
+  /**
+   * The object of a kind under a key: the same handle every time, and the same object for whoever asks for that kind with
+   * these options. Asking writes nothing. Its first edit makes the key show it, in place of what was there; so does any later
+   * edit if the key shows something else by then. Up to 100 keys can lead to an object.
+   *
+   * Throws `E_ARGUMENT` for an unknown kind, for a field of another kind, for a coupled key, and below 100 keys.
+   */
+  child<K extends Kind>(key: string, kind: K, o?: OptionsOf<K>): HandleOf<K> {
+    const sound = checkKey(key);
+    checkKind(kind, "kind");
+    const field = this.#field(sound);
+    if (field !== undefined && field !== kind) throw argumentError("kind", `${JSON.stringify(key)} is a field of kind ${field}`);
+    return this.#core.child(sound, kind, optionsOf(kind, o)) as HandleOf<K>;
   }
 
   /** The keys in the order of their UTF-8 bytes. Here and below, iterating sees the map as it is at the call. */
@@ -110,15 +144,27 @@ export class SharedMap implements Iterable<[string, Value]> {
     for (const [key, value] of this.entries()) cb(value, key, this);
   }
 
-  /** The values of all writes of a key that did not know each other, the present value first; none after a deletion. */
+  /**
+   * The values of all writes of a key that did not know each other, the present value first; none after a deletion. A child is
+   * there with what it reads as, once for each write that put it there.
+   */
   conflicts(key: string): readonly Value[] {
-    return this.#core.cachedKey(checkKey(key), "conflicts", (engine, object) => freeze(engine.mapConflicts(object, key)));
+    const sound = checkKey(key);
+    return this.#core.cachedKey(sound, "conflicts", (engine, object) => {
+      const rivals = engine.mapConflicts(object, sound).map((one) => this.#plain(sound, one));
+      return Object.freeze(rivals.filter((one) => one !== undefined));
+    });
   }
 
-  /** Every write of a key, the oldest first. O(writes of the key). */
+  /**
+   * Every write of a key, the oldest first; edits of a child are none, see {@link Space.history} for those.
+   * O(writes of the key).
+   */
   history(key: string): readonly KeyWrite[] {
     checkKey(key);
-    return this.#core.read((engine, object) => freeze(engine.mapHistory(object, key) as unknown as KeyWrite[]));
+    const writes = this.#core.read((engine, object) => engine.mapHistory(object, key));
+    const named = writes.map((write) => ("child" in write ? { ...write, child: kindOf(write["child"] as number) } : write));
+    return freeze(named as unknown as KeyWrite[]);
   }
 
   /** Told after each transaction, and once per microtask for edits outside of one. Returns what ends it. */
@@ -126,13 +172,35 @@ export class SharedMap implements Iterable<[string, Value]> {
     return this.#core.listeners.add(cb as (changes: readonly unknown[]) => void, o);
   }
 
-  /** All keys and values as a plain object, the same one until something changes. */
+  /** All keys and values as a plain object, with what is below; the same one until something changes, and so is each part. */
   toJSON(): { readonly [key: string]: Value } {
     return this.#core.cached("json", () => {
       const json: Record<string, Value> = {};
       for (const [key, value] of this.#entries()) assign(json, key, value);
       return Object.freeze(json);
     });
+  }
+
+  /** What the engine says of a key, as a value. */
+  #plain(key: string, shown: Shown | undefined): Value | undefined {
+    if (!(shown instanceof Uint32Array)) return freeze(shown);
+    return this.#core.childAt(key, shown[0] as number)?.toJSON();
+  }
+
+  /** After an edit of a key. */
+  #written(key: string): void {
+    this.#core.forget([key]);
+    this.#core.forgetBelow(key);
+  }
+
+  #field(key: string): Kind | undefined {
+    const field = this.#core.options?.fields?.find(([name]) => name === key);
+    return field && kindOf(field[1]);
+  }
+
+  #checkNoField(key: string): void {
+    const field = this.#field(key);
+    if (field) throw argumentError("key", `${JSON.stringify(key)} is a field and holds no value: edit child(${JSON.stringify(key)}, "${field}")`);
   }
 
   #keys(): readonly string[] {

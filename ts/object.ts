@@ -1,17 +1,21 @@
 /**
- * What every handle of a named object stands on: its place in the engine, what is cached of it, who listens to it.
+ * What every handle of an object stands on: its place in the engine, what is cached of it, who listens to it.
  *
  * Invariant: a cached value is the one the engine would give; every edit and every change forgets what it touches
- * before anybody can ask.
+ * before anybody can ask, in the maps above and in what is below as well.
  */
 
 import type { Change } from "./change.js";
 import type { SpaceCore } from "./core.js";
+import type { Handle } from "./handle.js";
 import { Listeners } from "./listeners.js";
 import { type Engine, type Kind, KINDS, type ObjectOptions } from "./replica.js";
 
 export class ObjectCore {
+  /** For an object under a key of a map that key. */
   readonly name: string;
+  /** The map that it is under a key of. */
+  readonly map: ObjectCore | undefined;
   readonly kind: Kind;
   readonly options: ObjectOptions | undefined;
   readonly space: SpaceCore;
@@ -21,24 +25,29 @@ export class ObjectCore {
   readonly kept = new Map<number, unknown>();
 
   readonly #byKey = new Map<string, Map<string, unknown>>();
+  readonly #children = new Map<string, Set<ObjectCore>>();
   #whole = new Map<string, unknown>();
   #number = 0;
   #generation: number;
 
-  constructor(space: SpaceCore, name: string, kind: Kind, options: ObjectOptions | undefined, number: number) {
+  constructor(space: SpaceCore, name: string, kind: Kind, options: ObjectOptions | undefined, number: number, map?: ObjectCore) {
     this.space = space;
     this.name = name;
     this.kind = kind;
     this.options = options;
     this.#number = number;
     this.#generation = space.pump.generation;
+    this.map = map;
+    if (map) map.#adopt(this);
   }
 
   /** Its number in today's engine. */
   get number(): number {
     const { pump } = this.space;
     if (this.#generation !== pump.generation) {
-      this.#number = pump.read((engine) => engine.object(this.name, KINDS[this.kind], this.options, false));
+      this.#number = this.map
+        ? pump.read((engine, map) => engine.mapChild(map, this.name, KINDS[this.kind], this.options), this.map.number)
+        : pump.read((engine) => engine.object(this.name, KINDS[this.kind], this.options, false));
       this.#generation = pump.generation;
     }
     return this.#number;
@@ -66,8 +75,29 @@ export class ObjectCore {
     return remember(values, what, () => this.read(make));
   }
 
-  /** Forgets the keys, none of them too, or everything. */
+  /** The object of a kind under a key. */
+  child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    return this.space.child(this, key, kind, options);
+  }
+
+  /** The object that a key shows, by its number. */
+  childAt(key: string, number: number): Handle | undefined {
+    return this.space.childAt(this, key, number);
+  }
+
+  /** After an edit: forgets the keys, or everything, and what the maps above show of it. */
   forget(keys?: readonly string[]): void {
+    this.forgetOwn(keys);
+    for (let at: ObjectCore = this; at.map; at = at.map) at.map.#forgetAround(at);
+  }
+
+  /** After a key was written: whatever object it showed is empty. */
+  forgetBelow(key: string): void {
+    for (const child of this.#children.get(key) ?? []) child.#forgetAll();
+  }
+
+  /** Forgets the keys, or everything, of this object alone. */
+  forgetOwn(keys?: readonly string[]): void {
     if (this.#whole.size > 0) this.#whole = new Map();
     if (keys) {
       for (const key of keys) this.#byKey.delete(key);
@@ -75,6 +105,23 @@ export class ObjectCore {
     }
     if (this.#byKey.size > 0) this.#byKey.clear();
     if (this.kept.size > 0) this.kept.clear();
+  }
+
+  #adopt(child: ObjectCore): void {
+    const known = this.#children.get(child.name);
+    if (known) known.add(child);
+    else this.#children.set(child.name, new Set([child]));
+  }
+
+  /** The edited child may have taken the place of another one. */
+  #forgetAround(edited: ObjectCore): void {
+    this.forgetOwn([edited.name]);
+    for (const child of this.#children.get(edited.name) ?? []) if (child !== edited) child.#forgetAll();
+  }
+
+  #forgetAll(): void {
+    this.forgetOwn();
+    for (const key of this.#children.keys()) this.forgetBelow(key);
   }
 }
 

@@ -52,13 +52,17 @@ export interface Engine {
   textAnchor(object: number, index: number, bias: number): Uint8Array;
   textPosition(object: number, anchor: Uint8Array): number;
   textAuthors(object: number): { member: string; actor: string; length: number }[];
+  /** The number of the object of a kind under a key of a map, made empty if it is new. */
+  mapChild(map: number, key: string, kind: number, options: ObjectOptions | undefined): number;
+  /** What an object is: its name, or the map and the key that it is under, or neither where no content that is here says so. */
+  origin(object: number): { kind: number; options?: ObjectOptions; name?: string; map?: number; key?: string };
   mapSet(object: number, key: string, value: Value): void;
   mapDelete(object: number, key: string): boolean;
-  mapGet(object: number, key: string): Value | undefined;
+  mapGet(object: number, key: string): Shown | undefined;
   mapHas(object: number, key: string): boolean;
   mapKeys(object: number): string[];
   mapSize(object: number): number;
-  mapConflicts(object: number, key: string): Value[];
+  mapConflicts(object: number, key: string): Shown[];
   mapHistory(object: number, key: string): Record<string, unknown>[];
 
   counterAdd(object: number, amount: number): void;
@@ -124,6 +128,9 @@ export interface Engine {
   poll(): Output | undefined;
   free(): void;
 }
+
+/** What a key reads as: a value, or the number of an object. */
+export type Shown = Value | Uint32Array;
 
 /** What belongs to the identity of an object beside its name and kind; absent where there is nothing. */
 export interface ObjectOptions {

@@ -11,7 +11,8 @@ import type { SharedList } from "./list.js";
 import type { ListenOptions } from "./listeners.js";
 import type { MapOptions, SharedMap } from "./map.js";
 import type { SpaceCore } from "./core.js";
-import { type Kind, kindOf, type ObjectOptions, type Stats } from "./replica.js";
+import { optionsOf } from "./options.js";
+import { type Kind, kindOf, type Stats } from "./replica.js";
 import type { SetOptions, SharedSet } from "./set.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { SharedText } from "./text.js";
@@ -104,8 +105,7 @@ export class Space implements AsyncDisposable {
    * with other options is another object: asking for both in one session throws `E_ARGUMENT`.
    */
   getMap(name: string, o?: MapOptions): SharedMap {
-    checkOptions(o, "o", ["couple"]);
-    return this.#core.object(checkName(name), "map", groupsOf(o?.couple)) as SharedMap;
+    return this.#core.object(checkName(name), "map", optionsOf("map", o)) as SharedMap;
   }
 
   getText(name: string, ...options: []): SharedText {
@@ -113,11 +113,11 @@ export class Space implements AsyncDisposable {
   }
 
   getCounter(name: string, o?: CounterOptions): SharedCounter {
-    return this.#core.object(checkName(name), "counter", variantOf(o, ["pn", "g"])) as SharedCounter;
+    return this.#core.object(checkName(name), "counter", optionsOf("counter", o)) as SharedCounter;
   }
 
   getSet(name: string, o?: SetOptions): SharedSet {
-    return this.#core.object(checkName(name), "set", variantOf(o, ["or", "lww"])) as SharedSet;
+    return this.#core.object(checkName(name), "set", optionsOf("set", o)) as SharedSet;
   }
 
   getList(name: string, ...options: []): SharedList {
@@ -128,7 +128,7 @@ export class Space implements AsyncDisposable {
     return this.#core.object(checkName(name, options), "cart") as SharedCart;
   }
 
-  /** The names of objects with visible content. */
+  /** The names of objects with visible content; what is under keys of maps has none. */
   names(): readonly { readonly name: string; readonly kind: Kind }[] {
     const named = this.#core.pump.read((engine) => engine.names());
     const known = named.map(({ name, kind }) => ({ name, kind: kindOf(kind) }));
@@ -307,25 +307,3 @@ function checkName(name: unknown, options: readonly unknown[] = []): string {
   if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
   return name;
 }
-
-/** The first of the two kinds is the one without options. */
-function variantOf(o: { kind?: string } | undefined, kinds: readonly [string, string]): ObjectOptions | undefined {
-  checkOptions(o, "o", ["kind"]);
-  if (o?.kind === undefined) return undefined;
-  checkWord(o.kind, "kind", kinds);
-  return o.kind === kinds[1] ? { variant: true } : undefined;
-}
-
-function groupsOf(couple: unknown): ObjectOptions | undefined {
-  if (couple === undefined) return undefined;
-  const wrong = (what: string) => argumentError("couple", `couple ${what}`);
-  if (!Array.isArray(couple) || !couple.every(Array.isArray)) throw wrong("is not a list of lists of keys");
-  const keys = (couple as unknown[][]).flat();
-  for (const key of keys) checkShortString(key, "couple");
-  if (new Set(keys).size < keys.length) throw wrong("names a key twice");
-  if ((couple as unknown[][]).some((group) => group.length === 0)) throw wrong("has an empty group");
-  if (couple.length > COUPLE_MAX || couple.some((group) => group.length > COUPLE_MAX)) throw wrong(`has more than ${COUPLE_MAX} groups, or keys in one`);
-  return couple.length === 0 ? undefined : { groups: couple as string[][] };
-}
-
-const COUPLE_MAX = 64;

@@ -215,8 +215,24 @@ impl DraftWriter<'_> {
         let at = ObjectAt(self.objects.number((object.id, object.kind())));
         if self.objects.rows.len() > known {
             self.bytes += self.clear.object_bytes(&object.id);
+            self.places_above(object.id);
         }
         at
+    }
+
+    /// What an object is under stands in the tables too, so that the content can say where that is.
+    fn places_above(&mut self, object: ObjectId) {
+        let mut at = object;
+        while let Some((parent, key)) = self.clear.place(&at) {
+            let known = self.objects.rows.len();
+            self.name(key);
+            self.objects.number((parent, ObjectKind::Map));
+            if self.objects.rows.len() == known {
+                break;
+            }
+            self.bytes += 33 + self.clear.object_bytes(&parent);
+            at = parent;
+        }
     }
 
     fn name(&mut self, name: NameId) -> NameAt {

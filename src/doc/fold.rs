@@ -77,6 +77,16 @@ impl Fold {
         Some(object)
     }
 
+    /// The object with this identity, if it was met.
+    pub fn find(&self, id: ObjectId, kind: ObjectKind) -> Option<ObjectIx> {
+        self.index.get(&(id, kind)).copied()
+    }
+
+    /// Whether this version has a data type for a kind.
+    pub fn folds(kind: ObjectKind) -> bool {
+        Object::new(ObjectId([0; 16]), kind).is_some()
+    }
+
     /// Takes a changeset into the state, the one that was added to the graph last; `incoming` is none for an inert one.
     /// Ops for which `active` is false have no effect until they are switched on.
     pub fn integrate(

@@ -106,6 +106,14 @@ impl Names {
         self.objects.get(id)
     }
 
+    /// The map and the key that an object is under.
+    pub fn place(&self, id: &ObjectId) -> Option<(ObjectId, NameId)> {
+        match self.object(id)?.origin {
+            ObjectOrigin::Child { parent, key } => Some((parent, key)),
+            ObjectOrigin::Named(_) => None,
+        }
+    }
+
     /// Bytes of an object's entry in a content's table of names.
     pub fn object_bytes(&self, id: &ObjectId) -> usize {
         self.object(id).map_or(0, |object| {

@@ -5,7 +5,7 @@ use crate::causal::NameId;
 use crate::codec::limits;
 use crate::crdt::Slot;
 use crate::doc::{AMOUNT_MAX, BatchMark, Edit, EditError, ObjectIx, Written};
-use crate::event::{ObjectKind, Role, Sort, Value, name_id};
+use crate::event::{ObjectKind, Options, Role, Sort, Value, name_id};
 
 /// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
 const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
@@ -43,6 +43,15 @@ pub enum EditFault {
     /// The object is of another kind.
     #[error("the object is of another kind")]
     Kind,
+    /// The key is a declared field: it is an object, and holds no value.
+    #[error("the key is a field of the map: edit the child under it instead")]
+    Field,
+    /// The key is written together with others: it holds no object.
+    #[error("the key is one of a coupled group, which holds values only")]
+    Coupled,
+    /// The object would be below more keys than may lead to one.
+    #[error("no more than {} keys may lead to an object", super::DEPTH_MAX)]
+    Depth,
     /// The object is one that a view shows.
     #[error("a view is read-only")]
     ReadOnly,
@@ -62,7 +71,7 @@ impl From<EditError> for EditFault {
 pub struct Mark(BatchMark);
 
 impl Replica {
-    /// Writes a key of a map.
+    /// Writes a key of a map. An object that it shows is emptied.
     pub fn map_set(
         &mut self,
         object: ObjectIx,
@@ -74,6 +83,9 @@ impl Replica {
         if value.to_bytes().len() > VALUE_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
+        if self.field_of(object, key).is_some() {
+            return Err(EditFault::Field);
+        }
         let (slot, written) = match self.options_of(object).and_then(|options| options.group_of(key)) {
             Some((group, place)) => {
                 self.may_write()?;
@@ -82,22 +94,36 @@ impl Replica {
             }
             None => (Slot::Key(self.key_for_writing(key)?), Written::Value(value)),
         };
+        self.clear_under(object, slot, None);
         self.edit(object, Edit::Put(slot, written), env);
         Ok(())
     }
 
-    /// Deletes a key of a map; says whether it was there. A key that was not there is left alone.
+    /// Deletes a key of a map; says whether it was there. A key that was not there is left alone. An object that it shows is
+    /// emptied; so is a field, which stays, and for which this says whether it had content.
     pub fn map_delete(&mut self, object: ObjectIx, key: &str, env: &mut Env<'_>) -> Result<bool, EditFault> {
         self.expect(object, ObjectKind::Map)?;
         self.may_write()?;
-        if self.map_get(object, key).is_none() {
+        if let Some(kind) = self.field_of(object, key) {
+            let field = self.map_child(object, key, kind, &Options::default())?;
+            let any = self.clear(field);
+            if any {
+                self.edited(field, env);
+            }
+            return Ok(any);
+        }
+        if !self.map_has(object, key) {
             return Ok(false);
         }
         let edit = match self.options_of(object).and_then(|options| options.group_of(key)) {
             Some((group, place)) => {
                 Edit::Put(Slot::Group(group), self.tuple_with(object, group, place, None))
             }
-            None => Edit::Take(Slot::Key(self.key_for_writing(key)?)),
+            None => {
+                let slot = Slot::Key(self.key_for_writing(key)?);
+                self.clear_under(object, slot, None);
+                Edit::Take(slot)
+            }
         };
         self.edit(object, edit, env);
         Ok(true)
@@ -105,6 +131,15 @@ impl Replica {
 
     /// Adds to a counter. A sum that a number cannot hold exactly is refused.
     pub fn counter_add(&mut self, object: ObjectIx, amount: i64, env: &mut Env<'_>) -> Result<(), EditFault> {
+        self.check_sum(object, amount)?;
+        if amount != 0 {
+            self.edit(object, Edit::Add(amount), env);
+        }
+        Ok(())
+    }
+
+    /// Whether an amount can be added to a counter.
+    pub(super) fn check_sum(&self, object: ObjectIx, amount: i64) -> Result<(), EditFault> {
         self.expect(object, ObjectKind::Counter)?;
         self.may_write()?;
         let grows = self.options_of(object).is_some_and(|options| options.variant);
@@ -114,9 +149,6 @@ impl Replica {
         let sum = self.counter_value(object) + i128::from(amount);
         if sum.unsigned_abs() > u128::from(AMOUNT_MAX.unsigned_abs()) {
             return Err(EditFault::Overflow);
-        }
-        if amount != 0 {
-            self.edit(object, Edit::Add(amount), env);
         }
         Ok(())
     }
@@ -203,7 +235,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::Text)?;
         self.fold.text_insert(object, position, string)?;
-        self.begin_batch(env);
+        if !string.is_empty() {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -218,7 +252,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::Text)?;
         self.fold.text_delete(object, position, len)?;
-        self.begin_batch(env);
+        if len > 0 {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -235,8 +271,11 @@ impl Replica {
         if values.iter().any(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
             return Err(EditFault::TooLarge);
         }
+        let any = !values.is_empty();
         self.fold.list_insert(object, index, values)?;
-        self.begin_batch(env);
+        if any {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -251,7 +290,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::List)?;
         self.fold.list_delete(object, index, len)?;
-        self.begin_batch(env);
+        if len > 0 {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -266,7 +307,9 @@ impl Replica {
         self.may_write()?;
         self.expect(object, ObjectKind::List)?;
         self.fold.list_move(self.log.graph(), object, from, to)?;
-        self.begin_batch(env);
+        if from != to {
+            self.edited(object, env);
+        }
         Ok(())
     }
 
@@ -302,8 +345,14 @@ impl Replica {
     }
 
     pub(super) fn edit(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
-        self.begin_batch(env);
         self.fold.edit(self.log.graph(), object, edit);
+        self.edited(object, env);
+    }
+
+    /// The same, without showing it where it is not shown.
+    pub(super) fn edit_in_place(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
+        self.fold.edit(self.log.graph(), object, edit);
+        self.begin_batch(env);
     }
 
     fn key_for_writing(&mut self, key: &str) -> Result<NameId, EditFault> {
@@ -349,7 +398,7 @@ impl Replica {
         if bytes > VALUE_BYTES_MAX { Err(EditFault::TooLarge) } else { Ok(tuple) }
     }
 
-    fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
+    pub(super) fn expect(&self, object: ObjectIx, kind: ObjectKind) -> Result<(), EditFault> {
         match self.fold.get(object).kind() == kind {
             _ if object.is_copy() => Err(EditFault::ReadOnly),
             true => Ok(()),
@@ -357,7 +406,7 @@ impl Replica {
         }
     }
 
-    pub(super) fn begin_batch(&mut self, env: &mut Env<'_>) {
+    pub(super) fn begin_batch(&mut self, env: &Env<'_>) {
         self.batch.begun_ms.get_or_insert(env.now_ms);
     }
 

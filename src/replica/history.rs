@@ -5,7 +5,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
-use crate::event::{Class, Content, Fate, Skeleton, Value};
+use crate::event::{Class, Content, Fate, ObjectKind, Skeleton, Value};
 
 /// One write to a key, as its history shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct KeyWrite {
     pub time_ms: u64,
     /// The value; none for a deletion or a value that is missing.
     pub value: Option<Value>,
+    /// The kind of object that it put under the key.
+    pub child: Option<ObjectKind>,
     /// Whether it deleted the key.
     pub deleted: bool,
     /// Whether it is the winner now.
@@ -62,9 +64,9 @@ pub struct ChangesetSummary {
 /// Which changesets history shows. Everything is optional and combines with "and".
 #[derive(Clone, Debug, Default)]
 pub struct HistoryFilter {
-    /// Only those that touch this object.
+    /// Only those that touch this object, or one below it.
     pub object: Option<ObjectIx>,
-    /// Only those that touch this key; of `object`, or of any map.
+    /// Only those that touch this key, or something below it; of `object`, or of any map.
     pub key: Option<String>,
     /// Only those of this actor.
     pub actor: Option<ActorId>,
@@ -90,6 +92,10 @@ impl Replica {
             let changeset = self.fold.timeline().changeset_of(op);
             let open = changeset == ChangesetIx::OPEN;
             let value = self.fold.written(op).and_then(|written| value_at(written, place)).cloned();
+            let child = match self.fold.written(op) {
+                Some(Written::Child(kind, _)) => Some(*kind),
+                _ => None,
+            };
             let of_group = matches!(slot, Slot::Group(_)) && self.fold.written(op).is_some();
             KeyWrite {
                 changeset: (!open).then(|| self.log.graph().id(changeset)),
@@ -102,6 +108,7 @@ impl Replica {
                 },
                 deleted: deletes || of_group && value.is_none(),
                 value,
+                child,
                 live: live == Some(op),
             }
         };
@@ -166,9 +173,20 @@ impl Replica {
         Content::decode(&changeset.open_segment(SegmentKind::Content, keys).ok()?, &skeleton).ok()
     }
 
+    /// Whether one of the maps that an object is below is this one, by one of these keys.
+    fn is_below(&self, of: ObjectIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
+        self.places.above(of).any(|place| {
+            object.is_none_or(|object| object == place.map)
+                && slots.is_none_or(|slots| slots.contains(&Slot::Key(place.key)))
+        })
+    }
+
     fn touches(&self, ix: ChangesetIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
         (object.is_none() && slots.is_none())
-            || self.fold.timeline().ops_of(ix).any(|op| self.fold.touches(OpIx(op), object, slots))
+            || self.fold.timeline().ops_of(ix).map(OpIx).any(|op| {
+                self.fold.touches(op, object, slots)
+                    || self.fold.object_of(op).is_some_and(|of| self.is_below(of, object, slots))
+            })
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod actor;
 mod anchor;
+mod child;
 mod commit;
 mod digest;
 mod edit;
@@ -26,6 +27,7 @@ mod seal;
 mod undo;
 mod view;
 
+pub use child::{DEPTH_MAX, Shown};
 pub use edit::{EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
@@ -103,6 +105,8 @@ pub struct Replica {
     working: Rc<Cell<Option<ChangesetId>>>,
     creating: Option<StoreBatch>,
     links: link::Links,
+    /// Where objects are that are under keys.
+    places: child::Places,
     /// What names were asked for as.
     names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
@@ -175,6 +179,7 @@ impl Replica {
             working: Rc::default(),
             creating: None,
             links: link::Links::default(),
+            places: child::Places::default(),
             names_used: HashMap::new(),
             outputs: VecDeque::new(),
             refused: 0,
@@ -302,6 +307,7 @@ impl Replica {
         if patches.is_empty() {
             return;
         }
+        let patches = self.with_places_above(patches);
         let change = |patch: Patch| Change {
             source,
             member: by.0,

@@ -6,7 +6,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId};
 use crate::crdt::{List, Map, Register, Slot, Text};
 use crate::doc::{Body, ObjectIx, ObjectOrigin, Written};
 use crate::event::{Fate, ObjectKind, Options, Sort, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Figures about the space.
@@ -33,27 +33,35 @@ pub struct Stats {
 }
 
 impl Replica {
-    /// The value of a key; none if it is not there or has no value here.
+    /// The value of a key; none if it is not there, has no value here, or holds an object ([`Replica::map_shown`]).
     pub fn map_get(&self, object: ObjectIx, key: &str) -> Option<&Value> {
+        if self.field_of(object, key).is_some() {
+            return None;
+        }
         let (slot, place) = self.slot_of(object, key);
         value_at(self.map_winner(object, &slot)?, place)
     }
 
-    /// The keys that are there, by clear name.
+    /// The keys that are there, by clear name; fields always are.
     pub fn map_keys(&self, object: ObjectIx) -> Vec<Arc<str>> {
         let Some(map) = self.map(object) else { return Vec::new() };
-        let groups = self.options_of(object).map_or(&[][..], |options| &options.groups);
-        let mut keys: Vec<Arc<str>> = Vec::new();
+        let options = self.options_of(object);
+        let groups = options.map_or(&[][..], |options| &options.groups);
+        let fields = options.map_or(&[][..], |options| &options.fields).iter().map(|(key, _)| key.as_str());
+        let mut keys: Vec<Arc<str>> = fields.filter(|key| self.map_has(object, key)).map(Arc::from).collect();
         for (slot, register) in map.iter() {
             match (slot, self.winner(register)) {
                 (_, None) => {}
-                (Slot::Key(name), Some(_)) => keys.extend(self.names.key(&name).cloned()),
+                (Slot::Key(name), Some(written)) if self.reads(object, written, None) => {
+                    let field = |key: &&Arc<str>| options.is_some_and(|options| options.field(key).is_some());
+                    keys.extend(self.names.key(&name).filter(|key| !field(key)).cloned());
+                }
                 (Slot::Group(number), Some(Written::Tuple(values))) => {
                     let group = groups.get(number as usize).map_or(&[][..], Vec::as_slice);
                     let there = group.iter().zip(values).filter(|(_, value)| value.is_some());
                     keys.extend(there.map(|(key, _)| Arc::from(key.as_str())));
                 }
-                (Slot::Group(_), Some(_)) => {}
+                (_, Some(_)) => {}
             }
         }
         keys.sort();
@@ -61,6 +69,7 @@ impl Replica {
     }
 
     /// The values of all causally maximal writes to a key, the winner first; one value unless writers were concurrent.
+    /// Objects are left out: see [`Replica::map_rivals`].
     pub fn map_conflicts(&self, object: ObjectIx, key: &str) -> Vec<&Value> {
         let (slot, place) = self.slot_of(object, key);
         let register = self.map(object).and_then(|map| map.get(&slot));
@@ -156,16 +165,20 @@ impl Replica {
         runs
     }
 
-    /// Names of the objects with visible content.
+    /// Names of the objects with visible content, those under keys left out.
     pub fn names(&self) -> Vec<(Arc<str>, ObjectKind)> {
         let objects = self.fold.objects().map(|(ix, _)| ix);
         self.named(objects.filter(|ix| self.object_hash(*ix).is_some()))
     }
 
-    /// The names of objects, in order.
+    /// The names of objects, in order; a field is called what its map is.
     pub(super) fn named(&self, objects: impl Iterator<Item = ObjectIx>) -> Vec<(Arc<str>, ObjectKind)> {
+        let named = objects.map(|ix| self.map_of_field(ix).unwrap_or(ix)).filter_map(|ix| {
+            let (name, kind) = self.name_of(ix)?;
+            Some((self.fold.get(ix).id, (name.clone(), kind)))
+        });
         let mut names: Vec<(Arc<str>, ObjectKind)> =
-            objects.filter_map(|ix| self.name_of(ix)).map(|(name, kind)| (name.clone(), kind)).collect();
+            named.collect::<BTreeMap<_, _>>().into_values().collect();
         names.sort_by(|a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
         names
     }
@@ -210,6 +223,11 @@ impl Replica {
         let object = self.fold.get(object);
         let known = self.names.object(&object.id).filter(|name| name.kind == object.kind())?;
         if let ObjectOrigin::Named(name) = &known.origin { Some((name, known.kind)) } else { None }
+    }
+
+    /// The object's kind.
+    pub fn kind_of(&self, object: ObjectIx) -> ObjectKind {
+        self.fold.get(object).kind()
     }
 
     /// The object's options, if they are known.

@@ -277,6 +277,12 @@ impl Replica {
         let Some(kind) = ObjectKind::from_code(kind) else { return };
         // Options of a later version: the object is kept without a name.
         let Some(options) = Options::decode(kind, options) else { return };
+        if let ObjectOrigin::Child { parent, key } = origin
+            && let Some(child) = self.fold.find(id, kind)
+            && let Some(map) = self.fold.find(parent, ObjectKind::Map)
+        {
+            self.note_place(child, map, key, &options.encode());
+        }
         self.names.learn_object(id, ObjectName { origin, kind, options: Arc::new(options) });
     }
 }

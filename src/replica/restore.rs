@@ -5,7 +5,7 @@ use super::view::{ViewFault, ViewIx};
 use super::{EditFault, Env, Replica};
 use crate::crdt::{KeyIx, Slot};
 use crate::doc::{Body, Edit, ObjectIx, PatchBody, Written, splice, splice_of};
-use crate::event::Value;
+use crate::event::{ObjectKind, Value};
 use std::collections::BTreeSet;
 
 /// Why nothing was restored.
@@ -20,7 +20,8 @@ pub enum RestoreFault {
 }
 
 impl Replica {
-    /// Makes everything, or one object, or one key of a map, read as a view shows it; what reads so already is left alone.
+    /// Makes everything, or one object, or one key of a map, read as a view shows it, with all that is below; what reads so
+    /// already is left alone.
     /// To be called in a transaction, so that a fault leaves no trace. O(objects that differ + ops / 64).
     pub fn restore(
         &mut self,
@@ -32,15 +33,24 @@ impl Replica {
         debug_assert!(!self.fold.has_batch(), "a transaction begins by sealing what is open");
         let differing = self.fold.differing(&self.fold.counting(), self.view_ops(view)?);
         for (differs, places) in differing {
-            if object.is_some_and(|object| object != differs) {
+            let within = |object| match key {
+                Some(key) => object == differs || self.is_below_key(differs, object, key),
+                None => self.places.is_within(differs, object),
+            };
+            if object.is_some_and(|object| !within(object)) {
                 continue;
             }
             let then = self.object_in(view, differs)?;
             let restored = match key {
-                Some(key) => self.restore_key(differs, then, key, env),
-                None => self.restore_object(view, differs, then, &places, env),
+                Some(key) if object.is_none_or(|object| object == differs) => {
+                    self.restore_key(differs, then, key, &places, env)
+                }
+                _ => self.restore_object(view, differs, then, &places, env),
             };
             restored.map_err(|fault| RestoreFault::Edit(differs, fault))?;
+        }
+        if let Some(object) = object.filter(|object| self.fold.has_batch() && self.has_content(*object)) {
+            self.edited(object, env);
         }
         Ok(())
     }
@@ -50,8 +60,19 @@ impl Replica {
         object: ObjectIx,
         then: ObjectIx,
         key: &str,
+        places: &BTreeSet<u32>,
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
+        self.expect(object, ObjectKind::Map)?;
+        let (slot, place) = self.slot_of(object, key);
+        if place.is_none() {
+            // What a child of it contained is restored where that is.
+            self.may_write()?;
+            for edit in self.slots_to_restore(object, then, places, Some(slot)) {
+                self.edit_in_place(object, edit, env);
+            }
+            return Ok(());
+        }
         match self.map_get(then, key).cloned() {
             value if value.as_ref() == self.map_get(object, key) => Ok(()),
             Some(value) => self.map_set(object, key, value, env),
@@ -70,14 +91,14 @@ impl Replica {
         self.may_write()?;
         match &self.fold.get(object).body {
             Body::Map(_) | Body::Set(_) => {
-                for edit in self.slots_to_restore(object, then, places) {
-                    self.edit(object, edit, env);
+                for edit in self.slots_to_restore(object, then, places, None) {
+                    self.edit_in_place(object, edit, env);
                 }
                 Ok(())
             }
             Body::Cart(_) => {
                 for edit in self.items_to_restore(object, then, places) {
-                    self.edit(object, edit, env);
+                    self.edit_in_place(object, edit, env);
                 }
                 Ok(())
             }
@@ -87,11 +108,17 @@ impl Replica {
         }
     }
 
-    /// What turns the slots of a map, or the elements of a set, into those of a copy.
-    fn slots_to_restore(&self, object: ObjectIx, then: ObjectIx, places: &BTreeSet<u32>) -> Vec<Edit> {
+    /// What turns the slots of a map, or the elements of a set, into those of a copy; or one of them.
+    fn slots_to_restore(
+        &self,
+        object: ObjectIx,
+        then: ObjectIx,
+        places: &BTreeSet<u32>,
+        only: Option<Slot>,
+    ) -> Vec<Edit> {
         let (Body::Map(map) | Body::Set(map)) = &self.fold.get(object).body else { return Vec::new() };
         let edit = |place: &u32| {
-            let slot = map.slot(KeyIx(*place));
+            let slot = Some(map.slot(KeyIx(*place))).filter(|slot| only.is_none_or(|only| only == *slot))?;
             let (now, then) = (self.shown(object, &slot), self.shown(then, &slot));
             match then {
                 _ if now == then => None,
@@ -138,7 +165,11 @@ impl Replica {
     ) -> Result<(), EditFault> {
         let more = self.counter_value(then) - self.counter_value(object);
         let more = i64::try_from(more).map_err(|_| EditFault::Overflow)?;
-        if more == 0 { Ok(()) } else { self.counter_add(object, more, env) }
+        self.check_sum(object, more)?;
+        if more != 0 {
+            self.edit_in_place(object, Edit::Add(more), env);
+        }
+        Ok(())
     }
 
     /// Edits where the two differ. What was moved since is put back as another element.
@@ -162,8 +193,9 @@ impl Replica {
                 continue;
             };
             let (start, more) = (offset as usize, (offset + count) as usize);
-            self.list_delete(object, index + offset, removed, env)?;
-            self.list_insert(object, index + offset, then[start..more].to_vec(), env)?;
+            self.fold.list_delete(object, index + offset, removed)?;
+            self.fold.list_insert(object, index + offset, then[start..more].to_vec())?;
+            self.begin_batch(env);
         }
         Ok(())
     }
@@ -209,8 +241,12 @@ impl Replica {
         let now = text.slice(start..(start + removed).min(text.len())).unwrap_or_default();
         let Some(([offset, removed, _], inserted)) = splice(&now, string) else { return Ok(()) };
         if removed > 0 {
-            self.text_delete(object, start + offset, removed, env)?;
+            self.fold.text_delete(object, start + offset, removed)?;
         }
-        if inserted.is_empty() { Ok(()) } else { self.text_insert(object, start + offset, inserted, env) }
+        if !inserted.is_empty() {
+            self.fold.text_insert(object, start + offset, inserted)?;
+        }
+        self.begin_batch(env);
+        Ok(())
     }
 }

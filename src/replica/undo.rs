@@ -7,6 +7,7 @@
 use super::seal::OpenBatch;
 use super::{Env, Replica, Source};
 use crate::causal::{ActorId, ChangesetIx, OpIx};
+use crate::crdt::Slot;
 use crate::doc::ObjectIx;
 use std::ops::Range;
 
@@ -73,8 +74,8 @@ impl Replica {
         self.undo.gesture = None;
     }
 
-    /// Takes back the last group that has an op in effect on one of the objects, on any if there are none; says whether
-    /// there was one. Seals the open batch first. Not inside a transaction.
+    /// Takes back the last group that has an op in effect on one of the objects or below it, on any if there are none;
+    /// what was written to the keys that lead to one of them counts too. Says whether there was one. Seals the open batch first. Not inside a transaction.
     pub fn undo(&mut self, scope: &[ObjectIx], env: &mut Env<'_>) -> bool {
         self.flush(env);
         self.update_undo();
@@ -97,7 +98,8 @@ impl Replica {
     pub fn can_undo(&mut self, scope: &[ObjectIx]) -> bool {
         self.update_undo();
         let open = self.fold.batch_objects();
-        let in_scope = |object: &ObjectIx| scope.is_empty() || scope.contains(object);
+        let within = |object| scope.iter().any(|one| self.places.is_within(object, *one));
+        let in_scope = |object: &ObjectIx| scope.is_empty() || within(*object);
         open.iter().any(in_scope)
             || self.undo.done.iter().rev().any(|done| {
                 let ops = self.in_scope(&done.ops, scope);
@@ -128,12 +130,20 @@ impl Replica {
         true
     }
 
-    /// Those of the ops that are about one of the objects, as ranges.
+    /// Those of the ops that are about one of the objects, what is below it, or a key that leads to it; as ranges.
     fn in_scope(&self, ops: &[Range<u32>], scope: &[ObjectIx]) -> Vec<Range<u32>> {
         if scope.is_empty() {
             return ops.to_vec();
         }
-        let of = |op: &u32| self.fold.object_of(OpIx(*op)).is_some_and(|object| scope.contains(&object));
+        let leads = |op: OpIx, object: ObjectIx| {
+            let mut above = self.places.above(object);
+            above.any(|place| self.fold.touches(op, Some(place.map), Some(&[Slot::Key(place.key)])))
+        };
+        let of = |op: &u32| {
+            let about = self.fold.object_of(OpIx(*op));
+            about.is_some_and(|about| scope.iter().any(|object| self.places.is_within(about, *object)))
+                || scope.iter().any(|object| leads(OpIx(*op), *object))
+        };
         let mut found: Vec<Range<u32>> = Vec::new();
         for range in ops {
             let first = found.len();

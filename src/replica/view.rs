@@ -73,6 +73,8 @@ pub enum ViewFault {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Views {
     open: HashMap<ViewIx, View>,
+    /// Which view shows what by each copy.
+    origins: HashMap<ObjectIx, (ViewIx, ObjectIx)>,
     next: u32,
     next_copy: u32,
 }
@@ -88,6 +90,12 @@ impl Views {
     /// Ends all of them; their numbers are not used again.
     pub fn close_all(&mut self) {
         self.open.clear();
+        self.origins.clear();
+    }
+
+    /// The view that has a copy, and the object that it is a copy of.
+    pub fn origin(&self, copy: ObjectIx) -> Option<(ViewIx, ObjectIx)> {
+        self.origins.get(&copy).copied()
     }
 
     fn get(&self, view: ViewIx) -> Result<&View, ViewFault> {
@@ -117,12 +125,15 @@ impl Replica {
     /// Ends a view: numbers of its objects mean nothing any more.
     pub fn close_view(&mut self, view: ViewIx) {
         let Some(closed) = self.views.open.remove(&view) else { return };
-        closed.copies.into_values().for_each(|copy| self.fold.drop_copy(copy));
+        for copy in closed.copies.into_values() {
+            self.views.origins.remove(&copy);
+            self.fold.drop_copy(copy);
+        }
     }
 
     /// The number under which a view shows an object. O(ops of the object), the first time.
-    pub fn object_in(&mut self, view: ViewIx, object: ObjectIx) -> Result<ObjectIx, ViewFault> {
-        let view = self.views.open.get_mut(&view).ok_or(ViewFault::Closed)?;
+    pub fn object_in(&mut self, number: ViewIx, object: ObjectIx) -> Result<ObjectIx, ViewFault> {
+        let view = self.views.open.get_mut(&number).ok_or(ViewFault::Closed)?;
         if let Some(copy) = view.copies.get(&object) {
             return Ok(*copy);
         }
@@ -130,6 +141,7 @@ impl Replica {
         self.views.next_copy += 1;
         self.fold.copy(self.log.graph(), object, &view.ops, copy);
         view.copies.insert(object, copy);
+        self.views.origins.insert(copy, (number, object));
         Ok(copy)
     }
 
@@ -188,6 +200,7 @@ impl Replica {
             answers.extend(ask(self, copy));
             if !is_there {
                 self.fold.drop_copy(copy);
+                self.views.origins.remove(&copy);
                 self.views.open.get_mut(&view).map(|view| view.copies.remove(&object));
             }
         }

@@ -1,12 +1,12 @@
-//! The replica for JavaScript, third part: counters, sets and carts, undo.
+//! The replica for JavaScript, third part: counters, sets and carts, objects under keys, undo.
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::EdgeError;
 use super::replica::{Replica, edit_error, with_env};
-use super::value;
-use crate::{ObjectIx, Value};
+use super::{options, output, value};
+use crate::{ObjectIx, ObjectKind, Value};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -80,6 +80,21 @@ impl Replica {
     pub fn cart_quantity(&self, handle: u32, item: &JsValue) -> Answer<f64> {
         let item = value::from_js(item, "item")?;
         Ok(self.core().cart_quantity(self.object_at(handle)?, &item) as f64)
+    }
+
+    /// The number of the object of a kind under a key of a map.
+    #[wasm_bindgen(js_name = mapChild)]
+    pub fn map_child(&mut self, handle: u32, key: &str, kind: u8, options: JsValue) -> Answer<u32> {
+        let object = self.object_at(handle)?;
+        let kind = ObjectKind::from_code(kind).ok_or_else(|| EdgeError::argument("kind", "unknown kind"))?;
+        let options = options::from_js(options)?;
+        let child = self.core_mut().map_child(object, key, kind, &options);
+        child.map(|child| child.0).map_err(|fault| edit_error(fault, "key"))
+    }
+
+    /// What an object is, and its name or where it is; undefined if no content that is here says it.
+    pub fn origin(&self, handle: u32) -> Answer<JsValue> {
+        Ok(output::origin(self.object_at(handle)?, self.core()))
     }
 
     /// Whether there was something to take back, on these objects or on any.

@@ -1,11 +1,11 @@
 //! Outputs of the core as flat objects for JavaScript (their shapes are in `ts/replica.ts`).
-use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Int32Array, Object, Reflect, Uint8Array, Uint32Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::{options, value};
 use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
-use crate::{PatchBody, Slot, StoreBatch};
+use crate::{ObjectIx, PatchBody, Slot, StoreBatch};
 
 #[wasm_bindgen]
 extern "C" {
@@ -114,6 +114,30 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
             of("change", &[("changes", changes.into())])
         }
     }
+}
+
+/// Writes an object that a key of a map shows: as an array of 32-bit numbers, which no value is, with its number; in a view the
+/// number of what that has a copy of.
+pub(super) fn child(child: ObjectIx, replica: &Replica) -> JsValue {
+    Uint32Array::from(&[replica.original_of(child).0][..]).into()
+}
+
+/// Writes what an object is and where: its name, or the map and the key that it is under, or neither where no content that is
+/// here says it.
+pub(super) fn origin(of: ObjectIx, replica: &Replica) -> JsValue {
+    let mut fields = vec![("kind", JsValue::from(replica.kind_of(of) as u8))];
+    if let Some((name, _)) = replica.name_of(of) {
+        fields.push(("name", JsValue::from(&**name)));
+    } else if let Some((map, key)) = replica.place_of(of)
+        && let Some(key) = replica.key_name(&key)
+    {
+        fields.extend([("map", map.0.into()), ("key", JsValue::from(&**key))]);
+    }
+    let options = replica.options_of(of).map_or(JsValue::UNDEFINED, options::to_js);
+    if !options.is_undefined() {
+        fields.push(("options", options));
+    }
+    object(&fields)
 }
 
 /// Writes why a write will not be saved.

@@ -12,7 +12,9 @@ use super::error::{Code, EdgeError};
 use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
-use crate::replica::{EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Tier, TransactFault};
+use crate::replica::{
+    EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Shown, Tier, TransactFault,
+};
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
 
@@ -79,9 +81,12 @@ impl Replica {
     }
 
     pub(super) fn object_at(&self, handle: u32) -> Answer<ObjectIx> {
-        let known = self.core.object_count();
-        let unknown = || EdgeError::argument("object", format!("no object {handle}"));
-        (handle < known).then_some(ObjectIx(handle)).ok_or_else(unknown)
+        let object = ObjectIx(handle);
+        let unknown = || match object.is_copy() {
+            true => EdgeError::new(Code::Closed, "the view is closed"),
+            false => EdgeError::argument("object", format!("no object {handle}")),
+        };
+        self.core.has_object(object).then_some(object).ok_or_else(unknown)
     }
 
     fn text(&self, handle: u32) -> Answer<&Text> {
@@ -253,14 +258,18 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapGet)]
-    pub fn map_get(&self, handle: u32, key: &str) -> Answer<JsValue> {
+    pub fn map_get(&mut self, handle: u32, key: &str) -> Answer<JsValue> {
         let object = self.object_at(handle)?;
-        Ok(self.core.map_get(object, key).map_or(JsValue::UNDEFINED, value::to_js))
+        Ok(match self.core.map_shown(object, key) {
+            None => JsValue::UNDEFINED,
+            Some(Shown::Value(value)) => value::to_js(value),
+            Some(Shown::Child(child)) => output::child(child, &self.core),
+        })
     }
 
     #[wasm_bindgen(js_name = mapHas)]
     pub fn map_has(&self, handle: u32, key: &str) -> Answer<bool> {
-        Ok(self.core.map_get(self.object_at(handle)?, key).is_some())
+        Ok(self.core.map_has(self.object_at(handle)?, key))
     }
 
     #[wasm_bindgen(js_name = mapKeys)]
@@ -274,8 +283,15 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapConflicts)]
-    pub fn map_conflicts(&self, handle: u32, key: &str) -> Answer<Array> {
-        Ok(self.core.map_conflicts(self.object_at(handle)?, key).into_iter().map(value::to_js).collect())
+    pub fn map_conflicts(&mut self, handle: u32, key: &str) -> Answer<Array> {
+        let object = self.object_at(handle)?;
+        let rivals = self.core.map_rivals(object, key).into_iter().map(|rival| match rival {
+            Shown::Value(value) => Ok(value::to_js(value)),
+            Shown::Child(child) => Err(child),
+        });
+        let rivals: Vec<Result<JsValue, ObjectIx>> = rivals.collect();
+        let child = |child| output::child(child, &self.core);
+        Ok(rivals.into_iter().map(|rival| rival.unwrap_or_else(child)).collect())
     }
 
     #[wasm_bindgen(js_name = mapHistory)]
@@ -293,6 +309,7 @@ impl Replica {
                     ("live", write.live.into()),
                 ];
                 fields.extend(write.value.as_ref().map(|value| ("value", value::to_js(value))));
+                fields.extend(write.child.map(|kind| ("child", JsValue::from(kind as u8))));
                 output::object(&fields)
             })
             .collect())
@@ -463,6 +480,10 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::TooLarge => {
             EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
         }
+        EditFault::Field | EditFault::Coupled | EditFault::Depth => {
+            EdgeError::argument("key", fault.to_string())
+        }
         EditFault::Unsupported => EdgeError::new(Code::Unsupported, fault.to_string()),
+        EditFault::ReadOnly => EdgeError::new(Code::ReadOnly, fault.to_string()),
     }
 }

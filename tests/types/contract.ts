@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type ChangesetInfo, type Delta, open, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type Write } from "stemma";
+import { type ChangesetInfo, type Delta, type HandleOf, open, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -46,6 +46,21 @@ export async function contract(): Promise<void> {
   space.getMap("trip", { couple: [["start", "end"]] });
   void [likes, tags];
 
+  const record: SharedMap = space.getMap("record", { fields: { title: "text", votes: "counter" }, couple: [["from", "to"]] });
+  const title: SharedText = record.child("title", "text");
+  const grows: number = record.child("more", "map", { fields: { x: "set" } }).child("n", "counter", { kind: "g" }).add(1).value;
+  const [write1] = record.history("more");
+  const kind: HandleOf<"map">["kind"] | undefined = write1?.child === "map" ? write1.child : undefined;
+  void [title, grows, kind];
+
+  // @ts-expect-error not a kind
+  space.getMap("record", { fields: { title: "string" } });
+  // @ts-expect-error not a kind
+  record.child("x", "ledger");
+  // @ts-expect-error texts have no options
+  record.child("x", "text", {});
+  // @ts-expect-error not an option of sets
+  record.child("x", "set", { kind: "g" });
   // @ts-expect-error not an option of maps
   space.getMap("m", { kind: "g" });
   // @ts-expect-error texts have no options
