@@ -2,6 +2,7 @@
 
 import type { ListChange } from "./change.js";
 import { checkFunction, checkInteger } from "./check.js";
+import { StemmaError } from "./errors.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
 import type { Engine } from "./replica.js";
@@ -56,6 +57,7 @@ export class SharedList implements Iterable<Value> {
   insert(index: number, ...values: Value[]): void {
     for (const value of values) checkValue(value, "values");
     this.#edit(
+      [index],
       (engine, object) => engine.listInsert(object, index, values),
       () => checkInteger(index, "index", 0, this.length),
     );
@@ -64,12 +66,13 @@ export class SharedList implements Iterable<Value> {
   /** The same at the end. O(1), and as one operation with the pushes before it. */
   push(...values: Value[]): void {
     for (const value of values) checkValue(value, "values");
-    this.#edit((engine, object) => engine.listInsert(object, undefined, values));
+    this.#edit([], (engine, object) => engine.listInsert(object, undefined, values));
   }
 
   /** Removes `n` elements, 1 unless stated, from `index` on. */
   delete(index: number, n = 1): void {
     this.#edit(
+      [index, n],
       (engine, object) => engine.listDelete(object, index, n),
       () => {
         checkInteger(index, "index", 0, this.length);
@@ -84,6 +87,7 @@ export class SharedList implements Iterable<Value> {
    */
   move(from: number, to: number): void {
     this.#edit(
+      [from, to],
       (engine, object) => engine.listMove(object, from, to),
       () => {
         checkInteger(from, "from", 0, this.length - 1);
@@ -121,12 +125,13 @@ export class SharedList implements Iterable<Value> {
     return this.#elements();
   }
 
-  /** `explain` says what is wrong with the arguments; asked beforehand it would be a second call for each edit. */
-  #edit(work: (engine: Engine, object: number) => void, explain?: () => void): void {
+  /** `explain` says what is wrong with the numbers; asked beforehand it would be a second call for each edit. */
+  #edit(numbers: readonly unknown[], work: (engine: Engine, object: number) => void, explain?: () => void): void {
+    if (!numbers.every(isIndex)) explain?.();
     try {
       this.#core.edit(work);
     } catch (error) {
-      explain?.();
+      if (error instanceof StemmaError && error.code === "E_ARGUMENT") explain?.();
       throw error;
     }
     this.#core.forget([]);
@@ -141,8 +146,8 @@ export class SharedList implements Iterable<Value> {
         const start = elements.length;
         let end = start;
         while (end < ids.length && !kept.has(ids[end] as number)) end++;
-        if (end > start) elements.push(...this.#keep(engine, object, ids.subarray(start, end), start));
-        else elements.push(kept.get(ids[start] as number) as Value);
+        if (end === start) elements.push(kept.get(ids[start] as number) as Value);
+        else for (const value of this.#keep(engine, object, ids.subarray(start, end), start)) elements.push(value);
       }
       if (kept.size > 2 * ids.length + KEPT_MIN) {
         kept.clear();
@@ -158,6 +163,11 @@ export class SharedList implements Iterable<Value> {
     values.forEach((value, at) => this.#core.kept.set(ids[at] as number, freeze(value)));
     return values;
   }
+}
+
+/** What can be an index or a length, whatever the list. */
+function isIndex(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= INDEX_MAX;
 }
 
 const INDEX_MAX = 0xffff_ffff;

@@ -19,6 +19,7 @@ const SAYS: { [file: string]: string[] } = {
   ],
   "shopping-cart.mjs": ["apples: 6", "apples 1", "bread 1"],
   "tags.mjs": ["alps green", "draft red"],
+  "todo-list.mjs": ["together: bread, map, hut, stove", "bob's undo: bread, rope, map, hut, stove", "ada's undo: rope, map, hut, bread"],
   "votes.mjs": ["hut: 1", "tent: 1"],
 };
 
