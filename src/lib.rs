@@ -47,4 +47,4 @@ pub use codec::{BigInt, limits};
 pub use crdt::{Bias, List, Slot, Text};
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{Fate, Invite, Number, ObjectKind, Options, Role, Value};
-pub use store::StoreBatch;
+pub use store::{Segment, StoreBatch};

@@ -242,7 +242,7 @@ impl Replica {
     }
 
     /// Goes on from a snapshot. What was told before is not told again.
-    fn restart(&mut self) {
+    fn restart(&mut self, rng: &mut Rng) {
         let mut before = None;
         // The first time joins runs of units that lay in different leaves.
         for _ in 0..2 {
@@ -257,6 +257,12 @@ impl Replica {
         self.fold.save(&mut again);
         assert_eq!(Some(again.as_slice()), before.as_ref().map(Writer::as_slice));
         assert!(self.fold.take_patches().is_empty());
+        // Whatever else is taken for saved state: no panic.
+        let mut altered = again.into_bytes();
+        let at = rng.below(altered.len());
+        altered[at] = *rng.pick(&[0, 1, 0x7f, 0x80, 0xff]);
+        drop(Fold::load(&mut Reader::new(&altered)));
+        assert!(Fold::load(&mut Reader::new(&altered[..at])).is_err());
     }
 
     fn next(&self, world: &World, rng: &mut Rng) -> Option<usize> {
@@ -498,7 +504,7 @@ fn round(seed: u64, steps: usize) {
                 replica.check_views(&world, &mut rng);
             }
             if rng.chance(30) {
-                replica.restart();
+                replica.restart(&mut rng);
                 replica.check(&world);
             }
         }

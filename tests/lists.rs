@@ -214,7 +214,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 fn a_list_under_a_key_is_emptied_with_it_and_keeps_what_others_add() {
     let (mut a, mut b) = two();
     let plain = Options::default();
-    let mut child = |node: &mut Node| {
+    let child = |node: &mut Node| {
         let map = node.replica.object("trip", ObjectKind::Map).expect("a map");
         let list = node.replica.map_child(map, "stops", ObjectKind::List, &plain).expect("not deep");
         (map, list)

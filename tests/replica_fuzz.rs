@@ -225,11 +225,26 @@ impl Life {
     fn reopen(&mut self, rng: &mut Rng) {
         let node = self.node.take().expect("a life always has a node");
         let slow = node.slow_disk;
-        let mut node = node.reopen_keeping_actor(rng.chance(60));
+        let mut node = node.reopen_without_bytes(rng.chance(60));
         node.slow_disk = slow && rng.chance(50);
-        self.mirror.clear();
-        self.heard = 0;
+        if rng.chance(70) {
+            node.supply();
+        }
+        // What a snapshot shows is not told.
+        self.heard = node.changes.len();
         self.node = Some(node);
+        self.mirror.clear();
+        for object in (0..self.node().replica.object_count()).map(ObjectIx) {
+            let text = self.node().replica.text(object).map(|text| text.to_string().encode_utf16().collect());
+            self.mirror.extend(text.map(|units| (object, units)));
+        }
+    }
+
+    /// Others can ask for what this replica has only in its store.
+    fn whole(&mut self) {
+        if !self.node().replica.is_whole() {
+            self.node().supply();
+        }
     }
 
     /// The disk is restored from an older copy, and the replica goes on as if nothing had happened.
@@ -342,17 +357,24 @@ fn step(lives: &mut [Life], archive: &mut Vec<Vec<u8>>, rng: &mut Rng) {
         }
         60..72 => {
             let [a, b] = lives.get_disjoint_mut([at, other]).expect("two different ones");
+            a.whole();
+            b.whole();
             talk(a, b, rng);
             b.check();
         }
         72..82 => {
+            lives[other].whole();
+            lives[at].whole();
             let export = lives[other].node().replica.export_space();
             lives[at].import(&export, rng);
             archive.push(export);
         }
         82..86 => lives[at].reopen(rng),
-        86..89 => lives[at].undo(rng),
+        86 | 88 => lives[at].undo(rng),
         89 => lives[at].undo(rng),
+        87 => {
+            lives[at].node().snapshot();
+        }
         90 => lives[at].old_disk = lives[at].node().disk.clone(),
         91..93 => lives[at].roll_back_disk(rng),
         93..95 => {
@@ -370,6 +392,7 @@ fn step(lives: &mut [Life], archive: &mut Vec<Vec<u8>>, rng: &mut Rng) {
 
 /// Everybody hears of everything that is still anywhere.
 fn quiet(lives: &mut [Life], archive: &[Vec<u8>]) {
+    lives.iter_mut().for_each(Life::whole);
     for export in archive {
         lives[0].node().with(|replica, env| replica.import_space(export, env)).expect("an export");
         lives[0].node().settle();

@@ -17,7 +17,9 @@ import { ObjectCore } from "./object.js";
 import { type Outlet, Pump } from "./pump.js";
 import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
+import { Snapshots } from "./snapshots.js";
 import type { SpaceEvents } from "./space.js";
+import type { StorageAdapter } from "./storage.js";
 import { SyncCore } from "./sync.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
@@ -33,6 +35,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly transactions: Transactions;
+  readonly snapshots: Snapshots;
   readonly changes = new Listeners<readonly Change[]>();
   closing: Promise<void> | undefined;
   /** Called when it is closed for good. */
@@ -73,11 +76,23 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
     this.#rows = new Rows(this.pump, residence, (fault) => this.report("storage", fault));
+    const lastRow = () => this.#rows.last;
+    this.snapshots = new Snapshots(this.pump, home, residence, lastRow, (fault) => this.report("storage", fault));
     this.#endWatch = watchPage({
       hide: () => this.pump.post((engine) => engine.flush()),
       show: () => this.#rows.catchUp(),
     });
     this.#watch();
+  }
+
+  /** Where the space is stored now. */
+  get storage(): StorageAdapter {
+    return this.#residence.storage;
+  }
+
+  /** Goes on with what an opening leaves for later. */
+  settleIn(): void {
+    this.snapshots.consider();
   }
 
   /** The handle of a name, the same every time. Throws `E_ARGUMENT` if the name was asked for as something else. */
@@ -158,6 +173,8 @@ export class SpaceCore implements Outlet, CommitObserver {
         return this.#saves.settle(output.tier, output.ids);
       case "rows":
         return this.#residence.tabs?.post();
+      case "supply":
+        return void this.snapshots.whole();
       case "change":
         for (const change of output.changes) this.#noteChange(change, origin);
         return;
@@ -247,6 +264,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   committed(id: number, numbers: number[]): void {
     this.#rows.own(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
+    this.snapshots.consider();
   }
 
   commitFailed(id: number, error: StemmaError): void {
@@ -279,6 +297,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.pump.drain(LOADED);
       this.#watch();
       this.#rows.move(this.#residence);
+      this.snapshots.move(this.#residence);
       this.sync.restore();
       this.#saves.review();
       this.commits.release();
@@ -314,6 +333,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump.shut(closed);
     this.#endWatch();
     await this.commits.idle();
+    await this.snapshots.end();
     this.#saves.review();
     const failure = this.#saves.unstored() ?? this.commits.failure;
     this.links.closeAll();

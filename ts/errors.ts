@@ -81,6 +81,7 @@ const CODES = {
   E_SCHEMA: [false, "The value does not fit the definition of its type."],
   E_SIGNATURE: [false, "A signature does not match. The bytes were changed or come from somebody else."],
   E_STORAGE_BLOCKED: [true, "Another tab or process holds the local database. Close it and try again."],
+  E_STORAGE_DAMAGED: [false, "A snapshot in the local database was damaged. It is made anew from the history: nothing is lost."],
   E_STORAGE_EXISTS: [false, "The local database already holds a space. Open it without creating one."],
   E_STORAGE_LOST: [false, "The local database is gone or damaged. Keep the page open until the relay has everything."],
   E_STORAGE_NEWER: [false, "A newer version of this page has upgraded the local database. Reload."],

@@ -5,6 +5,7 @@ import type { SpaceCore } from "./core.js";
 import type { Handle } from "./handle.js";
 import type { HistoryQuery } from "./replica.js";
 import { freeze, type Json } from "./value.js";
+import { abortable } from "./waiters.js";
 
 /** Which changesets to list. */
 export interface HistoryOptions {
@@ -76,6 +77,8 @@ async function* pages(
   limit: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ChangesetInfo, void, void> {
+  // Messages and headers are in the rows.
+  await abortable(core.snapshots.whole(), signal);
   let after: number | undefined;
   for (let left = limit; left > 0; ) {
     signal?.throwIfAborted();

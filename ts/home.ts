@@ -58,7 +58,7 @@ export class Home {
   async enter(signal: AbortSignal): Promise<{ residence: Residence; isNew: boolean }> {
     const storage = await this.#openStorage(signal);
     try {
-      const residence = await this.#load(storage, new Set(), signal);
+      const residence = await this.#load(storage, new Set(), true, signal);
       return residence ? { residence, isNew: false } : { residence: await this.#found(storage), isNew: true };
     } catch (error) {
       this.#release();
@@ -79,7 +79,8 @@ export class Home {
     const abandoned = this.#isInEngine;
     const storage = abandoned ? await this.#openStorage() : old.storage;
     await flush(storage, abandoned);
-    const residence = await this.#load(storage, quarantined);
+    // The snapshot may be what it stumbled over.
+    const residence = await this.#load(storage, quarantined, false);
     if (!residence) throw new StemmaError("E_STORAGE_LOST", "the space is no longer in its database");
     return residence;
   }
@@ -92,17 +93,18 @@ export class Home {
     await storage.close();
   }
 
-  async #load(first: StorageAdapter, quarantined: Set<string>, signal?: AbortSignal): Promise<Residence | undefined> {
-    let storage = first;
+  async #load(first: StorageAdapter, quarantined: Set<string>, bySnapshot: boolean, signal?: AbortSignal): Promise<Residence | undefined> {
+    let [storage, isFirst] = [first, bySnapshot];
     for (;;) {
       const resets = resetCount();
       try {
-        return await this.#loadOnce(storage, quarantined, signal);
+        return await this.#loadOnce(storage, quarantined, isFirst, signal);
       } catch (thrown) {
         if (isTrap(thrown)) {
           const { cause, quarantine } = resetEngine(thrown);
-          if (quarantine === "" || quarantined.has(quarantine)) throw cause;
-          quarantined.add(quarantine);
+          if (!isFirst && (quarantine === "" || quarantined.has(quarantine))) throw cause;
+          isFirst = false;
+          if (quarantine !== "") quarantined.add(quarantine);
         } else if (resets === resetCount()) {
           throw engineError(thrown);
         }
@@ -112,17 +114,36 @@ export class Home {
     }
   }
 
-  async #loadOnce(storage: StorageAdapter, quarantined: Set<string>, signal?: AbortSignal): Promise<Residence | undefined> {
+  async #loadOnce(
+    storage: StorageAdapter,
+    quarantined: Set<string>,
+    bySnapshot: boolean,
+    signal?: AbortSignal,
+  ): Promise<Residence | undefined> {
     const { glue, batchMs } = this.#o;
     const [meta, keys, actors] = [await storage.entries("meta"), await storage.entries("keys"), await storage.entries("actors")];
     if (!meta.some(([key]) => key === "space")) return undefined;
     signal?.throwIfAborted();
     const engine = glue.Replica.open(meta, keys, actors, batchMs);
     for (const changeset of quarantined) engine.quarantine(changeset);
-    const residence = this.#residence(engine, storage, 0);
+    const rows = bySnapshot ? engine.takeUp(await storage.entries("snapshots")) : 0;
+    const residence = this.#residence(engine, storage, rows);
     await loadRows(residence, signal);
     await this.#chooseActor(residence, signal);
     return residence;
+  }
+
+  /** Runs `work` if no other tab runs work of that name; `undefined` if one does. */
+  async alone<T>(work: string, run: () => Promise<T>): Promise<T | undefined> {
+    const { glue, name } = this.#o;
+    if (this.#isExclusive || !glue.locksAvailable()) return run();
+    const lock = await glue.tryLock(`stemma/${name}/${work}`);
+    if (!lock) return undefined;
+    try {
+      return await run();
+    } finally {
+      lock.release();
+    }
   }
 
   async #found(storage: StorageAdapter): Promise<Residence> {

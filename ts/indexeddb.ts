@@ -44,6 +44,10 @@ export class IndexedDbStorage implements StorageAdapter {
     return commit.finally(() => this.#commits.delete(commit));
   }
 
+  async pack(through: number): Promise<void> {
+    await this.#run(() => this.#edge.pack(through));
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled(this.#commits);
     this.#edge.close();

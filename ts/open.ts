@@ -187,6 +187,7 @@ async function start(
     if (isNew && storage === "indexeddb") await register(glue, core, name, space.id);
     signal.throwIfAborted();
     if (home.warning) core.report("storage", home.warning);
+    core.settleIn();
     return { space, core };
   } catch (error) {
     await core.abandon();

@@ -26,6 +26,19 @@ export interface Engine {
   /** Integrates a slice of what was loaded; whether there is more. */
   finishLoad(): boolean;
   quarantine(changeset: string): void;
+  /** Takes up a snapshot: up to which row it stands for all, 0 without one that can be used. */
+  takeUp(snapshots: Records): number;
+  /** Gives the rows that a snapshot stands for; {@link supplied} follows after the last, and says whether none is missing. */
+  supply(records: [number, Uint8Array][]): void;
+  supplied(): boolean;
+  isWhole(): boolean;
+  snapshotDue(): boolean;
+  /** Changesets in rows: known, unknown, damaged. */
+  examine(records: [number, Uint8Array][]): Uint32Array;
+  /** Whether the head of a snapshot counts on a record. */
+  snapshotReaches(head: Uint8Array | undefined, key: string): boolean;
+  /** A snapshot of everything, if nothing is on its way; `rows` is a number up to which every row is here. */
+  snapshot(rows: number): { next(): [string, Uint8Array] | undefined; free(): void } | undefined;
   actorCandidates(): string[];
   useActor(actor: string): void;
   newActor(durable: boolean): string;
@@ -197,7 +210,8 @@ export type Output =
   | { type: "sync" }
   | { type: "storage" | "error"; code: string; message: string; changeset?: string }
   | { type: "change"; changes: EngineChange[] }
-  | { type: "rows" };
+  | { type: "rows" }
+  | { type: "supply" };
 
 /** A change of one object; `ops` holds triples (position, units or elements removed, those inserted). */
 export interface EngineChange {

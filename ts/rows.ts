@@ -24,6 +24,11 @@ export class Rows {
     this.#onFault = onFault;
   }
 
+  /** A number up to which the engine knows every row. */
+  get last(): number {
+    return this.#last;
+  }
+
   /** After a crash. */
   move(residence: Residence): void {
     this.#residence = residence;

@@ -2,7 +2,7 @@
 
 import type { SharedCart } from "./cart.js";
 import type { Change } from "./change.js";
-import { argumentError, checkFunction, checkInteger, checkOptions, checkShortString, checkString, checkTime, checkWord } from "./check.js";
+import { argumentError, checkFunction, checkInteger, checkOptions, checkShortString, checkSignal, checkString, checkTime, checkWord } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
@@ -17,6 +17,7 @@ import type { SetOptions, SharedSet } from "./set.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { SharedText } from "./text.js";
 import type { TransactOptions } from "./transaction.js";
+import { compact, examine, type Report } from "./upkeep.js";
 import { freeze, isBytes } from "./value.js";
 import type { Write } from "./write.js";
 
@@ -54,6 +55,11 @@ export interface ImportReport {
   readonly refused: number;
   /** Kept until what they need arrives. */
   readonly pending: number;
+}
+
+/** What {@link Space.doctor} and {@link Space.compact} take. */
+export interface UpkeepOptions {
+  signal?: AbortSignal;
 }
 
 /** The head and the length of one actor's chain. */
@@ -250,6 +256,7 @@ export class Space implements AsyncDisposable {
     await this.flush()
       .saved("local")
       .catch(() => {});
+    await this.#core.snapshots.whole();
     return this.#core.pump.read((engine) => engine.exportSpace());
   }
 
@@ -257,7 +264,30 @@ export class Space implements AsyncDisposable {
   async import(bytes: Uint8Array): Promise<ImportReport> {
     if (!isBytes(bytes)) throw argumentError("bytes", "bytes is not a Uint8Array");
     this.#core.transactions.refuse("import");
+    await this.#core.snapshots.whole();
+    this.#core.transactions.refuse("import");
     return freeze(this.#core.pump.call((engine) => engine.importSpace(bytes)));
+  }
+
+  /** What is in the store of this space on this device. Changes nothing. Reads all of it. */
+  async doctor(o?: UpkeepOptions): Promise<Report> {
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o?.signal);
+    this.#core.pump.check();
+    return examine(this.#core, o?.signal);
+  }
+
+  /**
+   * Makes the next opening quick: a snapshot of the state now, rows joined to fewer records, and what nothing counts on
+   * removed. It happens by itself from time to time, in one tab at a time. No changeset is ever removed.
+   * Seals the open batch first; resolves with what is there then.
+   */
+  async compact(o?: UpkeepOptions): Promise<Report> {
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o?.signal);
+    this.#core.transactions.refuse("compact");
+    this.flush();
+    return compact(this.#core, o?.signal);
   }
 
   /**

@@ -46,13 +46,21 @@ export interface StorageAdapter {
   open(name: string, o?: { signal?: AbortSignal }): Promise<void>;
   /** Every record of a store, by key. */
   entries(store: StoreName): Promise<[string, Uint8Array][]>;
-  /** Tail records with numbers above `after`, in order, up to `maxBytes` but at least one if there is any. */
+  /**
+   * Tail records with numbers above `after`, in order, up to `maxBytes` but at least one if there is any. Fewer than would
+   * fit, where they were packed: only an empty answer is the end.
+   */
   read(after: number, maxBytes: number): Promise<[number, Uint8Array][]>;
   /**
    * Writes all of it or nothing, and answers with the numbers of the appended records, which only ever grow.
    * With `strict` it resolves when the bytes are on the medium; batches with keys or `absent` always do.
    */
   commit(batch: StorageBatch, o: { strict: boolean }): Promise<number[]>;
+  /**
+   * Joins tail records numbered up to `through` so that they take less to read; what {@link read} answers stays the same,
+   * for everybody who has the database open. Never called by two at once. A store that gains nothing by it has none.
+   */
+  pack?(through: number): Promise<void>;
   /** Lets go of the database. Commits that were begun are finished first. */
   close(): Promise<void>;
   /** Closes and deletes everything. */

@@ -41,6 +41,11 @@ impl HybridClock {
         stamp
     }
 
+    /// The greatest stamp seen.
+    pub fn known(&self) -> Hlc {
+        self.known
+    }
+
     /// Takes note of a stamp that was integrated.
     pub fn observe(&mut self, stamp: Hlc) {
         self.known = self.known.max(stamp);

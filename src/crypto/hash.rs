@@ -82,6 +82,8 @@ impl Tag {
     pub const STATE_CART: Self = Self::new("state-ca");
     /// State hashes of lists.
     pub const STATE_LIST: Self = Self::new("state-li");
+    /// Keys of snapshot chunks.
+    pub const SNAPSHOT: Self = Self::new("snapshot");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
     /// Login signatures.

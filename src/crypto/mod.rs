@@ -5,12 +5,14 @@
 //! randomness is an argument; secrets are wiped when dropped and never printed. Knows nothing of changesets.
 
 mod agree;
+mod chunk;
 mod hash;
 mod keyring;
 mod seal;
 mod sign;
 
 pub use agree::{AgreementKey, AgreementPublic};
+pub use chunk::{ChunkContext, open_chunk, seal_chunk};
 pub use hash::{Digest, Tag, hash, hmac};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{

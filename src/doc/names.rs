@@ -114,6 +114,11 @@ impl Names {
         }
     }
 
+    /// The clear forms of all that are known.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectId, &ObjectName)> {
+        self.objects.iter()
+    }
+
     /// Bytes of an object's entry in a content's table of names.
     pub fn object_bytes(&self, id: &ObjectId) -> usize {
         self.object(id).map_or(0, |object| {

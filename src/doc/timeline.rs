@@ -32,6 +32,11 @@ impl Timeline {
         self.ops
     }
 
+    /// How many changesets there are.
+    pub fn changesets(&self) -> u32 {
+        self.stamps.len() as u32
+    }
+
     /// The stamp of a changeset.
     pub fn stamp(&self, changeset: ChangesetIx) -> Hlc {
         self.stamps[changeset.0 as usize]

@@ -217,7 +217,11 @@ impl Log {
 
     /// Offers a changeset from this device's own store; [`Log::prove_stored`] follows after the last one.
     pub fn offer_stored(&mut self, signed: SignedChangeset, received_ms: u64) {
-        self.stored.push((signed, received_ms));
+        let known = self.graph.get(&signed.id());
+        match known.filter(|ix| self.entry(*ix).changeset.is_none()) {
+            Some(_) => self.supply(signed),
+            None => self.stored.push((signed, received_ms)),
+        }
     }
 
     /// Authenticates what was loaded, from the ends of the chains: one signature check per chain that is intact.

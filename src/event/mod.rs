@@ -4,8 +4,9 @@
 //! row bytes --decode--> SignedChangeset --verify----------------> Changeset --open--> Skeleton, Content
 //!                        (segments hidden)  trust_by_descendant ->
 //!                                           Draft::seal ---------->
+//!                                           Log::supply ---------->  (its id is in a snapshot of this device)
 //! ```
-//! Invariant: what did not come through one of the three arrows in the middle cannot be opened, by type. Nothing here
+//! Invariant: what did not come through one of the arrows in the middle cannot be opened, by type. Nothing here
 //! decides a fate that depends on other changesets, and nothing folds.
 
 mod certificate;

@@ -306,6 +306,21 @@ impl Replica {
         self.places.set(child, Place { map, key, options: options.into() });
     }
 
+    /// The same for all that a snapshot names.
+    pub(super) fn note_places(&mut self) {
+        let named = self.names.objects().filter_map(|(id, name)| match name.origin {
+            ObjectOrigin::Child { parent, key } => Some((*id, name.kind, parent, key, name.options.encode())),
+            ObjectOrigin::Named(_) => None,
+        });
+        for (id, kind, parent, key, options) in named.collect::<Vec<_>>() {
+            if let (Some(child), Some(map)) =
+                (self.fold.find(id, kind), self.fold.find(parent, ObjectKind::Map))
+            {
+                self.note_place(child, map, key, &options);
+            }
+        }
+    }
+
     /// Whether the key that an object is under shows it: a field always does, another one if one of its first winners says so.
     fn shows(&self, object: ObjectIx, first: usize) -> bool {
         let Some(place) = self.places.get(object) else { return false };

@@ -41,9 +41,11 @@ impl Replica {
     /// The store could not write a batch; `code` is its error code. Signed changesets that were not stored are dropped, and
     /// their ops are signed anew by an actor that lives in memory only.
     pub fn commit_failed(&mut self, id: u64, code: &str, env: &mut Env<'_>) {
-        if self.batch.in_transact {
-            // The ops of the transaction stand on what failed: they are sealed or given up first.
+        if self.batch.in_transact || !self.log.is_whole() {
+            // The ops of the transaction stand on what failed: they are sealed or given up first. And whatever else there is
+            // is put together anew, from its bytes.
             self.late_failures.push((id, code.to_owned()));
+            self.need_bytes();
             return;
         }
         let Some(failed) = self.take_commit(id) else { return };

@@ -1,9 +1,10 @@
-//! A whole space as bytes, and back.
+//! A whole space or one object as bytes, and back.
 
 use super::receive::Origin;
 use super::{Env, Replica};
 use crate::causal::ChangesetIx;
 use crate::codec::{DecodeError, Reader, Writer, limits};
+use crate::doc::ObjectIx;
 use crate::event::SignedChangeset;
 use crate::store::StoreBatch;
 
@@ -41,13 +42,41 @@ impl Replica {
     pub fn export_space(&self) -> Vec<u8> {
         let graph = self.log.graph();
         let outside = self.log.outside().map(|(changeset, _)| changeset);
-        let rows: Vec<Vec<u8>> = (0..graph.len())
+        let rows = (0..graph.len())
             .map(ChangesetIx)
             .filter(|ix| self.sendable(*ix))
             .filter_map(|ix| self.log.entry(ix).changeset())
             .chain(outside)
-            .map(|changeset| changeset.signed().encode())
-            .collect();
+            .map(|changeset| changeset.signed().encode());
+        self.write_export(rows.collect())
+    }
+
+    /// One object and what is below it as bytes, which merge with what is known of it wherever they are imported: the
+    /// changesets that touch it, and of those before them what decides, without what people read. O(changesets).
+    pub fn export_object(&self, object: ObjectIx) -> Vec<u8> {
+        let graph = self.log.graph();
+        let count = graph.len() as usize;
+        let (mut needed, mut touches) = (vec![false; count], vec![false; count]);
+        for ix in (0..graph.len()).rev().map(ChangesetIx).filter(|ix| self.sendable(*ix)) {
+            let at = ix.0 as usize;
+            touches[at] = self.touches(ix, Some(object), None);
+            if needed[at] || touches[at] {
+                needed[at] = true;
+                let parents = graph.prev(ix);
+                parents.iter().chain(graph.deps(ix)).for_each(|parent| needed[parent.0 as usize] = true);
+            }
+        }
+        let row = |at: usize| {
+            let mut row = self.log.entry(ChangesetIx(at as u32)).changeset()?.signed().clone();
+            if !touches[at] {
+                row.drop_content();
+            }
+            Some(row.encode())
+        };
+        self.write_export((0..count).filter(|at| needed[*at]).filter_map(row).collect())
+    }
+
+    fn write_export(&self, rows: Vec<Vec<u8>>) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.raw(EXPORT_MAGIC).u8(1).bytes(self.identity.genesis().as_bytes()).varint(rows.len() as u64);
         rows.iter().for_each(|row| {

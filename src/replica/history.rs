@@ -181,7 +181,8 @@ impl Replica {
         })
     }
 
-    fn touches(&self, ix: ChangesetIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
+    /// Whether a changeset is about an object or what is below it, and about one of the slots if some are given.
+    pub(super) fn touches(&self, ix: ChangesetIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
         (object.is_none() && slots.is_none())
             || self.fold.timeline().ops_of(ix).map(OpIx).any(|op| {
                 self.fold.touches(op, object, slots)

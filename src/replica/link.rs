@@ -60,6 +60,8 @@ pub(super) struct PeerLink {
     pub(super) settled: bool,
     /// Rows the peer delivered that are not in the graph yet.
     pub(super) delivered: HashSet<ChangesetId>,
+    /// Frames that came before the bytes they may ask for.
+    pub(super) held: Vec<Vec<u8>>,
 }
 
 impl RelayLink {
@@ -175,6 +177,7 @@ impl Replica {
             owes_difference: false,
             settled: false,
             delivered: HashSet::new(),
+            held: Vec::new(),
         };
         self.links.peers.insert(session, link);
         session
@@ -203,8 +206,21 @@ impl Replica {
             link.session.on_frame(env.now_ms, frame);
             self.drain_relay(session, env);
         } else if let Some(link) = self.links.peers.get_mut(&session) {
+            if !self.log.is_whole() {
+                link.held.push(frame.to_vec());
+                self.need_bytes();
+                return;
+            }
             link.session.on_frame(frame);
             self.drain_peer(session, env);
+        }
+    }
+
+    /// The bytes that peers may ask for are here: what they said meanwhile is heard.
+    pub(super) fn hear_held(&mut self, env: &mut Env<'_>) {
+        for session in self.links.peers.keys().copied().collect::<Vec<_>>() {
+            let held = self.links.peers.get_mut(&session).map(|link| std::mem::take(&mut link.held));
+            held.into_iter().flatten().for_each(|frame| self.received(session, &frame, env));
         }
     }
 
@@ -248,6 +264,7 @@ impl Replica {
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
         let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
+        let redial = redial.filter(|_| self.log.is_whole());
         let retry = self.links.relays.values().filter_map(|link| link.refusals.paused_until).min();
         [self.batch_deadline(), ready, watch, redial, retry].into_iter().flatten().min()
     }
@@ -295,15 +312,8 @@ impl Replica {
         if arrived.is_empty() {
             return;
         }
-        // By member: the key of an actor that was not to last is gone, its changesets are not.
-        let member = self.member();
+        self.note_own_stored(arrived);
         let graph = self.log.graph();
-        for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
-            if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
-                new.insert(Tier::Local);
-                self.links.unacked.insert(graph.id(*ix));
-            }
-        }
         for link in self.links.relays.values_mut() {
             let live = link.is_subscribed();
             for ix in arrived {
@@ -314,6 +324,19 @@ impl Replica {
         }
         self.offer_to_peers(arrived, env);
         self.pump_relays(env);
+    }
+
+    /// Notes those of this member's changesets that came from the store or from another device.
+    pub(super) fn note_own_stored(&mut self, arrived: &[ChangesetIx]) {
+        // By member: the key of an actor that was not to last is gone, its changesets are not.
+        let member = self.member();
+        let graph = self.log.graph();
+        for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
+            if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
+                new.insert(Tier::Local);
+                self.links.unacked.insert(graph.id(*ix));
+            }
+        }
     }
 
     /// Bytes taken from a session are stored: it may send more.
@@ -335,6 +358,9 @@ impl Replica {
     }
 
     pub(super) fn dial(&mut self, env: &mut Env<'_>) {
+        if self.links.relays.is_empty() || self.need_bytes() {
+            return;
+        }
         for (session, link) in &mut self.links.relays {
             if link.redial_ms.is_some_and(|at| at <= env.now_ms) && self.actor.is_some() {
                 link.redial_ms = None;

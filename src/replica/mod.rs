@@ -24,6 +24,7 @@ mod refusal;
 mod relay_link;
 mod restore;
 mod seal;
+mod snapshot;
 mod undo;
 mod view;
 
@@ -39,6 +40,7 @@ pub use receive::HoldReason;
 pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
+pub use snapshot::{Examined, Restored, SnapshotRecords};
 pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
@@ -111,6 +113,9 @@ pub struct Replica {
     names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
     refused: u64,
+    /// A changeset was left out because too many wait: only the store has it.
+    crowded: bool,
+    last_snapshot: snapshot::LastSnapshot,
 }
 
 impl Replica {
@@ -183,6 +188,8 @@ impl Replica {
             names_used: HashMap::new(),
             outputs: VecDeque::new(),
             refused: 0,
+            crowded: false,
+            last_snapshot: snapshot::LastSnapshot::default(),
         }
     }
 

@@ -48,6 +48,8 @@ pub enum Output {
     Trouble(Trouble),
     /// The visible state changed.
     Change(Vec<Change>),
+    /// Something needs the bytes that a snapshot stands for: [`Replica::supply`](super::Replica::supply).
+    Supply,
     /// New changesets are in the store: other tabs may read on.
     Rows,
 }
@@ -100,6 +102,8 @@ pub enum Trouble {
     Pending(ChangesetId, String),
     /// An actor signed two changesets with one seq.
     Fork(ActorId),
+    /// A snapshot could not be used: the code says why. Everything is folded anew.
+    Snapshot(&'static str),
     /// The relay refused rows or the login; the code.
     Relay(String),
 }

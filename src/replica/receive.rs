@@ -92,7 +92,11 @@ impl Replica {
             }
             match self.log.offer(signed, env.now_ms) {
                 Offer::Known => {}
-                Offer::Accepted | Offer::Crowded => new.push(row),
+                Offer::Accepted => new.push(row),
+                Offer::Crowded => {
+                    self.crowded = true;
+                    new.push(row);
+                }
                 Offer::Completed => completed.push(id),
                 Offer::Refused(reason) => {
                     refused += 1;
@@ -155,8 +159,9 @@ impl Replica {
                 if !self.held.contains_key(&id) {
                     self.trouble(Trouble::Pending(id, reason.to_string()));
                 }
-                if self.log.hold(ready) {
-                    self.held.insert(id, reason);
+                match self.log.hold(ready) {
+                    true => drop(self.held.insert(id, reason)),
+                    false => self.crowded = true,
                 }
                 return None;
             }

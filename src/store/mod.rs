@@ -81,3 +81,40 @@ impl TailRecord {
         Ok((Self { received_ms, rows }, damaged))
     }
 }
+
+/// A segment: records of the tail that were joined to one, with their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// The records by number, ascending.
+    pub records: Vec<(u64, Vec<u8>)>,
+}
+
+impl Segment {
+    /// Writes it.
+    pub fn encode(&self) -> Vec<u8> {
+        let bytes = self.records.iter().map(|(_, record)| record.len() + 12).sum::<usize>();
+        let mut writer = Writer::with_capacity(bytes + 8);
+        writer.varint(self.records.len() as u64);
+        for (number, record) in &self.records {
+            writer.varint(*number).bytes(record);
+        }
+        writer.into_bytes()
+    }
+
+    /// Reads it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.count("records", u32::MAX as usize, 2)?;
+        let mut records: Vec<(u64, Vec<u8>)> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let at = reader.position();
+            let number = reader.varint("number", limits::SAFE_INTEGER_MAX as u64)?;
+            if records.last().is_some_and(|(last, _)| *last >= number) {
+                return Err(DecodeError::Unsorted { what: "records", at });
+            }
+            records.push((number, reader.bytes("record", u32::MAX as usize)?.to_vec()));
+        }
+        reader.finish("segment")?;
+        Ok(Self { records })
+    }
+}

@@ -125,11 +125,11 @@ impl Connection {
     pub(crate) async fn pairs(
         &self,
         store: &str,
-        after: Option<f64>,
+        after: Option<&JsValue>,
         limit: Option<u32>,
     ) -> Result<(Vec<JsValue>, Vec<JsValue>), Fault> {
         let range =
-            |number: f64| KeyRange::lower_bound(&number.into(), Some(true)).expect("a number is a key");
+            |key: &JsValue| KeyRange::lower_bound(key, Some(true)).expect("numbers and strings are keys");
         let tx = self.begin(&[store], TransactionMode::ReadOnly)?;
         let store = tx.store(store)?;
         let keys = store.get_all_keys(after.map(range), limit);

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use js_sys::{Array, Function, Promise, Uint8Array};
-use rexie::Rexie;
+use rexie::{KeyRange, Rexie};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::AbortSignal;
@@ -16,6 +16,7 @@ use super::connection::{Connection, length_of};
 use super::error::{Code, EdgeError, Fault};
 use super::wait::{Patience, gate};
 use super::wrap::{RECORD, Wrap};
+use crate::Segment;
 
 #[wasm_bindgen]
 pub struct IdbStorage(Rc<Database>);
@@ -61,6 +62,14 @@ impl IdbStorage {
             let (keys, values) =
                 database.with_handle(async |handle| read_tail(&handle, after, bytes_max).await).await?;
             Ok(pairs_to_js(&keys, &values))
+        })
+    }
+
+    pub fn pack(&self, through: f64) -> Promise {
+        let database = self.0.clone();
+        future_to_promise(async move {
+            database.with_handle(async |handle| pack_tail(&handle, through).await).await?;
+            Ok(JsValue::UNDEFINED)
         })
     }
 
@@ -337,8 +346,65 @@ impl Database {
     }
 }
 
-/// Reads tail records in pages whose size follows the records seen so far. The first record is always returned.
+/// Reads records behind a number: those of the tail, unless some of a segment come before them. Records only move from
+/// the tail into segments, so whatever is missed in the tail is found there.
 async fn read_tail(
+    handle: &Connection,
+    after: f64,
+    bytes_max: f64,
+) -> Result<(Vec<JsValue>, Vec<JsValue>), Fault> {
+    let tail = read_page(handle, after, bytes_max).await?;
+    let (_, segments) = handle.pairs(SEGMENTS, Some(&segment_key(after).into()), Some(1)).await?;
+    let Some(segment) = segments.first() else { return Ok(tail) };
+    let bytes = segment.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default();
+    let damaged = |_| EdgeError::new(Code::StorageLost, "a segment of the database is damaged");
+    let segment = Segment::decode(&bytes).map_err(damaged)?;
+    let (mut keys, mut values, mut total): (Vec<JsValue>, Vec<JsValue>, f64) = (Vec::new(), Vec::new(), 0.0);
+    for (number, record) in segment.records.iter().filter(|(number, _)| *number as f64 > after) {
+        total += record.len() as f64;
+        if !values.is_empty() && total > bytes_max {
+            break;
+        }
+        keys.push((*number as f64).into());
+        values.push(Uint8Array::from(record.as_slice()).into());
+    }
+    Ok((keys, values))
+}
+
+/// Joins records of the tail up to a number to segments, each in a transaction of its own.
+async fn pack_tail(handle: &Connection, through: f64) -> Result<(), Fault> {
+    loop {
+        let (keys, values) = read_page(handle, 0.0, SEGMENT_BYTES).await?;
+        let numbers = keys.iter().filter_map(JsValue::as_f64).take_while(|number| *number <= through);
+        let records = numbers.zip(&values).map(|(number, record)| {
+            (number as u64, record.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default())
+        });
+        let segment = Segment { records: records.collect() };
+        if segment.records.len() < SEGMENT_RECORDS_MIN {
+            return Ok(());
+        }
+        let (first, last) =
+            (segment.records[0].0 as f64, segment.records[segment.records.len() - 1].0 as f64);
+        let bytes = Uint8Array::from(segment.encode().as_slice());
+        handle
+            .commit_strict(&[SEGMENTS, TAIL], |tx| {
+                tx.object_store(SEGMENTS)?.put_with_key(&bytes, &segment_key(last).into())?;
+                let packed = KeyRange::bound(&first.into(), &last.into(), None, None);
+                let packed: JsValue = packed.expect("the first number is not above the last").into();
+                tx.object_store(TAIL)?.delete(&packed)?;
+                Ok(Vec::new())
+            })
+            .await?;
+    }
+}
+
+/// The key of the segment that ends with a number.
+fn segment_key(last: f64) -> String {
+    format!("{:016}", last as u64)
+}
+
+/// Reads tail records in pages whose size follows the records seen so far. The first record is always returned.
+async fn read_page(
     handle: &Connection,
     after: f64,
     bytes_max: f64,
@@ -346,7 +412,7 @@ async fn read_tail(
     let (mut keys, mut values): (Vec<JsValue>, Vec<JsValue>) = (Vec::new(), Vec::new());
     let (mut after, mut total, mut limit) = (after, 0.0, PAGE_MIN);
     loop {
-        let (page_keys, page) = handle.pairs(TAIL, Some(after), Some(limit)).await?;
+        let (page_keys, page) = handle.pairs(TAIL, Some(&after.into()), Some(limit)).await?;
         let full = page.len() as u32 == limit;
         for (key, record) in page_keys.into_iter().zip(page) {
             let length = length_of(&record);
@@ -383,5 +449,10 @@ fn full_name(name: &str) -> String {
     format!("stemma/{name}")
 }
 
+const SEGMENTS: &str = "segments";
+/// Bytes of records in a segment, about: what is read at once.
+const SEGMENT_BYTES: f64 = 262_144.0;
+/// Fewer records are not worth a segment.
+const SEGMENT_RECORDS_MIN: usize = 32;
 const PAGE_MIN: u32 = 32;
 const PAGE_MAX: u32 = 4_096;

@@ -15,6 +15,7 @@ mod output;
 mod random;
 mod registry;
 mod replica;
+mod snapshot;
 mod socket;
 mod space;
 mod tabs;

@@ -108,6 +108,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         }
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
+        Output::Supply => of("supply", &[]),
         Output::Trouble(trouble) => trouble_to_js(trouble),
         Output::Change(changes) => {
             let changes: Array = changes.iter().map(|change| change_to_js(change, replica)).collect();
@@ -189,6 +190,11 @@ fn trouble_to_js(trouble: Trouble) -> JsValue {
             ("type", "storage".into()),
             ("code", code.into()),
             ("message", "the store did not take a write; edits go on in memory".into()),
+        ]),
+        Trouble::Snapshot(code) => object(&[
+            ("type", "storage".into()),
+            ("code", code.into()),
+            ("message", "a snapshot could not be used; the history is read instead".into()),
         ]),
         Trouble::Refused(id, reason) => error("E_SIGNATURE", reason, id.to_string().into()),
         Trouble::Pending(id, reason) => error("E_PENDING", reason, id.to_string().into()),

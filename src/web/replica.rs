@@ -425,7 +425,7 @@ fn tier(name: &str) -> Answer<Tier> {
     }
 }
 
-fn records(entries: &Array, argument: &'static str) -> Answer<BTreeMap<String, Vec<u8>>> {
+pub(super) fn records(entries: &Array, argument: &'static str) -> Answer<BTreeMap<String, Vec<u8>>> {
     let entry = |entry: JsValue| {
         let pair = entry.dyn_into::<Array>().ok()?;
         let value = pair.get(1).dyn_into::<Uint8Array>().ok()?;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use stemma::causal::ChangesetId;
-use stemma::replica::{Change, Env, Output, Replica, Settings, Tier, Trouble};
+use stemma::replica::{Change, Env, Output, Replica, Restored, Settings, Tier, Trouble};
 use stemma::store::{StoreBatch, StoreName};
 
 /// xorshift64*: small, seeded, good enough to choose test cases.
@@ -38,6 +38,8 @@ impl Random {
 pub struct Disk {
     pub tail: Vec<Vec<u8>>,
     pub keyed: BTreeMap<(StoreName, String), Vec<u8>>,
+    /// The records of its snapshot.
+    pub snapshot: BTreeMap<String, Vec<u8>>,
     /// Every commit fails with this code.
     pub broken: Option<&'static str>,
 }
@@ -122,6 +124,13 @@ impl Node {
     }
 
     pub fn reopen_keeping_actor(self, keep: bool) -> Self {
+        let mut node = self.reopen_without_bytes(keep);
+        node.supply();
+        node
+    }
+
+    /// The same, but what a snapshot stands for stays in the store: see [`Node::supply`].
+    pub fn reopen_without_bytes(self, keep: bool) -> Self {
         let disk = self.disk;
         let replica = Replica::open(
             &disk.records(StoreName::Meta),
@@ -130,7 +139,15 @@ impl Node {
             Settings::default(),
         );
         let mut node = Self::around(replica.expect("the store opens"), disk, self.random, self.now_ms + 1);
-        for record in node.disk.tail.clone() {
+        let from = match node.replica.take_up(&node.disk.snapshot) {
+            Restored::UpTo(rows) => rows as usize,
+            Restored::Nothing | Restored::Newer => 0,
+            Restored::Damaged => {
+                node.disk.snapshot.clear();
+                0
+            }
+        };
+        for record in node.disk.tail[from..].to_vec() {
             node.replica.load_tail(&record);
         }
         while node.with(|replica, env| replica.finish_load(env)) {}
@@ -140,6 +157,23 @@ impl Node {
             None => drop(replica.new_actor(true, env)),
         });
         node
+    }
+
+    /// Gives the replica the bytes that its snapshot stands for.
+    pub fn supply(&mut self) {
+        self.disk.tail.iter().for_each(|record| self.replica.supply(record));
+        assert!(self.with(|replica, env| replica.supplied(env)), "the store has all that was in a snapshot");
+    }
+
+    /// Takes a snapshot; says whether it was possible.
+    pub fn snapshot(&mut self) -> bool {
+        let rows = self.disk.tail.len() as u64;
+        let taken = self.with(|replica, env| replica.snapshot(rows, env));
+        if let Some(mut taken) = taken {
+            self.disk.snapshot = std::iter::from_fn(|| taken.next_record()).collect();
+            return true;
+        }
+        false
     }
 
     /// Calls the replica and does what it asks for.
@@ -166,7 +200,7 @@ impl Node {
                 Output::Saved { tier, ids } => self.saved.extend(ids.into_iter().map(|id| (tier, id))),
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),
-                Output::Sync | Output::Rows => {}
+                Output::Sync | Output::Rows | Output::Supply => {}
             }
         }
     }

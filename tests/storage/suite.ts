@@ -51,6 +51,40 @@ export const cases: Case[] = [
     },
   ],
   [
+    "reads the same after packing, and numbers on",
+    async (place) => {
+      const storage = await opened(place);
+      const other = await opened(place).catch(() => undefined); // a folder has one reader
+      const all = Array.from({ length: 300 }, (_, index) => `${index}:`.padEnd(20 + (index % 97), "."));
+      let numbers: number[] = [];
+      for (let at = 0; at < all.length; at += 50) numbers = await storage.commit({ append: all.slice(at, at + 50).map(bytes) }, RELAXED);
+      const large = new Uint8Array(600_000).fill(7);
+      for (const key of ["a", "b", "a"]) await storage.commit({ put: [["snapshots", key, large], ["meta", key, bytes(key)]] }, RELAXED);
+      await storage.commit({ delete: [["snapshots", "b"]] }, RELAXED);
+      const before = await storage.read(0, Number.POSITIVE_INFINITY);
+      for (const through of [numbers.at(-1) as number, 0]) {
+        await storage.pack?.(through);
+        for (const reader of [storage, ...(other ? [other] : [])]) {
+          equal(await pages(reader, 1000), before.map(([number, record]) => [number, record.length]));
+          const some = texts(await reader.read(numbers[0] as number, 1000));
+          check(some.length > 0, "nothing is read");
+          equal(some, all.slice(251, 251 + some.length));
+        }
+      }
+      const [next] = await storage.commit({ append: [bytes("next")] }, STRICT);
+      check((next as number) > (numbers.at(-1) as number), `${next}`);
+      await storage.pack?.(numbers.at(-1) as number);
+      await other?.close();
+      await storage.close();
+      const again = await opened(place);
+      equal((await pages(again, 100_000)).at(-1), [next, 4]);
+      equal((await pages(again, 100_000)).length, 301);
+      equal((await again.entries("snapshots")).map(([key, value]) => [key, value.length]), [["a", 600_000]]);
+      equal((await again.entries("meta")).map(([key]) => key), ["a", "b"]);
+      await again.close();
+    },
+  ],
+  [
     "reads many records page by page, none twice, none missed",
     async (place) => {
       const storage = await opened(place);
@@ -277,6 +311,15 @@ export async function opened(place: Place): Promise<StorageAdapter> {
   const storage = place.storage();
   await storage.open("suite");
   return storage;
+}
+
+/** All records page by page: number and length. */
+async function pages(storage: StorageAdapter, maxBytes: number): Promise<[number, number][]> {
+  const found: [number, number][] = [];
+  for (let page; (page = await storage.read(found.at(-1)?.[0] ?? 0, maxBytes)).length > 0; ) {
+    found.push(...page.map(([number, record]): [number, number] => [number, record.length]));
+  }
+  return found;
 }
 
 export function bytes(value: string): Uint8Array {

@@ -4,8 +4,8 @@
 //   log/<n>.seg  every commit, one frame each, appended records and keyed ones together
 //   small.bin    one frame: the keyed stores up to a place in the log, replaced as a whole
 //
-// Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading
-// (and is what a later compaction will cut the log by). Keyed records live in memory. Secrets are plain: mode 0600 is
+// Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading.
+// Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Keyed records live in memory. Secrets are plain: mode 0600 is
 // all that guards them.
 
 import { mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
@@ -70,6 +70,12 @@ export class FileStorage implements StorageAdapter {
     });
   }
 
+  async pack(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#opened().pack().catch(rethrow("E_STORAGE_LOST"));
+    });
+  }
+
   async close(): Promise<void> {
     await this.#inTurn(async () => {
       const opened = this.#open;
@@ -113,6 +119,9 @@ class OpenFolder {
   readonly #numbers: number[] = [];
   readonly #spans: Span[] = [];
   #checkpointed: Place = NOWHERE;
+  /** Bytes of snapshots in the log, and the last segment that has none. */
+  #stale = 0;
+  #packed = 0;
 
   private constructor(folder: string, lock: FolderLock) {
     this.#folder = folder;
@@ -196,6 +205,20 @@ class OpenFolder {
     return append.map((_, index) => commit.first + index);
   }
 
+  /** Takes the snapshots that small.bin has out of the log, where each one ever made would stay. */
+  async pack(): Promise<void> {
+    if (this.lost || this.#stale < PACK_BYTES_MIN) return;
+    await this.#rotate();
+    if (this.lost || this.#checkpointed.segment !== this.#log.end.segment) return;
+    for (let segment = this.#packed + 1; segment < this.#checkpointed.segment; segment += 1) {
+      const moved = await this.#log.strip(segment, "snapshots");
+      let at = this.#spans.findIndex((span) => span.segment === segment);
+      for (const span of moved) this.#spans[at++] = span;
+      this.#packed = segment;
+    }
+    this.#stale = 0;
+  }
+
   async close(): Promise<void> {
     try {
       if (!this.lost && isAfter(this.#log.end, this.#checkpointed)) {
@@ -214,6 +237,7 @@ class OpenFolder {
       this.#spans.push(span);
     }
     this.#next = Math.max(this.#next, commit.first + commit.append.length);
+    for (const [store, , value] of commit.put) if (store === "snapshots") this.#stale += value.length;
   }
 
   /** The commit that made it necessary is written, so what fails here is not its failure. */
@@ -312,3 +336,5 @@ function ioError(thrown: unknown, fallback: ErrorCode): StemmaError {
 
 const NOWHERE: Place = { segment: 0, offset: 0 };
 const SEGMENT_BYTES = 4 * 1024 * 1024;
+/** Less is not worth rewriting a segment for. */
+const PACK_BYTES_MIN = 1024 * 1024;

@@ -4,8 +4,9 @@
 // at the end of the last segment is a commit that was never confirmed, and is cut off; a bad frame anywhere else is
 // damage, which is reported and left as it is.
 
-import { type FileHandle, mkdir, open, readdir, readFile, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { StoreName } from "../storage.js";
 import { type Commit, FRAME_HEAD_BYTES, decodeCommit, decodeFrame, encodeCommit, encodeFrame } from "./frame.js";
 
 export interface Place {
@@ -78,6 +79,41 @@ export class SegmentLog {
     const written = decodeCommit(frame.subarray(FRAME_HEAD_BYTES)) as Commit;
     const spans = spansOf(written, frame, { segment: this.#segment, offset: this.#end });
     this.#end += frame.length;
+    return spans;
+  }
+
+  /**
+   * Rewrites a segment that is written to no more without the records of one keyed store, and answers where its appended
+   * records lie then. The new file takes the place of the old one as a whole.
+   */
+  async strip(segment: number, store: StoreName): Promise<Span[]> {
+    const path = this.#path(segment);
+    const bytes = await readFile(path);
+    const [frames, spans]: [Uint8Array[], Span[]] = [[], []];
+    for (let [offset, at] = [0, 0]; offset < bytes.length; ) {
+      const { record, end } = decodeFrame(bytes, offset);
+      const commit = record && decodeCommit(record);
+      if (!commit) throw new Error(`segment ${segment} is damaged at byte ${offset}`);
+      offset = end;
+      const put = commit.put.filter(([of]) => of !== store);
+      if (commit.append.length + put.length + commit.delete.length === 0) continue;
+      const frame = encodeFrame(encodeCommit({ ...commit, put }));
+      const written = decodeCommit(frame.subarray(FRAME_HEAD_BYTES)) as Commit;
+      spans.push(...spansOf(written, frame, { segment, offset: at }));
+      frames.push(frame);
+      at += frame.length;
+    }
+    const file = await open(`${path}.new`, "w", 0o600);
+    try {
+      for (const frame of frames) await file.writeFile(frame);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await this.#readers.get(segment)?.close();
+    this.#readers.delete(segment);
+    await rename(`${path}.new`, path);
+    await syncFolder(this.#folder);
     return spans;
   }
 

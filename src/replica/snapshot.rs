@@ -1,0 +1,296 @@
+//! Snapshots: the state of everything that is integrated, sealed in chunks, so that opening a space does not fold its
+//! history again (docs/format.md §9).
+//!
+//! A snapshot is a cache. It stands for rows of the store up to a number; rows behind it are folded onto it, and the bytes
+//! of those it stands for are supplied later, for whoever sends or reads them. One that is damaged or of an older version is
+//! left aside, one of a newer version too. Without any the state is the same, only later.
+
+use super::{Env, Output, Replica, Trouble};
+use crate::causal::{ChangesetIx, Hlc};
+use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
+use crate::crypto::{ChunkContext, EpochKey, Kid, open_chunk, seal_chunk};
+use crate::doc::{Fold, Names};
+use crate::event::SignedChangeset;
+use crate::store::TailRecord;
+use std::collections::BTreeMap;
+
+/// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
+const SNAPSHOT_VERSION: u8 = 1;
+
+/// Key of the record that says which chunks there are.
+const HEAD: &str = "head";
+
+/// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
+const CHUNK_BYTES: usize = 256 * 1024 - 16;
+
+/// 16 GiB of state.
+const CHUNKS_MAX: u32 = 1 << 16;
+
+/// Bytes of changesets outside of the graph that a snapshot takes along.
+const OUTSIDE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of new changesets from which on a snapshot is worth it, if they are also a fourth of the last one.
+const NEW_BYTES_MIN: u64 = 128 * 1024;
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// No snapshot that this version can use: everything is folded.
+    Nothing,
+    /// A snapshot that stands for the rows up to this number.
+    UpTo(u64),
+    /// A snapshot of a newer version. It is kept.
+    Newer,
+    /// A snapshot that does not open or decode. It is to be removed.
+    Damaged,
+}
+
+/// What a record of the tail holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Examined {
+    /// Changesets that are known here.
+    pub known: u32,
+    /// Changesets that decode and that nothing vouches for, or that wait for a newer version.
+    pub unknown: u32,
+    /// Changesets that do not decode, or lost a segment.
+    pub damaged: u32,
+}
+
+/// What is known of the last snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastSnapshot {
+    changesets: u32,
+    bytes: u64,
+    /// One that a newer version wrote is not replaced.
+    is_newer: bool,
+}
+
+/// A snapshot on its way to the store: its records one by one, each some milliseconds of work.
+pub struct SnapshotRecords {
+    key: EpochKey,
+    space: [u8; 32],
+    run: [u8; 16],
+    state: Vec<u8>,
+    next: u32,
+}
+
+impl SnapshotRecords {
+    /// The next record: key and bytes. The head, which makes the others count, is the last.
+    pub fn next_record(&mut self) -> Option<(String, Vec<u8>)> {
+        let count = self.state.len().div_ceil(CHUNK_BYTES) as u32;
+        let number = self.next;
+        self.next += 1;
+        if number < count {
+            let start = number as usize * CHUNK_BYTES;
+            let plain = &self.state[start..self.state.len().min(start + CHUNK_BYTES)];
+            let at = ChunkContext { space: &self.space, run: &self.run, number, count };
+            return Some((chunk_key(&self.run, number), seal_chunk(&self.key, &at, plain)));
+        }
+        (number == count).then(|| {
+            let head = Head { run: self.run, kid: self.key.kid(), chunks: count };
+            (HEAD.to_owned(), head.encode())
+        })
+    }
+}
+
+/// The record that says which chunks there are.
+struct Head {
+    run: [u8; 16],
+    kid: Kid,
+    chunks: u32,
+}
+
+impl Head {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new();
+        out.u8(SNAPSHOT_VERSION).raw(&self.run).raw(&self.kid.0).varint(u64::from(self.chunks));
+        out.into_bytes()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.expect_u8("version", SNAPSHOT_VERSION)?;
+        let (run, kid) = (reader.array("run")?, Kid(reader.array("kid")?));
+        let chunks = reader.varint_u32("chunks", CHUNKS_MAX)?;
+        reader.finish("head")?;
+        Ok(Self { run, kid, chunks })
+    }
+}
+
+impl Replica {
+    /// Whether enough is new since the last snapshot, and nothing is on its way.
+    pub fn snapshot_due(&self) -> bool {
+        let last = self.last_snapshot;
+        let new = (last.changesets..self.log.graph().len()).map(ChangesetIx);
+        let bytes: u64 = new.map(|ix| u64::from(self.log.entry(ix).size)).sum();
+        !last.is_newer && bytes >= NEW_BYTES_MIN.max(last.bytes / 4) && self.is_at_rest()
+    }
+
+    /// A snapshot of everything that is integrated. `rows` is a number up to which every row of the store is here. None while
+    /// anything is edited, stored or waiting to be integrated, and where too much waits for its parents.
+    pub fn snapshot(&mut self, rows: u64, env: &mut Env<'_>) -> Option<SnapshotRecords> {
+        let outside: usize = self.log.outside().map(|(changeset, _)| changeset.signed().size()).sum();
+        if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX || self.last_snapshot.is_newer {
+            return None;
+        }
+        let key = self.identity.keyring().current()?.clone();
+        let mut run = [0; 16];
+        (env.random)(&mut run);
+        let mut state = Writer::new();
+        state.varint(rows);
+        let stamp = self.clock.known();
+        state.varint(stamp.ms).varint(u64::from(stamp.counter));
+        self.log.save(&mut state);
+        self.fold.save(&mut state);
+        self.names.save(&mut state);
+        let waiting: Vec<_> = self.log.outside().collect();
+        state.varint(waiting.len() as u64);
+        for (changeset, received_ms) in waiting {
+            state.varint(received_ms).bytes(&changeset.signed().encode());
+        }
+        let state = state.into_bytes();
+        self.last_snapshot =
+            LastSnapshot { changesets: self.log.graph().len(), bytes: state.len() as u64, is_newer: false };
+        Some(SnapshotRecords { key, space: self.space().0, run, state, next: 0 })
+    }
+
+    /// Takes up the snapshot of a store; right after [`Replica::open`]. The rows behind it follow with
+    /// [`Replica::load_tail`].
+    pub fn take_up(&mut self, records: &BTreeMap<String, Vec<u8>>) -> Restored {
+        let Some(head) = records.get(HEAD) else { return Restored::Nothing };
+        match head.first() {
+            Some(version) if *version > SNAPSHOT_VERSION => {
+                self.last_snapshot.is_newer = true;
+                self.trouble(Trouble::Snapshot("E_STORAGE_NEWER"));
+                return Restored::Newer;
+            }
+            Some(version) if *version < SNAPSHOT_VERSION => return Restored::Nothing,
+            _ => {}
+        }
+        let restored = self.open_chunks(head, records).and_then(|state| self.load_state(&state).ok());
+        if restored.is_none() {
+            self.trouble(Trouble::Snapshot("E_STORAGE_DAMAGED"));
+        }
+        restored.map_or(Restored::Damaged, Restored::UpTo)
+    }
+
+    /// Supplies rows that the snapshot stands for, as records of the store.
+    pub fn supply(&mut self, record: &[u8]) {
+        let Ok((record, _)) = TailRecord::decode(record) else { return };
+        record.rows.into_iter().for_each(|row| self.log.supply(row));
+    }
+
+    /// All rows of the store were supplied. Says whether they are what the snapshot was made of; if not, it is to be removed,
+    /// and what it shows may be lost with the next opening.
+    pub fn supplied(&mut self, env: &mut Env<'_>) -> bool {
+        if !self.log.is_whole() {
+            self.trouble(Trouble::Snapshot("E_STORAGE_LOST"));
+            return false;
+        }
+        self.fail_late(env);
+        self.hear_held(env);
+        self.tick(env);
+        true
+    }
+
+    /// Looks at a record of the store's tail.
+    pub fn examine(&self, record: &[u8]) -> Examined {
+        let Ok((record, damaged)) = TailRecord::decode(record) else {
+            return Examined { damaged: 1, ..Examined::default() };
+        };
+        let mut found = Examined { damaged: damaged as u32, ..Examined::default() };
+        for row in record.rows {
+            match (row.is_damaged(), self.log.knows(&row.id())) {
+                (true, _) => found.damaged += 1,
+                (false, true) => found.known += 1,
+                (false, false) => found.unknown += 1,
+            }
+        }
+        found
+    }
+
+    /// Whether a record of the store `snapshots` is one that its head, if there is one, counts on.
+    pub fn snapshot_reaches(head: Option<&[u8]>, key: &str) -> bool {
+        let Some(head) = head else { return false };
+        match Head::decode(head) {
+            Ok(head) => key == HEAD || (0..head.chunks).any(|number| chunk_key(&head.run, number) == key),
+            // Whoever wrote it knows.
+            Err(_) => head.first().is_some_and(|version| *version > SNAPSHOT_VERSION),
+        }
+    }
+
+    /// Asks for the bytes that a snapshot stands for, if some are missing.
+    pub(super) fn need_bytes(&mut self) -> bool {
+        let missing = !self.log.is_whole();
+        if missing {
+            self.outputs.push_back(Output::Supply);
+        }
+        missing
+    }
+
+    /// Whether the bytes of every changeset are here.
+    pub fn is_whole(&self) -> bool {
+        self.log.is_whole()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        !self.fold.has_batch()
+            && !self.batch.in_transact
+            && self.commits.is_empty()
+            && self.unstored.is_empty()
+            && self.creating.is_none()
+            && self.memory_only.is_none()
+            && !self.crowded
+            && !self.log.has_ready()
+    }
+
+    fn open_chunks(&self, head: &[u8], records: &BTreeMap<String, Vec<u8>>) -> Option<Vec<u8>> {
+        let Head { run, kid, chunks: count } = Head::decode(head).ok()?;
+        let key = self.identity.keyring().get(kid)?;
+        let space = self.space().0;
+        let mut state = Vec::new();
+        for number in 0..count {
+            let sealed = records.get(&chunk_key(&run, number))?;
+            let at = ChunkContext { space: &space, run: &run, number, count };
+            state.append(&mut open_chunk(key, &at, sealed).ok()?);
+        }
+        Some(state)
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<u64, DecodeError> {
+        let mut from = Reader::new(state);
+        let rows = from.varint("rows", u64::MAX)?;
+        let ms = from.varint("stamp", limits::TIME_MS_MAX)?;
+        let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
+        let mut log = self.log.begun_again();
+        log.load(&mut from)?;
+        let (fold, names) = (Fold::load(&mut from)?, Names::load(&mut from)?);
+        if fold.timeline().changesets() != log.graph().len() {
+            return Err(DecodeError::Invalid {
+                what: "snapshot",
+                at: from.position(),
+                rule: "its parts agree",
+            });
+        }
+        let count = from.count("waiting", u32::MAX as usize, 2)?;
+        for _ in 0..count {
+            let received_ms = from.varint("arrival time", u64::MAX)?;
+            let row = from.bytes("row", limits::CHANGESET_BYTES_MAX)?;
+            log.offer_stored(SignedChangeset::decode(row)?, received_ms);
+        }
+        from.finish("snapshot")?;
+        self.clock.observe(Hlc { ms, counter });
+        (self.log, self.fold, self.names) = (log, fold, names);
+        self.note_places();
+        let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
+        self.note_own_stored(&all);
+        self.last_snapshot =
+            LastSnapshot { changesets: all.len() as u32, bytes: state.len() as u64, is_newer: false };
+        Ok(rows)
+    }
+}
+
+fn chunk_key(run: &[u8; 16], number: u32) -> String {
+    let run: String = run.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{run}/{number:05}")
+}
