@@ -303,7 +303,7 @@ impl Replica {
     fn fill_one(&mut self, world: &World) {
         let Some((number, ix, refs)) = self.late.pop() else { return };
         let sent = &world.sent[number];
-        self.fold.fill(ix, &sent.skeleton, &sent.content, &refs);
+        self.fold.fill(&self.graph, ix, &sent.skeleton, &sent.content, &refs);
     }
 
     /// Whether the value that an op wrote is missing.

@@ -265,6 +265,7 @@ fn renumber(op: &UnitOp, number: impl Fn(u32) -> u32) -> UnitOp {
         UnitOp::Move { element, left, right } => {
             UnitOp::Move { element: unit(*element), left: left.map(unit), right: right.map(unit) }
         }
+        UnitOp::Mark { .. } => unreachable!("nobody marks"),
     }
 }
 

@@ -354,6 +354,7 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64, steps: usize) {
                     Op::Insert { .. } => true,
                     Op::Delete { .. } => false,
                     Op::Move { .. } => moves,
+                    Op::Mark { .. } => unreachable!("lists have no marks"),
                 };
                 last.set(&world, (id, at), on);
             }

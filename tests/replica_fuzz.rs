@@ -258,7 +258,7 @@ impl Life {
         node.replica.dbg_check();
         assert_eq!(node.replica.stats().inert, 0, "nothing honest is inert");
         for change in &node.changes[self.heard..] {
-            if let PatchBody::Text { splices, inserted } = &change.body {
+            if let PatchBody::Text { splices, inserted, .. } = &change.body {
                 let mut units = inserted.encode_utf16();
                 let mirror = self.mirror.entry(change.object).or_default();
                 for [at, removed, len] in splices {

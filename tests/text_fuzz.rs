@@ -230,12 +230,16 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
             self.text.read_at(|op| a.contains(&self.numbers.op(op))),
             String::from_utf16_lossy(&text_a)
         );
-        let diff =
-            self.text.diff(|op| a.contains(&self.numbers.op(op)), |op| b.contains(&self.numbers.op(op)));
+        let seen = Seen(&world.dag, &self.numbers);
+        let diff = self.text.diff(
+            &seen,
+            |op| a.contains(&self.numbers.op(op)),
+            |op| b.contains(&self.numbers.op(op)),
+        );
         let mut turned = text_a;
         apply(&mut turned, &diff);
         assert_eq!(turned, text_b);
-        let copy = self.text.at(|op| a.contains(&self.numbers.op(op)));
+        let copy = self.text.at(&seen, |op| a.contains(&self.numbers.op(op)));
         self.check_text(&copy, &world.model.shows(|op| a.contains(&op), present), world, rng);
     }
 

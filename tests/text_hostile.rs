@@ -11,11 +11,12 @@ mod reference;
 mod rng;
 
 use dag::{Changeset, Dag, Numbers, Op, Seen};
-use hostile::{hostile_graph, to_local};
+use hostile::{hostile_graph, to_local, value_of};
 use rng::{Rng, fuzz};
-use std::collections::HashSet;
-use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{CHANGESET_UNITS_MAX, Invalid, Text, UnitOp, UnitRef, UnitSpan};
+use std::collections::{BTreeMap, HashSet};
+use stemma::causal::{ChangesetIx, NameId, OpIx};
+use stemma::crdt::{Anchor, Bias, CHANGESET_UNITS_MAX, Invalid, Text, UnitOp, UnitRef, UnitSpan};
+use stemma::event::Value;
 
 struct Replica<const LEAF: usize, const BLOCK: usize> {
     text: Text<LEAF, BLOCK>,
@@ -29,6 +30,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let Changeset { ops, content, .. } = &dag.changesets[id];
         let (ix, numbers) = self.numbers.receive(id, ops.len());
         // A reference to what was not received is outside the causal past, so the border would refuse it.
+        let values: Vec<Option<Value>> = ops.iter().map(value_of).collect();
         let Some(ops) = ops.iter().map(|op| to_local(&self.numbers, op)).collect::<Option<Vec<_>>>() else {
             return;
         };
@@ -41,6 +43,10 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let late = rng.chance(20) && !content.is_empty();
         let active = |op| !self.off.contains(&seen.1.op(op));
         self.text.apply(&seen, ix, &ops, (!late).then_some(content), active);
+        for ((op, _), value) in ops.iter().zip(&values) {
+            assert!(value.as_ref().is_none_or(|value| self.text.fill_mark(*op, value)));
+        }
+        self.text.settle(&seen);
         if late {
             assert!(self.text.fill(ix, content));
         }
@@ -54,7 +60,21 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let on = self.off.remove(&op) || !self.off.insert(op);
         if let Some(op) = self.numbers.op_ix(op) {
             self.text.set_active(op, on);
+            self.text.settle(&Seen(dag, &self.numbers));
         }
+    }
+
+    /// What each visible unit shows.
+    fn shown(&self) -> Vec<BTreeMap<u8, u8>> {
+        let mut units = Vec::new();
+        for run in self.text.runs() {
+            let shown = run.marks.iter().map(|(key, value)| {
+                let Value::Number(number) = value else { panic!("all values are numbers") };
+                (key.0[0], number.get() as u8)
+            });
+            units.extend(std::iter::repeat_n(shown.collect(), run.len as usize));
+        }
+        units
     }
 
     fn units(&self) -> Vec<u16> {
@@ -81,6 +101,8 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64) -> (usize, usize) {
         }
         assert_eq!(replica.valid, valid);
         assert_eq!(replica.units(), model.text(|op| !replica.off.contains(&op), |_| true));
+        assert_eq!(replica.shown(), model.shown(&dag, |op| !replica.off.contains(&op), |_| true));
+        replica.text.dbg_check_marks(&Seen(&dag, &replica.numbers));
         // Every insert on and every delete off: the order of all units.
         for op in (0..replica.numbers.ops.len() as u32).map(OpIx) {
             let (id, index) = replica.numbers.op(op);
@@ -179,6 +201,46 @@ fn each_rule_has_its_refusal() {
     );
     assert_eq!(check(&[delete(&[(0, 0, 2), (0, 1, 1)])]), Err(Invalid::DeletedTwice));
     assert_eq!(check(&[delete(&[(0, 0, 1)]), delete(&[(0, 0, 1)])]), Err(Invalid::DeletedTwice));
+    // Marks: of what the author knew, forwards, around something.
+    let end = |changeset, offset, bias| {
+        let unit = UnitRef { changeset: ChangesetIx(changeset), offset };
+        Anchor::Unit { unit, bias }
+    };
+    let (before, after) = (|a, b| end(a, b, Bias::Before), |a, b| end(a, b, Bias::After));
+    let mark = |start, end| UnitOp::Mark { start, end, key: NameId([1; 16]) };
+    assert_eq!(check(&[mark(Anchor::Start, Anchor::End), mark(before(0, 0), after(0, 0))]), Ok(()));
+    assert_eq!(check(&[mark(Anchor::Start, before(0, 1)), mark(after(0, 0), Anchor::End)]), Ok(()));
+    assert_eq!(check(&[mark(Anchor::Start, before(0, 0))]), Err(Invalid::Empty));
+    assert_eq!(check(&[mark(after(0, 1), Anchor::End)]), Err(Invalid::Empty));
+    assert_eq!(check(&[mark(after(0, 0), before(0, 1))]), Err(Invalid::Empty));
+    assert_eq!(check(&[mark(before(0, 0), before(0, 0))]), Err(Invalid::Empty));
+    assert_eq!(check(&[mark(after(0, 0), before(0, 0))]), Err(Invalid::Backwards));
+    assert_eq!(check(&[mark(Anchor::End, Anchor::Start)]), Err(Invalid::Backwards));
+    assert_eq!(check(&[mark(before(0, 1), before(0, 0))]), Err(Invalid::Backwards));
+    assert_eq!(check(&[mark(before(1, 0), Anchor::End)]), Err(Invalid::NotInPast));
+    assert_eq!(check(&[mark(before(0, 0), after(0, 2))]), Err(Invalid::UnknownUnit { offset: 2 }));
+    assert_eq!(check(&[mark(before(2, 0), Anchor::End)]), Err(Invalid::UnknownUnit { offset: 0 }));
+    // Own units lie where they were put: "xaby", then "xaqpby".
+    let own = [insert(None, unit(0, 0), 1), insert(unit(0, 1), None, 1)];
+    let check_own = |more: &[UnitOp]| check(&[&own[..], more].concat());
+    assert_eq!(check_own(&[mark(before(2, 0), after(2, 1)), mark(before(0, 0), before(2, 1))]), Ok(()));
+    assert_eq!(check_own(&[mark(after(2, 0), before(0, 0))]), Err(Invalid::Empty));
+    assert_eq!(check_own(&[mark(after(0, 1), before(2, 1))]), Err(Invalid::Empty));
+    assert_eq!(check_own(&[mark(after(2, 1), Anchor::End)]), Err(Invalid::Empty));
+    assert_eq!(check_own(&[mark(before(2, 1), after(2, 0))]), Err(Invalid::Backwards));
+    assert_eq!(check_own(&[mark(before(2, 1), after(0, 1))]), Err(Invalid::Backwards));
+    let inner = [insert(unit(0, 0), unit(0, 1), 1), insert(unit(0, 0), unit(2, 2), 1)];
+    assert_eq!(check_own(&[&inner[..], &[mark(before(2, 3), after(2, 2))]].concat()), Ok(()));
+    assert_eq!(
+        check_own(&[&inner[..], &[mark(before(2, 2), after(2, 3))]].concat()),
+        Err(Invalid::Backwards)
+    );
+    assert_eq!(check_own(&[&inner[..], &[mark(after(2, 3), before(2, 2))]].concat()), Err(Invalid::Empty));
+    // A mark of nothing, even if something comes between later.
+    assert_eq!(
+        check(&[mark(after(0, 0), before(0, 1)), insert(unit(0, 0), unit(0, 1), 1)]),
+        Err(Invalid::Empty)
+    );
 }
 
 /// Lengths that cut a pair make two half characters, and no more harm than that.

@@ -262,7 +262,7 @@ fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, targe
         Shown::Values(now)
     };
     match (body, now) {
-        (PatchBody::Text { splices, inserted }, Shown::Text(now)) => {
+        (PatchBody::Text { splices, inserted, .. }, Shown::Text(now)) => {
             let (mut now, mut units) = (now.clone(), inserted.encode_utf16());
             for [at, removed, len] in splices {
                 let (start, end) = (*at as usize, (at + removed) as usize);

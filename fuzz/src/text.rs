@@ -101,13 +101,7 @@ fn receive<const LEAF: usize, const BLOCK: usize>(
         let Changeset { ops, content, .. } = &dag.changesets[id];
         let (ix, op_ixs) = numbers.receive(id, ops.len());
         // What is not here is outside the causal past: the border refuses it.
-        let here = |unit: &UnitId| numbers.has(unit.0);
-        let complete = ops.iter().all(|op| match op {
-            Op::Insert { left, right, .. } => left.iter().chain(right).all(here),
-            Op::Delete { spans } => spans.iter().all(|&(id, offset, _)| here(&(id, offset))),
-            Op::Move { element, left, right } => left.iter().chain(right).chain([element]).all(here),
-        });
-        if !complete {
+        if !ops.iter().all(|op| op.names_only(|id| numbers.has(id))) {
             continue;
         }
         let ops: Vec<UnitOp> = ops.iter().map(|op| numbers.to_local(op)).collect();

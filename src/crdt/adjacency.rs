@@ -7,6 +7,7 @@
 
 use super::History;
 use super::crowd::Crowd;
+use super::mark_check::End;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::UnitLog;
@@ -17,18 +18,21 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub(super) struct Checker<'a, H, const LEAF: usize, const BLOCK: usize> {
-    list: &'a PieceList<LEAF, BLOCK>,
-    log: &'a UnitLog,
+    pub(super) list: &'a PieceList<LEAF, BLOCK>,
+    pub(super) log: &'a UnitLog,
     history: &'a H,
     changeset: ChangesetIx,
     /// What follows a unit because of the changeset's own inserts.
-    next: BTreeMap<Spot, Spot>,
+    pub(super) next: BTreeMap<Spot, Spot>,
     own: u32,
     deleted: Vec<(Spot, u32)>,
+    pub(super) marks: Vec<(End, End)>,
+    /// What follows a unit of the past in the past, where a mark asked.
+    pub(super) known: BTreeMap<u32, u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Spot {
+pub(super) enum Spot {
     /// The start of the list as a left neighbour, its end as a right one.
     Edge,
     /// A unit of the causal past.
@@ -44,7 +48,8 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         history: &'a H,
         changeset: ChangesetIx,
     ) -> Self {
-        Self { list, log, history, changeset, next: BTreeMap::new(), own: 0, deleted: Vec::new() }
+        let (next, known) = (BTreeMap::new(), BTreeMap::new());
+        Self { list, log, history, changeset, next, own: 0, deleted: Vec::new(), marks: Vec::new(), known }
     }
 
     /// Checks all ops a changeset has on one text or list.
@@ -60,6 +65,10 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
                     self.delete(spans)?;
                     continue;
                 }
+                UnitOp::Mark { start, end, .. } => {
+                    self.mark(*start, *end)?;
+                    continue;
+                }
             };
             // A changeset is mostly one op, and nothing asks after the last.
             if at + 1 < ops.len() {
@@ -67,6 +76,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
                 self.next.insert(Spot::Own(new.end - 1), right);
             }
         }
+        self.marks_in_order()?;
         self.deleted.sort_unstable();
         let twice = |pair: &[(Spot, u32)]| match (pair[0], pair[1]) {
             ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => {
@@ -116,7 +126,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
     }
 
     /// The first of `len` units that must be known to the author.
-    fn spot(&self, unit: UnitRef, len: u32) -> Result<Spot, Invalid> {
+    pub(super) fn spot(&self, unit: UnitRef, len: u32) -> Result<Spot, Invalid> {
         let unknown = Invalid::UnknownUnit { offset: unit.offset };
         if unit.changeset == self.changeset {
             let end = unit.offset.checked_add(len).ok_or(unknown)?;
@@ -169,7 +179,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
         self.list.unit_after(gap) == right
     }
 
-    fn knows(&self, changeset: ChangesetIx) -> bool {
+    pub(super) fn knows(&self, changeset: ChangesetIx) -> bool {
         steps::count(1);
         self.history.contains(self.changeset, changeset)
     }
@@ -187,7 +197,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
 }
 
 impl Spot {
-    fn unit(self) -> u32 {
+    pub(super) fn unit(self) -> u32 {
         match self {
             Spot::Edge => NONE,
             Spot::Past(unit) | Spot::Own(unit) => unit,

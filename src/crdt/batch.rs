@@ -31,6 +31,10 @@ pub(super) enum BatchOp {
     Delete {
         first_span: usize,
     },
+    /// A row of the text's marks.
+    Mark {
+        row: u32,
+    },
     /// One unit, which becomes a slot of an element.
     Move {
         element: u32,
@@ -102,6 +106,28 @@ impl Batch {
         self.last_delete = Some(pos);
     }
 
+    /// Marks text.
+    pub fn mark_text(&mut self, row: u32) {
+        self.last_delete = None;
+        self.ops.push(BatchOp::Mark { row });
+    }
+
+    /// Takes out the marks since a point; says how many there were.
+    pub fn take_marks_back(&mut self, to: &Mark) -> usize {
+        assert!(self.seals == to.seals && self.ops.len() >= to.ops, "a mark is good until the next seal");
+        let before = self.ops.len();
+        let mut at = 0;
+        self.ops.retain(|op| {
+            at += 1;
+            at <= to.ops || !matches!(op, BatchOp::Mark { .. })
+        });
+        before - self.ops.len()
+    }
+
+    pub fn ops(&self) -> &[BatchOp] {
+        &self.ops
+    }
+
     /// Positions have changed under the batch: no delete goes on with an earlier one.
     pub fn disturb(&mut self) {
         self.last_delete = None;
@@ -123,6 +149,7 @@ impl Batch {
     /// Goes back to a mark; returns the units from before it that were deleted since.
     pub fn rollback(&mut self, to: &Mark) -> Vec<Span> {
         assert!(self.seals == to.seals && self.ops.len() >= to.ops, "a mark is good until the next seal");
+        debug_assert!(self.ops[to.ops..].iter().all(|op| !matches!(op, BatchOp::Mark { .. })));
         let mut deleted = self.spans.split_off(to.spans);
         if let (Some(then), Some(now)) = (to.last_span, self.spans.last_mut()) {
             deleted.push(Span { first: now.first, len: then.first - now.first });
@@ -176,7 +203,7 @@ impl Batch {
     pub fn units_of_first(&self, ops: usize) -> u32 {
         let units = |op: &BatchOp| match op {
             BatchOp::Insert { span, .. } => span.len,
-            BatchOp::Delete { .. } => 0,
+            BatchOp::Delete { .. } | BatchOp::Mark { .. } => 0,
             BatchOp::Move { .. } => 1,
         };
         self.ops[..ops].iter().map(units).sum()
@@ -189,8 +216,8 @@ impl Batch {
         self.ops[mark.ops..].iter().filter_map(element)
     }
 
-    /// The ops as others will see them.
-    pub fn to_ops(&self, log: &UnitLog) -> Vec<UnitOp> {
+    /// The ops as others will see them; `mark` gives those that are marks.
+    pub fn to_ops(&self, log: &UnitLog, mark: impl Fn(u32) -> UnitOp) -> Vec<UnitOp> {
         let unit_ref = |unit| (unit != NONE).then(|| log.unit_ref(unit));
         let op = |(at, op): (usize, &BatchOp)| match *op {
             BatchOp::Insert { span, left, right } => {
@@ -199,6 +226,7 @@ impl Batch {
             BatchOp::Delete { .. } => UnitOp::Delete {
                 spans: self.spans_of(at).iter().flat_map(|&span| log.unit_spans(span)).collect(),
             },
+            BatchOp::Mark { row } => mark(row),
             BatchOp::Move { element, left, right } => {
                 UnitOp::Move { element: log.unit_ref(element), left: unit_ref(left), right: unit_ref(right) }
             }
@@ -216,7 +244,7 @@ impl Batch {
 impl BatchOp {
     fn first_span(&self) -> Option<usize> {
         match *self {
-            BatchOp::Insert { .. } | BatchOp::Move { .. } => None,
+            BatchOp::Insert { .. } | BatchOp::Move { .. } | BatchOp::Mark { .. } => None,
             BatchOp::Delete { first_span } => Some(first_span),
         }
     }

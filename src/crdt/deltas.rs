@@ -4,6 +4,8 @@
 //! Nothing is noted unless recording was switched on.
 
 use super::units::Units;
+use crate::causal::NameId;
+use crate::event::Value;
 use std::ops::Range;
 
 /// Replaces `removed` units at `pos` by `inserted` ones.
@@ -26,6 +28,23 @@ pub struct Deltas<C = Units> {
     pub changes: Vec<Delta>,
     /// All inserted units, one change after the other.
     pub content: C,
+    /// How the marks of a text changed meanwhile. Inserted units have none of themselves.
+    pub marks: Vec<MarkDelta>,
+}
+
+/// A stretch of the text reads differently: all of it shows one value under a key, or none any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkDelta {
+    /// How many of the changes come before it.
+    pub after: u32,
+    /// Where it begins, counted after those.
+    pub pos: u32,
+    /// How many units it has.
+    pub len: u32,
+    /// The key of the mark.
+    pub key: NameId,
+    /// What it shows.
+    pub value: Option<Value>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +53,8 @@ pub(super) struct DeltaLog<C = Units> {
     done: Deltas<C>,
     /// Changes whose units are not looked up yet, each with its first inserted unit.
     open: Vec<(Delta, u32)>,
+    /// Those before this one are not joined with.
+    joins_from: usize,
 }
 
 impl<C: Default> DeltaLog<C> {
@@ -49,7 +70,7 @@ impl<C: Default> DeltaLog<C> {
         if !self.recording {
             return;
         }
-        if let Some((last, unit)) = self.open.last_mut().filter(|(last, _)| last.local == local) {
+        if let Some((last, unit)) = self.last().filter(|(last, _)| last.local == local) {
             if last.inserted == 0 && last.pos == pos {
                 (last.inserted, *unit) = (len, first);
                 return;
@@ -67,13 +88,45 @@ impl<C: Default> DeltaLog<C> {
             return;
         }
         let goes_on = |last: &Delta| last.inserted == 0 && (last.pos == pos || pos + len == last.pos);
-        if let Some((last, _)) = self.open.last_mut().filter(|(last, _)| last.local == local && goes_on(last))
-        {
+        if let Some((last, _)) = self.last().filter(|(last, _)| last.local == local && goes_on(last)) {
             last.pos = pos;
             last.removed += len;
             return;
         }
         self.open.push((Delta { pos, removed: len, inserted: 0, local }, 0));
+    }
+
+    /// The last change, if it may be joined with.
+    fn last(&mut self) -> Option<&mut (Delta, u32)> {
+        self.open[self.joins_from..].last_mut()
+    }
+
+    /// How many changes there are since the last drain.
+    pub fn len(&self) -> u32 {
+        (self.done.changes.len() + self.open.len()) as u32
+    }
+
+    /// What comes is not joined with what was noted so far; says how many changes that are.
+    pub fn barrier(&mut self) -> u32 {
+        self.joins_from = self.open.len();
+        self.len()
+    }
+
+    /// Joins an insert with the last change, across a barrier, if it goes on with it; says whether it did.
+    pub fn extend(&mut self, pos: u32, first: u32, len: u32, local: bool) -> bool {
+        let goes_on = |(last, unit): &&mut (Delta, u32)| {
+            last.local == local
+                && last.inserted > 0
+                && last.pos + last.inserted == pos
+                && *unit + last.inserted == first
+        };
+        let last = self.open.last_mut().filter(goes_on);
+        last.map(|(last, _)| last.inserted += len).is_some()
+    }
+
+    /// Whether the last change inserted just these units.
+    pub fn is_insert_of(&self, pos: u32, len: u32) -> bool {
+        self.open.last().is_some_and(|(last, _)| (last.pos, last.inserted) == (pos, len))
     }
 
     /// Looks the inserted units up, before some of them change or go.
@@ -82,6 +135,7 @@ impl<C: Default> DeltaLog<C> {
             take(&mut self.done.content, first..first + delta.inserted);
             self.done.changes.push(delta);
         }
+        self.joins_from = 0;
     }
 
     pub fn drain(&mut self, take: impl FnMut(&mut C, Range<u32>)) -> Deltas<C> {

@@ -175,6 +175,16 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
         self.top.get(block.top as usize + 1).map(|&next| self.blocks[next as usize].leaves[0])
     }
 
+    pub fn prev(&self, leaf: u32) -> Option<u32> {
+        let Place { block, slot } = self.places[leaf as usize];
+        let block = &self.blocks[block as usize];
+        if slot > 0 {
+            return Some(block.leaves[slot as usize - 1]);
+        }
+        let above = *self.top.get((block.top as usize).checked_sub(1)?)?;
+        self.blocks[above as usize].leaves.last().copied()
+    }
+
     pub fn compare(&self, a: u32, b: u32) -> Ordering {
         let key = |leaf: u32| {
             let Place { block, slot } = self.places[leaf as usize];

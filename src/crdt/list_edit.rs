@@ -155,7 +155,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
 
     /// The ops of the open batch; their own units are of `ChangesetIx::OPEN`.
     pub fn pending_ops(&self) -> Vec<UnitOp> {
-        self.batch.to_ops(&self.log)
+        self.batch.to_ops(&self.log, |_| unreachable!("a list marks nothing"))
     }
 
     /// How many ops the open batch has.
@@ -190,6 +190,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             BatchOp::Insert { span, .. } => log.push_insert(ops[at], span.len, true),
             BatchOp::Delete { .. } => log.push_delete(ops[at], spans.iter().copied(), true),
             BatchOp::Move { .. } => log.push_move(ops[at], true),
+            BatchOp::Mark { .. } => unreachable!("a list marks nothing"),
         });
     }
 }

@@ -82,6 +82,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
                     self.log.push_move(*op, on);
                     self.moves.add(history, element, *op, first, on);
                 }
+                UnitOp::Mark { .. } => unreachable!("ops are compared with the kind of their object"),
             }
         }
         self.settle_moves(history, false);

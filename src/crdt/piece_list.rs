@@ -333,6 +333,28 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         self.run_at(gap).map_or(NONE, |(_, run)| run.first)
     }
 
+    /// The unit at a place.
+    pub fn unit_at(&self, at: Loc) -> u32 {
+        self.piece(at).first + at.offset
+    }
+
+    /// Whether there is such a unit and it does not show.
+    pub fn is_hidden(&self, unit: u32) -> bool {
+        unit != NONE && self.piece(self.locate(unit)).hide > 0
+    }
+
+    /// The unit right before one, or [`NONE`] at the start.
+    pub fn unit_before(&self, at: Loc) -> u32 {
+        if at.offset > 0 {
+            return self.piece(at).first + at.offset - 1;
+        }
+        let before = match at.piece {
+            0 => self.order.prev(at.leaf).and_then(|leaf| self.leaves[leaf as usize].last()),
+            piece => self.leaves[at.leaf as usize].get(piece - 1),
+        };
+        before.map_or(NONE, |run| run.end() - 1)
+    }
+
     /// How many visible units lie before a place.
     pub fn visible_before(&self, at: Loc) -> u32 {
         let pieces = &self.leaves[at.leaf as usize];

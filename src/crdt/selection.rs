@@ -1,8 +1,10 @@
 //! A text as any set of ops makes it, closed under causality or not: the specification of what the live text is, and
 //! the time machine. The open batch has no ops yet and is not part of any selection.
 
+use super::Recency;
 use super::bits::Bits;
 use super::deltas::{Delta, Deltas};
+use super::mark_runs::mark_deltas;
 use super::piece::Piece;
 use super::piece_list::PieceList;
 use super::text::Text;
@@ -31,21 +33,35 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     }
 
     /// A text of its own that reads as the selected ops make it: the same units under the same names, hidden or not. It is
-    /// there to be read: it knows no ops, and none can be applied or switched. O(ops + pieces), and a copy of the units.
+    /// there to be read: it knows no ops but marks, and none can be applied or switched. O(ops + pieces), and a copy of
+    /// the units.
     #[must_use]
-    pub fn at(&self, selected: impl Fn(OpIx) -> bool) -> Self {
+    pub fn at(&self, history: &impl Recency, selected: impl Fn(OpIx) -> bool) -> Self {
         let mut units = self.units.clone();
         units.truncate(self.log.units());
-        let list = self.list.at(&showing(&self.log, selected), self.log.units());
-        Self { list, units, log: self.log.without_ops(), ..Self::default() }
+        let list = self.list.at(&showing(&self.log, &selected), self.log.units());
+        let marks = self.marks.as_ref().map(|marks| Box::new(marks.selected(&list, selected)));
+        let mut text = Self { list, units, log: self.log.without_ops(), marks, ..Self::default() };
+        text.settle(history);
+        text
     }
 
     /// What turns the text that the ops `from` make into the one that `to` make.
-    pub fn diff(&self, from: impl Fn(OpIx) -> bool, to: impl Fn(OpIx) -> bool) -> Deltas {
-        let (from, to) = (showing(&self.log, from), showing(&self.log, to));
-        Deltas::between(&self.list, self.log.units(), (&from, &to), |out: &mut Units, units| {
+    pub fn diff(
+        &self,
+        history: &impl Recency,
+        from: impl Fn(OpIx) -> bool,
+        to: impl Fn(OpIx) -> bool,
+    ) -> Deltas {
+        let shows = (&showing(&self.log, &from), &showing(&self.log, &to));
+        let mut deltas = Deltas::between(&self.list, self.log.units(), shows, |out: &mut Units, units| {
             out.push_units(&self.units, units);
-        })
+        });
+        if self.marks.is_some() {
+            let (from, to) = (self.at(history, from), self.at(history, to));
+            deltas.marks = mark_deltas(&from.runs(), &deltas.changes, &to.runs());
+        }
+        deltas
     }
 }
 

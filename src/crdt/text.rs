@@ -9,6 +9,7 @@
 
 use super::batch::Batch;
 use super::deltas::{DeltaLog, Deltas};
+use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
@@ -27,6 +28,8 @@ pub struct Text<const LEAF: usize = 32, const BLOCK: usize = 64> {
     pub(super) log: UnitLog,
     pub(super) batch: Batch,
     pub(super) deltas: DeltaLog,
+    /// None until something was marked.
+    pub(super) marks: Option<Box<Marks>>,
 }
 
 impl Text {
@@ -44,6 +47,7 @@ impl<const LEAF: usize, const BLOCK: usize> Default for Text<LEAF, BLOCK> {
             log: UnitLog::default(),
             batch: Batch::default(),
             deltas: DeltaLog::default(),
+            marks: None,
         }
     }
 }
@@ -56,7 +60,22 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// What changed since the last drain, if it was recorded.
     pub fn drain_deltas(&mut self) -> Deltas {
-        self.deltas.drain(|out, units| out.push_units(&self.units, units))
+        let mut deltas = self.deltas.drain(|out, units| out.push_units(&self.units, units));
+        if let Some(marks) = &mut self.marks {
+            deltas.marks = marks.drain();
+        }
+        deltas
+    }
+
+    /// Notes that a stretch of one piece, (position, first unit, length), shows from now on. `typed` of new units says
+    /// whether they stand right behind the unit that came before them.
+    pub(super) fn show(&mut self, (pos, first, len): (u32, u32, u32), local: bool, typed: Option<bool>) {
+        match &mut self.marks {
+            Some(marks) if self.deltas.recording() => {
+                marks.show(&self.list, &mut self.deltas, (pos, first, len), local, typed);
+            }
+            _ => self.deltas.insert(pos, first, len, local),
+        }
     }
 
     /// Adds to the reasons to hide one stretch of a piece, and notes what that shows.
@@ -65,7 +84,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let pos = if self.deltas.recording() { self.list.visible_before(at) } else { 0 };
         match self.list.bump(at, len, delta) {
             (true, false) => self.deltas.remove(pos, len, local),
-            (false, true) => self.deltas.insert(pos, first, len, local),
+            (false, true) => self.show((pos, first, len), local, None),
             _ => {}
         }
     }
@@ -180,6 +199,10 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
         self.units.save(out);
         self.list.save(out);
         self.log.save(out);
+        self.marks.is_some().save(out);
+        if let Some(marks) = &self.marks {
+            marks.save(out);
+        }
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -187,6 +210,7 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
         let agree = units.len() == list.units() && units.len() == log.units();
         saved::check(agree, from, "text", "its parts are of as many units")?;
         saved::check(log.moves().next().is_none(), from, "text", "it moves nothing")?;
-        Ok(Self { units, list, log, ..Self::default() })
+        let marks = if bool::load(from)? { Some(Box::new(Marks::load(from, &list)?)) } else { None };
+        Ok(Self { units, list, log, marks, ..Self::default() })
     }
 }

@@ -19,9 +19,14 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// # Errors
     /// If `pos` is past the end, or the text would be too long.
     pub fn insert(&mut self, pos: u32, s: &str) -> Result<(), UnitError> {
+        self.insert_at(pos, s).map(drop)
+    }
+
+    /// The same; says where it went.
+    pub(super) fn insert_at(&mut self, pos: u32, s: &str) -> Result<u32, UnitError> {
         self.in_range(u64::from(pos))?;
         if s.is_empty() {
-            return Ok(());
+            return Ok(pos);
         }
         let first = self.units.len();
         let room = (UNITS_MAX - first) as usize;
@@ -29,20 +34,26 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             return Err(UnitError::Full);
         }
         let pos = if self.cuts_pair(pos) { pos - 1 } else { pos };
-        let (gap, left) = match pos.checked_sub(1) {
+        let (mut gap, mut left) = match pos.checked_sub(1) {
             None => (self.list.gap_after(NONE), NONE),
             Some(before) => {
                 let at = self.list.seek(before);
                 (Loc { offset: at.offset + 1, ..at }, self.list.piece(at).first + at.offset)
             }
         };
-        let right = self.list.unit_after(gap);
+        let mut right = self.list.unit_after(gap);
+        if let Some(marks) = self.marks.as_ref().filter(|_| self.list.is_hidden(right)) {
+            let next = if pos < self.len() { self.list.unit_at(self.list.peek(pos)) } else { NONE };
+            left = self.left_for_typing(marks, left, next);
+            gap = self.list.gap_after(left);
+            right = self.list.unit_after(gap);
+        }
         self.units.push_str(s);
         let len = self.units.len() - first;
         self.list.place(gap, Piece { first, len, left, right, hide: 0 });
-        self.deltas.insert(pos, first, len, true);
+        self.show((pos, first, len), true, Some(left != NONE && left + 1 == first));
         self.batch_insert(Span { first, len }, left, right);
-        Ok(())
+        Ok(pos)
     }
 
     /// Notes an insert, cut into ops that fit into a changeset.
@@ -96,7 +107,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     }
 
     /// Whether a position lies between the two halves of a pair.
-    fn cuts_pair(&mut self, pos: u32) -> bool {
+    pub(super) fn cuts_pair(&mut self, pos: u32) -> bool {
         if self.units.as_ascii().is_some() || pos == 0 || pos >= self.len() {
             return false;
         }
@@ -113,7 +124,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         self.batch.mark(self.units.len())
     }
 
-    /// Takes back all edits made here since the mark.
+    /// Takes back all edits made here since the mark; the marks of text among them were taken back before.
     ///
     /// # Panics
     /// If the batch was sealed since.
@@ -129,7 +140,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// The ops of the open batch; their own units are of `ChangesetIx::OPEN`.
     pub fn pending_ops(&self) -> Vec<UnitOp> {
-        self.batch.to_ops(&self.log)
+        self.batch.to_ops(&self.log, |row| self.mark_op(row))
     }
 
     /// How many ops the open batch has.
@@ -161,10 +172,13 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         if self.batch.units_of_first(ops.len()) > 0 {
             self.log.begin(changeset, false);
         }
-        let log = &mut self.log;
+        let (log, marks) = (&mut self.log, &mut self.marks);
         self.batch.take(ops.len(), |at, op, spans| match op {
             BatchOp::Insert { span, .. } => log.push_insert(ops[at], span.len, true),
             BatchOp::Delete { .. } => log.push_delete(ops[at], spans.iter().copied(), true),
+            BatchOp::Mark { .. } => {
+                marks.as_mut().expect("the batch lists one").seal(ops[at], changeset);
+            }
             BatchOp::Move { .. } => unreachable!("a text moves nothing"),
         });
     }

@@ -26,7 +26,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         Checker::new(&self.list, &self.log, history, changeset).check(ops)
     }
 
-    /// Applies the ops of a changeset. Without content, or with content that has not exactly the units that its inserts
+    /// Applies the ops of a changeset; marks get their values with [`Self::fill_mark`], then [`Self::settle`]. Without content, or with content that has not exactly the units that its inserts
     /// state, their value is absent: they take their place with zero width.
     ///
     /// # Panics
@@ -74,6 +74,9 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
                     }
                     self.log.push_delete(*op, spans, on);
                 }
+                UnitOp::Mark { start, end, key } => {
+                    self.apply_mark((changeset, *op), (*start, *end), *key, on);
+                }
                 UnitOp::Move { .. } => unreachable!("ops are compared with the kind of their object"),
             }
         }
@@ -86,14 +89,21 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     fn integrate(&mut self, history: &impl History, changeset: ChangesetIx, new: Piece) {
         let goes_before = |unit| history.order(changeset, self.log.changeset_of(unit)) == Ordering::Less;
         let gap = order::gap(&mut self.list, new.left, new.right, goes_before);
-        if new.hide == 0 && self.deltas.recording() {
-            self.deltas.insert(self.list.visible_before(gap), new.first, new.len, false);
-        }
+        let shows = new.hide == 0 && self.deltas.recording();
+        let pos = if shows { self.list.visible_before(gap) } else { 0 };
         self.list.place(gap, new);
+        if shows {
+            self.show((pos, new.first, new.len), false, None);
+        }
     }
 
-    /// Switches an op; does nothing if it is so already, or is not an op of this text.
+    /// Switches an op; does nothing if it is so already, or is not an op of this text. Call [`Self::settle`] before reading.
     pub fn set_active(&mut self, op: OpIx, on: bool) {
+        if let Some(marks) = &mut self.marks
+            && let Some(row) = marks.row_of(op)
+        {
+            return marks.set_active(row, on);
+        }
         if !self.log.set_active(op, on) {
             return;
         }
@@ -116,7 +126,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         true
     }
 
-    /// Wipes the content of a changeset: from now on it is absent. Returns whether there was any.
+    /// Wipes the text of a changeset: from now on it is absent. Returns whether there was any.
     pub fn wipe(&mut self, changeset: ChangesetIx) -> bool {
         let Some(units) = self.log.set_absent(changeset, true) else { return false };
         self.batch.disturb();

@@ -1,7 +1,8 @@
 //! The ops of a text or a list, as others see them: neighbours and targets are named by (changeset, offset), never by
 //! position.
 
-use crate::causal::ChangesetIx;
+use super::anchor::Anchor;
+use crate::causal::{ChangesetIx, NameId};
 use thiserror::Error;
 
 /// One unit: the one with number `offset` among those that `changeset` made in this object, counted over all its inserts
@@ -42,6 +43,15 @@ pub enum UnitOp {
         /// Which ones; no unit twice in one changeset.
         spans: Vec<UnitSpan>,
     },
+    /// Marks what lies between two places of a text, now and later; the content says with which value. A list has no such op.
+    Mark {
+        /// Where it begins.
+        start: Anchor,
+        /// Where it ends.
+        end: Anchor,
+        /// What it is about.
+        key: NameId,
+    },
     /// Gives an element of a list one more slot, which is a unit too. A text has no such op.
     Move {
         /// The element, by any of its units.
@@ -58,7 +68,7 @@ impl UnitOp {
     pub fn units(&self) -> u32 {
         match self {
             Self::Insert { len, .. } => *len,
-            Self::Delete { .. } => 0,
+            Self::Delete { .. } | Self::Mark { .. } => 0,
             Self::Move { .. } => 1,
         }
     }
@@ -74,7 +84,7 @@ impl UnitOp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Invalid {
-    /// An insert of nothing, or a delete without or with an empty span.
+    /// An insert of nothing, a delete without or with an empty span, or a mark of nothing.
     #[error("an op without any unit")]
     Empty,
     /// A unit that its changeset did not insert, or not before this op.
@@ -92,6 +102,9 @@ pub enum Invalid {
     /// A unit is deleted twice by the same changeset.
     #[error("a changeset deletes a unit twice")]
     DeletedTwice,
+    /// A mark ends before it begins.
+    #[error("a mark ends before it begins")]
+    Backwards,
     /// More units in one changeset than its content can hold.
     #[error("a changeset inserts more than {CHANGESET_UNITS_MAX} units")]
     TooLong,
@@ -112,6 +125,9 @@ pub enum UnitError {
         /// How many there are.
         len: u32,
     },
+    /// A mark of nothing.
+    #[error("a mark over an empty range")]
+    EmptyRange,
     /// There would be more units than can be numbered.
     #[error("an object has at most {UNITS_MAX} units, deleted ones included")]
     Full,

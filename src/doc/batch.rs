@@ -5,8 +5,8 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Mark, Slot, UnitError};
-use crate::event::Value;
+use crate::crdt::{Mark, Slot, Text, UnitError};
+use crate::event::{Expand, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -16,6 +16,9 @@ pub enum EditError {
     /// A position or length is outside the text or list.
     #[error("position is outside the text or list")]
     Range,
+    /// A mark of nothing.
+    #[error("range is empty")]
+    Empty,
     /// The text or list would get more than 2^31 units.
     #[error("text or list is too long")]
     TooLong,
@@ -26,6 +29,7 @@ impl From<UnitError> for EditError {
         match error {
             UnitError::Full => Self::TooLong,
             UnitError::OutOfRange { .. } => Self::Range,
+            UnitError::EmptyRange => Self::Empty,
         }
     }
 }
@@ -152,18 +156,12 @@ impl Fold {
 
     /// Inserts text at a visible position in UTF-16 units.
     pub fn text_insert(&mut self, object: ObjectIx, position: u32, string: &str) -> Result<(), EditError> {
-        self.edit_units(object, |body, _, _| match body {
-            Body::Text(text) => text.insert(position, string),
-            _ => Ok(()),
-        })
+        self.edit_text(object, |_, text| text.insert(position, string))
     }
 
     /// Deletes a visible range in UTF-16 units.
     pub fn text_delete(&mut self, object: ObjectIx, position: u32, len: u32) -> Result<(), EditError> {
-        self.edit_units(object, |body, _, _| match body {
-            Body::Text(text) => text.delete(position, len),
-            _ => Ok(()),
-        })
+        self.edit_text(object, |_, text| text.delete(position, len))
     }
 
     /// Inserts elements before an index of a list.
@@ -193,6 +191,35 @@ impl Fold {
         self.edit_units(object, |body, timeline, op| match body {
             Body::List(list) => list.relocate(&timeline.over(graph), op, from, to).map(|_| ()),
             _ => Ok(()),
+        })
+    }
+
+    /// Inserts text that shows just these marks, whatever shows around it.
+    pub fn text_insert_marked(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        position: u32,
+        string: &str,
+        shown: &[(NameId, Value)],
+    ) -> Result<(), EditError> {
+        self.edit_text(object, |ops, text| text.insert_marked(&ops.over(graph), position, string, shown))
+    }
+
+    /// Marks a visible range in UTF-16 units; null clears. How it grows is as the last mark with the key, if it is not said.
+    pub fn text_mark(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        range: Range<u32>,
+        (key, value): (NameId, Value),
+        expand: Option<Expand>,
+    ) -> Result<(), EditError> {
+        self.edit_text(object, |ops, text| {
+            let expand = expand.unwrap_or_else(|| text.habit(&key));
+            text.mark_range(range, key, value, expand)?;
+            text.settle(&ops.over(graph));
+            Ok(())
         })
     }
 
@@ -310,6 +337,17 @@ impl Fold {
         let at = *at;
         self.objects[object.0 as usize].amend(at, more);
         true
+    }
+
+    fn edit_text(
+        &mut self,
+        object: ObjectIx,
+        edit: impl FnOnce(&Timeline, &mut Text) -> Result<(), UnitError>,
+    ) -> Result<(), EditError> {
+        self.edit_units(object, |body, timeline, _| match body {
+            Body::Text(text) => edit(timeline, text),
+            _ => Ok(()),
+        })
     }
 
     /// Edits an object that is made of units. `edit` gets the number of the next op.

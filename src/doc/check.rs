@@ -3,8 +3,8 @@
 use super::step::{Shape, Step};
 use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx};
-use crate::crdt::{Slot, UnitOp, UnitRef, UnitSpan};
-use crate::event::{NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
+use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef, UnitSpan};
+use crate::event::{self, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -53,13 +53,13 @@ impl Fold {
             | Op::CartRemove { .. }
             | Op::TextInsert { .. }
             | Op::TextDelete { .. }
+            | Op::TextMark { .. }
             | Op::ListInsert { .. }
             | Op::ListDelete { .. }
             | Op::ListMove { .. }
             | Op::Revoke { .. }
             | Op::Skipped { .. } => true,
-            Op::TextMark { .. }
-            | Op::LedgerOpen { .. }
+            Op::LedgerOpen { .. }
             | Op::LedgerTransfer { .. }
             | Op::LedgerDispute { .. }
             | Op::LedgerAssign { .. }
@@ -120,6 +120,12 @@ impl Fold {
             },
             offset: unit.offset,
         };
+        let anchor = |anchor: &event::Anchor| match anchor {
+            event::Anchor::Start => Anchor::Start,
+            event::Anchor::End => Anchor::End,
+            event::Anchor::Before(at) => Anchor::Unit { unit: unit(at), bias: Bias::Before },
+            event::Anchor::After(at) => Anchor::Unit { unit: unit(at), bias: Bias::After },
+        };
         let targets = |span: &OpSpan| {
             let number = span.changeset.0 as usize;
             let target = *number.checked_sub(1).and_then(|at| refs.get(at)).ok_or(Invalid::Revoke)?;
@@ -173,6 +179,13 @@ impl Fold {
                     let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
                     Ok(Planned::Units(at(object)?, UnitOp::Move { element: unit(element), left, right }))
                 }
+                Op::TextMark { object, start, end, key, expand } => {
+                    if *expand != expand_of(start, end) {
+                        return Err(Invalid::Anchor);
+                    }
+                    let (start, end, key) = (anchor(start), anchor(end), name(key));
+                    Ok(Planned::Units(at(object)?, UnitOp::Mark { start, end, key }))
+                }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))
                 }
@@ -180,5 +193,13 @@ impl Fold {
             }
         };
         skeleton.ops.iter().map(plan).collect()
+    }
+}
+
+/// How a mark with these ends grows.
+pub(super) fn expand_of(start: &event::Anchor, end: &event::Anchor) -> Expand {
+    Expand {
+        before: matches!(start, event::Anchor::Start | event::Anchor::After(_)),
+        after: matches!(end, event::Anchor::End | event::Anchor::Before(_)),
     }
 }

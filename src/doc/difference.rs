@@ -2,7 +2,7 @@
 
 use super::{Body, Fold, Object, Patch, PatchBody, Written};
 use crate::causal::NameId;
-use crate::crdt::{Cart, Map, Slot};
+use crate::crdt::{Cart, Delta, Map, Slot, mark_deltas};
 use crate::event::Value;
 use std::collections::BTreeSet;
 
@@ -19,9 +19,16 @@ impl Fold {
     fn body_since(&self, old: &Fold, then: &Object, now: &Object) -> Option<PatchBody> {
         match (&then.body, &now.body) {
             (Body::Text(then), Body::Text(now)) => {
-                let now = now.to_string();
-                let (splice, inserted) = splice(&then.to_string(), &now)?;
-                Some(PatchBody::Text { splices: vec![splice], inserted: inserted.to_owned() })
+                let (then_text, now_text) = (then.to_string(), now.to_string());
+                let change = splice(&then_text, &now_text);
+                let delta =
+                    |&[pos, removed, inserted]: &[u32; 3]| Delta { pos, removed, inserted, local: false };
+                let changes: Vec<Delta> = change.iter().map(|(splice, _)| delta(splice)).collect();
+                let marks = mark_deltas(&then.runs(), &changes, &now.runs());
+                let changed = !changes.is_empty() || !marks.is_empty();
+                let splices = change.iter().map(|(splice, _)| *splice).collect();
+                let inserted = change.map_or_else(String::new, |(_, inserted)| inserted.to_owned());
+                changed.then_some(PatchBody::Text { splices, inserted, marks })
             }
             (Body::List(then), Body::List(now)) => {
                 let (then, now): (Vec<&Value>, Vec<&Value>) = (then.iter().collect(), now.iter().collect());

@@ -1,11 +1,12 @@
 //! Writing the open batch down: tables, ops and content of one changeset.
 
 use super::batch::BatchOp;
+use super::check::expand_of;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{Slot, UnitOp, UnitRef};
-use crate::event::{Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
+use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef};
+use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -74,7 +75,7 @@ struct Pending<'a> {
     ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
-    values: Box<dyn Iterator<Item = &'a Value> + 'a>,
+    values: Box<dyn Iterator<Item = Value> + 'a>,
 }
 
 impl<'a> Pending<'a> {
@@ -86,8 +87,11 @@ impl<'a> Pending<'a> {
             values: Box::new(std::iter::empty()),
         };
         match body {
-            Body::Text(text) => pending.text = text.pending_text(text.pending_len()),
-            Body::List(list) => pending.values = Box::new(list.pending_values(list.pending_len())),
+            Body::Text(text) => {
+                pending.text = text.pending_text(text.pending_len());
+                pending.values = Box::new(text.pending_values(text.pending_len()).into_iter());
+            }
+            Body::List(list) => pending.values = Box::new(list.pending_values(list.pending_len()).cloned()),
             _ => {}
         }
         pending
@@ -147,15 +151,15 @@ impl DraftWriter<'_> {
 
     fn content(&mut self, written: &Written) {
         match written {
-            Written::Value(value) => self.value(value),
-            Written::Tuple(values) => values.iter().flatten().for_each(|value| self.value(value)),
+            Written::Value(value) => self.value(value.clone()),
+            Written::Tuple(values) => values.iter().flatten().for_each(|value| self.value(value.clone())),
             Written::Child(..) | Written::Bare => {}
         }
     }
 
-    fn value(&mut self, value: &Value) {
+    fn value(&mut self, value: Value) {
         self.bytes += value.to_bytes().len();
-        self.values.push(value.clone());
+        self.values.push(value);
     }
 
     fn units(&mut self, of: &Object, pending: &mut Pending<'_>) {
@@ -194,6 +198,14 @@ impl DraftWriter<'_> {
                     true => Op::ListDelete { object, spans },
                     false => Op::TextDelete { object, spans },
                 });
+            }
+            UnitOp::Mark { start, end, key } => {
+                let value = pending.values.next().expect("each mark of the batch has a value");
+                self.bytes += 100;
+                self.value(value);
+                let (start, end, key) = (self.anchor(start), self.anchor(end), self.name(key));
+                let expand = expand_of(&start, &end);
+                self.ops.push(Op::TextMark { object, start, end, key, expand });
             }
         }
     }
@@ -242,6 +254,15 @@ impl DraftWriter<'_> {
             self.bytes += self.clear.name_bytes(&name);
         }
         at
+    }
+
+    fn anchor(&mut self, anchor: Anchor) -> event::Anchor {
+        match anchor {
+            Anchor::Start => event::Anchor::Start,
+            Anchor::End => event::Anchor::End,
+            Anchor::Unit { unit, bias: Bias::Before } => event::Anchor::Before(self.unit(unit)),
+            Anchor::Unit { unit, bias: Bias::After } => event::Anchor::After(self.unit(unit)),
+        }
     }
 
     fn unit(&mut self, unit: UnitRef) -> UnitAt {

@@ -102,6 +102,7 @@ impl Fold {
         let ops = self.timeline.push(stamp, undo_group, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
         let mut sequences: BTreeMap<ObjectIx, OfUnits> = BTreeMap::new();
+        let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
         let mut revokes = Vec::new();
         for (op, planned) in ops.map(OpIx).zip(planned) {
             let piece = pieces.as_mut().and_then(Iterator::next);
@@ -123,8 +124,12 @@ impl Fold {
                     Place::Object { object, at }
                 }
                 Planned::Units(object, unit_op) => {
-                    if piece.is_none() && matches!(unit_op, UnitOp::Insert { .. }) {
+                    let is_mark = matches!(unit_op, UnitOp::Mark { .. });
+                    if piece.is_none() && (is_mark || matches!(unit_op, UnitOp::Insert { .. })) {
                         self.absent.insert(op);
+                    }
+                    if is_mark {
+                        marks.push((object, op, piece.and_then(|(_, values)| values.first().cloned())));
                     }
                     let of_units = sequences.entry(object).or_default();
                     of_units.ops.push((op, unit_op));
@@ -157,12 +162,14 @@ impl Fold {
             }
             self.list(object);
         }
+        self.fill_marks(graph, marks);
         self.count_revoke(graph, &revokes, true);
     }
 
     /// The content of an integrated changeset came later: its ops get their values.
     pub fn fill(
         &mut self,
+        graph: &CausalGraph,
         changeset: ChangesetIx,
         skeleton: &Skeleton,
         content: &Content,
@@ -170,6 +177,7 @@ impl Fold {
     ) {
         let ops = self.timeline.ops_of(changeset).map(OpIx);
         let mut sequences: BTreeMap<ObjectIx, OfUnits> = BTreeMap::new();
+        let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
         let planned = self.plan(changeset, skeleton, refs, |_| true).unwrap_or_default();
         for ((op, (text, values)), planned) in ops.zip(content.by_op(&skeleton.ops)).zip(planned) {
             if !self.absent.remove(&op) {
@@ -183,6 +191,7 @@ impl Fold {
                     }
                     self.objects[object.0 as usize].touched.push(at);
                 }
+                Planned::Units(_, UnitOp::Mark { .. }) => marks.push((object, op, values.first().cloned())),
                 _ => sequences.entry(object).or_default().take(Some((text, values))),
             }
             self.list(object);
@@ -193,6 +202,22 @@ impl Fold {
                 Body::List(list) => drop(list.fill(changeset, values)),
                 _ => {}
             }
+        }
+        self.fill_marks(graph, marks);
+    }
+
+    /// Gives marks their values and settles their texts.
+    fn fill_marks(&mut self, graph: &CausalGraph, mut marks: Vec<(ObjectIx, OpIx, Option<Value>)>) {
+        marks.sort_by_key(|(object, ..)| *object);
+        let past = self.timeline.over(graph);
+        for of_text in marks.chunk_by(|a, b| a.0 == b.0) {
+            let Body::Text(text) = &mut self.objects[of_text[0].0.0 as usize].body else { continue };
+            for (_, op, value) in of_text {
+                if let Some(value) = value {
+                    text.fill_mark(*op, value);
+                }
+            }
+            text.settle(&past);
         }
     }
 

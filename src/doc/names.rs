@@ -88,6 +88,14 @@ impl Names {
         }
     }
 
+    /// The clear form of the key of a mark.
+    pub fn mark_key(&self, id: &NameId) -> Option<&Arc<str>> {
+        match self.clear.get(id) {
+            Some((Sort::MarkKey, Clear::Text(text))) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The clear form of an element or an item.
     pub fn value(&self, id: &NameId) -> Option<&Value> {
         match self.clear.get(id) {

@@ -169,7 +169,7 @@ impl Object {
             Body::Counter(tally) => tally.settle(past),
             Body::Cart(cart) => cart.settle(past),
             Body::List(list) => list.settle(past),
-            Body::Text(_) => {}
+            Body::Text(text) => text.settle(past),
         }
     }
 
@@ -201,8 +201,11 @@ impl Object {
     pub(super) fn dbg_check(&self, past: &Past<'_>) {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.dbg_check(past),
-            Body::Text(text) => text.dbg_check(),
             Body::List(list) => list.dbg_check(past),
+            Body::Text(text) => {
+                text.dbg_check();
+                text.dbg_check_marks(past);
+            }
             Body::Counter(tally) => tally.dbg_check(past),
             Body::Cart(cart) => cart.dbg_check(past),
         }

@@ -2,11 +2,11 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::{Deltas, Slot};
+use crate::crdt::{Deltas, MarkDelta, Slot};
 use crate::event::Value;
 
 /// The change of one object's visible value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Patch {
     /// The object.
     pub object: ObjectIx,
@@ -15,7 +15,7 @@ pub struct Patch {
 }
 
 /// The change by kind of object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum PatchBody {
     /// Splices in order of application, in UTF-16 units of the text as it is after the ones before: position, units
     /// removed, units inserted. The inserted text of all of them follows in one string.
@@ -24,6 +24,8 @@ pub enum PatchBody {
         splices: Vec<[u32; 3]>,
         /// The inserted text, splice after splice.
         inserted: String,
+        /// What reads differently though it is the same text, or was inserted with marks.
+        marks: Vec<MarkDelta>,
     },
     /// The same in elements of a list.
     List {
@@ -49,8 +51,9 @@ impl PatchBody {
     /// What changed in a text, if anything did.
     pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
         let splices = splices(&deltas);
-        let inserted = deltas.content.into_string();
-        (!splices.is_empty()).then_some(Self::Text { splices, inserted })
+        let (inserted, marks) = (deltas.content.into_string(), deltas.marks);
+        let changed = !splices.is_empty() || !marks.is_empty();
+        changed.then_some(Self::Text { splices, inserted, marks })
     }
 
     /// What changed in a list, if anything did.

@@ -46,7 +46,8 @@ impl Sequence for Text {
         Text::mark(self)
     }
 
-    fn rollback(&mut self, _: &Past<'_>, to: Mark) {
+    fn rollback(&mut self, past: &Past<'_>, to: Mark) {
+        Text::rollback_marks(self, past, &to);
         Text::rollback(self, to);
     }
 

@@ -83,11 +83,20 @@ pub fn list_hash<'a>(elements: impl ExactSizeIterator<Item = &'a Value>) -> Dige
     hash(Tag::STATE_LIST, &[writer.as_slice()])
 }
 
-/// The hash of a visible text.
-pub fn text_hash(text: &str) -> Digest {
-    let mut length = Writer::new();
+/// The hash of a visible text, given as runs of UTF-16 units that show the same marks, by key ascending; neighbours differ.
+pub fn text_hash(text: &str, runs: &[(u32, Vec<(NameId, &Value)>)]) -> Digest {
+    let (mut length, mut marks) = (Writer::new(), Writer::new());
     length.varint(text.len() as u64);
-    hash(Tag::STATE_TEXT, &[length.as_slice(), text.as_bytes()])
+    if runs.iter().any(|(_, shown)| !shown.is_empty()) {
+        marks.varint(runs.len() as u64);
+        for (len, shown) in runs {
+            marks.varint(u64::from(*len)).varint(shown.len() as u64);
+            for (key, value) in shown {
+                value.encode(marks.raw(&key.0));
+            }
+        }
+    }
+    hash(Tag::STATE_TEXT, &[length.as_slice(), text.as_bytes(), marks.as_slice()])
 }
 
 /// The state hash over the objects with visible content, ascending by id.

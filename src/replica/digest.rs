@@ -34,7 +34,10 @@ impl Replica {
     /// The hash of an object's visible content, none if there is none.
     pub(super) fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
         match &self.fold.get(object).body {
-            Body::Text(text) => (!text.is_empty()).then(|| digest::text_hash(&text.to_string())),
+            Body::Text(text) => (!text.is_empty()).then(|| {
+                let runs: Vec<_> = text.runs().into_iter().map(|run| (run.len, run.marks)).collect();
+                digest::text_hash(&text.to_string(), &runs)
+            }),
             Body::List(list) => {
                 let elements: Vec<&Value> = list.iter().collect();
                 (!elements.is_empty()).then(|| digest::list_hash(elements.into_iter()))

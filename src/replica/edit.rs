@@ -8,7 +8,7 @@ use crate::doc::{AMOUNT_MAX, BatchMark, Edit, EditError, ObjectIx, Written};
 use crate::event::{ObjectKind, Options, Role, Sort, Value, name_id};
 
 /// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
-const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
+pub(super) const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
 
 /// Why an edit was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum EditFault {
     /// A position or length is outside the text or list.
     #[error("position is outside the text or list")]
     Range,
+    /// A mark of nothing.
+    #[error("the range is empty")]
+    Empty,
     /// An amount is zero, or takes from a counter that only grows.
     #[error("amount is zero, or below zero for a counter that only grows")]
     Amount,
@@ -61,6 +64,7 @@ impl From<EditError> for EditFault {
     fn from(error: EditError) -> Self {
         match error {
             EditError::Range => Self::Range,
+            EditError::Empty => Self::Empty,
             EditError::TooLong => Self::TooLarge,
         }
     }
@@ -222,95 +226,6 @@ impl Replica {
         }
         self.edit(object, Edit::Remove(name), env);
         Ok(true)
-    }
-
-    /// Inserts text at a visible position in UTF-16 units; never inside a surrogate pair.
-    pub fn text_insert(
-        &mut self,
-        object: ObjectIx,
-        position: u32,
-        string: &str,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::Text)?;
-        self.fold.text_insert(object, position, string)?;
-        if !string.is_empty() {
-            self.edited(object, env);
-        }
-        Ok(())
-    }
-
-    /// Deletes a visible range in UTF-16 units; it is widened to whole surrogate pairs.
-    pub fn text_delete(
-        &mut self,
-        object: ObjectIx,
-        position: u32,
-        len: u32,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::Text)?;
-        self.fold.text_delete(object, position, len)?;
-        if len > 0 {
-            self.edited(object, env);
-        }
-        Ok(())
-    }
-
-    /// Inserts elements before an index of a list.
-    pub fn list_insert(
-        &mut self,
-        object: ObjectIx,
-        index: u32,
-        values: Vec<Value>,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::List)?;
-        if values.iter().any(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
-            return Err(EditFault::TooLarge);
-        }
-        let any = !values.is_empty();
-        self.fold.list_insert(object, index, values)?;
-        if any {
-            self.edited(object, env);
-        }
-        Ok(())
-    }
-
-    /// Deletes elements of a list.
-    pub fn list_delete(
-        &mut self,
-        object: ObjectIx,
-        index: u32,
-        len: u32,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::List)?;
-        self.fold.list_delete(object, index, len)?;
-        if len > 0 {
-            self.edited(object, env);
-        }
-        Ok(())
-    }
-
-    /// Moves an element of a list so that it is the one at `to`.
-    pub fn list_move(
-        &mut self,
-        object: ObjectIx,
-        from: u32,
-        to: u32,
-        env: &mut Env<'_>,
-    ) -> Result<(), EditFault> {
-        self.may_write()?;
-        self.expect(object, ObjectKind::List)?;
-        self.fold.list_move(self.log.graph(), object, from, to)?;
-        if from != to {
-            self.edited(object, env);
-        }
-        Ok(())
     }
 
     /// A place to roll back to.

@@ -16,6 +16,7 @@ mod export;
 mod history;
 mod identity;
 mod link;
+mod list_edit;
 mod output;
 mod peer_link;
 mod read;
@@ -25,6 +26,7 @@ mod relay_link;
 mod restore;
 mod seal;
 mod snapshot;
+mod text_edit;
 mod undo;
 mod view;
 
@@ -41,6 +43,7 @@ pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SnapshotRecords};
+pub use text_edit::MarkedRun;
 pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};

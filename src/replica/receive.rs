@@ -212,7 +212,7 @@ impl Replica {
         let graph = self.log.graph();
         let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
         self.report_own();
-        self.fold.fill(ix, &skeleton, &content, &refs);
+        self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
     }

@@ -3,7 +3,7 @@
 
 use super::view::{ViewFault, ViewIx};
 use super::{EditFault, Env, Replica};
-use crate::crdt::{KeyIx, Slot};
+use crate::crdt::{KeyIx, MarkDelta, Slot, mark_deltas};
 use crate::doc::{Body, Edit, ObjectIx, PatchBody, Written, splice, splice_of};
 use crate::event::{ObjectKind, Value};
 use std::collections::BTreeSet;
@@ -211,20 +211,35 @@ impl Replica {
     ) -> Result<(), EditFault> {
         let (now, ops) = (self.fold.counting(), self.view_ops(view).expect("its object was just read"));
         let patch = self.fold.diff_of(self.log.graph(), object, places, &now, ops);
-        let Some(PatchBody::Text { splices, inserted }) = patch else { return Ok(()) };
+        let Some(PatchBody::Text { splices, inserted, .. }) = patch else { return Ok(()) };
         let (units, mut from): (Vec<u16>, usize) = (inserted.encode_utf16().collect(), 0);
         for [position, removed, inserted] in splices {
             let end = from + inserted as usize;
             self.replace(object, position, removed, &String::from_utf16_lossy(&units[from..end]), env)?;
             from = end;
         }
-        let (Some(now), Some(then)) = (self.text(object), self.text(then)) else { return Ok(()) };
-        let (len, then) = (now.len(), then.to_string());
-        if now.to_string() == then {
-            return Ok(());
+        let (Some(now), Some(of)) = (self.text(object), self.text(then)) else { return Ok(()) };
+        let (len, text) = (now.len(), of.to_string());
+        if now.to_string() != text {
+            // Half a pair, which only a forged op leaves behind, moved what came after it.
+            self.replace(object, 0, len, &text, env)?;
         }
-        // Half a pair, which only a forged op leaves behind, moved what came after it.
-        self.replace(object, 0, len, &then, env)
+        self.restore_marks(object, then, env)
+    }
+
+    fn restore_marks(
+        &mut self,
+        object: ObjectIx,
+        then: ObjectIx,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let (Some(now), Some(then)) = (self.text(object), self.text(then)) else { return Ok(()) };
+        for MarkDelta { pos, len, key, value, .. } in mark_deltas(&now.runs(), &[], &then.runs()) {
+            let value = value.unwrap_or(Value::Null);
+            self.fold.text_mark(self.log.graph(), object, pos..pos + len, (key, value), None)?;
+            self.edited(object, env);
+        }
+        Ok(())
     }
 
     /// Makes a range read as a string, where it does not: what was deleted and is there again is not written once more.

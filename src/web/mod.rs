@@ -9,6 +9,7 @@ mod error;
 mod idb;
 mod lists;
 mod locks;
+mod marks;
 mod objects;
 mod options;
 mod output;

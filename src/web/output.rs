@@ -5,7 +5,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::{options, value};
 use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
-use crate::{ObjectIx, PatchBody, Slot, StoreBatch};
+use crate::{MarkDelta, ObjectIx, PatchBody, Slot, StoreBatch};
 
 #[wasm_bindgen]
 extern "C" {
@@ -205,6 +205,14 @@ fn trouble_to_js(trouble: Trouble) -> JsValue {
     }
 }
 
+/// None for a key whose name nobody told.
+fn mark_to_js(mark: &MarkDelta, replica: &Replica) -> Option<JsValue> {
+    let key = replica.mark_name(&mark.key)?;
+    let numbers = [mark.after, mark.pos, mark.len].map(JsValue::from);
+    let value = mark.value.as_ref().map_or(JsValue::NULL, value::to_js);
+    Some(numbers.into_iter().chain([JsValue::from(&**key), value]).collect::<Array>().into())
+}
+
 fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
     let source = match change.source {
         Source::Local => "local",
@@ -226,10 +234,15 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
         }
     }
     match &change.body {
-        PatchBody::Text { splices, inserted } => {
+        PatchBody::Text { splices, inserted, marks } => {
             let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();
             let ops = Int32Array::from(ops.as_slice());
-            fields.push(("text", object(&[("ops", ops.into()), ("inserted", inserted.as_str().into())])));
+            let mut text = vec![("ops", ops.into()), ("inserted", inserted.as_str().into())];
+            if !marks.is_empty() {
+                let marks = marks.iter().filter_map(|mark| mark_to_js(mark, replica));
+                text.push(("marks", marks.collect::<Array>().into()));
+            }
+            fields.push(("text", object(&text)));
         }
         PatchBody::List { splices, inserted } => {
             let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();

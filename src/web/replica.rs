@@ -473,7 +473,9 @@ fn transact_error(fault: TransactFault) -> EdgeError {
 pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError {
     match fault {
         EditFault::Access => EdgeError::new(Code::Access, fault.to_string()),
-        EditFault::Range | EditFault::Kind => EdgeError::argument(argument, fault.to_string()),
+        EditFault::Range | EditFault::Empty | EditFault::Kind => {
+            EdgeError::argument(argument, fault.to_string())
+        }
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
         EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),

@@ -4,17 +4,50 @@
 use super::rng::Rng;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use stemma::causal::{ChangesetIx, Hlc, OpIx};
-use stemma::crdt::{History, Recency, UnitOp, UnitRef, UnitSpan};
+use stemma::causal::{ChangesetIx, Hlc, NameId, OpIx};
+use stemma::crdt::{Anchor, Bias, History, Recency, UnitOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
 pub type UnitId = (usize, u32);
 
+/// An end of a mark: behind a unit or before it; without a unit, behind the start or before the end of the list.
+pub type End = (Option<UnitId>, bool);
+
 #[derive(Clone, Debug)]
 pub enum Op {
-    Insert { left: Option<UnitId>, right: Option<UnitId>, len: u32 },
-    Delete { spans: Vec<(usize, u32, u32)> },
-    Move { element: UnitId, left: Option<UnitId>, right: Option<UnitId> },
+    Insert {
+        left: Option<UnitId>,
+        right: Option<UnitId>,
+        len: u32,
+    },
+    Delete {
+        spans: Vec<(usize, u32, u32)>,
+    },
+    Move {
+        element: UnitId,
+        left: Option<UnitId>,
+        right: Option<UnitId>,
+    },
+    /// Value 0 clears. The value is content: what a replica applies has none.
+    Mark {
+        start: End,
+        end: End,
+        key: u8,
+        value: u8,
+    },
+}
+
+impl Op {
+    /// Whether all changesets that it names are known.
+    pub fn names_only(&self, known: impl Fn(usize) -> bool) -> bool {
+        let all = |units: &[Option<UnitId>]| units.iter().flatten().all(|unit| known(unit.0));
+        match *self {
+            Op::Insert { left, right, .. } => all(&[left, right]),
+            Op::Delete { ref spans } => spans.iter().all(|span| known(span.0)),
+            Op::Move { element, left, right } => all(&[Some(element), left, right]),
+            Op::Mark { start, end, .. } => all(&[start.0, end.0]),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +176,17 @@ impl Numbers {
                 };
                 UnitOp::Delete { spans: spans.iter().map(span).collect() }
             }
+            Op::Mark { start, end, key, .. } => {
+                let anchor = |&(unit, after): &End| match unit {
+                    Some(unit) => {
+                        let bias = if after { Bias::After } else { Bias::Before };
+                        Anchor::Unit { unit: self.unit(unit), bias }
+                    }
+                    None if after => Anchor::Start,
+                    None => Anchor::End,
+                };
+                UnitOp::Mark { start: anchor(start), end: anchor(end), key: NameId([*key; 16]) }
+            }
             Op::Move { element, left, right } => UnitOp::Move {
                 element: self.unit(*element),
                 left: left.map(|unit| self.unit(unit)),
@@ -164,6 +208,14 @@ impl Numbers {
             },
             UnitOp::Move { element, left, right } => {
                 Op::Move { element: unit(*element), left: left.map(unit), right: right.map(unit) }
+            }
+            UnitOp::Mark { start, end, key } => {
+                let end_of = |anchor: &Anchor| match *anchor {
+                    Anchor::Start => (None, true),
+                    Anchor::End => (None, false),
+                    Anchor::Unit { unit: at, bias } => (Some(unit(at)), bias == Bias::After),
+                };
+                Op::Mark { start: end_of(start), end: end_of(end), key: key.0[0], value: 0 }
             }
         }
     }

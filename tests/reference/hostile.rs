@@ -1,11 +1,12 @@
-//! Changesets by authors who write whatever they like about a text or a list.
+//! Changesets by authors who write whatever they like about a text, with marks, or a list.
 #![allow(dead_code)]
 
-use super::dag::{Dag, Numbers, Op, UnitId};
+use super::dag::{Dag, End, Numbers, Op, UnitId};
 use super::reference::{Model, Unit};
 use super::rng::Rng;
 use std::collections::HashSet;
 use stemma::crdt::UnitOp;
+use stemma::event::{Number, Value};
 
 /// Units of ASCII, or of characters of which some have two, as many as a changeset here can insert.
 fn letters(rng: &mut Rng, wide: bool) -> Vec<u16> {
@@ -17,7 +18,7 @@ fn letters(rng: &mut Rng, wide: bool) -> Vec<u16> {
 const CHANGESET_MAX: usize = 3 * 4;
 
 /// Changesets with random parents, forks of one chain included, and ops of which perhaps half mean something, with moves
-/// of elements or without. Returns the model of those that do.
+/// of elements, or else with marks. Returns the model of those that do.
 pub fn hostile_graph(rng: &mut Rng, size: usize, moves: bool) -> (Dag, Model, HashSet<usize>) {
     let (mut dag, mut model, mut valid) = (Dag::default(), Model::default(), HashSet::new());
     let wide = !moves && rng.chance(50);
@@ -84,6 +85,15 @@ fn random_op(rng: &mut Rng, dag: &Dag, model: &Model, id: usize, moves: bool) ->
         });
         return Op::Delete { spans: spans.collect() };
     }
+    if !moves && rng.chance(25) {
+        let end = |rng: &mut Rng| (any(rng), rng.chance(50));
+        let (mut start, mut end) = (end(rng), end(rng));
+        let place = |end: &End| end.0.and_then(|unit| seen.iter().position(|other| *other == unit));
+        if rng.chance(80) && place(&start) > place(&end) {
+            (start, end) = (end, start);
+        }
+        return Op::Mark { start, end, key: rng.below(2) as u8, value: rng.below(3) as u8 };
+    }
     let len = if rng.chance(3) { 0 } else { 1 + rng.below(4) as u32 };
     let at = rng.below(seen.len() + 1);
     let (mut left, mut right) = (at.checked_sub(1).map(|at| seen[at]), seen.get(at).copied());
@@ -104,12 +114,11 @@ fn random_op(rng: &mut Rng, dag: &Dag, model: &Model, id: usize, moves: bool) ->
 /// An op in local terms; what the replica has not received is named by a number it does not know.
 pub fn to_local(numbers: &Numbers, op: &Op) -> Option<UnitOp> {
     let known = |id: usize| numbers.has(id);
-    let complete = match op {
-        Op::Insert { left, right, .. } => [left, right].into_iter().flatten().all(|unit| known(unit.0)),
-        Op::Delete { spans } => spans.iter().all(|span| known(span.0)),
-        Op::Move { element, left, right } => {
-            known(element.0) && [left, right].into_iter().flatten().all(|unit| known(unit.0))
-        }
-    };
-    complete.then(|| numbers.to_local(op))
+    op.names_only(known).then(|| numbers.to_local(op))
+}
+
+/// What the content says of an op, if it is a mark.
+pub fn value_of(op: &Op) -> Option<Value> {
+    let Op::Mark { value, .. } = op else { return None };
+    Some(if *value == 0 { Value::Null } else { Value::Number(Number::new((*value).into()).expect("finite")) })
 }

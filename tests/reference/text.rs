@@ -2,9 +2,9 @@
 //! units; the text is the tree's traversal, filtered. Written from the definition, not from the implementation.
 #![allow(dead_code)]
 
-use super::dag::{Dag, Op, UnitId};
+use super::dag::{Dag, End, Op, UnitId};
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 #[derive(Clone, Default)]
 pub struct Model {
@@ -13,11 +13,22 @@ pub struct Model {
     pub order: Vec<usize>,
     /// What each delete, (changeset, op), hits.
     pub deletes: Vec<((usize, usize), Vec<usize>)>,
+    pub marks: Vec<Mark>,
     /// What each move moves.
     pub moves: HashMap<(usize, usize), usize>,
     find: HashMap<UnitId, usize>,
     /// Children of the root, which is the parent of what was inserted at the start.
     root: Children,
+}
+
+#[derive(Clone)]
+pub struct Mark {
+    /// (changeset, op).
+    pub op: (usize, usize),
+    pub start: End,
+    pub end: End,
+    pub key: u8,
+    pub value: u8,
 }
 
 #[derive(Clone)]
@@ -68,6 +79,10 @@ impl Model {
                     .flat_map(|&(id, offset, len)| (offset..offset + len).map(move |at| (id, at)));
                 let units = units.map(|unit| self.find[&unit]).collect();
                 self.deletes.push((name, units));
+                0
+            }
+            &Op::Mark { start, end, key, value } => {
+                self.marks.push(Mark { op: name, start, end, key, value });
                 0
             }
             Op::Move { element, left, right } => {
@@ -205,6 +220,61 @@ impl Model {
                 };
                 !spans.is_empty() && spans.iter().all(exists)
             }
+            Op::Mark { start, end, .. } => {
+                let list: Vec<UnitId> =
+                    self.order.iter().map(|&unit| self.units[unit].id).filter(known).collect();
+                let place = |end: &End| place(end, |unit| list.iter().position(|other| other == unit));
+                let (start, end) = (place(start), place(end));
+                let covers = |at: usize| start <= Some(2 * at) && Some(2 * at + 1) <= end;
+                start.is_some() && end.is_some() && (0..list.len()).any(covers)
+            }
         }
+    }
+
+    /// What each of the visible units shows: by key, of the marks that cover it and count, those that no other one of them
+    /// has in its past, of these the newest; nothing if that one clears. `counts` is asked of marks without a value too.
+    pub fn shown(
+        &self,
+        dag: &Dag,
+        counts: impl Fn((usize, usize)) -> bool,
+        present: impl Fn(usize) -> bool,
+    ) -> Vec<BTreeMap<u8, u8>> {
+        let position: HashMap<UnitId, usize> =
+            self.order.iter().enumerate().map(|(at, &unit)| (self.units[unit].id, at)).collect();
+        let marks: Vec<(usize, usize, &Mark)> = self
+            .marks
+            .iter()
+            .filter(|mark| counts(mark.op) && present(mark.op.0))
+            .map(|mark| {
+                let place = |end: &End| place(end, |unit| position.get(unit).copied());
+                (place(&mark.start).expect("it was checked"), place(&mark.end).expect("it was checked"), mark)
+            })
+            .collect();
+        let over = |a: (usize, usize), b: (usize, usize)| {
+            if a.0 == b.0 { a.1 > b.1 } else { dag.contains(a.0, b.0) }
+        };
+        let at = |(at, (_, shows)): (usize, (usize, bool))| {
+            let mut of_key: BTreeMap<u8, Vec<&Mark>> = BTreeMap::new();
+            for (_, _, mark) in marks.iter().filter(|(start, end, _)| *start <= 2 * at && 2 * at < *end) {
+                of_key.entry(mark.key).or_default().push(mark);
+            }
+            let winner = |(key, marks): (u8, Vec<&Mark>)| {
+                let mut maximal = marks.clone();
+                maximal.retain(|mark| !marks.iter().any(|other| over(other.op, mark.op)));
+                maximal.sort_by(|a, b| dag.newer(b.op, a.op));
+                (maximal[0].value != 0).then_some((key, maximal[0].value))
+            };
+            shows.then(|| of_key.into_iter().filter_map(winner).collect())
+        };
+        self.shows(&counts, &present).into_iter().enumerate().filter_map(at).collect()
+    }
+}
+
+/// A place in a list whose units are at even numbers, counted by two from 0.
+fn place(end: &End, position: impl Fn(&UnitId) -> Option<usize>) -> Option<usize> {
+    match end {
+        (Some(unit), after) => Some(2 * position(unit)? + usize::from(*after)),
+        (None, true) => Some(0),
+        (None, false) => Some(usize::MAX),
     }
 }
