@@ -440,6 +440,31 @@ fn a_ban_of_n_writes_on_one_key_is_linear() {
     });
 }
 
+#[test]
+fn reading_at_half_of_the_history_is_linear_and_never_replays_it() {
+    grows(linear, 20_000, |n| {
+        let (text, ops) = scattered(n);
+        steps_of(|| {
+            let half = text.at(&chain(), |op: OpIx| op.0 < ops / 2);
+            assert_eq!(half.len() as usize, text.read_at(|op| op.0 < ops / 2).len());
+        })
+    });
+    grows(linear, 20_000, |n| {
+        let (mut map, mut tally, past) = (Map::default(), Tally::default(), chain());
+        let name = Slot::Key(NameId([1; 16]));
+        for op in (0..2 * n as u32).step_by(2) {
+            map.apply(&past, name, OpIx(op), false, true);
+            tally.add(OpIx(op + 1), 1, true);
+        }
+        let half = |op: OpIx| op.0 < n as u32;
+        steps_of(|| {
+            let winners = map.at(&past, half, half).get(&name).expect("it was written").winners().to_vec();
+            assert_eq!(winners.len(), 1);
+            assert_eq!(tally.at(&past, half).totals().added, n as i128 / 2);
+        })
+    });
+}
+
 /// Each knows all before it.
 fn chain() -> Past<impl Fn(u32, u32) -> bool, impl Fn(u32) -> u32> {
     Past { knows: |of: u32, past: u32| past < of, key: |changeset: u32| changeset, newest: None }

@@ -134,9 +134,19 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The engine's number of a handle, which must be of this space. */
   numberOf(handle: unknown, argument = "object"): number {
-    const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
+    const core = typeof handle === "object" && handle !== null ? this.coreOf(handle as Handle) : undefined;
     if (!core) throw argumentError(argument, `${argument} is not a handle of this space`);
     return core.number;
+  }
+
+  /** What stands behind a handle; nothing behind one of another space, or of a view. */
+  coreOf(handle: Handle): ObjectCore | undefined {
+    return this.#cores.get(handle);
+  }
+
+  /** What stands behind the object of a number; nothing if nobody can ask for it. */
+  coreAt(number: number): ObjectCore | undefined {
+    return this.#meet(number)?.core;
   }
 
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {

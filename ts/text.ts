@@ -148,7 +148,7 @@ export class SharedText {
   anchor(index: number, bias: -1 | 1 = 1): Anchor {
     checkInteger(index, "index", 0, this.length);
     if (bias !== -1 && bias !== 1) throw argumentError("bias", "bias is neither -1 nor 1");
-    return this.#core.edit((engine, object) => engine.textAnchor(object, index, bias));
+    return this.#core.readSealed((engine, object) => engine.textAnchor(object, index, bias));
   }
 
   /** Where an anchor is now; where its neighbour was, if that has been deleted. */

@@ -196,3 +196,25 @@ test("a list can be under a key of a map", async (t) => {
   trip.child("stops", "list").move(0, 1);
   assert.deepEqual(trip.get("stops"), ["lake", "hut"]);
 });
+
+test("a list as it was can be read and restored, and not written", async (t) => {
+  const space = await openSpace(t);
+  const list = space.getList("l");
+  const before = space.transact(() => list.push({ n: 1 }, { n: 2 }, { n: 3 })).id;
+  space.transact(() => list.move(0, 2));
+  space.transact(() => (list.delete(0), list.push({ n: 4 })));
+  const view = space.at(before);
+  const then = view.getList("l");
+  assert.deepEqual([then.toJSON(), then.get(2), then.length], [[{ n: 1 }, { n: 2 }, { n: 3 }], { n: 3 }, 3]);
+  assert.equal(then.get(0), then.toJSON()[0]);
+  for (const write of [() => then.push(1), () => then.insert(0, 1), () => then.delete(0), () => then.move(0, 1)]) {
+    assert.throws(write, { code: "E_READONLY" });
+  }
+  const shadow = [...then];
+  for (const change of space.diff(view, space.view())) apply(shadow, (change as ListChange).delta as ListDelta);
+  assert.deepEqual(shadow, list.toJSON());
+  space.restore(before);
+  assert.deepEqual(list.toJSON(), then.toJSON());
+  assert.ok(space.undo());
+  assert.deepEqual(list.toJSON(), [{ n: 3 }, { n: 1 }, { n: 4 }]);
+});
