@@ -25,6 +25,7 @@ fn write(node: &mut Node, who: &str) {
     let (counter, cart) =
         (object("counter", ObjectKind::Counter, &none), object("cart", ObjectKind::Cart, &none));
     let (set, last) = (object("set", ObjectKind::Set, &none), object("last", ObjectKind::Set, &lww));
+    let list = object("list", ObjectKind::List, &none);
     let title = node.replica.map_child(record, "title", ObjectKind::Text, &none).expect("a field");
     let child = node.replica.map_child(map, "child", ObjectKind::Counter, &none).expect("a child");
     node.with(|replica, env| {
@@ -46,6 +47,10 @@ fn write(node: &mut Node, who: &str) {
         }
         replica.cart_add(cart, &Value::from("apple"), 2, env).expect("a writer");
         replica.cart_add(cart, &Value::from(who), 1, env).expect("a writer");
+        let values = [who, "middle", "last"].map(Value::from).to_vec();
+        replica.list_insert(list, 0, values, env).expect("inside");
+        replica.list_move(list, 2, 0, env).expect("inside");
+        replica.list_delete(list, 2, 1, env).expect("inside");
         replica.flush(env);
     });
     node.now_ms += 10_000;
