@@ -221,6 +221,10 @@ class PastObject extends ObjectCore {
     throw readOnly(`the ${this.kind} ${JSON.stringify(this.name)}`);
   }
 
+  override get isWritable(): boolean {
+    return false;
+  }
+
   override readSealed<T>(work: (engine: Engine, object: number) => T): T {
     return this.read(work);
   }
