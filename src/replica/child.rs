@@ -11,6 +11,7 @@ use crate::codec::limits;
 use crate::crdt::{Slot, Totals};
 use crate::doc::{Body, Edit, Fold, ObjectIx, ObjectName, ObjectOrigin, Patch, PatchBody, Written};
 use crate::event::{ObjectKind, Options, Sort, Value, child_id};
+use crate::steps;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -233,6 +234,7 @@ impl Replica {
         }
         let mut at = object;
         while let Some(place) = self.places.get(at) {
+            steps::count(1);
             let (map, slot) = (place.map, Slot::Key(place.key));
             if !self.shows(at, map, 1) {
                 let written = Written::Child(self.fold.get(at).kind(), place.options.clone());
@@ -263,6 +265,7 @@ impl Replica {
                 self.fold.text_delete(object, 0, len).expect("the whole of a text lies in it");
             }
             let edits = self.emptying(object);
+            steps::count(1 + edits.len());
             for edit in edits {
                 if let Edit::Take(slot) = edit {
                     rest.extend(self.children_at(object, slot).into_iter().map(|child| (child, depth + 1)));
@@ -293,6 +296,7 @@ impl Replica {
                 continue;
             }
             while let Some(place) = self.places.get(at) {
+                steps::count(1);
                 if !shows(at, place.map) || !above.entry(place.map).or_default().insert(Slot::Key(place.key))
                 {
                     break;
@@ -302,9 +306,11 @@ impl Replica {
         }
         for patch in &mut patches {
             if let PatchBody::Slots(slots) = &mut patch.body
-                && let Some(more) = above.remove(&patch.object)
+                && let Some(mut more) = above.remove(&patch.object)
             {
-                let more: Vec<Slot> = more.into_iter().filter(|slot| !slots.contains(slot)).collect();
+                for slot in slots.iter() {
+                    more.remove(slot);
+                }
                 slots.extend(more);
             }
         }
