@@ -85,6 +85,17 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#watch();
   }
 
+  /** Seals and stores what is open, and waits for the bytes of all that is known: before something is exported. */
+  async stored(what: string): Promise<void> {
+    this.transactions.refuse(what);
+    // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
+    await this.transactions
+      .flush()
+      .saved("local")
+      .catch(() => {});
+    await this.snapshots.whole();
+  }
+
   /** Where the space is stored now. */
   get storage(): StorageAdapter {
     return this.#residence.storage;

@@ -87,6 +87,12 @@ export class ObjectCore {
     return remember(values, what, () => this.read(make));
   }
 
+  /** What every handle's `export` gives. */
+  async export(): Promise<Uint8Array> {
+    await this.space.stored("export");
+    return this.read((engine, object) => engine.exportObject(object));
+  }
+
   /** The object of a kind under a key. */
   child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
     return this.space.child(this, key, kind, options);

@@ -126,6 +126,7 @@ export interface Engine {
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;
   exportSpace(): Uint8Array;
+  exportObject(object: number): Uint8Array;
   importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
 
   connect(url: string): number;

@@ -246,16 +246,11 @@ export class Space extends Readable implements AsyncDisposable {
 
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
   async export(): Promise<Uint8Array> {
-    this.#core.transactions.refuse("export");
-    // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
-    await this.flush()
-      .saved("local")
-      .catch(() => {});
-    await this.#core.snapshots.whole();
+    await this.#core.stored("export");
     return this.#core.pump.read((engine) => engine.exportSpace());
   }
 
-  /** Takes in what {@link export} gave, at this replica or another; doing it twice changes nothing. */
+  /** Takes in what {@link export}, or `export` of a handle, gave, at this replica or another; doing it twice changes nothing. */
   async import(bytes: Uint8Array): Promise<ImportReport> {
     if (!isBytes(bytes)) throw argumentError("bytes", "bytes is not a Uint8Array");
     this.#core.transactions.refuse("import");

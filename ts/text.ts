@@ -101,6 +101,14 @@ export class SharedText {
     return this.#core.cached("string", (engine, object) => engine.textString(object));
   }
 
+  /**
+   * This object as encrypted, signed bytes, to be merged by {@link Space.import} with what is known of it at any replica of the
+   * space: in any order, any grouping, any number of times. Of other objects they show nothing. Seals the open batch first. O(changesets).
+   */
+  async export(): Promise<Uint8Array> {
+    return this.#core.export();
+  }
+
   /** The same as {@link toString}. */
   toJSON(): string {
     return this.toString();
