@@ -229,6 +229,11 @@ class PastObject extends ObjectCore {
     return this.read(work);
   }
 
+  override async export(): Promise<never> {
+    this.check();
+    throw new StemmaError("E_UNSUPPORTED", "a view has no changesets of its own to export: export the object of the space");
+  }
+
   override child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
     const number = this.read((engine, map) => engine.mapChild(map, key, KINDS[kind], options));
     return this.#view.at(number, key, kind, options);
