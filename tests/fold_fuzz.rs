@@ -1,11 +1,19 @@
-//! Random histories of all objects but texts (those have a fuzzer of their own), through the local editing path and through
+//! Random histories of all objects but texts (those have a fuzzer of their own, and lists one more), through the local editing path and through
 //! arrivals in any order, with ops switched off and on and revokes of revokes, against the naive model of
 //! `reference/objects.rs`. Stamps follow no clock.
 
+#[path = "reference/dag.rs"]
+mod dag;
+#[path = "reference/list.rs"]
+mod list;
+#[path = "fold_fuzz/lists.rs"]
+mod lists;
 #[path = "reference/objects.rs"]
 mod reference;
 #[path = "reference/rng.rs"]
 mod rng;
+#[path = "reference/text.rs"]
+mod units;
 #[path = "fold_fuzz/views.rs"]
 mod views;
 
@@ -18,11 +26,13 @@ use stemma::crdt::{Slot, Winner};
 use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
 use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
 
-const KINDS: [ObjectKind; 4] = [ObjectKind::Map, ObjectKind::Set, ObjectKind::Counter, ObjectKind::Cart];
+const KINDS: [ObjectKind; 5] =
+    [ObjectKind::Map, ObjectKind::Set, ObjectKind::Counter, ObjectKind::Cart, ObjectKind::List];
 const MAP: usize = 0;
 const SET: usize = 1;
 const COUNTER: usize = 2;
 const CART: usize = 3;
+const LIST: usize = 4;
 /// Places of a map from here on are groups.
 const GROUPS: u32 = 100;
 
@@ -41,6 +51,7 @@ struct Sent {
 struct World {
     sent: Vec<Sent>,
     model: Model,
+    lists: lists::Lists,
 }
 
 struct Replica {
@@ -54,11 +65,12 @@ struct Replica {
     view: View,
     /// Changesets whose content has not come yet, with what their tables name.
     late: Vec<(usize, ChangesetIx, Vec<ChangesetIx>)>,
-    objects: [ObjectIx; 4],
+    objects: [ObjectIx; 5],
     /// What an application that listens shows.
     slots: BTreeMap<Place, Vec<Winner>>,
     items: BTreeMap<Place, i128>,
     sums: (i128, i128),
+    elements: Vec<Value>,
 }
 
 fn object_id(object: usize) -> ObjectId {
@@ -86,7 +98,7 @@ impl Replica {
         let object =
             |object: usize| fold.object(object_id(object), KINDS[object]).expect("a kind that is folded");
         Self {
-            objects: [0, 1, 2, 3].map(object),
+            objects: [0, 1, 2, 3, 4].map(object),
             fold,
             graph: CausalGraph::default(),
             // Two replicas of each member: undo reaches what the other one wrote.
@@ -99,10 +111,14 @@ impl Replica {
             slots: BTreeMap::new(),
             items: BTreeMap::new(),
             sums: (0, 0),
+            elements: Vec::new(),
         }
     }
 
     fn edit(&mut self, rng: &mut Rng) {
+        if rng.chance(30) {
+            return self.edit_list(rng);
+        }
         let number = |rng: &mut Rng| Value::Number(Number::new(rng.below(1_000) as f64).expect("finite"));
         let value = number(rng);
         let amount = rng.below(40) as i64 - 20;
@@ -152,7 +168,7 @@ impl Replica {
     fn give_up(&mut self, world: &World, rng: &mut Rng) {
         let mark = self.fold.mark();
         self.listen();
-        let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone()));
+        let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone(), self.elements.clone()));
         for _ in 0..1 + rng.below(6) {
             self.edit(rng);
             if rng.chance(20) {
@@ -171,6 +187,7 @@ impl Replica {
         assert_eq!(shown(&self.slots), shown(&before));
         assert_eq!(self.sums, sums.0);
         assert_eq!(self.items, sums.1);
+        assert_eq!(self.elements, sums.2);
     }
 
     fn seal(&mut self, world: &mut World, rng: &mut Rng) {
@@ -195,7 +212,7 @@ impl Replica {
             let parents: Vec<usize> =
                 prev.iter().chain(&deps).map(|ix| self.received[ix.0 as usize]).collect();
             let mut past: BTreeSet<usize> = parents.iter().copied().collect();
-            for parent in parents {
+            for parent in parents.iter().copied() {
                 past.extend(&world.model.changesets[parent].past);
             }
             let refs = resolve(&self.graph, prev, &deps, &skeleton.refs).expect("refs are in the past");
@@ -205,6 +222,8 @@ impl Replica {
                 |op: u32| self.fold.written(OpIx(op)).map_or_else(String::new, |what| format!("{what:?}"));
             let ops = skeleton.ops.iter().zip(first..);
             let ops = ops.map(|(op, number)| to_model(op, written(number), &skeleton, &refs)).collect();
+            let key = (self.actor.0[0], self.graph.seq(ix), stamp, ChangesetId(id));
+            world.lists.add(parents, key, (&skeleton, &draft.content), &refs);
             world.model.changesets.push(reference::Changeset { past, stamp, id, ops });
             world.sent.push(Sent {
                 id: ChangesetId(id),
@@ -224,17 +243,22 @@ impl Replica {
 
     /// Goes on from a snapshot. What was told before is not told again.
     fn restart(&mut self, rng: &mut Rng) {
-        let mut saved = Writer::new();
-        self.fold.save(&mut saved);
-        let mut reader = Reader::new(saved.as_slice());
-        self.fold = Fold::load(&mut reader).expect("what was saved loads");
-        reader.finish("fold").expect("nothing is left over");
+        let mut before = None;
+        // The first time joins runs of units that lay in different leaves.
+        for _ in 0..2 {
+            let mut saved = Writer::new();
+            self.fold.save(&mut saved);
+            let mut reader = Reader::new(saved.as_slice());
+            self.fold = Fold::load(&mut reader).expect("what was saved loads");
+            reader.finish("fold").expect("nothing is left over");
+            before = Some(saved);
+        }
         let mut again = Writer::new();
         self.fold.save(&mut again);
-        assert_eq!(again.as_slice(), saved.as_slice());
+        assert_eq!(Some(again.as_slice()), before.as_ref().map(Writer::as_slice));
         assert!(self.fold.take_patches().is_empty());
         // Whatever else is taken for saved state: no panic.
-        let mut altered = saved.into_bytes();
+        let mut altered = again.into_bytes();
         let at = rng.below(altered.len());
         altered[at] = *rng.pick(&[0, 1, 0x7f, 0x80, 0xff]);
         drop(Fold::load(&mut Reader::new(&altered)));
@@ -342,6 +366,9 @@ impl Replica {
                     }
                     self.items.retain(|_, quantity| *quantity != 0);
                 }
+                PatchBody::List { splices, inserted } => {
+                    lists::apply(&mut self.elements, &splices, inserted);
+                }
                 PatchBody::Text { .. } => panic!("there is no text"),
             }
         }
@@ -392,6 +419,9 @@ impl Replica {
         let items: BTreeMap<Place, i128> =
             items.map(|(place, sum)| (*place, sum.0 - sum.1)).filter(|(_, sum)| *sum != 0).collect();
         assert_eq!(items, self.items);
+        let elements = world.list(&counting, |number| self.is_present(number));
+        assert_eq!(self.list_of(self.objects[LIST]), elements);
+        assert_eq!(self.elements, elements);
     }
 
     /// A counter as any selection of ops makes it.
@@ -418,7 +448,7 @@ impl Replica {
 fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> reference::Op {
     let object = |at: &stemma::event::ObjectAt| {
         let id = skeleton.objects[at.0 as usize].0;
-        (0..4).find(|object| object_id(*object) == id).expect("a known object")
+        (0..KINDS.len()).find(|object| object_id(*object) == id).expect("a known object")
     };
     let key = |at: &stemma::event::NameAt| place_of(Slot::Key(skeleton.names[at.0 as usize]));
     match op {
@@ -441,6 +471,7 @@ fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> re
             };
             reference::Op::Revoke(targets.iter().flat_map(ops).collect())
         }
+        Op::ListInsert { .. } | Op::ListDelete { .. } | Op::ListMove { .. } => reference::Op::List,
         other => panic!("nobody writes {other:?}"),
     }
 }
@@ -506,6 +537,7 @@ fn round(seed: u64, steps: usize) {
     for replica in &replicas {
         assert_eq!(replica.sums, first.sums);
         assert_eq!(replica.items, first.items);
+        assert_eq!(replica.elements, first.elements);
     }
 }
 

@@ -1,9 +1,10 @@
 /**
- * Deltas: how a text changed, as a list of steps from its start to its end. All lengths are UTF-16 code units.
+ * Deltas: how a text or a list changed, as steps from its start to its end. All lengths are UTF-16 code units of a text,
+ * elements of a list.
  */
 
 import { argumentError } from "./check.js";
-import type { EngineChange } from "./replica.js";
+import { freeze, type Value } from "./value.js";
 
 /** One step: skip units, remove units, or put text in. */
 export type DeltaStep = { readonly retain: number } | { readonly delete: number } | { readonly insert: string };
@@ -11,15 +12,23 @@ export type DeltaStep = { readonly retain: number } | { readonly delete: number 
 /** The steps from the start of a text; what comes after the last one stays. */
 export type Delta = readonly DeltaStep[];
 
+/** One step: skip elements, remove elements, or put elements in. */
+export type ListDeltaStep = { readonly retain: number } | { readonly delete: number } | { readonly insert: readonly Value[] };
+
+/** The steps from the start of a list; what comes after the last one stays. */
+export type ListDelta = readonly ListDeltaStep[];
+
 /**
  * The deltas of one engine change, each to be applied to the result of the one before. There is one as long as the
  * edits run from left to right.
  *
  * O(edits).
  */
-export function deltasOf({ ops, inserted }: NonNullable<EngineChange["text"]>): Delta[] {
-  const deltas: DeltaStep[][] = [];
-  let delta: DeltaStep[] | undefined;
+export function deltasOf(change: { ops: Int32Array; inserted: string }): Delta[];
+export function deltasOf(change: { ops: Int32Array; inserted: Value[] }): ListDelta[];
+export function deltasOf({ ops, inserted }: { ops: Int32Array; inserted: string | Value[] }): unknown[] {
+  const deltas: object[][] = [];
+  let delta: object[] | undefined;
   let end = 0; // of the last edit, in the text as it is after that edit
   let used = 0;
   for (let i = 0; i + 2 < ops.length; i += 3) {
@@ -33,7 +42,7 @@ export function deltasOf({ ops, inserted }: NonNullable<EngineChange["text"]>): 
     }
     if (position > end) delta.push(Object.freeze({ retain: position - end }));
     if (removed > 0) delta.push(Object.freeze({ delete: removed }));
-    if (length > 0) delta.push(Object.freeze({ insert: inserted.slice(used, used + length) }));
+    if (length > 0) delta.push(freeze({ insert: inserted.slice(used, used + length) }));
     used += length;
     end = position + length;
   }

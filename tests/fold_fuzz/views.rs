@@ -3,12 +3,13 @@
 
 use crate::reference::{self, OpId, Place};
 use crate::rng::Rng;
-use crate::{CART, COUNTER, MAP, Replica, SET, World, place_of};
+use crate::{CART, COUNTER, LIST, MAP, Replica, SET, World, lists, place_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::crdt::{Bits, Slot};
 use stemma::doc::{Body, ObjectIx, PatchBody, Selection};
+use stemma::event::Value;
 
 /// A choice of ops, and what of it counts by the model.
 struct Choice {
@@ -25,6 +26,7 @@ struct Shown {
     slots: BTreeMap<Place, (Option<String>, Vec<String>)>,
     sums: (i128, i128),
     items: BTreeMap<Place, i128>,
+    elements: Vec<Value>,
 }
 
 impl Replica {
@@ -61,6 +63,9 @@ impl Replica {
                         None => drop(shown.items.remove(&place)),
                     }
                 }),
+                PatchBody::List { splices, inserted } => {
+                    lists::apply(&mut shown.elements, &splices, inserted);
+                }
                 PatchBody::Text { .. } => panic!("there is no text"),
             }
         }
@@ -145,12 +150,15 @@ impl Replica {
             let sum = sums.get(&(CART, place_of(Slot::Key(item)))).copied().unwrap_or_default();
             assert_eq!((tally.totals().added, tally.totals().taken), sum);
         }
+        let elements = world.list(&choice.counting, |number| self.is_present(number));
+        assert_eq!(self.list_of(copies[LIST]), elements);
         copies.into_iter().for_each(|copy| self.fold.drop_copy(copy));
     }
 
     /// What the model shows of ops, with the contents that are here.
     fn shown(&self, world: &World, counting: &BTreeSet<OpId>) -> Shown {
-        let mut shown = Shown::default();
+        let elements = world.list(counting, |number| self.is_present(number));
+        let mut shown = Shown { elements, ..Shown::default() };
         for (place, winners) in world.model.winners(counting) {
             let written = |op: &OpId| match world.model.op(*op) {
                 reference::Op::Put(_, text) => (!self.is_absent(*op, text)).then(|| text.clone()),
