@@ -221,8 +221,17 @@ class PastObject extends ObjectCore {
     throw readOnly(`the ${this.kind} ${JSON.stringify(this.name)}`);
   }
 
+  override get isWritable(): boolean {
+    return false;
+  }
+
   override readSealed<T>(work: (engine: Engine, object: number) => T): T {
     return this.read(work);
+  }
+
+  override async export(): Promise<never> {
+    this.check();
+    throw new StemmaError("E_UNSUPPORTED", "a view has no changesets of its own to export: export the object of the space");
   }
 
   override child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {

@@ -167,7 +167,7 @@ test("whatever would write to a view is refused by name", async (t) => {
   const view = space.view();
   const before = shown(view);
   const READERS = new Set(
-    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity child".split(" "),
+    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity child export".split(" "),
   );
   let writers = 0;
   for (const handle of Object.values(objects(view)) as Handle[]) {
@@ -180,6 +180,7 @@ test("whatever would write to a view is refused by name", async (t) => {
     }
   }
   assert.ok(writers >= 15);
+  await assert.rejects(view.getMap("never").export(), code("E_UNSUPPORTED"));
   assert.deepEqual(shown(view), before);
 });
 
