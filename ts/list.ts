@@ -133,14 +133,6 @@ export class SharedList implements Iterable<Value> {
     return this.#elements();
   }
 
-  /**
-   * This object as encrypted, signed bytes, to be merged by {@link Space.import} with what is known of it at any replica of the
-   * space: in any order, any grouping, any number of times. Of other objects they show nothing. Seals the open batch first. O(changesets).
-   */
-  async export(): Promise<Uint8Array> {
-    return this.#core.export();
-  }
-
   /** `explain` says what is wrong with the numbers; asked beforehand it would be a second call for each edit. */
   #edit(numbers: readonly unknown[], work: (engine: Engine, object: number) => void, explain?: () => void): void {
     if (!numbers.every(isIndex)) explain?.();
