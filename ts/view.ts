@@ -2,7 +2,7 @@
  * Views: a space as it was, or as it would be, to be read beside the present.
  *
  * Invariant: what a view is made of is fixed when it is made, and nothing that is done to one is ever written. Its
- * handles are those of the space with another engine's object behind them.
+ * handles are of the same classes as those of the space, with another number of the engine behind each.
  */
 
 import { type Change, changesOf } from "./change.js";

@@ -368,6 +368,21 @@ test("what was written since and restored away is kept in the history", async (t
   assert.deepEqual(again.getMap("m").history("k").map(({ value }) => value), ["old", "new", "old"]);
 });
 
+test("what is behind a snapshot can be travelled to", async (t) => {
+  const storage = { dir: await newFolder(t) };
+  const space = await open({ name: "compacted", storage });
+  const { ids, states } = history(space);
+  await space.compact();
+  await space.close();
+  const again = await openSpace(t, { name: "compacted", storage });
+  assert.deepEqual(ids.map((id) => shown(again.at(id))), states);
+  assert.deepEqual(shown(again.at(Date.now(), { by: "received" })), states[3]);
+  again.restore(ids[2] as string);
+  assert.deepEqual(shown(again), states[2]);
+  assert.ok(again.undo());
+  assert.deepEqual(shown(again), states[3]);
+});
+
 test("what can be wrong with a moment", async (t) => {
   const space = await openSpace(t);
   const other = await openSpace(t);
