@@ -3,7 +3,8 @@
 
 use crate::reference::{self, OpId, Place};
 use crate::rng::Rng;
-use crate::{CART, COUNTER, MAP, Replica, SET, World, place_of};
+use crate::texts::{self, Unit};
+use crate::{CART, COUNTER, MAP, Replica, SET, TEXT, World, place_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use stemma::causal::{ChangesetIx, OpIx};
@@ -25,6 +26,7 @@ struct Shown {
     slots: BTreeMap<Place, (Option<String>, Vec<String>)>,
     sums: (i128, i128),
     items: BTreeMap<Place, i128>,
+    text: Vec<Unit>,
 }
 
 impl Replica {
@@ -61,7 +63,9 @@ impl Replica {
                         None => drop(shown.items.remove(&place)),
                     }
                 }),
-                PatchBody::Text { .. } => panic!("there is no text"),
+                PatchBody::Text { splices, inserted, marks } => {
+                    texts::apply(&mut shown.text, &splices, &inserted, &marks);
+                }
             }
         }
         assert_eq!(shown, target);
@@ -145,12 +149,15 @@ impl Replica {
             let sum = sums.get(&(CART, place_of(Slot::Key(item)))).copied().unwrap_or_default();
             assert_eq!((tally.totals().added, tally.totals().taken), sum);
         }
+        let text = world.text(&choice.counting, |changeset| self.is_late(changeset));
+        assert_eq!(self.read_text(copies[TEXT]), text);
         copies.into_iter().for_each(|copy| self.fold.drop_copy(copy));
     }
 
     /// What the model shows of ops, with the contents that are here.
     fn shown(&self, world: &World, counting: &BTreeSet<OpId>) -> Shown {
-        let mut shown = Shown::default();
+        let text = world.text(counting, |changeset| self.is_late(changeset));
+        let mut shown = Shown { text, ..Shown::default() };
         for (place, winners) in world.model.winners(counting) {
             let written = |op: &OpId| match world.model.op(*op) {
                 reference::Op::Put(_, text) => (!self.is_absent(*op, text)).then(|| text.clone()),
