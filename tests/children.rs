@@ -487,3 +487,20 @@ fn views_show_children_as_they_were_and_restoring_brings_them_back() {
         assert_eq!(json(&mut a, m), "{k:a value}");
     }
 }
+
+#[test]
+fn a_text_that_is_made_again_begins_without_marks() {
+    let mut a = Node::create(1);
+    let m = map(&mut a);
+    let text = child(&mut a, m, "t", ObjectKind::Text);
+    let marked = a.with(|replica, env| replica.text_mark(text, 0..0, ("bold", Value::Bool(true)), None, env));
+    assert!(marked == Err(EditFault::Empty) && !a.replica.map_has(m, "t"), "nothing was marked");
+    append(&mut a, text, "bold");
+    a.with(|replica, env| replica.text_mark(text, 0..4, ("bold", Value::Bool(true)), None, env))
+        .expect("in range");
+    delete(&mut a, m, "t");
+    append(&mut a, text, "plain");
+    let runs = a.replica.text_runs(text);
+    assert_eq!(runs, [(5, Vec::new())]);
+    assert_eq!(json(&mut a, m), "{t:plain}");
+}

@@ -110,6 +110,10 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The handle of an object under a key of a map, the same every time. */
   child(map: ObjectCore, key: string, kind: Kind, options: ObjectOptions | undefined): Handle {
+    this.pump.check();
+    const asked = options === undefined ? map.knownChild(key, kind) : undefined;
+    const known = asked && this.#objects.get(asked.number);
+    if (known) return known.handle;
     const number = this.pump.read((engine, of) => engine.mapChild(of, key, KINDS[kind], options), map.number);
     return this.#object(key, kind, options, number, map).handle;
   }

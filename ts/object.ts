@@ -22,7 +22,7 @@ export class ObjectCore {
   readonly listeners = new Listeners<readonly Change[]>();
 
   readonly #byKey = new Map<string, Map<string, unknown>>();
-  readonly #children = new Map<string, Set<ObjectCore>>();
+  #children: Map<string, Set<ObjectCore>> | undefined;
   #whole = new Map<string, unknown>();
   #number = 0;
   #generation: number;
@@ -77,6 +77,12 @@ export class ObjectCore {
     return this.space.child(this, key, kind, options);
   }
 
+  /** A child without options that was asked for before. */
+  knownChild(key: string, kind: Kind): ObjectCore | undefined {
+    for (const child of this.#children?.get(key) ?? []) if (child.kind === kind && child.options === undefined) return child;
+    return undefined;
+  }
+
   /** The object that a key shows, by its number. */
   childAt(key: string, number: number): Handle | undefined {
     return this.space.childAt(this, key, number);
@@ -90,7 +96,7 @@ export class ObjectCore {
 
   /** After a key was written: whatever object it showed is empty. */
   forgetBelow(key: string): void {
-    for (const child of this.#children.get(key) ?? []) child.#forgetAll();
+    for (const child of this.#children?.get(key) ?? []) child.#forgetAll();
   }
 
   /** Forgets the keys, or everything, of this object alone. */
@@ -101,6 +107,7 @@ export class ObjectCore {
   }
 
   #adopt(child: ObjectCore): void {
+    this.#children ??= new Map();
     const known = this.#children.get(child.name);
     if (known) known.add(child);
     else this.#children.set(child.name, new Set([child]));
@@ -109,12 +116,12 @@ export class ObjectCore {
   /** The edited child may have taken the place of another one. */
   #forgetAround(edited: ObjectCore): void {
     this.forgetOwn([edited.name]);
-    for (const child of this.#children.get(edited.name) ?? []) if (child !== edited) child.#forgetAll();
+    for (const child of this.#children?.get(edited.name) ?? []) if (child !== edited) child.#forgetAll();
   }
 
   #forgetAll(): void {
     this.forgetOwn();
-    for (const key of this.#children.keys()) this.forgetBelow(key);
+    for (const key of this.#children?.keys() ?? []) this.forgetBelow(key);
   }
 }
 

@@ -11,7 +11,7 @@ use crate::codec::limits;
 use crate::crdt::{Slot, Totals};
 use crate::doc::{Body, Edit, Fold, ObjectIx, ObjectName, ObjectOrigin, Patch, PatchBody, Written};
 use crate::event::{ObjectKind, Options, Sort, Value, child_id};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// How many keys lead to the deepest object.
@@ -35,10 +35,13 @@ pub(super) struct Place {
     options: Box<[u8]>,
 }
 
-/// The places of the children that were named or asked for, by object. One look for every edit: hence no table of hashes.
+/// The places of the children that were named or asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
+    /// By object: one look for every edit, hence no table of hashes.
     rows: Vec<Option<Place>>,
+    /// One child for each, to spare the HMAC; with other options there are others.
+    index: HashMap<(ObjectIx, NameId, ObjectKind), ObjectIx>,
 }
 
 impl Places {
@@ -46,12 +49,19 @@ impl Places {
         self.rows.get(object.0 as usize)?.as_ref()
     }
 
-    fn set(&mut self, object: ObjectIx, place: Place) {
+    fn set(&mut self, object: ObjectIx, kind: ObjectKind, place: Place) {
         let at = object.0 as usize;
+        self.index.insert((place.map, place.key, kind), object);
         if self.rows.len() <= at {
             self.rows.resize(at + 1, None);
         }
         self.rows[at] = Some(place);
+    }
+
+    /// A child that was named or asked for.
+    fn find(&self, map: ObjectIx, key: NameId, kind: ObjectKind, options: &[u8]) -> Option<ObjectIx> {
+        let found = *self.index.get(&(map, key, kind))?;
+        self.get(found).is_some_and(|place| *place.options == *options).then_some(found)
     }
 
     /// The places above an object, from its own up to the first that is not in a map; one more than [`DEPTH_MAX`] at most.
@@ -217,6 +227,10 @@ impl Replica {
     /// Notes that an object was edited: it shows, all the way up.
     pub(super) fn edited(&mut self, object: ObjectIx, env: &Env<'_>) {
         self.begin_batch(env);
+        // While one object is edited nothing else changes.
+        if self.batch.shown.replace(object) == Some(object) {
+            return;
+        }
         let mut at = object;
         while let Some(place) = self.places.get(at) {
             let (map, slot) = (place.map, Slot::Key(place.key));
@@ -295,7 +309,8 @@ impl Replica {
 
     /// Remembers where an object is that a content names.
     pub(super) fn note_place(&mut self, child: ObjectIx, map: ObjectIx, key: NameId, options: &[u8]) {
-        self.places.set(child, Place { map, key, options: options.into() });
+        let kind = self.fold.get(child).kind();
+        self.places.set(child, kind, Place { map, key, options: options.into() });
     }
 
     /// The same for all that a snapshot names.
@@ -338,6 +353,9 @@ impl Replica {
         if self.places.depth(map) >= DEPTH_MAX {
             return None;
         }
+        if let Some(known) = self.places.find(map, key, kind, encoded) {
+            return Some(known);
+        }
         let options = Options::decode(kind, encoded)?;
         let parent = self.fold.get(map).id;
         let id = child_id(self.identity.keyring().names(), parent, key, kind, encoded);
@@ -350,8 +368,10 @@ impl Replica {
 
     /// An object under a key, if it is here.
     fn find(&self, map: ObjectIx, key: NameId, kind: ObjectKind, encoded: &[u8]) -> Option<ObjectIx> {
-        let keys = self.identity.keyring().names();
-        self.fold.find(child_id(keys, self.fold.get(map).id, key, kind, encoded), kind)
+        self.places.find(map, key, kind, encoded).or_else(|| {
+            let keys = self.identity.keyring().names();
+            self.fold.find(child_id(keys, self.fold.get(map).id, key, kind, encoded), kind)
+        })
     }
 
     /// The children that the maximal writes to a slot name.

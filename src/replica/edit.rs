@@ -236,6 +236,7 @@ impl Replica {
     /// Takes back all local edits since a mark in the batch that is still open.
     pub fn rollback(&mut self, mark: &Mark) {
         self.fold.rollback(self.log.graph(), &mark.0);
+        self.batch.shown = None;
         if !self.fold.has_batch() {
             self.batch.begun_ms = None;
         }
@@ -267,6 +268,12 @@ impl Replica {
     /// The same, without showing it where it is not shown.
     pub(super) fn edit_in_place(&mut self, object: ObjectIx, edit: Edit, env: &mut Env<'_>) {
         self.fold.edit(self.log.graph(), object, edit);
+        self.edited_in_place(env);
+    }
+
+    /// Notes that an object was edited, and leaves the keys above as they are.
+    pub(super) fn edited_in_place(&mut self, env: &Env<'_>) {
+        self.batch.shown = None;
         self.begin_batch(env);
     }
 

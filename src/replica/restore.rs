@@ -208,7 +208,7 @@ impl Replica {
         for MarkDelta { pos, len, key, value, .. } in mark_deltas(&now.runs(), &[], &then.runs()) {
             let value = value.unwrap_or(Value::Null);
             self.fold.text_mark(self.log.graph(), object, pos..pos + len, (key, value), None)?;
-            self.edited(object, env);
+            self.edited_in_place(env);
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Replica {
         if !inserted.is_empty() {
             self.fold.text_insert(object, start + offset, inserted)?;
         }
-        self.begin_batch(env);
+        self.edited_in_place(env);
         Ok(())
     }
 }

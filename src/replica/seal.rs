@@ -4,7 +4,7 @@
 use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
-use crate::doc::{BatchMark, Draft, resolve};
+use crate::doc::{BatchMark, Draft, ObjectIx, resolve};
 use crate::event::{Changeset, Class, Content, Draft as Unsealed, Ready, Skeleton, Sort, Value, name_id};
 
 /// What a batch that becomes this old is sealed at: with others online, alone, and during an IME composition.
@@ -27,6 +27,8 @@ pub(super) struct OpenBatch {
     /// It is a step of undo for itself, also while it is being sealed.
     pub is_step: bool,
     pub composing: bool,
+    /// The object that was edited last: it shows.
+    pub shown: Option<ObjectIx>,
 }
 
 /// Which option of a transaction is too large. Nothing was changed.

@@ -147,8 +147,8 @@ impl Node {
                 0
             }
         };
-        for record in node.disk.tail[from..].to_vec() {
-            node.replica.load_tail(&record);
+        for record in &node.disk.tail[from..] {
+            node.replica.load_tail(record);
         }
         while node.with(|replica, env| replica.finish_load(env)) {}
         let candidate = node.replica.actor_candidates().first().copied().filter(|_| keep);
