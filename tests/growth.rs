@@ -254,8 +254,8 @@ fn a_merge_is_n_log_n() {
     });
 }
 
-/// A text with n marks beside each other, sealed, each of them op number 1 and up; and who knows whom.
-fn marked(n: usize) -> (Text, Past<impl Fn(u32, u32) -> bool, impl Fn(u32) -> u32>) {
+/// A text with n marks here and there, sealed: ops number 1 and up.
+fn marked(n: usize) -> Text {
     let (mut text, mut number) = (Text::new(), 0);
     text.insert(0, &"four".repeat(n)).expect("it is inside");
     seal(&mut text, &mut number);
@@ -268,13 +268,13 @@ fn marked(n: usize) -> (Text, Past<impl Fn(u32, u32) -> bool, impl Fn(u32) -> u3
         text.settle(&chain());
         seal(&mut text, &mut number);
     }
-    (text, chain())
+    text
 }
 
 #[test]
 fn a_toggle_of_a_mark_costs_the_spans_it_touches() {
     grows(log, 8_000, |n| {
-        let (mut text, past) = marked(n);
+        let (mut text, past) = (marked(n), chain());
         let mut rng = Rng::new(2);
         let toggles: Vec<u32> = (0..1_000).map(|_| 1 + rng.below(n) as u32).collect();
         steps_of(|| {
@@ -291,7 +291,7 @@ fn a_toggle_of_a_mark_costs_the_spans_it_touches() {
 #[test]
 fn typing_among_marks_is_logarithmic() {
     grows(log, 8_000, |n| {
-        let (mut text, _) = marked(n);
+        let mut text = marked(n);
         text.record_deltas(true);
         let mut rng = Rng::new(3);
         steps_of(|| {
