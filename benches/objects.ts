@@ -12,7 +12,7 @@ export async function fill(storage: OpenOptions["storage"], objects: number): Pr
       for (let i = from; i < from + 100; i++) space.getMap(`object ${i}`).set("title", `The title of ${i}`).set("done", i % 2 === 0);
     });
   }
-  await space.flush().saved("local");
+  await space.compact();
   await space.close();
 }
 

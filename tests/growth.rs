@@ -1,6 +1,8 @@
 //! How work grows, by counted steps at n and at 2n. A row says what is done with n things and how its steps may grow;
 //! no clock is asked, so a slow machine proves nothing and hides nothing.
 
+#[path = "growth/marks.rs"]
+mod marks;
 #[path = "reference/rng.rs"]
 mod rng;
 
@@ -12,7 +14,6 @@ use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpI
 use stemma::crdt::{
     Anchor, Bias, History, List, Map, Recency, Slot, Tally, Text, Totals, UnitOp, UnitRef, UnitSpan,
 };
-use stemma::event::Expand;
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.
@@ -254,83 +255,6 @@ fn a_merge_is_n_log_n() {
     });
 }
 
-/// A text with n marks here and there, sealed: ops number 1 and up.
-fn marked(n: usize) -> Text {
-    let (mut text, mut number) = (Text::new(), 0);
-    text.insert(0, &"four".repeat(n)).expect("it is inside");
-    seal(&mut text, &mut number);
-    let mut rng = Rng::new(n as u64);
-    for _ in 0..n {
-        let at = 4 * rng.below(n) as u32;
-        let (key, grows) = (NameId([rng.below(3) as u8; 16]), Expand { before: false, after: true });
-        text.mark_range(at..at + 2 + rng.below(20).min(2) as u32, key, (at as i32).into(), grows)
-            .expect("it is inside");
-        text.settle(&chain());
-        seal(&mut text, &mut number);
-    }
-    text
-}
-
-#[test]
-fn a_toggle_of_a_mark_costs_the_spans_it_touches() {
-    grows(log, 8_000, |n| {
-        let (mut text, past) = (marked(n), chain());
-        let mut rng = Rng::new(2);
-        let toggles: Vec<u32> = (0..1_000).map(|_| 1 + rng.below(n) as u32).collect();
-        steps_of(|| {
-            for on in [false, true] {
-                for op in &toggles {
-                    text.set_active(OpIx(*op), on);
-                    text.settle(&past);
-                }
-            }
-        })
-    });
-}
-
-#[test]
-fn typing_among_marks_is_logarithmic() {
-    grows(log, 8_000, |n| {
-        let mut text = marked(n);
-        text.record_deltas(true);
-        let mut rng = Rng::new(3);
-        steps_of(|| {
-            for _ in 0..2_000 {
-                text.insert(rng.below(4 * n) as u32, "x").expect("it is inside");
-            }
-        })
-    });
-}
-
-#[test]
-fn marks_upon_marks_are_n_log_n() {
-    grows(n_log_n, 4_000, |n| {
-        let (mut text, mut number) = (Text::new(), 0);
-        text.insert(0, &"ab".repeat(n)).expect("it is inside");
-        seal(&mut text, &mut number);
-        let unit = |offset| UnitRef { changeset: ChangesetIx(0), offset };
-        let end = |offset, bias| Anchor::Unit { unit: unit(offset), bias };
-        let mark = |at: u32| UnitOp::Mark {
-            start: end(at, Bias::Before),
-            end: end(2 * n as u32 - 1 - at, Bias::After),
-            key: NameId([1; 16]),
-        };
-        let ops: Vec<(OpIx, UnitOp)> = (0..n as u32).map(|at| (OpIx(1 + at), mark(at))).collect();
-        let checked: Vec<UnitOp> = ops.iter().map(|(_, op)| op.clone()).collect();
-        let past = chain();
-        let steps = steps_of(|| {
-            text.check(&past, ChangesetIx(1), &checked).expect("they are honest");
-            text.apply(&past, ChangesetIx(1), &ops, None, |_| true);
-            for (op, _) in &ops {
-                text.fill_mark(*op, &Value::Null);
-            }
-            text.settle(&past);
-        });
-        text.dbg_check_marks(&past);
-        steps
-    });
-}
-
 fn renumber(op: &UnitOp, number: impl Fn(u32) -> u32) -> UnitOp {
     let changeset = |ix: ChangesetIx| ChangesetIx(number(ix.0));
     let unit = |unit: UnitRef| UnitRef { changeset: changeset(unit.changeset), ..unit };
@@ -517,6 +441,31 @@ fn a_ban_of_n_writes_on_one_key_is_linear() {
         });
         map.dbg_check(&past);
         steps
+    });
+}
+
+#[test]
+fn reading_at_half_of_the_history_is_linear_and_never_replays_it() {
+    grows(linear, 20_000, |n| {
+        let (text, ops) = scattered(n);
+        steps_of(|| {
+            let half = text.at(&chain(), |op: OpIx| op.0 < ops / 2);
+            assert_eq!(half.len() as usize, text.read_at(|op| op.0 < ops / 2).len());
+        })
+    });
+    grows(linear, 20_000, |n| {
+        let (mut map, mut tally, past) = (Map::default(), Tally::default(), chain());
+        let name = Slot::Key(NameId([1; 16]));
+        for op in (0..2 * n as u32).step_by(2) {
+            map.apply(&past, name, OpIx(op), false, true);
+            tally.add(OpIx(op + 1), 1, true);
+        }
+        let half = |op: OpIx| op.0 < n as u32;
+        steps_of(|| {
+            let winners = map.at(&past, half, half).get(&name).expect("it was written").winners().to_vec();
+            assert_eq!(winners.len(), 1);
+            assert_eq!(tally.at(&past, half).totals().added, n as i128 / 2);
+        })
     });
 }
 

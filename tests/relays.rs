@@ -212,6 +212,26 @@ fn a_full_relay_is_asked_less_and_less_and_gets_everything_once_there_is_room() 
     assert!(writes.iter().all(|write| a.replica.is_saved(*write, Tier::Relay)));
 }
 
+/// The acknowledgement was lost with the connection, say.
+#[test]
+fn a_full_relay_that_is_found_to_have_everything_is_no_obstacle() {
+    let mut a = Node::create(1);
+    let (mut relay, mut other) = (relay_of(&a), Relay::new("ws://two", a.replica.space()));
+    relay.manner = Manner::Full;
+    relay.connect(&mut a);
+    write(&mut a, "one ");
+    write(&mut a, "two ");
+    relay.run(&mut a);
+    assert!(a.replica.refusal().is_some());
+    other.connect(&mut a);
+    relay.drop_connection(&mut a);
+    relay.rows = other.rows.clone();
+    a.with(|replica, _| replica.disconnect("ws://two"));
+    assert!(a.replica.refusal().is_some());
+    relay.wait(&mut a, 61_000);
+    assert_eq!((a.replica.refusal(), a.replica.sync_state().pending), (None, 0));
+}
+
 #[test]
 fn a_relay_that_always_finds_a_gap_does_not_keep_a_client_busy() {
     let mut a = Node::create(1);

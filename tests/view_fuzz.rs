@@ -3,10 +3,13 @@
 //! reads as the view, until it is undone.
 
 mod common;
+#[path = "common/plain.rs"]
+mod plain;
 #[path = "reference/rng.rs"]
 mod rng;
 
 use common::{Node, sync};
+use plain::plain;
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::ChangesetId;
@@ -20,12 +23,15 @@ use stemma::replica::{
 };
 
 const KEYS: [&str; 4] = ["a", "b", "start", "end"];
+const BRANCHES: [&str; 2] = ["x", "y"];
 const GROWS: usize = 3;
+const TREE: usize = 7;
 
 /// The objects of every history.
 fn objects() -> Vec<(ObjectKind, Options)> {
     let variant = || Options { variant: true, ..Options::default() };
     let groups = vec![vec!["end".to_owned(), "start".to_owned()]];
+    let fields = vec![("a".to_owned(), ObjectKind::Counter), ("b".to_owned(), ObjectKind::Text)];
     vec![
         (ObjectKind::Text, Options::default()),
         (ObjectKind::Map, Options { groups, ..Options::default() }),
@@ -34,6 +40,7 @@ fn objects() -> Vec<(ObjectKind, Options)> {
         (ObjectKind::Set, Options::default()),
         (ObjectKind::Set, variant()),
         (ObjectKind::Cart, Options::default()),
+        (ObjectKind::Map, Options { fields, ..Options::default() }),
     ]
 }
 
@@ -44,22 +51,34 @@ fn numbers(replica: &mut Replica) -> Vec<ObjectIx> {
     objects().into_iter().enumerate().map(object).collect()
 }
 
+type Unit = (u16, BTreeMap<String, Value>);
+
 /// What an application shows of one object.
 #[derive(Clone, Debug, PartialEq)]
 enum Shown {
-    Text(Vec<u16>),
+    /// By unit, with its marks.
+    Text(Vec<Unit>),
     /// By key, element or item: what it reads as, and its rivals.
     Values(BTreeMap<String, (Option<Value>, Vec<Value>)>),
     Sum(i128),
 }
 
-fn shown(replica: &Replica, object: ObjectIx, kind: ObjectKind) -> Shown {
+fn shown(replica: &mut Replica, at: usize, object: ObjectIx, kind: ObjectKind) -> Shown {
     let name = |value: &Value| format!("{value:?}");
     match kind {
+        ObjectKind::Map if at == TREE => {
+            let Value::Object(entries) = plain(replica, object) else { panic!("a map") };
+            Shown::Values(entries.into_iter().map(|(key, value)| (key, (Some(value), Vec::new()))).collect())
+        }
         ObjectKind::Text => {
             let text = replica.text(object).expect("a text");
-            let units: Vec<u16> = text.to_string().encode_utf16().collect();
-            assert_eq!(text.len() as usize, units.len());
+            let (units, len) = (text.to_string(), text.len() as usize);
+            let marks = replica.text_runs(object).into_iter().flat_map(|(len, marks)| {
+                let marks = marks.into_iter().map(|(key, value)| (key.to_string(), value.clone()));
+                std::iter::repeat_n(marks.collect::<BTreeMap<_, _>>(), len as usize)
+            });
+            let units: Vec<Unit> = units.encode_utf16().zip(marks).collect();
+            assert_eq!(len, units.len());
             Shown::Text(units)
         }
         ObjectKind::Counter => Shown::Sum(replica.counter_value(object)),
@@ -85,9 +104,9 @@ fn shown(replica: &Replica, object: ObjectIx, kind: ObjectKind) -> Shown {
     }
 }
 
-fn all_shown(replica: &Replica, objects: &[ObjectIx]) -> Vec<Shown> {
-    let kinds = self::objects().into_iter().map(|(kind, _)| kind);
-    objects.iter().zip(kinds).map(|(object, kind)| shown(replica, *object, kind)).collect()
+fn all_shown(replica: &mut Replica, objects: &[ObjectIx]) -> Vec<Shown> {
+    let kinds = self::objects().into_iter().map(|(kind, _)| kind).enumerate();
+    objects.iter().zip(kinds).map(|(object, (at, kind))| shown(replica, at, *object, kind)).collect()
 }
 
 /// Without the rivals, which restoring does not bring back.
@@ -107,18 +126,58 @@ fn without_rivals(shown: Vec<Shown>) -> Vec<Shown> {
     each.collect()
 }
 
+/// Edits something under a key of the tree, or of a map in it.
+fn edit_tree(node: &mut Node, tree: ObjectIx, rng: &mut Rng) {
+    let mut map = tree;
+    let child = |node: &mut Node, map: ObjectIx, key: &str, kind: ObjectKind| {
+        node.replica.map_child(map, key, kind, &Options::default()).expect("it may be there")
+    };
+    for _ in 0..rng.below(3) {
+        map = child(node, map, BRANCHES[rng.below(2)], ObjectKind::Map);
+    }
+    let is_root = map == tree;
+    let branch = *rng.pick(&BRANCHES);
+    let (counter, text) = if is_root { ("a", "b") } else { (branch, branch) };
+    let what = rng.below(6);
+    let number = Value::Number(Number::new(rng.below(100) as f64).expect("finite"));
+    match what {
+        0 => {
+            let counter = child(node, map, counter, ObjectKind::Counter);
+            node.with(|replica, env| replica.counter_add(counter, 3, env)).expect("a writer");
+        }
+        1 | 2 => {
+            let text = child(node, map, text, ObjectKind::Text);
+            let at = rng.below(node.replica.text(text).expect("a text").len() as usize + 1);
+            node.with(|replica, env| replica.text_insert(text, at as u32, "leaf", env)).expect("in range");
+        }
+        3 => {
+            let set = child(node, map, branch, ObjectKind::Set);
+            node.with(|replica, env| replica.set_add(set, &number, None, env)).expect("a writer");
+        }
+        4 => drop(node.with(|replica, env| replica.map_delete(map, branch, env)).expect("a writer")),
+        _ => node.with(|replica, env| replica.map_set(map, branch, number, env)).expect("a writer"),
+    }
+}
+
 fn edit(node: &mut Node, rng: &mut Rng) {
     let objects = numbers(&mut node.replica);
+    if rng.chance(30) {
+        return edit_tree(node, objects[TREE], rng);
+    }
     let at = if rng.chance(4) { GROWS } else { [0, 0, 1, 1, 2, 4, 5, 6][rng.below(8)] };
     let (object, key) = (objects[at], *rng.pick(&KEYS));
     let value = Value::Number(Number::new(rng.below(100) as f64).expect("finite"));
     let (element, amount) = (Value::from(key), rng.below(20) as i64 - 8);
-    let takes = rng.chance(30);
+    let (takes, marks) = (rng.chance(30), rng.chance(30));
     let len = node.replica.text(objects[0]).expect("a text").len() as usize;
     let place = rng.below(len + 1);
     let typed: String = (0..1 + rng.below(5)).map(|_| *rng.pick(&['x', 'y', 'é', '😀'])).collect();
     let deleted = rng.below(6).min(len - place);
     node.with(|replica, env| match (at, takes) {
+        (0, _) if marks && deleted > 0 => {
+            let mark = (if takes { "bold" } else { "link" }, if amount > 8 { Value::Null } else { value });
+            replica.text_mark(object, place as u32..(place + deleted) as u32, mark, None, env)
+        }
         (0, true) => replica.text_delete(object, place as u32, deleted as u32, env),
         (0, false) => replica.text_insert(object, place as u32, &typed, env),
         (1, true) => replica.map_delete(object, key, env).map(|_| ()),
@@ -194,7 +253,7 @@ fn check_replay(node: &mut Node, token: &str, rng: &mut Rng) {
     other.with(|replica, env| replica.import_space(&rows, env)).expect("an export");
     other.settle();
     let objects = numbers(&mut other.replica);
-    assert_eq!(all_shown(&node.replica, &copies), all_shown(&other.replica, &objects));
+    assert_eq!(all_shown(&mut node.replica, &copies), all_shown(&mut other.replica, &objects));
     assert_eq!(node.replica.view_heads(view), Ok(other.replica.heads()));
     assert_eq!(node.replica.view_names(view), Ok(other.replica.names()));
     assert_eq!(node.replica.view_state_hash(view), Ok(other.replica.state_hash()));
@@ -254,13 +313,23 @@ fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, targe
         Shown::Values(now)
     };
     match (body, now) {
-        (PatchBody::Text { splices, inserted, .. }, Shown::Text(now)) => {
+        (PatchBody::Text { splices, inserted, marks }, Shown::Text(now)) => {
             let (mut now, mut units) = (now.clone(), inserted.encode_utf16());
-            for [at, removed, len] in splices {
+            let mut marks = marks.iter().peekable();
+            for count in 0..=splices.len() {
+                while let Some(mark) = marks.next_if(|mark| mark.after as usize == count) {
+                    let key = node.replica.mark_name(&mark.key).expect("a name").to_string();
+                    for (_, of_unit) in &mut now[mark.pos as usize..(mark.pos + mark.len) as usize] {
+                        of_unit.remove(&key);
+                        of_unit.extend(mark.value.clone().map(|value| (key.clone(), value)));
+                    }
+                }
+                let Some([at, removed, len]) = splices.get(count) else { continue };
                 let (start, end) = (*at as usize, (at + removed) as usize);
-                now.splice(start..end, units.by_ref().take(*len as usize));
+                let new = units.by_ref().take(*len as usize).map(|unit| (unit, BTreeMap::new()));
+                now.splice(start..end, new.collect::<Vec<_>>());
             }
-            assert_eq!(units.next(), None);
+            assert!(units.next().is_none() && marks.next().is_none());
             Shown::Text(now)
         }
         (PatchBody::Counter { added, taken }, Shown::Sum(sum)) => Shown::Sum(sum + added - taken),
@@ -275,9 +344,11 @@ fn check_diff(node: &mut Node, rng: &mut Rng) {
     let (from, to) = (what_if(node, rng), what_if(node, rng));
     let ((from, from_copies), (to, to_copies)) = (open(node, &from), open(node, &to));
     let objects = numbers(&mut node.replica);
-    let (mut now, target) = (all_shown(&node.replica, &from_copies), all_shown(&node.replica, &to_copies));
+    let (mut now, target) =
+        (all_shown(&mut node.replica, &from_copies), all_shown(&mut node.replica, &to_copies));
     for patch in node.replica.view_diff(from, to).expect("both are open") {
-        let at = objects.iter().position(|object| *object == patch.object).expect("a known object");
+        // What is below the tree shows in its keys, which are named too.
+        let Some(at) = objects.iter().position(|object| *object == patch.object) else { continue };
         now[at] = apply(node, &objects, &patch.body, &now[at], &target[at]);
     }
     assert_eq!(now, target);
@@ -290,10 +361,14 @@ fn check_restore(node: &mut Node, rng: &mut Rng) {
     let filter = what_if(node, rng);
     let (view, copies) = open(node, &filter);
     let objects = numbers(&mut node.replica);
-    let before = (node.replica.state_hash(), all_shown(&node.replica, &objects));
-    let target = without_rivals(all_shown(&node.replica, &copies));
+    let before = (node.replica.state_hash(), all_shown(&mut node.replica, &objects));
+    let target = without_rivals(all_shown(&mut node.replica, &copies));
     let one = rng.chance(50).then(|| rng.below(objects.len()));
-    let key = one.filter(|at| *at == 1 && rng.chance(70)).map(|_| *rng.pick(&KEYS));
+    let key = match one {
+        Some(1) if rng.chance(70) => Some(*rng.pick(&KEYS)),
+        Some(TREE) if rng.chance(70) => Some(*rng.pick(&["a", "b", "x", "y"])),
+        _ => None,
+    };
     let restore = |node: &mut Node| {
         let count = node.replica.stats().changesets;
         node.with(|replica, env| replica.begin_transact(None, None, None, env)).expect("small");
@@ -312,11 +387,11 @@ fn check_restore(node: &mut Node, rng: &mut Rng) {
     match done {
         Err(RestoreFault::Edit(object, EditFault::Amount)) => {
             assert!(object == objects[GROWS] && shrinks && !wrote);
-            assert_eq!((node.replica.state_hash(), all_shown(&node.replica, &objects)), before);
+            assert_eq!((node.replica.state_hash(), all_shown(&mut node.replica, &objects)), before);
         }
         other => {
             assert_eq!(other, Ok(()));
-            let now = without_rivals(all_shown(&node.replica, &objects));
+            let now = without_rivals(all_shown(&mut node.replica, &objects));
             let was = without_rivals(before.1.clone());
             for at in 0..objects.len() {
                 let is_restored = one.is_none_or(|one| one == at);
@@ -337,7 +412,7 @@ fn check_restore(node: &mut Node, rng: &mut Rng) {
             if wrote {
                 assert!(node.with(|replica, env| replica.undo(&[], env)));
             }
-            assert_eq!((node.replica.state_hash(), all_shown(&node.replica, &objects)), before);
+            assert_eq!((node.replica.state_hash(), all_shown(&mut node.replica, &objects)), before);
         }
     }
     node.replica.close_view(view);

@@ -15,12 +15,13 @@ interface ChangeOf<Shared extends Handle> {
   readonly kind: Shared["kind"];
   /**
    * `"local"`: written in this tab. `"undo"`: by undo or redo in this tab. `"remote"`: by anybody else, another tab of the
-   * same person included. `"reload"`: the engine crashed and was started again from storage; read the object anew.
+   * same person included. `"reload"`: the engine crashed and was started again from storage; read the object anew. `"diff"`:
+   * nobody, it is what {@link Space.diff} found.
    */
-  readonly source: "local" | "undo" | "remote" | "reload";
+  readonly source: "local" | "undo" | "remote" | "reload" | "diff";
   /** The `origin` of the transaction, in the tab that made it. */
   readonly origin?: unknown;
-  /** Who wrote it: a person's id. */
+  /** Who wrote it: a person's id; `""` here and below where nobody did. */
   readonly member: string;
   /** Who wrote it: the id of that person's tab. */
   readonly actor: string;

@@ -85,6 +85,17 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#watch();
   }
 
+  /** Seals and stores what is open, and waits for the bytes of all that is known: before something is exported. */
+  async stored(what: string): Promise<void> {
+    this.transactions.refuse(what);
+    // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
+    await this.transactions
+      .flush()
+      .saved("local")
+      .catch(() => {});
+    await this.snapshots.whole();
+  }
+
   /** Where the space is stored now. */
   get storage(): StorageAdapter {
     return this.#residence.storage;
@@ -134,9 +145,19 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** The engine's number of a handle, which must be of this space. */
   numberOf(handle: unknown, argument = "object"): number {
-    const core = typeof handle === "object" && handle !== null ? this.#cores.get(handle as Handle) : undefined;
+    const core = typeof handle === "object" && handle !== null ? this.coreOf(handle as Handle) : undefined;
     if (!core) throw argumentError(argument, `${argument} is not a handle of this space`);
     return core.number;
+  }
+
+  /** What stands behind a handle; nothing behind one of another space, or of a view. */
+  coreOf(handle: Handle): ObjectCore | undefined {
+    return this.#cores.get(handle);
+  }
+
+  /** What stands behind the object of a number; nothing if nobody can ask for it. */
+  coreAt(number: number): ObjectCore | undefined {
+    return this.#meet(number)?.core;
   }
 
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {

@@ -172,6 +172,14 @@ export class SharedMap implements Iterable<[string, Value]> {
     return this.#core.listeners.add(cb as (changes: readonly unknown[]) => void, o);
   }
 
+  /**
+   * This object and what is below it as encrypted, signed bytes, to be merged by {@link Space.import} with what is known of it at any replica of the
+   * space: in any order, any grouping, any number of times. Of other objects they show nothing. Seals the open batch first. O(changesets).
+   */
+  async export(): Promise<Uint8Array> {
+    return this.#core.export();
+  }
+
   /** All keys and values as a plain object, with what is below; the same one until something changes, and so is each part. */
   toJSON(): { readonly [key: string]: Value } {
     return this.#core.cached("json", () => {

@@ -58,18 +58,34 @@ export class ObjectCore {
     return this.space.pump.edit(work, this.number);
   }
 
+  /** For what changes nothing but may have to seal the open batch. */
+  readSealed<T>(work: (engine: Engine, object: number) => T): T {
+    return this.edit(work);
+  }
+
+  /** Throws if nothing can be read any more: what is cached is not given then either. */
+  check(): void {
+    this.space.pump.check();
+  }
+
   /** A value of the whole object, made once until something changes. */
   cached<T>(what: string, make: (engine: Engine, object: number) => T): T {
-    this.space.pump.check();
+    this.check();
     return remember(this.#whole, what, () => this.read(make));
   }
 
   /** A value of one key, made once until that key changes. */
   cachedKey<T>(key: string, what: string, make: (engine: Engine, object: number) => T): T {
-    this.space.pump.check();
+    this.check();
     let values = this.#byKey.get(key);
     if (!values) this.#byKey.set(key, (values = new Map()));
     return remember(values, what, () => this.read(make));
+  }
+
+  /** What every handle's `export` gives. */
+  async export(): Promise<Uint8Array> {
+    await this.space.stored("export");
+    return this.read((engine, object) => engine.exportObject(object));
   }
 
   /** The object of a kind under a key. */

@@ -95,6 +95,18 @@ export interface Engine {
   /** The items, and beside them their quantities. */
   cartEntries(object: number): Value[][];
 
+  /** Makes a view; its number. */
+  view(query: ViewQuery): number;
+  closeView(view: number): void;
+  /** The number of an object as the view shows it: good for every method that reads, until the view is closed. */
+  objectIn(view: number, object: number): number;
+  viewHeads(view: number): string[];
+  viewNames(view: number): { name: string; kind: number }[];
+  viewStateHash(view: number): string;
+  digestOfView(view: number): string;
+  viewDiff(from: number, to: number): EnginePatch[];
+  restore(view: number, object?: number, key?: string): void;
+
   undo(scope: Uint32Array): boolean;
   redo(scope: Uint32Array): boolean;
   canUndo(scope: Uint32Array): boolean;
@@ -117,6 +129,7 @@ export interface Engine {
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;
   exportSpace(): Uint8Array;
+  exportObject(object: number): Uint8Array;
   importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
 
   connect(url: string): number;
@@ -194,6 +207,15 @@ export interface HistoryQuery {
   after?: number;
 }
 
+/** What a view is made of: what was claimed or received by then, or is in a past; everything if none of them is there. */
+export interface ViewQuery {
+  claimed?: number;
+  received?: number;
+  past?: string;
+  exclude?: string[];
+  include?: string[];
+}
+
 /** What the engine wants done, in order. */
 export type Output =
   | { type: "commit"; id: number; batch: StorageBatch; strict: boolean }
@@ -210,17 +232,17 @@ export type Output =
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
 export type EngineMark = [after: number, position: number, length: number, key: string, value: Value];
 
-/** A change of one object; `ops` holds triples (position, units removed, units inserted). */
-export interface EngineChange {
-  source: "local" | "remote" | "undo";
+/** A change of one object, and who made it. */
+export interface EngineChange extends EnginePatch {
+  source: "local" | "remote" | "undo" | "diff";
   member: string;
   actor: string;
   changeset: string;
+}
+
+/** What changed in one object; `ops` holds triples (position, units removed, units inserted). */
+export interface EnginePatch {
   object: number;
-  /** Absent where no content that is here says it. */
-  name?: string;
-  kind?: number;
-  options?: ObjectOptions;
   text?: { ops: Int32Array; inserted: string; marks?: EngineMark[] };
   /** Keys of a map, elements of a set, items of a cart. */
   keys?: Value[];

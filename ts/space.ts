@@ -1,23 +1,20 @@
 /** Spaces: what `open` gives. */
 
-import type { SharedCart } from "./cart.js";
 import type { Change } from "./change.js";
-import { argumentError, checkFunction, checkInteger, checkOptions, checkShortString, checkSignal, checkString, checkTime, checkWord } from "./check.js";
-import type { CounterOptions, SharedCounter } from "./counter.js";
-import { StemmaError } from "./errors.js";
+import { argumentError, checkFunction, checkInteger, checkOptions, checkSignal, checkString, checkTime, checkWord } from "./check.js";
+import type { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
-import type { MapOptions, SharedMap } from "./map.js";
 import type { SpaceCore } from "./core.js";
-import { optionsOf } from "./options.js";
-import { type Kind, kindOf, type Stats } from "./replica.js";
-import type { SetOptions, SharedSet } from "./set.js";
+import { Readable } from "./readable.js";
+import type { Stats } from "./replica.js";
+import { type RestoreOptions, restore } from "./restore.js";
 import { Sync, type SyncState } from "./sync.js";
-import type { SharedText } from "./text.js";
 import type { TransactOptions } from "./transaction.js";
 import { compact, examine, type Report } from "./upkeep.js";
 import { freeze, isBytes } from "./value.js";
+import { type AtOptions, diffViews, makeView, momentOf, type View, type ViewOptions, viewQuery } from "./view.js";
 import type { Write } from "./write.js";
 
 /** What `on` tells, by type. */
@@ -74,7 +71,7 @@ export interface Stream {
  * After {@link close} every method throws `E_CLOSED`. After a crash of the engine, which `on("error")` tells, methods
  * throw `E_ENGINE_CRASHED` until the space has been read again from storage; handles then go on working.
  */
-export class Space implements AsyncDisposable {
+export class Space extends Readable implements AsyncDisposable {
   /** The id of the space, 64 hex digits: the same for everybody. */
   readonly id: string;
   /** The id of this person in this space. */
@@ -84,6 +81,13 @@ export class Space implements AsyncDisposable {
 
   /** @internal */
   constructor(core: SpaceCore) {
+    super({
+      object: (name, kind, options) => core.object(name, kind, options),
+      heads: () => core.pump.read((engine) => engine.heads()),
+      names: () => core.pump.read((engine) => engine.names()),
+      stateHash: () => core.pump.read((engine) => engine.stateHash()),
+      viewDigest: () => core.pump.read((engine) => engine.viewDigest()),
+    });
     this.#core = core;
     this.id = core.pump.read((engine) => engine.id());
     this.me = core.pump.read((engine) => engine.member());
@@ -98,42 +102,6 @@ export class Space implements AsyncDisposable {
   /** What this member may do. A reader's writes throw `E_ACCESS`. */
   get role(): "owner" | "writer" | "reader" {
     return this.#core.pump.read((engine) => engine.role()) as "owner" | "writer" | "reader";
-  }
-
-  /** The changesets that nothing known builds on, ascending. */
-  get heads(): readonly string[] {
-    return freeze(this.#core.pump.read((engine) => engine.heads()));
-  }
-
-  /**
-   * The map of this name; here and below, it need not have been written to, and it is the same handle every time. A name
-   * with other options is another object: asking for both in one session throws `E_ARGUMENT`.
-   */
-  getMap(name: string, o?: MapOptions): SharedMap {
-    return this.#core.object(checkName(name), "map", optionsOf("map", o)) as SharedMap;
-  }
-
-  getText(name: string, ...options: []): SharedText {
-    return this.#core.object(checkName(name, options), "text") as SharedText;
-  }
-
-  getCounter(name: string, o?: CounterOptions): SharedCounter {
-    return this.#core.object(checkName(name), "counter", optionsOf("counter", o)) as SharedCounter;
-  }
-
-  getSet(name: string, o?: SetOptions): SharedSet {
-    return this.#core.object(checkName(name), "set", optionsOf("set", o)) as SharedSet;
-  }
-
-  getCart(name: string, ...options: []): SharedCart {
-    return this.#core.object(checkName(name, options), "cart") as SharedCart;
-  }
-
-  /** The names of objects with visible content; what is under keys of maps has none. */
-  names(): readonly { readonly name: string; readonly kind: Kind }[] {
-    const named = this.#core.pump.read((engine) => engine.names());
-    const known = named.map(({ name, kind }) => ({ name, kind: kindOf(kind) }));
-    return freeze(known.filter((one): one is { name: string; kind: Kind } => one.kind !== undefined));
   }
 
   /**
@@ -193,6 +161,48 @@ export class Space implements AsyncDisposable {
     }
   }
 
+  /**
+   * The space as it was. `when` is a time, a `Date` or ms since 1970, and then all changesets up to it are in, by the clock
+   * that `by` names, their authors' unless stated; or the id of a changeset, and then that and what it builds on is in.
+   *
+   * What was undone since is there again: an undo counts only if it is in itself. What is excluded today stays out. Seals the
+   * open batch first, so that it can be in. O(changesets), then O(ops) for each object that is read.
+   *
+   * Throws `E_ARGUMENT` for what is not a time, for a changeset that is not known here, or is pending, and inside `transact`.
+   */
+  at(when: Date | number | string, o: AtOptions = {}): View {
+    checkOptions(o, "o", ["by"]);
+    return makeView(this.#core, momentOf(when, o.by, "when"), "at");
+  }
+
+  /**
+   * The space as it would be, if some changesets or ops did not count, or others did. Nothing is written. Without options it
+   * is the space as it is now. Otherwise as {@link at}.
+   */
+  view(o: ViewOptions = {}): View {
+    return makeView(this.#core, viewQuery(o), "view");
+  }
+
+  /**
+   * What turns `a` into `b`, two views of this space, as its listeners would be told: applied to a copy of what `a` shows,
+   * reading new values from `change.object`, which is the handle of `b`, it shows what `b` shows. Their `source` is
+   * `"diff"`: nobody made them. O(objects that differ).
+   */
+  diff(a: View, b: View): readonly Change[] {
+    return diffViews(this.#core, a, b);
+  }
+
+  /**
+   * Makes the space, or one object, or one key of a map read as {@link at} that time, by new edits in a transaction of
+   * their own: maps by setting and deleting keys, texts by edits where they differ, counters by adding the difference, and so
+   * on. What reads so already is not touched; rivals of a value do not come back. One {@link undo} brings the present back.
+   *
+   * Throws as {@link at} does, `E_ARGUMENT` too if a counter that only grows would have to shrink; then nothing was changed.
+   */
+  restore(when: Date | number | string, o?: RestoreOptions): Write {
+    return restore(this.#core, when, o);
+  }
+
   /** Seals the edits made outside of transactions, which otherwise happens by itself. The last write if there are none. */
   flush(): Write {
     return this.#core.transactions.flush();
@@ -210,16 +220,6 @@ export class Space implements AsyncDisposable {
   stream(actor: string): Stream | undefined {
     checkString(actor, "actor");
     return freeze(this.#core.pump.read((engine) => engine.stream(actor)));
-  }
-
-  /** A hash of everything visible: equal at two replicas that show the same. O(size). */
-  stateHash(): string {
-    return this.#core.pump.read((engine) => engine.stateHash());
-  }
-
-  /** A hash of what is known and which of it counts: where it is equal, {@link stateHash} is. */
-  viewDigest(): string {
-    return this.#core.pump.read((engine) => engine.viewDigest());
   }
 
   /**
@@ -246,16 +246,11 @@ export class Space implements AsyncDisposable {
 
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
   async export(): Promise<Uint8Array> {
-    this.#core.transactions.refuse("export");
-    // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
-    await this.flush()
-      .saved("local")
-      .catch(() => {});
-    await this.#core.snapshots.whole();
+    await this.#core.stored("export");
     return this.#core.pump.read((engine) => engine.exportSpace());
   }
 
-  /** Takes in what {@link export} gave, at this replica or another; doing it twice changes nothing. */
+  /** Takes in what {@link export}, or `export` of a handle, gave, at this replica or another; doing it twice changes nothing. */
   async import(bytes: Uint8Array): Promise<ImportReport> {
     if (!isBytes(bytes)) throw argumentError("bytes", "bytes is not a Uint8Array");
     this.#core.transactions.refuse("import");
@@ -324,11 +319,3 @@ export class Space implements AsyncDisposable {
 }
 
 const WEEK_MS = 7 * 24 * 3600 * 1000;
-
-/** Options are for kinds and versions that have some; types allow none elsewhere, plain JavaScript is told. */
-function checkName(name: unknown, options: readonly unknown[] = []): string {
-  checkShortString(name, "name");
-  if (name === "") throw argumentError("name", "name is empty");
-  if (options.some((option) => option !== undefined)) throw new StemmaError("E_UNSUPPORTED", "this version knows no options here", { argument: "o" });
-  return name;
-}

@@ -3,13 +3,15 @@
 use crate::Input;
 use prost::bytes::Bytes;
 use stemma::causal::ActorId;
-use stemma::codec::{BigInt, Reader, Tlv, TlvWriter, Writer};
+use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
+use stemma::crdt::Text;
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
 use stemma::event::{
-    Certificate, Chain, Class, Content, Genesis, Header, Invite, Login, LoginProof, SignedChangeset,
+    Certificate, Chain, Class, Content, Genesis, Header, Invite, Log, Login, LoginProof, SignedChangeset,
     Skeleton, Value,
 };
-use stemma::store::TailRecord;
+use stemma::doc::{Fold, Names};
+use stemma::store::{Segment, TailRecord};
 use stemma::sync::Frame;
 
 fn written(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -43,6 +45,34 @@ pub fn tlv(data: &[u8]) {
 pub fn value(data: &[u8]) {
     if let Ok(value) = Value::decode(data) {
         assert_eq!(value.to_bytes(), data);
+    }
+}
+
+/// What a snapshot or a segment of the store says, by the first byte: it loads and can be saved again, or is refused.
+pub fn saved(data: &[u8]) {
+    fn load<T: Saved>(bytes: &[u8]) {
+        if let Ok(loaded) = T::load(&mut Reader::new(bytes)) {
+            let _ = written(|out| loaded.save(out));
+        }
+    }
+    let Some((which, bytes)) = data.split_first() else { return };
+    match which % 5 {
+        0 => load::<Fold>(bytes),
+        1 => load::<Names>(bytes),
+        2 => load::<Text>(bytes),
+        3 => {
+            let root = SigningKey::from_seed(&[1; 32]).verifying_key();
+            let genesis = Genesis::new(root, &[2; 16]);
+            let mut log = Log::new(genesis);
+            if log.load(&mut Reader::new(bytes)).is_ok() {
+                let _ = written(|out| log.save(out));
+            }
+        }
+        _ => {
+            if let Ok(segment) = Segment::decode(bytes) {
+                assert_eq!(segment.encode(), bytes);
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ mod attacker;
 mod common;
 #[path = "../../tests/reference/dag.rs"]
 mod dag;
+#[path = "../../tests/common/plain.rs"]
+mod plain;
 #[path = "../../tests/reference/text.rs"]
 mod reference;
 #[path = "../../tests/reference/rng.rs"]

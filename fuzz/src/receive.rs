@@ -3,8 +3,9 @@
 use crate::Input;
 use crate::attacker::{World, encoded, read, write};
 use crate::common::{Disk, assert_same, sync};
+use crate::plain::plain;
 use std::cell::Cell;
-use stemma::Value;
+use stemma::{ObjectIx, Value};
 
 thread_local! {
     /// A world and its disks as they were made: reopening is cheaper than founding a space for every input.
@@ -44,7 +45,11 @@ pub fn receive(data: &[u8]) {
     sync(&mut a, &mut b);
     assert_same(&a, &b);
     assert_eq!(read(&mut b, "from a"), Some(Value::from("here")), "an honest changeset is never inert");
-    a.replica.dbg_check();
-    b.replica.dbg_check();
+    for node in [&mut a, &mut b] {
+        node.replica.dbg_check();
+        for object in (0..node.replica.object_count()).map(ObjectIx) {
+            plain(&mut node.replica, object);
+        }
+    }
     WORLD.set(Some((World { a, b, attacker, first }, disks)));
 }

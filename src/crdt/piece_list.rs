@@ -53,29 +53,26 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         }
     }
 
-    /// The list of these runs, which hold the units from 0 on, each of them once. O(runs).
-    pub fn of(runs: impl Iterator<Item = Piece>) -> Self {
-        let (mut list, mut leaf) = (Self::new(), 0);
-        for run in runs {
-            list.units += run.len;
-            list.visible += run.visible();
-            match list.leaves[leaf].last_mut() {
-                Some(last) if last.joins(&run) => last.len += run.len,
-                _ => {
-                    if list.leaves[leaf].len() == LEAF {
-                        list.leaves.push(Vec::with_capacity(LEAF));
-                        list.order.insert_after(leaf as u32, leaf as u32 + 1);
-                        leaf += 1;
-                    }
-                    list.leaves[leaf].push(run);
+    /// Puts a run behind all others, whatever its units; in the end they are all there. For a list that is made in order.
+    pub fn append(&mut self, run: Piece) {
+        steps::count(1);
+        self.units += run.len;
+        self.visible += run.visible();
+        let mut leaf = self.leaves.len() - 1;
+        match self.leaves[leaf].last_mut() {
+            Some(last) if last.joins(&run) => last.len += run.len,
+            _ => {
+                if self.leaves[leaf].len() == LEAF {
+                    self.leaves.push(Vec::with_capacity(LEAF));
+                    self.order.insert_after(leaf as u32, leaf as u32 + 1);
+                    leaf += 1;
                 }
+                self.leaves[leaf].push(run);
             }
         }
-        for (leaf, pieces) in (0..).zip(&list.leaves) {
-            let visible: u32 = pieces.iter().map(Piece::visible).sum();
-            list.order.add_visible(leaf, visible as i32);
+        if run.hide == 0 {
+            self.order.add_visible(leaf as u32, run.len as i32);
         }
-        list
     }
 
     /// The visible unit number `pos`.

@@ -11,6 +11,7 @@ use super::text::Text;
 use super::unit_log::{Effect, UnitLog};
 use super::units::Units;
 use crate::causal::OpIx;
+use crate::steps;
 use std::ops::Range;
 
 impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
@@ -68,20 +69,18 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
     /// The list of the first `units`, of which these show. O(pieces + stretches that show or do not).
     pub(super) fn at(&self, shows: &Bits, units: u32) -> Self {
-        let runs = self.iter().filter(|run| run.first < units).flat_map(|run| {
+        let mut list = Self::new();
+        // Inside out: a loop over nested iterators takes a quarter longer.
+        self.iter().filter(|run| run.first < units).for_each(|run| {
             let (end, mut unit) = (run.end().min(units), run.first);
-            std::iter::from_fn(move || {
-                if unit == end {
-                    return None;
-                }
+            while unit < end {
                 let (is_shown, next) = shows.stretch(unit..end);
                 let rest = run.tail(unit - run.first);
-                let cut = Piece { len: next - unit, hide: u32::from(!is_shown), ..rest };
+                list.append(Piece { len: next - unit, hide: u32::from(!is_shown), ..rest });
                 unit = next;
-                Some(cut)
-            })
+            }
         });
-        Self::of(runs)
+        list
     }
 }
 
@@ -129,9 +128,9 @@ impl<C: Default> Deltas<C> {
 /// One bit per unit: whether it shows.
 pub(super) fn showing(log: &UnitLog, selected: impl Fn(OpIx) -> bool) -> Bits {
     let mut bits = Bits::new(log.units());
-    for (op, _, effect) in log.effects() {
+    for effect in log.effects_of(selected) {
+        steps::count(1);
         match effect {
-            _ if !selected(op) => {}
             Effect::Insert(span) => bits.set(span.range(), true),
             // Its targets were inserted by ops before it, so nothing shows them again.
             Effect::Delete(spans) => spans.iter().for_each(|span| bits.set(span.range(), false)),

@@ -136,6 +136,12 @@ impl UnitLog {
         self.ops.iter().enumerate().map(|(at, row)| (row.op, row.active, self.effect_at(at)))
     }
 
+    /// What the selected ops did, in order.
+    pub fn effects_of(&self, selected: impl Fn(OpIx) -> bool) -> impl Iterator<Item = Effect<'_>> {
+        let chosen = self.ops.iter().enumerate().filter(move |(_, row)| selected(row.op));
+        chosen.map(|(at, _)| self.effect_at(at))
+    }
+
     /// The units whose content is missing.
     pub fn absent(&self) -> impl Iterator<Item = Span> + '_ {
         self.changesets.iter().enumerate().filter(|(_, row)| row.absent).map(|(at, _)| self.units_at(at))

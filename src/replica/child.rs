@@ -11,6 +11,7 @@ use crate::codec::limits;
 use crate::crdt::{Slot, Totals};
 use crate::doc::{Body, Edit, Fold, ObjectIx, ObjectName, ObjectOrigin, Patch, PatchBody, Written};
 use crate::event::{ObjectKind, Options, Sort, Value, child_id};
+use crate::steps;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -177,7 +178,7 @@ impl Replica {
     }
 
     /// What a view shows a copy of; the object itself if it is none.
-    pub fn original_of(&self, object: ObjectIx) -> ObjectIx {
+    pub(super) fn original_of(&self, object: ObjectIx) -> ObjectIx {
         self.views.origin(object).map_or(object, |(_, of)| of)
     }
 
@@ -233,8 +234,9 @@ impl Replica {
         }
         let mut at = object;
         while let Some(place) = self.places.get(at) {
+            steps::count(1);
             let (map, slot) = (place.map, Slot::Key(place.key));
-            if !self.shows(at, 1) {
+            if !self.shows(at, map, 1) {
                 let written = Written::Child(self.fold.get(at).kind(), place.options.clone());
                 self.clear_under(map, slot, Some(at));
                 self.fold.edit(self.log.graph(), map, Edit::Put(slot, written));
@@ -263,6 +265,7 @@ impl Replica {
                 self.fold.text_delete(object, 0, len).expect("the whole of a text lies in it");
             }
             let edits = self.emptying(object);
+            steps::count(1 + edits.len());
             for edit in edits {
                 if let Edit::Take(slot) = edit {
                     rest.extend(self.children_at(object, slot).into_iter().map(|child| (child, depth + 1)));
@@ -276,7 +279,16 @@ impl Replica {
     }
 
     /// Adds to patches what they change above: the keys of maps that lead to what they are about.
-    pub(super) fn with_places_above(&self, mut patches: Vec<Patch>) -> Vec<Patch> {
+    pub(super) fn with_places_above(&self, patches: Vec<Patch>) -> Vec<Patch> {
+        self.with_places_where(patches, |object, map| self.shows(object, map, usize::MAX))
+    }
+
+    /// The same where something else says whether a key of a map shows an object.
+    pub(super) fn with_places_where(
+        &self,
+        mut patches: Vec<Patch>,
+        shows: impl Fn(ObjectIx, ObjectIx) -> bool,
+    ) -> Vec<Patch> {
         let mut above: BTreeMap<ObjectIx, BTreeSet<Slot>> = BTreeMap::new();
         for patch in &patches {
             let mut at = patch.object;
@@ -284,8 +296,9 @@ impl Replica {
                 continue;
             }
             while let Some(place) = self.places.get(at) {
-                let shown = self.shows(at, usize::MAX);
-                if !shown || !above.entry(place.map).or_default().insert(Slot::Key(place.key)) {
+                steps::count(1);
+                if !shows(at, place.map) || !above.entry(place.map).or_default().insert(Slot::Key(place.key))
+                {
                     break;
                 }
                 at = place.map;
@@ -293,9 +306,11 @@ impl Replica {
         }
         for patch in &mut patches {
             if let PatchBody::Slots(slots) = &mut patch.body
-                && let Some(more) = above.remove(&patch.object)
+                && let Some(mut more) = above.remove(&patch.object)
             {
-                let more: Vec<Slot> = more.into_iter().filter(|slot| !slots.contains(slot)).collect();
+                for slot in slots.iter() {
+                    more.remove(slot);
+                }
                 slots.extend(more);
             }
         }
@@ -328,14 +343,15 @@ impl Replica {
         }
     }
 
-    /// Whether the key that an object is under shows it: a field always does, another one if one of its first winners says so.
-    fn shows(&self, object: ObjectIx, first: usize) -> bool {
+    /// Whether the key that an object is under shows it in a map, its own or a copy of that: a field always does, another one
+    /// if one of its first winners says so.
+    pub(super) fn shows(&self, object: ObjectIx, map: ObjectIx, first: usize) -> bool {
         let Some(place) = self.places.get(object) else { return false };
         let kind = self.fold.get(object).kind();
         if self.map_of_field(object).is_some() {
             return true;
         }
-        let Some(register) = self.map(place.map).and_then(|map| map.get(&Slot::Key(place.key))) else {
+        let Some(register) = self.map(map).and_then(|map| map.get(&Slot::Key(place.key))) else {
             return false;
         };
         register.winners().iter().take(first).any(|winner| match self.fold.written(winner.op) {

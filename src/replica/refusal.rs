@@ -100,6 +100,11 @@ impl Refusals {
         }
     }
 
+    /// The relay turned out to have everything, however it came by it.
+    pub fn nothing_lacks(&mut self) {
+        (self.stuck, self.fruitless, self.backoff) = (None, 0, Backoff::default());
+    }
+
     /// What was refused for good may be tried on the next connection. A pause goes on.
     pub fn disconnected(&mut self) {
         self.rows.clear();

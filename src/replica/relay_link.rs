@@ -84,6 +84,9 @@ impl Replica {
         if resync {
             return;
         }
+        if link.queue.is_empty() {
+            link.refusals.nothing_lacks();
+        }
         let acked: Vec<ChangesetId> =
             at_relay.iter().map(|ix| graph.id(*ix)).filter(|id| self.links.unacked.contains(id)).collect();
         self.mark_at_relay(&acked);

@@ -10,7 +10,7 @@ use crate::crdt::Bits;
 use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
 use crate::event::{ObjectKind, digest};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl Replica {
 
     /// The state hash of a replica that shows what the view shows (docs/format.md §8). O(ops).
     pub fn view_state_hash(&mut self, view: ViewIx) -> Result<Digest, ViewFault> {
-        self.each_in(view, |replica, copy| replica.hashed(copy)).map(sorted_hash)
+        self.each_in(view, |replica, _, copy| replica.hashed(copy)).map(sorted_hash)
     }
 
     /// The view digest of the view's heads: what of their past does not count in it, and what of it has no value here.
@@ -172,14 +172,22 @@ impl Replica {
 
     /// Names of the objects with visible content in a view. O(ops).
     pub fn view_names(&mut self, view: ViewIx) -> Result<Vec<(Arc<str>, ObjectKind)>, ViewFault> {
-        let shown = self.each_in(view, |replica, copy| replica.object_hash(copy).map(|_| copy));
+        let shown = self.each_in(view, |replica, object, copy| replica.object_hash(copy).map(|_| object));
         Ok(self.named(shown?.into_iter()))
     }
 
-    /// What turns the state that one view shows into that of another. O(objects that differ + ops / 64).
-    pub fn view_diff(&self, from: ViewIx, to: ViewIx) -> Result<Vec<Patch>, ViewFault> {
-        let (from, to) = (self.views.get(from)?, self.views.get(to)?);
-        Ok(self.fold.diff(self.log.graph(), &from.ops.counting, &to.ops.counting))
+    /// What turns the state that one view shows into that of another, the keys that lead to what differs included.
+    /// O(objects that differ, and maps above them, + ops / 64).
+    pub fn view_diff(&mut self, from: ViewIx, to: ViewIx) -> Result<Vec<Patch>, ViewFault> {
+        let (a, b) = (&self.views.get(from)?.ops.counting, &self.views.get(to)?.ops.counting);
+        let patches = self.fold.diff(self.log.graph(), a, b);
+        let above = patches.iter().flat_map(|patch| self.places.above(patch.object)).map(|place| place.map);
+        for map in above.collect::<BTreeSet<_>>() {
+            self.object_in(to, map)?;
+        }
+        // Where only one of the two shows an object, the key itself differs.
+        let copies = &self.views.get(to)?.copies;
+        Ok(self.with_places_where(patches, |object, map| self.shows(object, copies[&map], usize::MAX)))
     }
 
     /// The ops that count in a view.
@@ -187,17 +195,17 @@ impl Replica {
         Ok(&self.views.get(view)?.ops.counting)
     }
 
-    /// Asks something of each object as a view shows it; copies that this made go again.
+    /// Asks something of each object and its copy in a view; copies that this made go again.
     fn each_in<T>(
         &mut self,
         view: ViewIx,
-        mut ask: impl FnMut(&Self, ObjectIx) -> Option<T>,
+        mut ask: impl FnMut(&Self, ObjectIx, ObjectIx) -> Option<T>,
     ) -> Result<Vec<T>, ViewFault> {
         let mut answers = Vec::new();
         for object in (0..self.object_count()).map(ObjectIx) {
             let is_there = self.views.get(view)?.copies.contains_key(&object);
             let copy = self.object_in(view, object)?;
-            answers.extend(ask(self, copy));
+            answers.extend(ask(self, object, copy));
             if !is_there {
                 self.fold.drop_copy(copy);
                 self.views.origins.remove(&copy);

@@ -20,6 +20,7 @@ mod socket;
 mod space;
 mod tabs;
 mod value;
+mod view;
 mod wait;
 mod wrap;
 

@@ -117,10 +117,9 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
     }
 }
 
-/// Writes an object that a key of a map shows: as an array of 32-bit numbers, which no value is, with its number; in a view the
-/// number of what that has a copy of.
-pub(super) fn child(child: ObjectIx, replica: &Replica) -> JsValue {
-    Uint32Array::from(&[replica.original_of(child).0][..]).into()
+/// Writes an object that a key of a map shows: as an array of 32-bit numbers, which no value is, with its number.
+pub(super) fn child(child: ObjectIx) -> JsValue {
+    Uint32Array::from(&[child.0][..]).into()
 }
 
 /// Writes what an object is and where: its name, or the map and the key that it is under, or neither where no content that is
@@ -224,16 +223,21 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
         ("member", change.member.to_string().into()),
         ("actor", change.actor.to_string().into()),
         ("changeset", change.changeset.map_or_else(String::new, |id| id.to_string()).into()),
-        ("object", change.object.0.into()),
     ];
-    if let Some((name, kind)) = replica.name_of(change.object) {
-        fields.extend([("name", JsValue::from(&**name)), ("kind", (kind as u8).into())]);
-        let options = replica.options_of(change.object).map_or(JsValue::UNDEFINED, options::to_js);
-        if !options.is_undefined() {
-            fields.push(("options", options));
-        }
-    }
-    match &change.body {
+    add_patch(change.object, &change.body, replica, &mut fields);
+    object(&fields)
+}
+
+/// Writes what changed in an object, and nothing of who did it.
+pub(super) fn patch(of: ObjectIx, body: &PatchBody, replica: &Replica) -> JsValue {
+    let mut fields = Vec::new();
+    add_patch(of, body, replica, &mut fields);
+    object(&fields)
+}
+
+fn add_patch(of: ObjectIx, body: &PatchBody, replica: &Replica, fields: &mut Vec<(&str, JsValue)>) {
+    fields.push(("object", of.0.into()));
+    match body {
         PatchBody::Text { splices, inserted, marks } => {
             let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();
             let ops = Int32Array::from(ops.as_slice());
@@ -256,9 +260,8 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
                         }
                     }
                     Slot::Group(number) => {
-                        let group = replica
-                            .options_of(change.object)
-                            .and_then(|options| options.groups.get(*number as usize));
+                        let group =
+                            replica.options_of(of).and_then(|options| options.groups.get(*number as usize));
                         for key in group.into_iter().flatten() {
                             keys.push(&key.as_str().into());
                         }
@@ -272,10 +275,9 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
             fields.push(("keys", items.collect::<Array>().into()));
         }
         PatchBody::Counter { added, taken } => {
-            let grows = replica.options_of(change.object).is_some_and(|options| options.variant);
+            let grows = replica.options_of(of).is_some_and(|options| options.variant);
             let by = if grows { *added } else { *added - *taken };
             fields.push(("amount", (by as f64).into()));
         }
     }
-    object(&fields)
 }

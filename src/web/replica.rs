@@ -263,7 +263,7 @@ impl Replica {
         Ok(match self.core.map_shown(object, key) {
             None => JsValue::UNDEFINED,
             Some(Shown::Value(value)) => value::to_js(value),
-            Some(Shown::Child(child)) => output::child(child, &self.core),
+            Some(Shown::Child(child)) => output::child(child),
         })
     }
 
@@ -290,8 +290,7 @@ impl Replica {
             Shown::Child(child) => Err(child),
         });
         let rivals: Vec<Result<JsValue, ObjectIx>> = rivals.collect();
-        let child = |child| output::child(child, &self.core);
-        Ok(rivals.into_iter().map(|rival| rival.unwrap_or_else(child)).collect())
+        Ok(rivals.into_iter().map(|rival| rival.unwrap_or_else(output::child)).collect())
     }
 
     #[wasm_bindgen(js_name = mapHistory)]

@@ -209,6 +209,11 @@ impl Replica {
         self.core().export_space()
     }
 
+    #[wasm_bindgen(js_name = exportObject)]
+    pub fn export_object(&self, handle: u32) -> Answer<Vec<u8>> {
+        Ok(self.core().export_object(self.object_at(handle)?))
+    }
+
     #[wasm_bindgen(js_name = importSpace)]
     pub fn import_space(&mut self, bytes: &[u8]) -> Answer<JsValue> {
         let wrong = |error: ImportError| EdgeError::argument("bytes", error.to_string());

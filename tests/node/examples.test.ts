@@ -24,6 +24,14 @@ const SAYS: { [file: string]: string[] } = {
   ],
   "shopping-cart.mjs": ["apples: 6", "apples 1", "bread 1"],
   "tags.mjs": ["alps green", "draft red"],
+  "time-travel.mjs": [
+    'now: {"nights":2} Bring two ropes.',
+    'monday: {"hut":"upper","nights":4} Bring a rope.',
+    'map ["nights","hut"]',
+    'text [{"retain":6},{"delete":1},{"insert":"two"},{"retain":5},{"insert":"s"}]',
+    'without bob: {"hut":"upper","nights":4}',
+    'restored: {"hut":"upper","nights":2}',
+  ],
   "votes.mjs": ["hut: 1", "tent: 1"],
 };
 

@@ -173,7 +173,9 @@ function exhaust(s: Space): void {
 test("after a trap the space comes back from storage, and its handles go on", async (t) => {
   const s = await space(t, new Scripted());
   const map = s.getMap("m");
-  const write = s.transact(() => map.set("k", "kept"));
+  const child = map.child("child", "map");
+  const deep = child.child("text", "text");
+  const write = s.transact(() => (map.set("k", "kept"), deep.append("kept")));
   await write.saved("local");
   const crashed = new Promise<StemmaError>((resolve) => s.on("error", resolve));
   const reloaded = new Promise<void>((resolve) => s.subscribe((changes) => changes.some(({ source }) => source === "reload") && resolve()));
@@ -184,6 +186,10 @@ test("after a trap the space comes back from storage, and its handles go on", as
   await reloaded;
   assert.equal(map.get("k"), "kept");
   assert.equal(s.getMap("m"), map);
+  assert.deepEqual([map.get("child"), deep.toString()], [{ text: "kept" }, "kept"]);
+  assert.equal(map.child("child", "map"), child);
+  deep.append("!");
+  assert.deepEqual(map.get("child"), { text: "kept!" });
   await write.saved("local");
   const after = s.transact(() => map.set("k", "after"));
   await after.saved("local");

@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type ChangesetInfo, type Delta, type HandleOf, open, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type HandleOf, open, type Readable, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -83,6 +83,19 @@ export async function contract(): Promise<void> {
   text.mark(0, 1, "bold", true, { expand: "left" });
   const undone: boolean = space.undo({ scope: [map, text] }) && space.redo() && space.canUndo() && space.canRedo({});
   space.undoGroup(() => void undone);
+  using view: View = space.at(new Date(), { by: "received" });
+  const other: Readable = space.view({ at: write.id, exclude: [write.id, `${write.id}:0`], include: [] });
+  const changes: readonly Change[] = space.diff(view, space.at(0));
+  const restored: Write = space.restore(write.id, { object: map, key: "k" });
+  void [other.getText("t").length, changes[0]?.source === "diff", restored, view.heads, view.names(), view.stateHash(), view.viewDigest()];
+  // @ts-expect-error a view is read
+  view.transact(() => {});
+  // @ts-expect-error not built yet
+  space.at(0, { policy: "then" });
+  // @ts-expect-error not built yet
+  space.view({ ban: [] });
+  // @ts-expect-error not built yet
+  space.view({ finalOnly: true });
   // @ts-expect-error not built yet
   space.policy;
   // @ts-expect-error not an option

@@ -8,6 +8,7 @@
 // `first` is the number of the first appended record, or of the next one if the commit appends none. Lists, strings and
 // varints are those of docs/format.md §1. Decoders take any bytes and answer `undefined` to what is malformed.
 
+import { crc32 } from "node:zlib";
 import { STORE_NAMES, type StoreName } from "../storage.js";
 
 export type Put = [StoreName, string, Uint8Array];
@@ -195,18 +196,5 @@ function decode<T>(record: Uint8Array, read: (reader: Reader) => T): T | undefin
     return undefined;
   }
 }
-
-function crc32(bytes: Uint8Array): number {
-  let crc = ~0;
-  for (const byte of bytes) crc = (CRC_TABLE[(crc ^ byte) & 0xff] as number) ^ (crc >>> 8);
-  return ~crc >>> 0;
-}
-
-/** The reflected polynomial of IEEE 802.3. */
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
 
 const CHECKPOINT_VERSION = 1;

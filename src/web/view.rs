@@ -1,0 +1,148 @@
+//! The replica for JavaScript, fourth part: views. Objects of a view have numbers of their own, good for every method that
+//! reads.
+use js_sys::Array;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::error::{Code, EdgeError};
+use super::output;
+use super::replica::{Replica, edit_error, id32, with_env};
+use crate::ChangesetId;
+use crate::replica::{EditFault, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
+
+type Answer<T> = Result<T, EdgeError>;
+
+/// At most one of the first three is there.
+#[derive(Deserialize)]
+struct Query {
+    claimed: Option<f64>,
+    received: Option<f64>,
+    past: Option<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(default)]
+    include: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    kind: u8,
+}
+
+#[wasm_bindgen]
+impl Replica {
+    /// Makes a view; its number.
+    pub fn view(&mut self, query: JsValue) -> Answer<u32> {
+        let query: Query = serde_wasm_bindgen::from_value(query)
+            .map_err(|error| EdgeError::argument("when", error.to_string()))?;
+        let when = match (query.claimed, query.received, &query.past) {
+            (Some(ms), ..) => When::Claimed(ms.max(0.0) as u64),
+            (_, Some(ms), _) => When::Received(ms.max(0.0) as u64),
+            (.., Some(id)) => When::Past(ChangesetId(id32(id, "when")?)),
+            _ => When::Now,
+        };
+        let targets = |targets: &[String], argument: &'static str| {
+            targets.iter().map(|written| target(written, argument)).collect::<Answer<Vec<Target>>>()
+        };
+        let (exclude, include) = (targets(&query.exclude, "exclude")?, targets(&query.include, "include")?);
+        let filter = ViewFilter { when, exclude, include };
+        let view = with_env(|env| self.core_mut().view(&filter, env));
+        view.map(|view| view.0).map_err(|fault| view_error(fault, argument_of(fault, &filter)))
+    }
+
+    #[wasm_bindgen(js_name = closeView)]
+    pub fn close_view(&mut self, view: u32) {
+        self.core_mut().close_view(ViewIx(view));
+    }
+
+    /// The number under which a view shows an object.
+    #[wasm_bindgen(js_name = objectIn)]
+    pub fn object_in(&mut self, view: u32, handle: u32) -> Answer<u32> {
+        let object = self.object_at(handle)?;
+        self.core_mut().object_in(ViewIx(view), object).map(|copy| copy.0).map_err(closed)
+    }
+
+    #[wasm_bindgen(js_name = viewHeads)]
+    pub fn view_heads(&self, view: u32) -> Answer<Vec<String>> {
+        let heads = self.core().view_heads(ViewIx(view)).map_err(closed)?;
+        Ok(heads.iter().map(ToString::to_string).collect())
+    }
+
+    #[wasm_bindgen(js_name = viewNames)]
+    pub fn view_names(&mut self, view: u32) -> Answer<JsValue> {
+        let named = self.core_mut().view_names(ViewIx(view)).map_err(closed)?;
+        let named = named.into_iter().map(|(name, kind)| Named { name: name.to_string(), kind: kind as u8 });
+        serde_wasm_bindgen::to_value(&named.collect::<Vec<_>>())
+            .map_err(|error| EdgeError::new(Code::Unsupported, error.to_string()))
+    }
+
+    #[wasm_bindgen(js_name = viewStateHash)]
+    pub fn view_state_hash(&mut self, view: u32) -> Answer<String> {
+        self.core_mut().view_state_hash(ViewIx(view)).map(|hash| hash.to_string()).map_err(closed)
+    }
+
+    #[wasm_bindgen(js_name = digestOfView)]
+    pub fn digest_of_view(&self, view: u32) -> Answer<String> {
+        self.core().digest_of_view(ViewIx(view)).map(|digest| digest.to_string()).map_err(closed)
+    }
+
+    /// What turns one view into another, without who did it: nobody did.
+    #[wasm_bindgen(js_name = viewDiff)]
+    pub fn view_diff(&mut self, from: u32, to: u32) -> Answer<Array> {
+        let patches = self.core_mut().view_diff(ViewIx(from), ViewIx(to)).map_err(closed)?;
+        Ok(patches.iter().map(|patch| output::patch(patch.object, &patch.body, self.core())).collect())
+    }
+
+    /// Edits everything, one object or one key of it to what a view shows. Only inside a transaction.
+    pub fn restore(&mut self, view: u32, handle: Option<u32>, key: Option<String>) -> Answer<()> {
+        let object = handle.map(|handle| self.object_at(handle)).transpose()?;
+        let restored = with_env(|env| self.core_mut().restore(ViewIx(view), object, key.as_deref(), env));
+        restored.map_err(|fault| match fault {
+            RestoreFault::View(fault) => view_error(fault, "when"),
+            RestoreFault::Edit(object, EditFault::Amount | EditFault::Overflow) => {
+                let name = self.core().name_of(object).map_or("?", |(name, _)| name);
+                EdgeError::argument("when", format!("the counter {name:?} cannot be brought back to it"))
+            }
+            RestoreFault::Edit(_, fault) => edit_error(fault, "when"),
+        })
+    }
+}
+
+/// A changeset id, or one and the number of an op in it behind a colon.
+fn target(written: &str, argument: &'static str) -> Answer<Target> {
+    let wrong =
+        || EdgeError::argument(argument, format!("{argument} has {written:?}: not an id, nor id:index"));
+    let (id, index) = match written.split_once(':') {
+        None => (written, None),
+        Some((id, index)) if index.bytes().all(|digit| digit.is_ascii_digit()) => {
+            (id, Some(index.parse().map_err(|_| wrong())?))
+        }
+        Some(_) => return Err(wrong()),
+    };
+    Ok(Target { changeset: ChangesetId(id32(id, argument).map_err(|_| wrong())?), index })
+}
+
+/// Which argument named what is not there. They are looked at in this order.
+fn argument_of(fault: ViewFault, filter: &ViewFilter) -> &'static str {
+    let id = match fault {
+        ViewFault::Unknown(id) | ViewFault::Pending(id, _) if filter.when == When::Past(id) => return "when",
+        ViewFault::Unknown(id) | ViewFault::Pending(id, _) | ViewFault::Index(id, _) => id,
+        ViewFault::Closed => return "when",
+    };
+    let index = if let ViewFault::Index(_, index) = fault { Some(index) } else { None };
+    let names = |target: &Target| target.changeset == id && (index.is_none() || target.index == index);
+    if filter.exclude.iter().any(names) { "exclude" } else { "include" }
+}
+
+fn view_error(fault: ViewFault, argument: &'static str) -> EdgeError {
+    match fault {
+        ViewFault::Closed => closed(fault),
+        _ => EdgeError::argument(argument, fault.to_string()),
+    }
+}
+
+fn closed(fault: ViewFault) -> EdgeError {
+    EdgeError::new(Code::Closed, fault.to_string())
+}

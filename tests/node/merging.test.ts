@@ -1,0 +1,70 @@
+// One object as bytes, merged by importing: whatever the order, grouping and number of times, the result is the same.
+
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import type { Space } from "stemma";
+import { openSpace } from "./ends.ts";
+
+function edit(space: Space, who: string): void {
+  space.transact(() => {
+    space.getText("text").insert(0, `${who} `);
+    space.getMap("map").set(who, who).set("both", who);
+    space.getMap("map").child("child", "text").append(who);
+    space.getCounter("counter").add(3);
+    space.getSet("set").add(who);
+    space.getCart("cart").add("apple", 2);
+  });
+}
+
+const handles = (space: Space) => [space.getText("text"), space.getMap("map"), space.getCounter("counter"), space.getSet("set"), space.getCart("cart")];
+
+async function apart(t: TestContext): Promise<{ spaces: Space[]; fresh: () => Promise<Space> }> {
+  const first = await openSpace(t);
+  edit(first, "start");
+  const invite = await first.invite({ uses: Number.POSITIVE_INFINITY });
+  const fresh = () => openSpace(t, { invite });
+  const spaces = [first, await fresh(), await fresh()];
+  const start = await first.export();
+  for (const [at, space] of spaces.entries()) {
+    await space.import(start);
+    edit(space, `member ${at}`);
+  }
+  return { spaces, fresh };
+}
+
+test("exports of an object merge in any order and grouping", async (t) => {
+  const { spaces, fresh } = await apart(t);
+  for (const at of handles(spaces[0] as Space).keys()) {
+    const exports = await Promise.all(spaces.map((space) => handles(space)[at]?.export() as Promise<Uint8Array>));
+    const merged = async (order: readonly number[]) => {
+      const space = await fresh();
+      for (const from of order) await space.import(exports[from] as Uint8Array);
+      return space;
+    };
+    const one = await merged([0, 1, 2]);
+    const json = handles(one)[at]?.toJSON();
+    const pair = await merged([2, 1]);
+    await pair.import(exports[2] as Uint8Array);
+    const grouped = await fresh();
+    await grouped.import((await handles(pair)[at]?.export()) as Uint8Array);
+    await grouped.import(exports[0] as Uint8Array);
+    for (const other of [await merged([2, 0, 1, 0, 2]), grouped]) {
+      assert.deepEqual(handles(other)[at]?.toJSON(), json);
+      assert.equal(other.stateHash(), one.stateHash());
+    }
+    // Nothing of the others can be read.
+    for (const [other, handle] of handles(one).entries()) {
+      if (other !== at) assert.notDeepEqual(handle.toJSON(), handles(spaces[0] as Space)[other]?.toJSON());
+    }
+  }
+});
+
+test("an export brings no other space anything", async (t) => {
+  const { spaces } = await apart(t);
+  const stranger = await openSpace(t);
+  const bytes = await (spaces[0] as Space).getText("text").export();
+  await assert.rejects(stranger.import(bytes), { code: "E_ARGUMENT", argument: "bytes" });
+  await assert.rejects(stranger.import(bytes.subarray(0, 100)), { code: "E_ARGUMENT", argument: "bytes" });
+  assert.equal(stranger.stats().changesets, 0);
+  stranger.transact(() => void assert.rejects(stranger.getText("text").export(), { code: "E_ARGUMENT" }));
+});
