@@ -78,7 +78,18 @@ function bodies() {
   const all = input("skeletons").filter((one) => one.class === 1 && one.deps <= 1);
   const one = ({ bytes }, how) => [Buffer.from([how]), part(hex(bytes)), part(beside.get(bytes) ?? Buffer.alloc(0))];
   const pairs = all.map((body, at) => Buffer.concat([...one(body, 0), ...one(all[(at + 1) % all.length], 1 + (at % 4))]));
-  return [...all.map((body) => Buffer.concat(one(body, 0))), ...pairs];
+  return [...all.map((body) => Buffer.concat(one(body, 0))), ...pairs, listBodies()];
+}
+
+/** A list of three, a move in another lane, and a move and a delete in the first one that do not know of it. */
+function listBodies() {
+  const skeleton = (ms, refs, ...ops) => Buffer.from([ms, 0, 0, 0, refs.length, ...refs.flat(), 1, ...Buffer.alloc(16, 7), 5, 0, ops.length, ...ops.flat(), 0]);
+  const bodies = [
+    [0, skeleton(5, [], [0x20, 0, 0, 0, 3]), Buffer.from([0, 0, 0, 1, 2, 0])],
+    [3, skeleton(7, [[1, 0]], [0x22, 0, 1, 0, 2, 1, 2, 2]), Buffer.from([0, 0, 0])],
+    [0, skeleton(6, [[0, 0]], [0x22, 0, 1, 0, 2, 2, 0], [0x21, 0, 1, 1, 1, 1]), Buffer.from([0, 0, 0])],
+  ];
+  return Buffer.concat(bodies.flatMap(([how, body, content]) => [Buffer.from([how]), part(body), part(content)]));
 }
 
 /** One of each frame, with fields of the right sizes. */

@@ -44,7 +44,7 @@ pub mod web;
 // What an application or an edge names, without knowing the modules.
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
-pub use crdt::{Bias, MarkDelta, Slot, Text};
+pub use crdt::{Bias, List, MarkDelta, Slot, Text};
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{Expand, Fate, Invite, Number, ObjectKind, Options, Role, Value};
 pub use store::{Segment, StoreBatch};

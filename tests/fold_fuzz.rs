@@ -1,17 +1,21 @@
 //! Random histories of all objects, through the local editing path and through
 //! arrivals in any order, with ops switched off and on and revokes of revokes, against the naive model of
-//! `reference/objects.rs`, and of `reference/text.rs` for a marked text. Stamps follow no clock.
+//! `reference/objects.rs`, and of `reference/text.rs` for a marked text and a list. Stamps follow no clock.
 
 #[path = "reference/dag.rs"]
 mod dag;
+#[path = "reference/list.rs"]
+mod list;
+#[path = "fold_fuzz/lists.rs"]
+mod lists;
 #[path = "reference/objects.rs"]
 mod reference;
 #[path = "reference/rng.rs"]
 mod rng;
-#[path = "reference/text.rs"]
-mod text_model;
 #[path = "fold_fuzz/texts.rs"]
 mod texts;
+#[path = "reference/text.rs"]
+mod units;
 #[path = "fold_fuzz/views.rs"]
 mod views;
 
@@ -25,13 +29,20 @@ use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve
 use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
 use texts::{Texts, Unit};
 
-const KINDS: [ObjectKind; 5] =
-    [ObjectKind::Map, ObjectKind::Set, ObjectKind::Counter, ObjectKind::Cart, ObjectKind::Text];
+const KINDS: [ObjectKind; 6] = [
+    ObjectKind::Map,
+    ObjectKind::Set,
+    ObjectKind::Counter,
+    ObjectKind::Cart,
+    ObjectKind::List,
+    ObjectKind::Text,
+];
 const MAP: usize = 0;
 const SET: usize = 1;
 const COUNTER: usize = 2;
 const CART: usize = 3;
-const TEXT: usize = 4;
+const LIST: usize = 4;
+const TEXT: usize = 5;
 /// Places of a map from here on are groups.
 const GROUPS: u32 = 100;
 
@@ -50,6 +61,7 @@ struct Sent {
 struct World {
     sent: Vec<Sent>,
     model: Model,
+    lists: lists::Lists,
     texts: Texts,
 }
 
@@ -64,11 +76,12 @@ struct Replica {
     view: View,
     /// Changesets whose content has not come yet, with what their tables name.
     late: Vec<(usize, ChangesetIx, Vec<ChangesetIx>)>,
-    objects: [ObjectIx; 5],
+    objects: [ObjectIx; 6],
     /// What an application that listens shows.
     slots: BTreeMap<Place, Vec<Winner>>,
     items: BTreeMap<Place, i128>,
     sums: (i128, i128),
+    elements: Vec<Value>,
     text: Vec<Unit>,
 }
 
@@ -97,7 +110,7 @@ impl Replica {
         let object =
             |object: usize| fold.object(object_id(object), KINDS[object]).expect("a kind that is folded");
         Self {
-            objects: [0, 1, 2, 3, 4].map(object),
+            objects: [0, 1, 2, 3, 4, 5].map(object),
             fold,
             graph: CausalGraph::default(),
             // Two replicas of each member: undo reaches what the other one wrote.
@@ -110,13 +123,16 @@ impl Replica {
             slots: BTreeMap::new(),
             items: BTreeMap::new(),
             sums: (0, 0),
+            elements: Vec::new(),
             text: Vec::new(),
         }
     }
 
     fn edit(&mut self, rng: &mut Rng) {
-        if rng.chance(25) {
-            return self.edit_text(rng);
+        match rng.below(10) {
+            0 | 1 => return self.edit_text(rng),
+            2..4 => return self.edit_list(rng),
+            _ => {}
         }
         let number = |rng: &mut Rng| Value::Number(Number::new(rng.below(1_000) as f64).expect("finite"));
         let value = number(rng);
@@ -167,7 +183,7 @@ impl Replica {
     fn give_up(&mut self, world: &World, rng: &mut Rng) {
         let mark = self.fold.mark();
         self.listen();
-        let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone()));
+        let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone(), self.elements.clone()));
         let text = self.text.clone();
         for _ in 0..1 + rng.below(6) {
             self.edit(rng);
@@ -187,6 +203,7 @@ impl Replica {
         assert_eq!(shown(&self.slots), shown(&before));
         assert_eq!(self.sums, sums.0);
         assert_eq!(self.items, sums.1);
+        assert_eq!(self.elements, sums.2);
         assert_eq!(self.text, text);
     }
 
@@ -212,7 +229,7 @@ impl Replica {
             let parents: Vec<usize> =
                 prev.iter().chain(&deps).map(|ix| self.received[ix.0 as usize]).collect();
             let mut past: BTreeSet<usize> = parents.iter().copied().collect();
-            for parent in parents {
+            for parent in parents.iter().copied() {
                 past.extend(&world.model.changesets[parent].past);
             }
             let refs = resolve(&self.graph, prev, &deps, &skeleton.refs).expect("refs are in the past");
@@ -222,9 +239,9 @@ impl Replica {
                 |op: u32| self.fold.written(OpIx(op)).map_or_else(String::new, |what| format!("{what:?}"));
             let ops = skeleton.ops.iter().zip(first..);
             let ops = ops.map(|(op, number)| to_model(op, written(number), &skeleton, &refs)).collect();
+            let key = (self.actor.0[0], self.graph.seq(ix), stamp, ChangesetId(id));
+            world.lists.add(parents.clone(), key, (&skeleton, &draft.content), &refs);
             world.model.changesets.push(reference::Changeset { past, stamp, id, ops });
-            let parents: Vec<usize> =
-                prev.iter().chain(&deps).map(|ix| self.received[ix.0 as usize]).collect();
             let author = (u64::from(self.actor.0[0]), self.graph.seq(ix), 0);
             world.texts.add(parents, author, &skeleton, &draft.content, &refs);
             world.sent.push(Sent {
@@ -245,20 +262,22 @@ impl Replica {
 
     /// Goes on from a snapshot. What was told before is not told again.
     fn restart(&mut self, rng: &mut Rng) {
-        let mut saved = Writer::new();
-        self.fold.save(&mut saved);
-        let mut reader = Reader::new(saved.as_slice());
-        self.fold = Fold::load(&mut reader).expect("what was saved loads");
-        reader.finish("fold").expect("nothing is left over");
-        // Runs of a text that lie in two leaves can be one after loading, so the first time may differ.
-        let (mut again, mut then) = (Writer::new(), Writer::new());
+        let mut before = None;
+        // The first time joins runs of units that lay in different leaves.
+        for _ in 0..2 {
+            let mut saved = Writer::new();
+            self.fold.save(&mut saved);
+            let mut reader = Reader::new(saved.as_slice());
+            self.fold = Fold::load(&mut reader).expect("what was saved loads");
+            reader.finish("fold").expect("nothing is left over");
+            before = Some(saved);
+        }
+        let mut again = Writer::new();
         self.fold.save(&mut again);
-        let loaded = Fold::load(&mut Reader::new(again.as_slice())).expect("what was saved loads");
-        loaded.save(&mut then);
-        assert_eq!(again.as_slice(), then.as_slice());
+        assert_eq!(Some(again.as_slice()), before.as_ref().map(Writer::as_slice));
         assert!(self.fold.take_patches().is_empty());
         // Whatever else is taken for saved state: no panic.
-        let mut altered = saved.into_bytes();
+        let mut altered = again.into_bytes();
         let at = rng.below(altered.len());
         altered[at] = *rng.pick(&[0, 1, 0x7f, 0x80, 0xff]);
         drop(Fold::load(&mut Reader::new(&altered)));
@@ -366,6 +385,9 @@ impl Replica {
                     }
                     self.items.retain(|_, quantity| *quantity != 0);
                 }
+                PatchBody::List { splices, inserted } => {
+                    lists::apply(&mut self.elements, &splices, inserted);
+                }
                 PatchBody::Text { splices, inserted, marks } => {
                     texts::apply(&mut self.text, &splices, &inserted, &marks);
                 }
@@ -418,7 +440,10 @@ impl Replica {
         let items: BTreeMap<Place, i128> =
             items.map(|(place, sum)| (*place, sum.0 - sum.1)).filter(|(_, sum)| *sum != 0).collect();
         assert_eq!(items, self.items);
-        let text = world.text(&counting, |changeset| self.is_late(changeset));
+        let elements = world.list(&counting, |number| self.is_present(number));
+        assert_eq!(self.list_of(self.objects[LIST]), elements);
+        assert_eq!(self.elements, elements);
+        let text = world.text(&counting, |number| self.is_present(number));
         assert_eq!(self.read_text(self.objects[TEXT]), text);
         assert_eq!(self.text, text);
     }
@@ -470,6 +495,7 @@ fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> re
             };
             reference::Op::Revoke(targets.iter().flat_map(ops).collect())
         }
+        Op::ListInsert { .. } | Op::ListDelete { .. } | Op::ListMove { .. } => reference::Op::List,
         Op::TextInsert { .. } | Op::TextDelete { .. } | Op::TextMark { .. } => reference::Op::Text,
         other => panic!("nobody writes {other:?}"),
     }
@@ -536,6 +562,7 @@ fn round(seed: u64, steps: usize) {
     for replica in &replicas {
         assert_eq!(replica.sums, first.sums);
         assert_eq!(replica.items, first.items);
+        assert_eq!(replica.elements, first.elements);
         assert_eq!(replica.text, first.text);
     }
 }

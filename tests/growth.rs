@@ -11,9 +11,7 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use stemma::Value;
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, NameId, OpIx};
-use stemma::crdt::{
-    Anchor, Bias, History, List, Map, Recency, Slot, Tally, Text, Totals, UnitOp, UnitRef, UnitSpan,
-};
+use stemma::crdt::{History, List, Map, Recency, Slot, Tally, Text, Totals, UnitOp, UnitRef, UnitSpan};
 use stemma::steps;
 
 /// How much more than the shape steps at 2n may be: constants that still weigh at n, nodes that are fuller or emptier.

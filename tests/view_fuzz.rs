@@ -26,6 +26,7 @@ const KEYS: [&str; 4] = ["a", "b", "start", "end"];
 const BRANCHES: [&str; 2] = ["x", "y"];
 const GROWS: usize = 3;
 const TREE: usize = 7;
+const LIST: usize = 8;
 
 /// The objects of every history.
 fn objects() -> Vec<(ObjectKind, Options)> {
@@ -41,6 +42,7 @@ fn objects() -> Vec<(ObjectKind, Options)> {
         (ObjectKind::Set, variant()),
         (ObjectKind::Cart, Options::default()),
         (ObjectKind::Map, Options { fields, ..Options::default() }),
+        (ObjectKind::List, Options::default()),
     ]
 }
 
@@ -61,6 +63,7 @@ enum Shown {
     /// By key, element or item: what it reads as, and its rivals.
     Values(BTreeMap<String, (Option<Value>, Vec<Value>)>),
     Sum(i128),
+    Elements(Vec<Value>),
 }
 
 fn shown(replica: &mut Replica, at: usize, object: ObjectIx, kind: ObjectKind) -> Shown {
@@ -82,6 +85,7 @@ fn shown(replica: &mut Replica, at: usize, object: ObjectIx, kind: ObjectKind) -
             Shown::Text(units)
         }
         ObjectKind::Counter => Shown::Sum(replica.counter_value(object)),
+        ObjectKind::List => Shown::Elements(replica.list(object).expect("a list").iter().cloned().collect()),
         ObjectKind::Map => {
             let keys = replica.map_keys(object);
             let read = |key: &str| {
@@ -164,7 +168,7 @@ fn edit(node: &mut Node, rng: &mut Rng) {
     if rng.chance(30) {
         return edit_tree(node, objects[TREE], rng);
     }
-    let at = if rng.chance(4) { GROWS } else { [0, 0, 1, 1, 2, 4, 5, 6][rng.below(8)] };
+    let at = if rng.chance(4) { GROWS } else { [0, 0, 1, 1, 2, 4, 5, 6, LIST, LIST][rng.below(10)] };
     let (object, key) = (objects[at], *rng.pick(&KEYS));
     let value = Value::Number(Number::new(rng.below(100) as f64).expect("finite"));
     let (element, amount) = (Value::from(key), rng.below(20) as i64 - 8);
@@ -173,7 +177,12 @@ fn edit(node: &mut Node, rng: &mut Rng) {
     let place = rng.below(len + 1);
     let typed: String = (0..1 + rng.below(5)).map(|_| *rng.pick(&['x', 'y', 'é', '😀'])).collect();
     let deleted = rng.below(6).min(len - place);
+    let elements = node.replica.list(objects[LIST]).expect("a list").len();
+    let (from, to) = (rng.below(elements as usize + 1) as u32, rng.below(elements as usize + 1) as u32);
     node.with(|replica, env| match (at, takes) {
+        (LIST, true) if from < elements => replica.list_delete(object, from, 1, env),
+        (LIST, false) if from.max(to) < elements && amount > 2 => replica.list_move(object, from, to, env),
+        (LIST, _) => replica.list_insert(object, from, vec![value.clone(), value], env),
         (0, _) if marks && deleted > 0 => {
             let mark = (if takes { "bold" } else { "link" }, if amount > 8 { Value::Null } else { value });
             replica.text_mark(object, place as u32..(place + deleted) as u32, mark, None, env)
@@ -331,6 +340,15 @@ fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, targe
             }
             assert!(units.next().is_none() && marks.next().is_none());
             Shown::Text(now)
+        }
+        (PatchBody::List { splices, inserted }, Shown::Elements(now)) => {
+            let (mut now, mut elements) = (now.clone(), inserted.iter().cloned());
+            for [at, removed, len] in splices {
+                let (start, end) = (*at as usize, (at + removed) as usize);
+                now.splice(start..end, elements.by_ref().take(*len as usize));
+            }
+            assert_eq!(elements.next(), None);
+            Shown::Elements(now)
         }
         (PatchBody::Counter { added, taken }, Shown::Sum(sum)) => Shown::Sum(sum + added - taken),
         (PatchBody::Slots(slots), _) => read_again(slots.clone()),

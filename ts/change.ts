@@ -1,9 +1,10 @@
 /** What listeners are told. */
 
-import { type Delta, deltasOf } from "./delta.js";
+import { type Delta, deltasOf, type ListDelta } from "./delta.js";
 import type { SharedCart } from "./cart.js";
 import type { SharedCounter } from "./counter.js";
 import type { Handle } from "./handle.js";
+import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
 import type { EngineChange } from "./replica.js";
 import type { SharedSet } from "./set.js";
@@ -44,6 +45,13 @@ export interface TextChange extends ChangeOf<SharedText> {
   readonly keys?: undefined;
 }
 
+/** A list changed; deltas of one list apply one after the other. An element that was moved goes and comes. */
+export interface ListChange extends ChangeOf<SharedList> {
+  /** In elements. Absent after a reload. */
+  readonly delta?: ListDelta;
+  readonly keys?: undefined;
+}
+
 /** A counter has another value than before. */
 export interface CounterChange extends ChangeOf<SharedCounter> {
   /** By how much. Absent after a reload. */
@@ -65,9 +73,9 @@ export interface CartChange extends ChangeOf<SharedCart> {
   readonly delta?: undefined;
 }
 
-export type Change = MapChange | TextChange | CounterChange | SetChange | CartChange;
+export type Change = MapChange | TextChange | ListChange | CounterChange | SetChange | CartChange;
 
-/** Translates one change of the engine. A text edited back and forth becomes several. */
+/** Translates one change of the engine. A text or a list edited back and forth becomes several. */
 export function changesOf(change: EngineChange, object: Handle, origin: unknown): Change[] {
   const { source, member, actor, changeset } = change;
   const common = { kind: object.kind, source, member, actor, changeset, ...(origin !== undefined && source === "local" ? { origin } : {}) };
@@ -76,6 +84,10 @@ export function changesOf(change: EngineChange, object: Handle, origin: unknown)
     // A transaction has one for each place that was edited: without a spread each costs half.
     const write = (delta: Delta): TextChange => ({ kind: "text", source, member, actor, changeset, object, delta });
     return deltas.map((delta) => Object.freeze("origin" in common ? ({ ...common, object, delta } as TextChange) : write(delta)));
+  }
+  if (object.kind === "list") {
+    const deltas = change.list ? deltasOf(change.list) : [];
+    return deltas.map((delta) => Object.freeze({ ...common, object, delta } as ListChange));
   }
   if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
   return [Object.freeze({ ...common, object, keys: freeze(change.keys ?? []) } as MapChange | SetChange | CartChange)];
@@ -86,8 +98,9 @@ export function reloadOf(object: Handle): Change {
   const common = { kind: object.kind, source: "reload", member: "", actor: "", changeset: "" } as const;
   switch (object.kind) {
     case "text":
+    case "list":
     case "counter":
-      return Object.freeze({ ...common, object } as TextChange | CounterChange);
+      return Object.freeze({ ...common, object } as TextChange | ListChange | CounterChange);
     case "map":
     case "set":
       return Object.freeze({ ...common, object, keys: [...object.keys()] } as MapChange | SetChange);

@@ -232,7 +232,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const known = origin === LOADED ? undefined : this.#meet(change.object);
     if (!known) return; // nobody can have a handle of it
     const { core, handle } = known;
-    core.forgetOwn(change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
+    core.forgetOwn(handle.kind === "list" ? [] : change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
     this.#changed.push(...changesOf(change, handle, origin));
   }

@@ -1,9 +1,10 @@
 /**
- * Deltas: how a text changed, as a list of steps from its start to its end. All lengths are UTF-16 code units.
+ * Deltas: how a text or a list changed, as steps from its start to its end. All lengths are UTF-16 code units of a text,
+ * elements of a list.
  */
 
 import { argumentError, checkShortString } from "./check.js";
-import type { EngineChange, EngineMark } from "./replica.js";
+import type { EngineMark } from "./replica.js";
 import { checkValue, freeze, isPlain, type Value } from "./value.js";
 
 /** What marks show, by key. In a step that retains text, `null` says that a key shows nothing any more. */
@@ -18,19 +19,27 @@ export type DeltaStep =
 /** The steps from the start of a text; what comes after the last one stays. */
 export type Delta = readonly DeltaStep[];
 
+/** One step: skip elements, remove elements, or put elements in. */
+export type ListDeltaStep = { readonly retain: number } | { readonly delete: number } | { readonly insert: readonly Value[] };
+
+/** The steps from the start of a list; what comes after the last one stays. */
+export type ListDelta = readonly ListDeltaStep[];
+
 /**
  * The deltas of one engine change, each to be applied to the result of the one before. There is one as long as the
  * edits run from left to right.
  *
  * O(edits).
  */
-export function deltasOf({ ops, inserted, marks }: NonNullable<EngineChange["text"]>): Delta[] {
-  const deltas: DeltaStep[][] = [];
-  let delta: DeltaStep[] | undefined;
+export function deltasOf(change: { ops: Int32Array; inserted: string; marks?: EngineMark[] }): Delta[];
+export function deltasOf(change: { ops: Int32Array; inserted: Value[] }): ListDelta[];
+export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: string | Value[]; marks?: EngineMark[] }): unknown[] {
+  const deltas: object[][] = [];
+  let delta: object[] | undefined;
   let end = 0; // of the last edit, in the text as it is after that edit
   let used = 0;
   let next = 0; // of the marks
-  const begin = (position: number): DeltaStep[] => {
+  const begin = (position: number): object[] => {
     if (!delta || position < end) {
       delta = [];
       deltas.push(delta);
@@ -62,7 +71,7 @@ export function deltasOf({ ops, inserted, marks }: NonNullable<EngineChange["tex
     if (length > 0) {
       const insert = inserted.slice(used, used + length);
       const attributes = marks && attributesOf(take(i / 3 + 1, position, length), false);
-      steps.push(Object.freeze(attributes && Object.keys(attributes).length > 0 ? { insert, attributes } : { insert }));
+      steps.push(freeze(attributes && Object.keys(attributes).length > 0 ? { insert, attributes } : { insert }));
     }
     used += length;
     end = position + length;

@@ -2,6 +2,7 @@
 
 import { SharedCart } from "./cart.js";
 import { SharedCounter } from "./counter.js";
+import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
 import type { ObjectCore } from "./object.js";
 import type { Kind } from "./replica.js";
@@ -9,7 +10,7 @@ import { SharedSet } from "./set.js";
 import { SharedText } from "./text.js";
 
 /** What `getMap`, `getText` and their like give. */
-export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart;
+export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart | SharedList;
 
 /** The handle of an object of a kind. */
 export type HandleOf<K extends Kind> = Extract<Handle, { kind: K }>;
@@ -27,5 +28,7 @@ export function handleOf(core: ObjectCore): Handle {
       return new SharedSet(core);
     case "cart":
       return new SharedCart(core);
+    case "list":
+      return new SharedList(core);
   }
 }

@@ -21,6 +21,9 @@ export class ObjectCore {
   readonly space: SpaceCore;
   readonly listeners = new Listeners<readonly Change[]>();
 
+  /** Values by a number that the engine gives them and never gives to another one, but for a rollback. */
+  readonly kept = new Map<number, unknown>();
+
   readonly #byKey = new Map<string, Map<string, unknown>>();
   #children: Map<string, Set<ObjectCore>> | undefined;
   #whole = new Map<string, unknown>();
@@ -118,8 +121,12 @@ export class ObjectCore {
   /** Forgets the keys, or everything, of this object alone. */
   forgetOwn(keys?: readonly string[]): void {
     if (this.#whole.size > 0) this.#whole = new Map();
-    if (keys) for (const key of keys) this.#byKey.delete(key);
-    else if (this.#byKey.size > 0) this.#byKey.clear();
+    if (keys) {
+      for (const key of keys) this.#byKey.delete(key);
+      return;
+    }
+    if (this.#byKey.size > 0) this.#byKey.clear();
+    if (this.kept.size > 0) this.kept.clear();
   }
 
   #adopt(child: ObjectCore): void {

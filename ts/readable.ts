@@ -5,6 +5,7 @@ import { argumentError, checkShortString } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
+import type { SharedList } from "./list.js";
 import type { MapOptions, SharedMap } from "./map.js";
 import { optionsOf } from "./options.js";
 import { type Kind, kindOf, type ObjectOptions } from "./replica.js";
@@ -53,6 +54,10 @@ export abstract class Readable {
 
   getSet(name: string, o?: SetOptions): SharedSet {
     return this.#source.object(checkName(name), "set", optionsOf("set", o)) as SharedSet;
+  }
+
+  getList(name: string, ...options: []): SharedList {
+    return this.#source.object(checkName(name, options), "list") as SharedList;
   }
 
   getCart(name: string, ...options: []): SharedCart {

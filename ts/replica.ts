@@ -11,7 +11,7 @@ import type { SyncStatus } from "./sync.js";
 import type { Value } from "./value.js";
 
 /** Kinds of objects by their number in the format. */
-export const KINDS = { map: 1, text: 2, counter: 3, set: 4, cart: 6 } as const;
+export const KINDS = { map: 1, text: 2, counter: 3, set: 4, list: 5, cart: 6 } as const;
 export type Kind = keyof typeof KINDS;
 
 /** The kind of a number, `undefined` for one that this version has no handle for. */
@@ -89,6 +89,15 @@ export interface Engine {
   setGet(object: number, element: Value): Value | undefined;
   /** The elements, and beside them their values. */
   setElements(object: number): (Value | undefined)[][];
+  listLength(object: number): number;
+  /** A number that stands for one element until {@link Engine.rollback}; below 0 if there is none. */
+  listId(object: number, index: number): number;
+  listIds(object: number): Float64Array;
+  listSlice(object: number, start: number, end: number): Value[];
+  /** At the end without an index. */
+  listInsert(object: number, index: number | undefined, values: Value[]): void;
+  listDelete(object: number, index: number, n: number): void;
+  listMove(object: number, from: number, to: number): void;
   cartAdd(object: number, item: Value, quantity: number): void;
   cartRemove(object: number, item: Value): boolean;
   cartQuantity(object: number, item: Value): number;
@@ -240,10 +249,11 @@ export interface EngineChange extends EnginePatch {
   changeset: string;
 }
 
-/** What changed in one object; `ops` holds triples (position, units removed, units inserted). */
+/** What changed in one object; `ops` holds triples (position, units or elements removed, those inserted). */
 export interface EnginePatch {
   object: number;
   text?: { ops: Int32Array; inserted: string; marks?: EngineMark[] };
+  list?: { ops: Int32Array; inserted: Value[] };
   /** Keys of a map, elements of a set, items of a cart. */
   keys?: Value[];
   /** By how much a counter changed. */

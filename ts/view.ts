@@ -244,6 +244,7 @@ export const WRITERS: { readonly [K in Kind]: readonly (keyof Extract<Handle, { 
   counter: ["add"],
   set: ["add", "delete"],
   cart: ["add", "remove"],
+  list: ["insert", "push", "delete", "move"],
 };
 
 /** They say what was called, whatever it was called with. */

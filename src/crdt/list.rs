@@ -10,6 +10,7 @@
 
 use super::Recency;
 use super::batch::Batch;
+use super::cells::Cells;
 use super::deltas::{DeltaLog, Deltas};
 use super::moves::{Moves, Shift};
 use super::piece::NONE;
@@ -23,23 +24,12 @@ use std::ops::Range;
 /// A list. The capacities of its tree are parameters only so that tests can shrink them.
 #[derive(Clone, Debug)]
 pub struct List<const LEAF: usize = 32, const BLOCK: usize = 64> {
-    /// By unit.
-    pub(super) cells: Vec<Cell>,
+    pub(super) cells: Cells,
     pub(super) list: PieceList<LEAF, BLOCK>,
     pub(super) log: UnitLog,
     pub(super) batch: Batch,
     pub(super) moves: Moves,
     pub(super) deltas: DeltaLog<Vec<Value>>,
-}
-
-/// What a unit holds.
-#[derive(Clone, Debug)]
-pub(super) enum Cell {
-    Value(Value),
-    /// The value is missing.
-    Absent,
-    /// It is a slot of this element.
-    Slot(u32),
 }
 
 impl List {
@@ -52,7 +42,7 @@ impl List {
 impl<const LEAF: usize, const BLOCK: usize> Default for List<LEAF, BLOCK> {
     fn default() -> Self {
         Self {
-            cells: Vec::new(),
+            cells: Cells::default(),
             list: PieceList::new(),
             log: UnitLog::default(),
             batch: Batch::default(),
@@ -70,7 +60,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
 
     /// What changed since the last drain, if it was recorded.
     pub fn drain_deltas(&mut self) -> Deltas<Vec<Value>> {
-        self.deltas.drain(|out, units| copy(&self.cells, out, units))
+        self.deltas.drain(|out, units| self.cells.copy(out, units))
     }
 
     /// The number of elements.
@@ -87,15 +77,29 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     pub fn get(&self, index: u32) -> Option<&Value> {
         (index < self.len()).then(|| {
             let at = self.list.peek(index);
-            value(&self.cells, self.list.piece(at).first + at.offset).expect("what is absent is hidden")
+            self.cells.value(self.list.piece(at).first + at.offset).expect("what is absent is hidden")
         })
+    }
+
+    /// A number for the element at an index that stands for no other one, for as long as nothing is rolled back. O(log n).
+    pub fn id(&self, index: u32) -> Option<u32> {
+        (index < self.len()).then(|| {
+            let at = self.list.peek(index);
+            self.cells.element(self.list.piece(at).first + at.offset)
+        })
+    }
+
+    /// Those numbers of all elements.
+    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        let shown = self.list.iter().filter(|run| run.hide == 0);
+        shown.flat_map(|run| run.first..run.end()).map(|unit| self.cells.element(unit))
     }
 
     /// The elements.
     pub fn iter(&self) -> impl Iterator<Item = &Value> + '_ {
         let shown = self.list.iter().filter(|run| run.hide == 0);
         let units = shown.flat_map(|run| run.first..run.end());
-        units.map(|unit| value(&self.cells, unit).expect("what is absent is hidden"))
+        units.map(|unit| self.cells.value(unit).expect("what is absent is hidden"))
     }
 
     /// The elements in a range.
@@ -111,7 +115,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             while let Some((at, run)) = self.list.run_at(gap) {
                 let len = run.visible().min(left);
                 let units = run.first..run.first + len;
-                out.extend(units.filter_map(|unit| value(&self.cells, unit)));
+                out.extend(units.filter_map(|unit| self.cells.value(unit)));
                 left -= len;
                 if left == 0 {
                     break;
@@ -120,11 +124,6 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             }
         }
         Ok(out)
-    }
-
-    /// The unit that the insert made, of any unit of an element.
-    pub(super) fn element(&self, unit: u32) -> u32 {
-        if let Cell::Slot(element) = self.cells[unit as usize] { element } else { unit }
     }
 
     pub(super) fn in_range(&self, index: u64) -> Result<(), UnitError> {
@@ -179,7 +178,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         self.list.dbg_check();
         self.moves.dbg_check(history);
         let units = self.list.units();
-        assert_eq!(self.cells.len(), units as usize);
+        assert_eq!(self.cells.len(), units);
         assert_eq!(self.log.units() + self.batch.units_of_first(self.batch.len()), units);
         let mut reasons = vec![0; units as usize];
         let mut add = |range: Range<u32>| range.for_each(|unit| reasons[unit as usize] += 1);
@@ -194,8 +193,8 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         self.batch.spans().iter().for_each(|span| add(span.range()));
         for run in self.list.iter() {
             for unit in run.first..run.end() {
-                let element = self.element(unit);
-                assert!(!matches!(self.cells[element as usize], Cell::Slot(_)));
+                let element = self.cells.element(unit);
+                assert!(!self.cells.is_slot(element));
                 let is_there = self.moves.place(element) == unit;
                 let expected = if is_there { reasons[element as usize] } else { 1 };
                 assert_eq!(run.hide, expected, "unit {unit} in {run:?}");
@@ -217,56 +216,14 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for List<LEAF, BLOCK> {
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (cells, list, log) = (Vec::<Cell>::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
-        let agree = cells.len() == list.units() as usize && list.units() == log.units();
+        let (cells, list, log) = (Cells::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
+        let agree = cells.len() == list.units() && list.units() == log.units();
         saved::check(agree, from, "list", "its parts are of as many units")?;
-        let is_slot = |unit: u32| matches!(cells[unit as usize], Cell::Slot(_));
-        let element = |unit: u32| match cells[unit as usize] {
-            Cell::Slot(element) if element < unit && !is_slot(element) => Some(element),
-            _ => None,
-        };
-        let known = log.moves().all(|(_, slot)| element(slot).is_some())
-            && (0..log.units()).filter(|unit| is_slot(*unit)).count() == log.moves().count();
-        saved::check(known, from, "list", "moves have slots of elements")?;
-        let moves = log.moves().filter_map(|(op, slot)| Some((element(slot)?, op, slot)));
+        let slots = (0..cells.len()).filter(|unit| cells.is_slot(*unit));
+        let known = slots.eq(log.moves().map(|(_, slot)| slot));
+        saved::check(known, from, "list", "each move has a slot")?;
+        let moves = log.moves().map(|(op, slot)| (cells.element(slot), op, slot));
         let moves = Moves::load(from, moves)?;
         Ok(Self { cells, list, log, moves, ..Self::default() })
     }
-}
-
-impl Saved for Cell {
-    fn save(&self, out: &mut Writer) {
-        match self {
-            Self::Value(value) => value.encode(out.u8(0)),
-            Self::Absent => drop(out.u8(1)),
-            Self::Slot(element) => element.save(out.u8(2)),
-        }
-    }
-
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let at = from.position();
-        Ok(match from.u8("cell")? {
-            0 => Self::Value(Value::read(from)?),
-            1 => Self::Absent,
-            2 => Self::Slot(u32::load(from)?),
-            found => return Err(DecodeError::Unknown { what: "cell", at, found: found.into() }),
-        })
-    }
-}
-
-/// What shows where a unit does; none if it is missing.
-pub(super) fn value(cells: &[Cell], unit: u32) -> Option<&Value> {
-    match &cells[unit as usize] {
-        Cell::Value(value) => Some(value),
-        Cell::Absent => None,
-        Cell::Slot(element) => match &cells[*element as usize] {
-            Cell::Value(value) => Some(value),
-            _ => None,
-        },
-    }
-}
-
-/// Copies what shows where units do.
-pub(super) fn copy(cells: &[Cell], out: &mut Vec<Value>, units: Range<u32>) {
-    out.extend(units.map(|unit| value(cells, unit).cloned().unwrap_or_default()));
 }

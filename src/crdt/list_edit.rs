@@ -3,7 +3,7 @@
 
 use super::Recency;
 use super::batch::{BatchOp, Mark, OP_SIZE_MAX};
-use super::list::{Cell, List, copy};
+use super::list::List;
 use super::piece::{NONE, Piece};
 use super::piece_list::Loc;
 use super::unit_log::Span;
@@ -31,7 +31,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         let right = self.list.unit_after(gap);
         self.list.place(gap, Piece { first, len, left, right, hide: 0 });
         self.batch_insert(&values, first, left, right);
-        self.cells.extend(values.into_iter().map(Cell::Value));
+        values.into_iter().for_each(|value| self.cells.push_value(value));
         self.deltas.insert(index, first, len, true);
         Ok(())
     }
@@ -67,12 +67,11 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             let run = *self.list.piece(at);
             let first = run.first + at.offset;
             let len = left.min(run.len - at.offset);
-            let elements = match self.cells[first as usize] {
-                Cell::Slot(element) => Span { first: element, len: 1 },
-                _ => {
-                    let is_slot = |unit: &u32| matches!(self.cells[*unit as usize], Cell::Slot(_));
-                    let end = (first..first + len).find(is_slot).unwrap_or(first + len);
-                    Span { first, len: end - first }
+            let elements = match self.cells.is_slot(first) {
+                true => Span { first: self.cells.element(first), len: 1 },
+                false => {
+                    let end = (first..first + len).find(|unit| self.cells.is_slot(*unit));
+                    Span { first, len: end.unwrap_or(first + len) - first }
                 }
             };
             left -= elements.len;
@@ -111,11 +110,11 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             return Err(UnitError::Full);
         }
         let at = self.list.seek(from);
-        let element = self.element(self.list.piece(at).first + at.offset);
+        let element = self.cells.element(self.list.piece(at).first + at.offset);
         let (gap, left) = self.gap_before(if to < from { to } else { to + 1 });
         let right = self.list.unit_after(gap);
         self.list.place(gap, Piece { first: slot, len: 1, left, right, hide: 1 });
-        self.cells.push(Cell::Slot(element));
+        self.cells.push_slot(element);
         self.moves.add(history, element, op, slot, true);
         self.settle_moves(history, true);
         self.batch.relocate(element, left, right);
@@ -150,8 +149,8 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         }
         let deltas = &mut self.deltas;
         self.list.remove_from(to.units, |pos, len| deltas.remove(pos, len, true));
-        self.deltas.settle(|out, units| copy(&self.cells, out, units));
-        self.cells.truncate(to.units as usize);
+        self.deltas.settle(|out, units| self.cells.copy(out, units));
+        self.cells.truncate(to.units);
     }
 
     /// The ops of the open batch; their own units are of `ChangesetIx::OPEN`.
@@ -174,9 +173,8 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     /// # Panics
     /// If the batch has fewer ops.
     pub fn pending_values(&self, ops: usize) -> impl Iterator<Item = &Value> + '_ {
-        let first = self.log.units() as usize;
-        let cells = &self.cells[first..first + self.batch.units_of_first(ops) as usize];
-        cells.iter().filter_map(|cell| if let Cell::Value(value) = cell { Some(value) } else { None })
+        let first = self.log.units();
+        self.cells.brought(first..first + self.batch.units_of_first(ops))
     }
 
     /// The first ops of the open batch became those of a changeset; any others stay open, to be sealed next.

@@ -1,7 +1,7 @@
 //! What others did to a list, and switching ops: by id, in any causal order.
 
 use super::adjacency::Checker;
-use super::list::{Cell, List, copy};
+use super::list::List;
 use super::order;
 use super::piece::{NONE, Piece};
 use super::unit_log::{Effect, Span};
@@ -58,7 +58,10 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
                     let hide = u32::from(!on) + u32::from(absent);
                     let first = self.log.units();
                     for _ in 0..*len {
-                        self.cells.push(values.next().map_or(Cell::Absent, Cell::Value));
+                        match values.next() {
+                            Some(value) => self.cells.push_value(value),
+                            None => self.cells.push_absent(),
+                        }
                     }
                     self.integrate(history, changeset, Piece { first, len: *len, left, right, hide });
                     self.log.push_insert(*op, *len, on);
@@ -71,10 +74,10 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
                     self.log.push_delete(*op, elements, on);
                 }
                 UnitOp::Move { element, left, right } => {
-                    let element = self.element(self.unit(*element));
+                    let element = self.cells.element(self.unit(*element));
                     let (left, right) = self.neighbours(left, right);
                     let first = self.log.units();
-                    self.cells.push(Cell::Slot(element));
+                    self.cells.push_slot(element);
                     self.integrate(history, changeset, Piece { first, len: 1, left, right, hide: 1 });
                     self.log.push_move(*op, on);
                     self.moves.add(history, element, *op, first, on);
@@ -99,7 +102,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         let first = self.unit(UnitRef { changeset: span.changeset, offset: span.offset });
         let mut elements: Vec<Span> = Vec::new();
         for unit in first..first + span.len {
-            let element = self.element(unit);
+            let element = self.cells.element(unit);
             match elements.last_mut() {
                 Some(last) if last.end() == element => last.len += 1,
                 _ => elements.push(Span { first: element, len: 1 }),
@@ -128,7 +131,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             Effect::Insert(span) => (vec![span], if on { -1 } else { 1 }),
             Effect::Delete(spans) => (spans.to_vec(), if on { 1 } else { -1 }),
             Effect::Move(slot) => {
-                return self.moves.set_active(history, self.element(slot), op, on);
+                return self.moves.set_active(history, self.cells.element(slot), op, on);
             }
         };
         elements.into_iter().for_each(|span| self.bump_elements(span, delta, false));
@@ -148,10 +151,9 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             return false;
         }
         self.batch.disturb();
-        let mut content = content.into_iter().map(Cell::Value);
+        let mut content = content.into_iter();
         for span in inserted {
-            let cells = &mut self.cells[span.first as usize..span.end() as usize];
-            cells.iter_mut().zip(content.by_ref()).for_each(|(cell, value)| *cell = value);
+            span.range().zip(content.by_ref()).for_each(|(unit, value)| self.cells.fill(unit, value));
             self.bump_elements(span, -1, false);
         }
         true
@@ -164,10 +166,10 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             return false;
         };
         self.batch.disturb();
-        self.deltas.settle(|out, units| copy(&self.cells, out, units));
+        self.deltas.settle(|out, units| self.cells.copy(out, units));
         for span in inserted {
             self.bump_elements(span, 1, false);
-            self.cells[span.first as usize..span.end() as usize].fill(Cell::Absent);
+            span.range().for_each(|unit| self.cells.wipe(unit));
         }
         true
     }
@@ -176,9 +178,9 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     fn inserted_by(&self, changeset: ChangesetIx) -> Option<Vec<Span>> {
         let mut inserted: Vec<Span> = Vec::new();
         for unit in self.log.units_of(changeset)?.range() {
-            match (&self.cells[unit as usize], inserted.last_mut()) {
-                (Cell::Slot(_), _) => {}
-                (_, Some(last)) if last.end() == unit => last.len += 1,
+            match inserted.last_mut() {
+                _ if self.cells.is_slot(unit) => {}
+                Some(last) if last.end() == unit => last.len += 1,
                 _ => inserted.push(Span { first: unit, len: 1 }),
             }
         }

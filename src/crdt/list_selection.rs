@@ -3,7 +3,7 @@
 use super::Recency;
 use super::bits::Bits;
 use super::deltas::Deltas;
-use super::list::{List, copy, value};
+use super::list::List;
 use super::selection::showing;
 use crate::causal::OpIx;
 use crate::event::Value;
@@ -18,7 +18,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             while unit < end {
                 let (is_shown, next) = shows.stretch(unit..end);
                 if is_shown {
-                    out.extend((unit..next).filter_map(|unit| value(&self.cells, unit)));
+                    out.extend((unit..next).filter_map(|unit| self.cells.value(unit)));
                 }
                 unit = next;
             }
@@ -32,8 +32,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     pub fn at(&self, history: &impl Recency, selected: impl Fn(OpIx) -> bool) -> Self {
         let units = self.log.units();
         let list = self.list.at(&self.showing(history, selected), units);
-        let cells = self.cells[..units as usize].to_vec();
-        Self { cells, list, log: self.log.without_ops(), ..Self::default() }
+        Self { cells: self.cells.first(units), list, log: self.log.without_ops(), ..Self::default() }
     }
 
     /// What turns the list that the ops `from` make into the one that `to` make.
@@ -45,7 +44,7 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     ) -> Deltas<Vec<Value>> {
         let (from, to) = (self.showing(history, from), self.showing(history, to));
         Deltas::between(&self.list, self.log.units(), (&from, &to), |out: &mut Vec<Value>, units| {
-            copy(&self.cells, out, units);
+            self.cells.copy(out, units);
         })
     }
 

@@ -7,6 +7,7 @@ mod batch;
 mod bits;
 mod bound;
 mod cart;
+mod cells;
 mod crowd;
 mod deltas;
 mod intervals;

@@ -80,6 +80,8 @@ impl Tag {
     pub const STATE_SET: Self = Self::new("state-st");
     /// State hashes of carts.
     pub const STATE_CART: Self = Self::new("state-ca");
+    /// State hashes of lists.
+    pub const STATE_LIST: Self = Self::new("state-li");
     /// Keys of snapshot chunks.
     pub const SNAPSHOT: Self = Self::new("snapshot");
     /// View digests.

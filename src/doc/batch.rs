@@ -3,7 +3,7 @@
 
 use super::draft::Draft;
 use super::step::{Shape, Step};
-use super::{Body, Fold, Invalid, Object, ObjectIx, Timeline, Written};
+use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
 use crate::crdt::{Mark, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
@@ -13,14 +13,14 @@ use std::ops::Range;
 /// Why a local edit was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// A position or length is outside the text.
-    #[error("position is outside the text")]
+    /// A position or length is outside the text or list.
+    #[error("position is outside the text or list")]
     Range,
     /// A mark of nothing.
     #[error("range is empty")]
     Empty,
-    /// The text would become longer than 2^31 units.
-    #[error("text is too long")]
+    /// The text or list would get more than 2^31 units.
+    #[error("text or list is too long")]
     TooLong,
 }
 
@@ -34,7 +34,7 @@ impl From<UnitError> for EditError {
     }
 }
 
-/// An edit of an object other than a text.
+/// An edit of an object that is not made of units.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     /// Writes a slot of a map or an element of a set.
@@ -65,10 +65,10 @@ pub(super) enum BatchOp {
 }
 
 #[derive(Clone, Debug)]
-struct TouchedText {
+struct Touched {
     object: ObjectIx,
     start: Mark,
-    /// How many ops of that text are listed in the batch.
+    /// How many ops of that object are listed in the batch.
     listed: usize,
 }
 
@@ -76,7 +76,8 @@ struct TouchedText {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub(super) ops: Vec<BatchOp>,
-    texts: Vec<TouchedText>,
+    /// Objects that are made of units.
+    sequences: Vec<Touched>,
     /// Ops before this one may have been marked: nothing is joined with them.
     joins_from: usize,
 }
@@ -85,13 +86,13 @@ pub struct Batch {
 #[derive(Clone, Debug)]
 pub struct BatchMark {
     ops: usize,
-    texts: Vec<(ObjectIx, Mark, usize)>,
+    sequences: Vec<(ObjectIx, Mark, usize)>,
 }
 
 impl BatchMark {
     /// The start of the batch.
     pub fn start() -> Self {
-        Self { ops: 0, texts: Vec::new() }
+        Self { ops: 0, sequences: Vec::new() }
     }
 }
 
@@ -120,7 +121,7 @@ impl Fold {
         .collect()
     }
 
-    /// Edits an object that is no text. O(1). Adding on to the same sum is one op.
+    /// Edits an object that is not made of units. O(1). Adding on to the same sum is one op.
     ///
     /// # Panics
     /// If the edit is not one of the object's kind.
@@ -155,12 +156,42 @@ impl Fold {
 
     /// Inserts text at a visible position in UTF-16 units.
     pub fn text_insert(&mut self, object: ObjectIx, position: u32, string: &str) -> Result<(), EditError> {
-        self.text_edit(object, |_, text| text.insert(position, string))
+        self.edit_text(object, |_, text| text.insert(position, string))
     }
 
     /// Deletes a visible range in UTF-16 units.
     pub fn text_delete(&mut self, object: ObjectIx, position: u32, len: u32) -> Result<(), EditError> {
-        self.text_edit(object, |_, text| text.delete(position, len))
+        self.edit_text(object, |_, text| text.delete(position, len))
+    }
+
+    /// Inserts elements before an index of a list.
+    pub fn list_insert(&mut self, object: ObjectIx, index: u32, values: Vec<Value>) -> Result<(), EditError> {
+        self.edit_units(object, |body, _, _| match body {
+            Body::List(list) => list.insert(index, values),
+            _ => Ok(()),
+        })
+    }
+
+    /// Deletes elements of a list.
+    pub fn list_delete(&mut self, object: ObjectIx, index: u32, len: u32) -> Result<(), EditError> {
+        self.edit_units(object, |body, _, _| match body {
+            Body::List(list) => list.delete(index, len),
+            _ => Ok(()),
+        })
+    }
+
+    /// Moves an element of a list so that it is the one at `to`.
+    pub fn list_move(
+        &mut self,
+        graph: &CausalGraph,
+        object: ObjectIx,
+        from: u32,
+        to: u32,
+    ) -> Result<(), EditError> {
+        self.edit_units(object, |body, timeline, op| match body {
+            Body::List(list) => list.relocate(&timeline.over(graph), op, from, to).map(|_| ()),
+            _ => Ok(()),
+        })
     }
 
     /// Inserts text that shows just these marks, whatever shows around it.
@@ -172,7 +203,7 @@ impl Fold {
         string: &str,
         shown: &[(NameId, Value)],
     ) -> Result<(), EditError> {
-        self.text_edit(object, |ops, text| text.insert_marked(&ops.over(graph), position, string, shown))
+        self.edit_text(object, |ops, text| text.insert_marked(&ops.over(graph), position, string, shown))
     }
 
     /// Marks a visible range in UTF-16 units; null clears. How it grows is as the last mark with the key, if it is not said.
@@ -184,7 +215,7 @@ impl Fold {
         (key, value): (NameId, Value),
         expand: Option<Expand>,
     ) -> Result<(), EditError> {
-        self.text_edit(object, |ops, text| {
+        self.edit_text(object, |ops, text| {
             let expand = expand.unwrap_or_else(|| text.habit(&key));
             text.mark_range(range, key, value, expand)?;
             text.settle(&ops.over(graph));
@@ -196,11 +227,11 @@ impl Fold {
     pub fn mark(&mut self) -> BatchMark {
         let Some(batch) = &mut self.batch else { return BatchMark::start() };
         batch.joins_from = batch.ops.len();
-        let texts = batch.texts.iter().map(|touched| {
-            let text = text_of(&self.objects[touched.object.0 as usize]);
-            (touched.object, text.mark(), touched.listed)
+        let sequences = batch.sequences.iter().map(|touched| {
+            let sequence = self.objects[touched.object.0 as usize].body.sequence();
+            (touched.object, sequence.mark(), touched.listed)
         });
-        BatchMark { ops: batch.ops.len(), texts: texts.collect() }
+        BatchMark { ops: batch.ops.len(), sequences: sequences.collect() }
     }
 
     /// Takes back every local edit since the mark.
@@ -221,14 +252,11 @@ impl Fold {
         }
         self.writings.truncate(OpIx(first + mark.ops as u32));
         let past = self.timeline.over(graph);
-        for touched in &mut batch.texts {
-            let known = mark.texts.iter().find(|(object, ..)| *object == touched.object);
-            let (to, listed) =
-                known.map_or((touched.start, 0), |(_, text_mark, listed)| (*text_mark, *listed));
+        for touched in &mut batch.sequences {
+            let known = mark.sequences.iter().find(|(object, ..)| *object == touched.object);
+            let (to, listed) = known.map_or((touched.start, 0), |(_, of_units, listed)| (*of_units, *listed));
             touched.listed = listed;
-            let Body::Text(text) = &mut self.objects[touched.object.0 as usize].body else { continue };
-            text.rollback_marks(&past, &to);
-            text.rollback(to);
+            self.objects[touched.object.0 as usize].body.sequence_mut().rollback(&past, to);
             objects.insert(touched.object);
         }
         for object in &objects {
@@ -241,19 +269,20 @@ impl Fold {
         }
     }
 
-    /// Checks the text ops of a draft as those of others are checked. The other ops cannot be wrong.
+    /// Checks the ops on units of a draft as those of others are checked. The other ops cannot be wrong.
     pub fn check_draft(&self, graph: &CausalGraph, draft: &Draft) -> Result<(), Invalid> {
         let ops = self.batch.iter().flat_map(|batch| &batch.ops[..draft.ops]);
-        let mut texts: HashMap<ObjectIx, usize> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, usize> = HashMap::new();
         ops.for_each(|op| {
             if let BatchOp::Units(object) = op {
-                *texts.entry(*object).or_default() += 1;
+                *sequences.entry(*object).or_default() += 1;
             }
         });
         let past = self.timeline.over(graph);
-        texts.into_iter().try_for_each(|(object, ops)| {
-            let text = text_of(self.get(object));
-            text.check(&past, ChangesetIx::OPEN, &text.pending_ops()[..ops]).map_err(|_| Invalid::Anchor)
+        sequences.into_iter().try_for_each(|(object, ops)| {
+            let sequence = self.get(object).body.sequence();
+            let ops = &sequence.pending_ops()[..ops];
+            sequence.check(&past, ChangesetIx::OPEN, ops).map_err(|_| Invalid::Anchor)
         })
     }
 
@@ -262,24 +291,23 @@ impl Fold {
         let Some(mut batch) = self.batch.take() else { return };
         let numbers = self.timeline.push(stamp, undo_group, draft.ops as u32);
         let rest = batch.ops.split_off(draft.ops);
-        let mut texts: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
         for (op, number) in batch.ops.iter().zip(numbers.clone()) {
             if let BatchOp::Units(object) = op {
-                texts.entry(*object).or_default().push(OpIx(number));
+                sequences.entry(*object).or_default().push(OpIx(number));
             }
         }
         self.place(batch.ops, numbers.start);
-        for (object, ops) in texts {
-            let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
-            text.seal(changeset, &ops);
+        for (object, ops) in sequences {
+            self.objects[object.0 as usize].body.sequence_mut().seal(changeset, &ops);
         }
         if !rest.is_empty() {
             let mut next = Batch { ops: rest, ..Batch::default() };
-            for touched in batch.texts {
-                let text = text_of(self.get(touched.object));
-                if !text.is_sealed() {
-                    let (listed, start) = (text.pending_len(), text.mark());
-                    next.texts.push(TouchedText { listed, start, ..touched });
+            for touched in batch.sequences {
+                let sequence = self.get(touched.object).body.sequence();
+                let (listed, start) = (sequence.pending_len(), sequence.mark());
+                if listed > 0 {
+                    next.sequences.push(Touched { listed, start, ..touched });
                 }
             }
             self.batch = Some(next);
@@ -311,26 +339,39 @@ impl Fold {
         true
     }
 
-    fn text_edit(
+    fn edit_text(
         &mut self,
         object: ObjectIx,
         edit: impl FnOnce(&Timeline, &mut Text) -> Result<(), UnitError>,
     ) -> Result<(), EditError> {
-        let Body::Text(text) = &mut self.objects[object.0 as usize].body else { return Ok(()) };
+        self.edit_units(object, |body, timeline, _| match body {
+            Body::Text(text) => edit(timeline, text),
+            _ => Ok(()),
+        })
+    }
+
+    /// Edits an object that is made of units. `edit` gets the number of the next op.
+    fn edit_units(
+        &mut self,
+        object: ObjectIx,
+        edit: impl FnOnce(&mut Body, &Timeline, OpIx) -> Result<(), UnitError>,
+    ) -> Result<(), EditError> {
+        let op = self.next_op();
+        let body = &mut self.objects[object.0 as usize].body;
         let batch = self.batch.get_or_insert_default();
-        let at = match batch.texts.iter().position(|touched| touched.object == object) {
+        let at = match batch.sequences.iter().position(|touched| touched.object == object) {
             Some(at) => at,
             None => {
-                batch.texts.push(TouchedText { object, start: text.mark(), listed: 0 });
-                batch.texts.len() - 1
+                batch.sequences.push(Touched { object, start: body.sequence().mark(), listed: 0 });
+                batch.sequences.len() - 1
             }
         };
-        edit(&self.timeline, text)?;
-        let touched = &mut batch.texts[at];
-        for _ in touched.listed..text.pending_len() {
+        edit(body, &self.timeline, op)?;
+        let (touched, pending) = (&mut batch.sequences[at], body.sequence().pending_len());
+        for _ in touched.listed..pending {
             batch.ops.push(BatchOp::Units(object));
         }
-        touched.listed = text.pending_len();
+        touched.listed = pending;
         self.list(object);
         Ok(())
     }
@@ -338,11 +379,6 @@ impl Fold {
 
 /// The most that one op adds or takes: what the format holds.
 pub const AMOUNT_MAX: i64 = (1 << 53) - 1;
-
-pub(super) fn text_of(object: &Object) -> &Text {
-    let Body::Text(text) = &object.body else { unreachable!("only texts are listed") };
-    text
-}
 
 fn shape_of(written: &Written) -> Shape {
     match written {

@@ -1,7 +1,7 @@
 //! Whether the ops of a changeset can be taken in, and what they are in local terms.
 
 use super::step::{Shape, Step};
-use super::{Body, Fold, ObjectIx};
+use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx};
 use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef, UnitSpan};
 use crate::event::{self, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
@@ -54,12 +54,12 @@ impl Fold {
             | Op::TextInsert { .. }
             | Op::TextDelete { .. }
             | Op::TextMark { .. }
-            | Op::Revoke { .. }
-            | Op::Skipped { .. } => true,
-            Op::ListInsert { .. }
+            | Op::ListInsert { .. }
             | Op::ListDelete { .. }
             | Op::ListMove { .. }
-            | Op::LedgerOpen { .. }
+            | Op::Revoke { .. }
+            | Op::Skipped { .. } => true,
+            Op::LedgerOpen { .. }
             | Op::LedgerTransfer { .. }
             | Op::LedgerDispute { .. }
             | Op::LedgerAssign { .. }
@@ -89,16 +89,16 @@ impl Fold {
         debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
         self.batch = None;
         let ops = self.plan(changeset, skeleton, refs, own)?;
-        let mut texts: BTreeMap<ObjectIx, Vec<UnitOp>> = BTreeMap::new();
+        let mut sequences: BTreeMap<ObjectIx, Vec<UnitOp>> = BTreeMap::new();
         for planned in &ops {
             if let Planned::Units(object, op) = planned {
-                texts.entry(*object).or_default().push(op.clone());
+                sequences.entry(*object).or_default().push(op.clone());
             }
         }
         let past = self.timeline.over(graph);
-        for (object, ops) in &texts {
-            let Body::Text(text) = &self.get(*object).body else { unreachable!("kinds were compared") };
-            text.check(&past, changeset, ops).map_err(|_| Invalid::Anchor)?;
+        for (object, ops) in &sequences {
+            let sequence = self.get(*object).body.sequence();
+            sequence.check(&past, changeset, ops).map_err(|_| Invalid::Anchor)?;
         }
         Ok(Incoming { ops })
     }
@@ -163,16 +163,21 @@ impl Fold {
                 Op::SetRemove { object, element } => step(object, Step::Take(Slot::Key(name(element)))),
                 Op::CartAdd { object, item, quantity } => step(object, Step::AddTo(name(item), *quantity)),
                 Op::CartRemove { object, item } => step(object, Step::Remove(name(item))),
-                Op::TextInsert { object, left, right, len } => {
+                Op::TextInsert { object, left, right, len }
+                | Op::ListInsert { object, left, right, count: len } => {
                     let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
                     Ok(Planned::Units(at(object)?, UnitOp::Insert { left, right, len: *len }))
                 }
-                Op::TextDelete { object, spans } => {
+                Op::TextDelete { object, spans } | Op::ListDelete { object, spans } => {
                     let spans = spans.iter().map(|span| {
                         let UnitRef { changeset, offset } = unit(&span.first);
                         UnitSpan { changeset, offset, len: span.len }
                     });
                     Ok(Planned::Units(at(object)?, UnitOp::Delete { spans: spans.collect() }))
+                }
+                Op::ListMove { object, element, left, right } => {
+                    let (left, right) = (left.as_ref().map(unit), right.as_ref().map(unit));
+                    Ok(Planned::Units(at(object)?, UnitOp::Move { element: unit(element), left, right }))
                 }
                 Op::TextMark { object, start, end, key, expand } => {
                     if *expand != expand_of(start, end) {

@@ -3,6 +3,7 @@
 use super::{Body, Fold, Object, Patch, PatchBody, Written};
 use crate::causal::NameId;
 use crate::crdt::{Cart, Delta, Map, Slot, mark_deltas};
+use crate::event::Value;
 use std::collections::BTreeSet;
 
 impl Fold {
@@ -28,6 +29,13 @@ impl Fold {
                 let splices = change.iter().map(|(splice, _)| *splice).collect();
                 let inserted = change.map_or_else(String::new, |(_, inserted)| inserted.to_owned());
                 changed.then_some(PatchBody::Text { splices, inserted, marks })
+            }
+            (Body::List(then), Body::List(now)) => {
+                let (then, now): (Vec<&Value>, Vec<&Value>) = (then.iter().collect(), now.iter().collect());
+                let splice = splice_of(&then, &now)?;
+                let [start, _, inserted] = splice.map(|number| number as usize);
+                let inserted = now[start..start + inserted].iter().map(|value| (*value).clone()).collect();
+                Some(PatchBody::List { splices: vec![splice], inserted })
             }
             (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
                 let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
@@ -74,6 +82,17 @@ pub fn splice<'a>(then: &str, now: &'a str) -> Option<([u32; 3], &'a str)> {
     Some(([units(&then[..start]), units(removed), units(inserted)], inserted))
 }
 
+/// One splice that turns a list into another: position, elements removed, elements inserted.
+pub fn splice_of<T: PartialEq>(then: &[T], now: &[T]) -> Option<[u32; 3]> {
+    if then == now {
+        return None;
+    }
+    let start = then.iter().zip(now).take_while(|(a, b)| a == b).count();
+    let (then, now) = (&then[start..], &now[start..]);
+    let end = then.iter().rev().zip(now.iter().rev()).take_while(|(a, b)| a == b).count();
+    Some([start, then.len() - end, now.len() - end].map(|number| number as u32))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +103,8 @@ mod tests {
         assert_eq!(splice("a😀c", "a😁c"), Some(([1, 2, 2], "😁")));
         assert_eq!(splice("aaa", "aa"), Some(([2, 1, 0], "")));
         assert_eq!(splice("", "aé"), Some(([0, 0, 2], "aé")));
+        assert_eq!(splice_of(&[1, 2], &[1, 2]), None);
+        assert_eq!(splice_of(&[1, 1, 1], &[1, 1]), Some([2, 1, 0]));
+        assert_eq!(splice_of(&[1, 2, 3], &[1, 4, 5, 3]), Some([1, 1, 2]));
     }
 }

@@ -1,9 +1,9 @@
 //! Writing the open batch down: tables, ops and content of one changeset.
 
-use super::batch::{BatchOp, text_of};
+use super::batch::BatchOp;
 use super::check::expand_of;
 use super::step::{Shape, Step};
-use super::{Fold, Names, Object, ObjectIx, RefTable, Written};
+use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
 use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef};
 use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
@@ -45,7 +45,7 @@ impl Fold {
             bytes: 0,
         };
         let first = self.timeline.next_op();
-        let mut texts: HashMap<ObjectIx, Pending> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, Pending<'_>> = HashMap::new();
         for (nth, op) in batch.ops.iter().enumerate().take(ops_max) {
             let written = writer.ops.len();
             match op {
@@ -53,14 +53,9 @@ impl Fold {
                     writer.step(self.get(*object), step, OpIx(first + nth as u32));
                 }
                 BatchOp::Units(object) => {
-                    let text = text_of(self.get(*object));
-                    let pending = texts.entry(*object).or_insert_with(|| Pending {
-                        ops: text.pending_ops().into_iter(),
-                        text: text.pending_text(text.pending_len()),
-                        at: 0,
-                        values: text.pending_values(text.pending_len()).into_iter(),
-                    });
-                    writer.text(self.get(*object), pending);
+                    let object = (*object, self.get(*object));
+                    let pending = sequences.entry(object.0).or_insert_with(|| Pending::of(&object.1.body));
+                    writer.units(object.1, pending);
                 }
                 BatchOp::Revoke(targets) => writer.revoke(targets),
             }
@@ -75,12 +70,32 @@ impl Fold {
     }
 }
 
-/// What of one text's own batch is not written down yet.
-struct Pending {
+/// What of the own batch of a text or a list is not written down yet.
+struct Pending<'a> {
     ops: std::vec::IntoIter<UnitOp>,
     text: String,
     at: usize,
-    values: std::vec::IntoIter<Value>,
+    values: Box<dyn Iterator<Item = Value> + 'a>,
+}
+
+impl<'a> Pending<'a> {
+    fn of(body: &'a Body) -> Self {
+        let mut pending = Self {
+            ops: body.sequence().pending_ops().into_iter(),
+            text: String::new(),
+            at: 0,
+            values: Box::new(std::iter::empty()),
+        };
+        match body {
+            Body::Text(text) => {
+                pending.text = text.pending_text(text.pending_len());
+                pending.values = Box::new(text.pending_values(text.pending_len()).into_iter());
+            }
+            Body::List(list) => pending.values = Box::new(list.pending_values(list.pending_len()).cloned()),
+            _ => {}
+        }
+        pending
+    }
 }
 
 struct DraftWriter<'a> {
@@ -135,20 +150,28 @@ impl DraftWriter<'_> {
     }
 
     fn content(&mut self, written: &Written) {
-        let mut take = |value: &Value| {
-            self.bytes += value.to_bytes().len();
-            self.values.push(value.clone());
-        };
         match written {
-            Written::Value(value) => take(value),
-            Written::Tuple(values) => values.iter().flatten().for_each(take),
+            Written::Value(value) => self.value(value.clone()),
+            Written::Tuple(values) => values.iter().flatten().for_each(|value| self.value(value.clone())),
             Written::Child(..) | Written::Bare => {}
         }
     }
 
-    fn text(&mut self, object: &Object, pending: &mut Pending) {
-        let object = self.object(object);
-        match pending.ops.next().expect("the batch lists as many ops as the text has pending") {
+    fn value(&mut self, value: Value) {
+        self.bytes += value.to_bytes().len();
+        self.values.push(value);
+    }
+
+    fn units(&mut self, of: &Object, pending: &mut Pending<'_>) {
+        let object = self.object(of);
+        let is_list = of.kind() == ObjectKind::List;
+        match pending.ops.next().expect("the batch lists as many ops as the object has pending") {
+            UnitOp::Insert { left, right, len: count } if is_list => {
+                self.bytes += 60;
+                pending.values.by_ref().take(count as usize).for_each(|value| self.value(value));
+                let (left, right) = (left.map(|unit| self.unit(unit)), right.map(|unit| self.unit(unit)));
+                self.ops.push(Op::ListInsert { object, left, right, count });
+            }
             UnitOp::Insert { left, right, len } => {
                 let rest = &pending.text[pending.at..];
                 let piece = &rest[..bytes_of_units(rest, len)];
@@ -171,12 +194,15 @@ impl DraftWriter<'_> {
                     len: span.len,
                 });
                 let spans = spans.collect();
-                self.ops.push(Op::TextDelete { object, spans });
+                self.ops.push(match is_list {
+                    true => Op::ListDelete { object, spans },
+                    false => Op::TextDelete { object, spans },
+                });
             }
             UnitOp::Mark { start, end, key } => {
                 let value = pending.values.next().expect("each mark of the batch has a value");
-                self.bytes += 100 + value.to_bytes().len();
-                self.values.push(value);
+                self.bytes += 100;
+                self.value(value);
                 let (start, end, key) = (self.anchor(start), self.anchor(end), self.name(key));
                 let expand = expand_of(&start, &end);
                 self.ops.push(Op::TextMark { object, start, end, key, expand });

@@ -27,6 +27,24 @@ pub(super) enum Place {
     Nowhere,
 }
 
+/// The ops of a changeset on one object that is made of units, and what they insert.
+#[derive(Default)]
+struct OfUnits {
+    ops: Vec<(OpIx, UnitOp)>,
+    text: String,
+    values: Vec<Value>,
+}
+
+impl OfUnits {
+    /// Adds what an op takes from the content.
+    fn take(&mut self, piece: Option<(&str, &[Value])>) {
+        if let Some((text, values)) = piece {
+            self.text.push_str(text);
+            self.values.extend_from_slice(values);
+        }
+    }
+}
+
 /// The folded state of a space.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
@@ -83,7 +101,7 @@ impl Fold {
         let planned = incoming.map_or_else(Vec::new, |incoming| incoming.ops);
         let ops = self.timeline.push(stamp, undo_group, planned.len() as u32);
         let mut pieces = content.map(|(skeleton, content)| content.by_op(&skeleton.ops));
-        let mut texts: BTreeMap<ObjectIx, (Vec<(OpIx, UnitOp)>, String)> = BTreeMap::new();
+        let mut sequences: BTreeMap<ObjectIx, OfUnits> = BTreeMap::new();
         let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
         let mut revokes = Vec::new();
         for (op, planned) in ops.map(OpIx).zip(planned) {
@@ -113,9 +131,9 @@ impl Fold {
                     if is_mark {
                         marks.push((object, op, piece.and_then(|(_, values)| values.first().cloned())));
                     }
-                    let of_text = texts.entry(object).or_default();
-                    of_text.0.push((op, unit_op));
-                    of_text.1.push_str(piece.map_or("", |(text, _)| text));
+                    let of_units = sequences.entry(object).or_default();
+                    of_units.ops.push((op, unit_op));
+                    of_units.take(piece);
                     Place::Object { object, at: 0 }
                 }
                 Planned::Revoke(targets) => {
@@ -129,10 +147,19 @@ impl Fold {
             };
             self.places.push(place);
         }
-        for (object, (ops, inserted)) in texts {
+        for (object, OfUnits { ops, text: inserted, values }) in sequences {
             let past = self.timeline.over(graph);
-            let Body::Text(text) = &mut self.objects[object.0 as usize].body else { continue };
-            text.apply(&past, changeset, &ops, content.is_some().then_some(inserted.as_str()), &active);
+            match &mut self.objects[object.0 as usize].body {
+                Body::Text(text) => {
+                    let inserted = content.is_some().then_some(inserted.as_str());
+                    text.apply(&past, changeset, &ops, inserted, &active);
+                }
+                Body::List(list) => {
+                    let values = content.is_some().then_some(values);
+                    list.apply(&past, changeset, &ops, values, &active);
+                }
+                _ => unreachable!("ops are compared with the kind of their object"),
+            }
             self.list(object);
         }
         self.fill_marks(graph, marks);
@@ -149,7 +176,7 @@ impl Fold {
         refs: &[ChangesetIx],
     ) {
         let ops = self.timeline.ops_of(changeset).map(OpIx);
-        let mut texts: BTreeMap<ObjectIx, String> = BTreeMap::new();
+        let mut sequences: BTreeMap<ObjectIx, OfUnits> = BTreeMap::new();
         let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
         let planned = self.plan(changeset, skeleton, refs, |_| true).unwrap_or_default();
         for ((op, (text, values)), planned) in ops.zip(content.by_op(&skeleton.ops)).zip(planned) {
@@ -165,13 +192,15 @@ impl Fold {
                     self.objects[object.0 as usize].touched.push(at);
                 }
                 Planned::Units(_, UnitOp::Mark { .. }) => marks.push((object, op, values.first().cloned())),
-                _ => texts.entry(object).or_default().push_str(text),
+                _ => sequences.entry(object).or_default().take(Some((text, values))),
             }
             self.list(object);
         }
-        for (object, inserted) in texts {
-            if let Body::Text(text) = &mut self.objects[object.0 as usize].body {
-                text.fill(changeset, &inserted);
+        for (object, OfUnits { text: inserted, values, .. }) in sequences {
+            match &mut self.objects[object.0 as usize].body {
+                Body::Text(text) => drop(text.fill(changeset, &inserted)),
+                Body::List(list) => drop(list.fill(changeset, values)),
+                _ => {}
             }
         }
         self.fill_marks(graph, marks);
@@ -280,7 +309,7 @@ impl Fold {
             && slots.is_none_or(|slots| match &self.get(of).body {
                 Body::Map(map) | Body::Set(map) => slots.contains(&map.slot(KeyIx(at))),
                 Body::Cart(cart) => slots.contains(&Slot::Key(cart.name(KeyIx(at)))),
-                Body::Text(_) | Body::Counter(_) => false,
+                Body::Text(_) | Body::List(_) | Body::Counter(_) => false,
             })
     }
 

@@ -11,6 +11,7 @@ mod object;
 mod patch;
 mod refs;
 mod saved;
+mod sequence;
 mod step;
 mod timeline;
 mod toggle;
@@ -19,7 +20,7 @@ mod writings;
 
 pub use batch::{AMOUNT_MAX, Batch, BatchMark, Edit, EditError};
 pub use check::{Incoming, Invalid};
-pub use difference::splice;
+pub use difference::{splice, splice_of};
 pub use draft::Draft;
 pub use fold::Fold;
 pub use names::{Clear, Names, ObjectName, ObjectOrigin};

@@ -4,7 +4,7 @@ use super::step::Step;
 use super::{Past, PatchBody};
 use crate::causal::{ObjectId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer};
-use crate::crdt::{Cart, KeyIx, Map, Tally, Text, Totals};
+use crate::crdt::{Cart, KeyIx, List, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
 
 /// Local number of an object.
@@ -51,6 +51,8 @@ pub enum Body {
     Set(Map),
     /// Items and quantities.
     Cart(Cart),
+    /// Elements in an order.
+    List(Box<List>),
 }
 
 impl Object {
@@ -66,7 +68,12 @@ impl Object {
             ObjectKind::Counter => Body::Counter(Tally::default()),
             ObjectKind::Set => Body::Set(Map::default()),
             ObjectKind::Cart => Body::Cart(Cart::default()),
-            ObjectKind::List | ObjectKind::Ledger => return None,
+            ObjectKind::List => {
+                let mut list = Box::new(List::new());
+                list.record_deltas(true);
+                Body::List(list)
+            }
+            ObjectKind::Ledger => return None,
         };
         Some(Self { id, body, touched: Vec::new(), told: Totals::default(), listed: false })
     }
@@ -79,6 +86,7 @@ impl Object {
             Body::Counter(_) => ObjectKind::Counter,
             Body::Set(_) => ObjectKind::Set,
             Body::Cart(_) => ObjectKind::Cart,
+            Body::List(_) => ObjectKind::List,
         }
     }
 
@@ -87,11 +95,11 @@ impl Object {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.iter().len() as u32,
             Body::Cart(cart) => cart.iter().len() as u32,
-            Body::Text(_) | Body::Counter(_) => 1,
+            Body::Text(_) | Body::List(_) | Body::Counter(_) => 1,
         }
     }
 
-    /// Applies a step whose op number exceeds all before; says at which place. Text has steps of its own.
+    /// Applies a step whose op number exceeds all before; says at which place. Texts and lists have steps of their own.
     ///
     /// # Panics
     /// If the step is not one of its kind.
@@ -133,7 +141,7 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.retract(KeyIx(at)),
             Body::Counter(tally) => tally.retract(op),
             Body::Cart(cart) => cart.retract(KeyIx(at), op),
-            Body::Text(_) => unreachable!("a text takes back its own edits"),
+            Body::Text(_) | Body::List(_) => unreachable!("texts and lists take back their own edits"),
         }
         self.touched.push(at);
     }
@@ -149,6 +157,7 @@ impl Object {
             Body::Counter(tally) => tally.set_active(op, on),
             Body::Cart(cart) => cart.set_active(KeyIx(at), op, on),
             Body::Text(text) => text.set_active(op, on),
+            Body::List(list) => list.set_active(past, op, on),
         }
         self.touched.push(at);
     }
@@ -159,6 +168,7 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.settle(past),
             Body::Counter(tally) => tally.settle(past),
             Body::Cart(cart) => cart.settle(past),
+            Body::List(list) => list.settle(past),
             Body::Text(text) => text.settle(past),
         }
     }
@@ -170,6 +180,7 @@ impl Object {
         touched.dedup();
         match &mut self.body {
             Body::Text(text) => PatchBody::of_text(text.drain_deltas()),
+            Body::List(list) => PatchBody::of_list(list.drain_deltas()),
             Body::Counter(tally) => {
                 let (now, then) = (tally.totals(), std::mem::replace(&mut self.told, tally.totals()));
                 let (added, taken) = (now.added - then.added, now.taken - then.taken);
@@ -190,6 +201,7 @@ impl Object {
     pub(super) fn dbg_check(&self, past: &Past<'_>) {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.dbg_check(past),
+            Body::List(list) => list.dbg_check(past),
             Body::Text(text) => {
                 text.dbg_check();
                 text.dbg_check_marks(past);
@@ -207,6 +219,7 @@ impl Saved for Object {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.save(out),
             Body::Text(text) => text.save(out),
+            Body::List(list) => list.save(out),
             Body::Counter(tally) => tally.save(out),
             Body::Cart(cart) => cart.save(out),
         }
@@ -222,6 +235,10 @@ impl Saved for Object {
             Body::Text(text) => {
                 **text = Text::load(from)?;
                 text.record_deltas(true);
+            }
+            Body::List(list) => {
+                **list = List::load(from)?;
+                list.record_deltas(true);
             }
             Body::Counter(tally) => {
                 *tally = Tally::load(from)?;

@@ -3,6 +3,7 @@
 use super::ObjectIx;
 use crate::causal::NameId;
 use crate::crdt::{Deltas, MarkDelta, Slot};
+use crate::event::Value;
 
 /// The change of one object's visible value.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,13 @@ pub enum PatchBody {
         /// What reads differently though it is the same text, or was inserted with marks.
         marks: Vec<MarkDelta>,
     },
+    /// The same in elements of a list.
+    List {
+        /// `[index, removed, inserted]` each.
+        splices: Vec<[u32; 3]>,
+        /// The inserted elements, splice after splice.
+        inserted: Vec<Value>,
+    },
     /// Slots of a map, or elements of a set, that may read differently.
     Slots(Vec<Slot>),
     /// Items of a cart that may read differently.
@@ -42,10 +50,19 @@ pub enum PatchBody {
 impl PatchBody {
     /// What changed in a text, if anything did.
     pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
-        let splices = deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]);
-        let splices: Vec<[u32; 3]> = splices.collect();
+        let splices = splices(&deltas);
         let (inserted, marks) = (deltas.content.into_string(), deltas.marks);
         let changed = !splices.is_empty() || !marks.is_empty();
         changed.then_some(Self::Text { splices, inserted, marks })
     }
+
+    /// What changed in a list, if anything did.
+    pub(super) fn of_list(deltas: Deltas<Vec<Value>>) -> Option<Self> {
+        let splices = splices(&deltas);
+        (!splices.is_empty()).then_some(Self::List { splices, inserted: deltas.content })
+    }
+}
+
+fn splices<C>(deltas: &Deltas<C>) -> Vec<[u32; 3]> {
+    deltas.changes.iter().map(|change| [change.pos, change.removed, change.inserted]).collect()
 }

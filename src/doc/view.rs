@@ -121,6 +121,7 @@ impl Fold {
         let (a_has, b_has) = (|op: OpIx| a.get(op.0), |op: OpIx| b.get(op.0));
         match &self.get(object).body {
             Body::Text(text) => PatchBody::of_text(text.diff(past, a_has, b_has)),
+            Body::List(list) => PatchBody::of_list(list.diff(past, a_has, b_has)),
             Body::Map(map) | Body::Set(map) => {
                 let differs = |at: &KeyIx| {
                     let register = map.register(*at);
@@ -168,6 +169,7 @@ impl Object {
         copy.body = match &self.body {
             Body::Map(map) => Body::Map(map.at(past, known, counts)),
             Body::Text(text) => Body::Text(Box::new(text.at(past, counts))),
+            Body::List(list) => Body::List(Box::new(list.at(past, counts))),
             Body::Counter(tally) => Body::Counter(tally.at(past, counts)),
             Body::Set(set) => Body::Set(set.at(past, known, counts)),
             Body::Cart(cart) => Body::Cart(cart.at(past, counts)),

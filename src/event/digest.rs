@@ -75,6 +75,14 @@ pub fn cart_hash(items: &[(NameId, i128)]) -> Digest {
     hash(Tag::STATE_CART, &[writer.as_slice()])
 }
 
+/// The hash of a list's elements, in order.
+pub fn list_hash<'a>(elements: impl ExactSizeIterator<Item = &'a Value>) -> Digest {
+    let mut writer = Writer::new();
+    writer.varint(elements.len() as u64);
+    elements.for_each(|element| element.encode(&mut writer));
+    hash(Tag::STATE_LIST, &[writer.as_slice()])
+}
+
 /// The hash of a visible text, given as runs of UTF-16 units that show the same marks, by key ascending; neighbours differ.
 pub fn text_hash(text: &str, runs: &[(u32, Vec<(NameId, &Value)>)]) -> Digest {
     let (mut length, mut marks) = (Writer::new(), Writer::new());

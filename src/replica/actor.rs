@@ -70,6 +70,7 @@ impl Replica {
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
+        self.refolds += 1;
         // Views name ops by numbers of the old fold.
         self.views.close_all();
         // Handles are object numbers: they stay the same.

@@ -259,10 +259,18 @@ impl Replica {
             if depth > DEPTH_MAX {
                 continue;
             }
-            if let Body::Text(text) = &self.fold.get(object).body {
-                let len = text.len();
-                any |= len > 0;
-                self.fold.text_delete(object, 0, len).expect("the whole of a text lies in it");
+            match &self.fold.get(object).body {
+                Body::Text(text) => {
+                    let len = text.len();
+                    any |= len > 0;
+                    self.fold.text_delete(object, 0, len).expect("the whole of a text lies in it");
+                }
+                Body::List(list) => {
+                    let len = list.len();
+                    any |= len > 0;
+                    self.fold.list_delete(object, 0, len).expect("the whole of a list lies in it");
+                }
+                _ => {}
             }
             let edits = self.emptying(object);
             steps::count(1 + edits.len());
@@ -419,10 +427,10 @@ impl Replica {
         here.collect::<Vec<_>>().into_iter()
     }
 
-    /// The edits that empty an object other than a text.
+    /// The edits that empty an object that is not made of units.
     fn emptying(&self, object: ObjectIx) -> Vec<Edit> {
         match &self.fold.get(object).body {
-            Body::Text(_) => Vec::new(),
+            Body::Text(_) | Body::List(_) => Vec::new(),
             Body::Counter(tally) => {
                 if tally.totals() == Totals::default() {
                     Vec::new()

@@ -38,6 +38,10 @@ impl Replica {
                 let runs: Vec<_> = text.runs().into_iter().map(|run| (run.len, run.marks)).collect();
                 digest::text_hash(&text.to_string(), &runs)
             }),
+            Body::List(list) => {
+                let elements: Vec<&Value> = list.iter().collect();
+                (!elements.is_empty()).then(|| digest::list_hash(elements.into_iter()))
+            }
             Body::Map(map) => self.map_hash(map),
             Body::Set(set) => self.set_hash(set),
             Body::Counter(tally) => {

@@ -16,8 +16,8 @@ pub enum EditFault {
     /// A reader may not write.
     #[error("this member may only read")]
     Access,
-    /// A position or length is outside the text.
-    #[error("position is outside the text")]
+    /// A position or length is outside the text or list.
+    #[error("position is outside the text or list")]
     Range,
     /// A mark of nothing.
     #[error("the range is empty")]

@@ -16,6 +16,7 @@ mod export;
 mod history;
 mod identity;
 mod link;
+mod list_edit;
 mod output;
 mod peer_link;
 mod read;
@@ -77,6 +78,8 @@ pub struct Replica {
     settings: Settings,
     log: Log,
     fold: Fold,
+    /// How often everything was folded anew: units have other numbers then.
+    refolds: u64,
     names: Names,
     clock: HybridClock,
     actor: Option<ActorId>,
@@ -161,6 +164,7 @@ impl Replica {
             identity,
             settings,
             fold: Fold::default(),
+            refolds: 0,
             names: Names::default(),
             clock: HybridClock::default(),
             actor: None,

@@ -3,7 +3,7 @@
 use super::history::value_at;
 use super::{HoldReason, Replica, Tier};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId};
-use crate::crdt::{Map, Register, Slot, Text};
+use crate::crdt::{List, Map, Register, Slot, Text};
 use crate::doc::{Body, ObjectIx, ObjectOrigin, Written};
 use crate::event::{Fate, ObjectKind, Options, Sort, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +81,22 @@ impl Replica {
     /// A text object.
     pub fn text(&self, object: ObjectIx) -> Option<&Text> {
         if let Body::Text(text) = &self.fold.get(object).body { Some(text) } else { None }
+    }
+
+    /// A list object.
+    pub fn list(&self, object: ObjectIx) -> Option<&List> {
+        if let Body::List(list) = &self.fold.get(object).body { Some(list) } else { None }
+    }
+
+    /// A number for an element of a list that stands for no other one, for as long as nothing is rolled back.
+    pub fn list_id(&self, object: ObjectIx, index: u32) -> Option<u64> {
+        Some(self.list(object)?.id(index).map(u64::from)? | self.refolds << 32)
+    }
+
+    /// Those numbers of all elements. O(n).
+    pub fn list_ids(&self, object: ObjectIx) -> Vec<u64> {
+        let ids = self.list(object).into_iter().flat_map(List::ids);
+        ids.map(|id| u64::from(id) | self.refolds << 32).collect()
     }
 
     /// What a counter stands at. A counter that only grows does not see what takes from it.

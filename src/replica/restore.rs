@@ -4,7 +4,7 @@
 use super::view::{ViewFault, ViewIx};
 use super::{EditFault, Env, Replica};
 use crate::crdt::{KeyIx, MarkDelta, Slot, mark_deltas};
-use crate::doc::{Body, Edit, ObjectIx, PatchBody, Written, splice};
+use crate::doc::{Body, Edit, ObjectIx, PatchBody, Written, splice, splice_of};
 use crate::event::{ObjectKind, Value};
 use std::collections::BTreeSet;
 
@@ -104,6 +104,7 @@ impl Replica {
             }
             Body::Counter(_) => self.restore_counter(object, then, env),
             Body::Text(_) => self.restore_text(view, object, then, places, env),
+            Body::List(_) => self.restore_list(view, object, places, env),
         }
     }
 
@@ -167,6 +168,34 @@ impl Replica {
         self.check_sum(object, more)?;
         if more != 0 {
             self.edit_in_place(object, Edit::Add(more), env);
+        }
+        Ok(())
+    }
+
+    /// Edits where the two differ. What was moved since is put back as another element.
+    fn restore_list(
+        &mut self,
+        view: ViewIx,
+        object: ObjectIx,
+        places: &BTreeSet<u32>,
+        env: &mut Env<'_>,
+    ) -> Result<(), EditFault> {
+        let (now, ops) = (self.fold.counting(), self.view_ops(view).expect("its object was just read"));
+        let patch = self.fold.diff_of(self.log.graph(), object, places, &now, ops);
+        let Some(PatchBody::List { splices, inserted }) = patch else { return Ok(()) };
+        let mut inserted = inserted.into_iter();
+        for [index, removed, count] in splices {
+            let then: Vec<Value> = inserted.by_ref().take(count as usize).collect();
+            let now = self.list(object).and_then(|list| list.slice(index..index + removed).ok());
+            let Some([offset, removed, count]) =
+                splice_of(&now.unwrap_or_default(), &then.iter().collect::<Vec<_>>())
+            else {
+                continue;
+            };
+            let (start, more) = (offset as usize, (offset + count) as usize);
+            self.fold.list_delete(object, index + offset, removed)?;
+            self.fold.list_insert(object, index + offset, then[start..more].to_vec())?;
+            self.begin_batch(env);
         }
         Ok(())
     }

@@ -248,6 +248,12 @@ fn add_patch(of: ObjectIx, body: &PatchBody, replica: &Replica, fields: &mut Vec
             }
             fields.push(("text", object(&text)));
         }
+        PatchBody::List { splices, inserted } => {
+            let ops: Vec<i32> = splices.iter().flatten().map(|number| *number as i32).collect();
+            let ops = Int32Array::from(ops.as_slice());
+            let inserted: Array = inserted.iter().map(value::to_js).collect();
+            fields.push(("list", object(&[("ops", ops.into()), ("inserted", inserted.into())])));
+        }
         PatchBody::Slots(slots) => {
             let keys = Array::new();
             for slot in slots {

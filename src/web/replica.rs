@@ -452,7 +452,7 @@ pub(super) fn id32(hex: &str, argument: &'static str) -> Answer<[u8; 32]> {
     Ok(bytes)
 }
 
-/// A position in UTF-16 units: a whole number that a text can have.
+/// A position in units: a whole number that a text or a list can have.
 pub(super) fn unit(number: f64, argument: &'static str) -> Answer<u32> {
     let whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
     whole

@@ -30,6 +30,7 @@ pub fn plain(replica: &mut Replica, object: ObjectIx) -> Value {
             let pairs = replica.cart_entries(object).into_iter();
             Value::Array(pairs.map(|(item, n)| Value::Array(vec![item.clone(), number(n)])).collect())
         }
+        ObjectKind::List => Value::Array(replica.list(object).expect("a list").iter().cloned().collect()),
         other => panic!("nobody makes a {other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use crate::dag::{Dag, End, Op as TextOp, UnitId};
 use crate::reference::OpId;
 use crate::rng::Rng;
-use crate::text_model::Model;
+use crate::units::Model;
 use crate::{Replica, TEXT, World};
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::NameId;
@@ -72,16 +72,16 @@ impl Texts {
 }
 
 impl World {
-    /// What the text reads as if these ops count, but for contents that are late.
-    pub fn text(&self, counting: &BTreeSet<OpId>, is_late: impl Fn(usize) -> bool) -> Vec<Unit> {
-        let (counts, present) = (|op| counting.contains(&op), |id| !is_late(id));
+    /// What the text reads as if these ops count, and these contents are there.
+    pub fn text(&self, counting: &BTreeSet<OpId>, present: impl Fn(usize) -> bool) -> Vec<Unit> {
+        let counts = |op| counting.contains(&op);
         let key = |(changeset, index): OpId| {
             let of = &self.model.changesets[changeset];
             (of.stamp, of.id, index)
         };
         let newer = |a, b| key(a).cmp(&key(b));
-        let units = self.texts.model.text(counts, present);
-        let shown = self.texts.model.shown(&self.texts.dag, counts, present, newer);
+        let units = self.texts.model.text(counts, &present);
+        let shown = self.texts.model.shown(&self.texts.dag, counts, &present, newer);
         units.into_iter().zip(shown).collect()
     }
 }
@@ -115,11 +115,6 @@ impl Replica {
     pub fn read_text(&self, object: ObjectIx) -> Vec<Unit> {
         let Body::Text(text) = &self.fold.get(object).body else { panic!("a text") };
         read(text)
-    }
-
-    /// Whether a changeset's content has not come.
-    pub fn is_late(&self, changeset: usize) -> bool {
-        self.late.iter().any(|(number, ..)| *number == changeset)
     }
 }
 

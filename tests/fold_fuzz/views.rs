@@ -4,12 +4,13 @@
 use crate::reference::{self, OpId, Place};
 use crate::rng::Rng;
 use crate::texts::{self, Unit};
-use crate::{CART, COUNTER, MAP, Replica, SET, TEXT, World, place_of};
+use crate::{CART, COUNTER, LIST, MAP, Replica, SET, TEXT, World, lists, place_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::crdt::{Bits, Slot};
 use stemma::doc::{Body, ObjectIx, PatchBody, Selection};
+use stemma::event::Value;
 
 /// A choice of ops, and what of it counts by the model.
 struct Choice {
@@ -26,6 +27,7 @@ struct Shown {
     slots: BTreeMap<Place, (Option<String>, Vec<String>)>,
     sums: (i128, i128),
     items: BTreeMap<Place, i128>,
+    elements: Vec<Value>,
     text: Vec<Unit>,
 }
 
@@ -63,6 +65,9 @@ impl Replica {
                         None => drop(shown.items.remove(&place)),
                     }
                 }),
+                PatchBody::List { splices, inserted } => {
+                    lists::apply(&mut shown.elements, &splices, inserted);
+                }
                 PatchBody::Text { splices, inserted, marks } => {
                     texts::apply(&mut shown.text, &splices, &inserted, &marks);
                 }
@@ -149,15 +154,18 @@ impl Replica {
             let sum = sums.get(&(CART, place_of(Slot::Key(item)))).copied().unwrap_or_default();
             assert_eq!((tally.totals().added, tally.totals().taken), sum);
         }
-        let text = world.text(&choice.counting, |changeset| self.is_late(changeset));
+        let elements = world.list(&choice.counting, |number| self.is_present(number));
+        assert_eq!(self.list_of(copies[LIST]), elements);
+        let text = world.text(&choice.counting, |number| self.is_present(number));
         assert_eq!(self.read_text(copies[TEXT]), text);
         copies.into_iter().for_each(|copy| self.fold.drop_copy(copy));
     }
 
     /// What the model shows of ops, with the contents that are here.
     fn shown(&self, world: &World, counting: &BTreeSet<OpId>) -> Shown {
-        let text = world.text(counting, |changeset| self.is_late(changeset));
-        let mut shown = Shown { text, ..Shown::default() };
+        let elements = world.list(counting, |number| self.is_present(number));
+        let text = world.text(counting, |number| self.is_present(number));
+        let mut shown = Shown { elements, text, ..Shown::default() };
         for (place, winners) in world.model.winners(counting) {
             let written = |op: &OpId| match world.model.op(*op) {
                 reference::Op::Put(_, text) => (!self.is_absent(*op, text)).then(|| text.clone()),

@@ -32,6 +32,7 @@ const SAYS: { [file: string]: string[] } = {
     'without bob: {"hut":"upper","nights":4}',
     'restored: {"hut":"upper","nights":2}',
   ],
+  "todo-list.mjs": ["together: bread, map, hut, stove", "bob's undo: bread, rope, map, hut, stove", "ada's undo: rope, map, hut, bread"],
   "votes.mjs": ["hut: 1", "tent: 1"],
 };
 

@@ -216,6 +216,15 @@ function apply(copy: Map<string, unknown>, changes: readonly Change[]): void {
         else [text, index] = [text.slice(0, index) + step.insert + text.slice(index), index + step.insert.length];
       }
       copy.set(name, text);
+    } else if (change.kind === "list") {
+      const elements = [...((copy.get(name) ?? []) as Value[])];
+      let index = 0;
+      for (const step of change.delta ?? []) {
+        if ("retain" in step) index += step.retain;
+        else if ("delete" in step) elements.splice(index, step.delete);
+        else index += elements.splice(index, 0, ...step.insert).length + step.insert.length;
+      }
+      copy.set(name, elements);
     } else if (change.kind === "counter") {
       copy.set(name, ((copy.get(name) ?? 0) as number) + (change.delta as number));
     } else {

@@ -3,7 +3,8 @@
 
 use super::rng::Rng;
 use std::cmp::Ordering;
-use stemma::causal::{ChangesetIx, NameId, OpIx};
+use std::collections::HashMap;
+use stemma::causal::{ChangesetIx, Hlc, NameId, OpIx};
 use stemma::crdt::{Anchor, Bias, History, Recency, UnitOp, UnitRef, UnitSpan};
 
 /// A unit: changeset number in the graph, offset in that changeset.
@@ -64,6 +65,8 @@ pub struct Changeset {
 #[derive(Clone, Debug, Default)]
 pub struct Dag {
     pub changesets: Vec<Changeset>,
+    /// Stamps and ids, if they are not made up.
+    pub stamps: HashMap<usize, (Hlc, [u8; 32])>,
 }
 
 impl Dag {
@@ -94,11 +97,16 @@ impl Dag {
         self.changesets[a].key.cmp(&self.changesets[b].key)
     }
 
-    /// Compares ops by stamp, something like a hash, and index. The stamps follow no clock.
+    /// Compares ops by stamp, id and index. The stamps follow no clock.
     pub fn newer(&self, a: (usize, usize), b: (usize, usize)) -> Ordering {
-        let hash = |id: usize| (id as u32).wrapping_mul(0x9E37_79B9).rotate_left(11);
-        let key = |(id, index): (usize, usize)| (hash(id) % 4, hash(id), index);
-        key(a).cmp(&key(b))
+        let made_up = |id: usize| {
+            let hash = (id as u32).wrapping_mul(0x9E37_79B9).rotate_left(11);
+            let mut id = [0; 32];
+            id[..4].copy_from_slice(&hash.to_be_bytes());
+            (Hlc { ms: u64::from(hash % 4), counter: 0 }, id)
+        };
+        let stamp = |id: usize| self.stamps.get(&id).copied().unwrap_or_else(|| made_up(id));
+        (stamp(a.0), a.1).cmp(&(stamp(b.0), b.1))
     }
 }
 

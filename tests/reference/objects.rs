@@ -21,6 +21,8 @@ pub enum Op {
     Revoke(Vec<OpId>),
     /// An op of a text, which has a model of its own.
     Text,
+    /// An op on the list, which has a model of its own.
+    List,
 }
 
 #[derive(Clone, Debug)]

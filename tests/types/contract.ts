@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type HandleOf, open, type Readable, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type HandleOf, type ListDelta, open, type Readable, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -22,6 +22,7 @@ export async function contract(): Promise<void> {
     for (const change of changes) {
       if (change.kind === "map") change.object.get(change.keys[0] ?? "");
       if (change.kind === "text") change.delta?.length;
+      if (change.kind === "list") change.delta?.map((step) => "insert" in step && step.insert.length);
       if (change.kind === "counter") change.delta?.toFixed();
       if (change.kind === "set" || change.kind === "cart") change.object.size + change.keys.length;
     }
@@ -45,6 +46,14 @@ export async function contract(): Promise<void> {
   for (const [item, quantity] of space.getCart("cart").add("apple", 2)) void [item, quantity.toFixed()];
   space.getMap("trip", { couple: [["start", "end"]] });
   void [likes, tags];
+  const list: SharedList = space.getList("list");
+  list.push(1, { a: [null] });
+  list.insert(0, "x", new Uint8Array(1));
+  list.move(0, list.length - 1);
+  list.delete(0, 2);
+  const elements: readonly (Value | undefined)[] = [list.get(0), ...list];
+  list.subscribe(([change]) => void (change?.delta satisfies ListDelta | undefined));
+  void elements;
 
   const record: SharedMap = space.getMap("record", { fields: { title: "text", votes: "counter" }, couple: [["from", "to"]] });
   const title: SharedText = record.child("title", "text");
@@ -69,8 +78,12 @@ export async function contract(): Promise<void> {
   void write.saved("final");
   // @ts-expect-error ids are not set
   write.id = "";
-  // @ts-expect-error not built yet
-  space.getList("c");
+  // @ts-expect-error not a value
+  list.push(undefined);
+  // @ts-expect-error values are frozen
+  list.toJSON()[0] = 1;
+  // @ts-expect-error lists have no options
+  space.getList("c", {});
   text.mark(0, 1, "bold", true);
   text.mark(0, 1, "link", { href: "x" }, { expand: "none" });
   text.insert(0, "x", { bold: null });
