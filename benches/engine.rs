@@ -4,6 +4,9 @@
 
 use std::hint::black_box;
 use stemma::Invite;
+use stemma::causal::{ChangesetIx, OpIx};
+use stemma::codec::{Saved, Writer};
+use stemma::crdt::Text;
 use stemma::crypto::{
     EpochKey, EpochSecret, SaltKey, SegmentContext, SegmentKind, Signature, SigningKey, Tag, hash, open, seal,
 };
@@ -87,4 +90,33 @@ pub fn verify_and_open(invite: &str, rows: Vec<js_sys::Uint8Array>) -> usize {
         black_box(changeset.open_content(invite.keys(), &skeleton)).is_ok()
     });
     opened.count()
+}
+
+/// What a snapshot keeps of a text: its units, their order, every op. `edits` holds position, units deleted and units inserted
+/// of each, `inserted` all inserted text; `size` edits are a changeset.
+#[wasm_bindgen(js_name = savedText)]
+pub fn saved_text(edits: &[u32], inserted: &str, size: usize) -> Vec<u8> {
+    let mut text = Text::new();
+    let mut rest = inserted.chars();
+    let mut ops = 0;
+    for (changeset, group) in edits.chunks(3 * size).enumerate() {
+        for edit in group.chunks_exact(3) {
+            let (position, deleted, mut units) = (edit[0], edit[1], edit[2] as usize);
+            let mut part = String::new();
+            while units > 0 {
+                let next = rest.next().expect("the inserted text has all units");
+                units -= next.len_utf16();
+                part.push(next);
+            }
+            text.delete(position, deleted).expect("a trace stays inside its text");
+            text.insert(position, &part).expect("a trace stays inside its text");
+        }
+        let first = ops;
+        ops += text.pending_len() as u32;
+        let numbers: Vec<OpIx> = (first..ops).map(OpIx).collect();
+        text.seal(ChangesetIx(changeset as u32), &numbers);
+    }
+    let mut saved = Writer::new();
+    text.save(&mut saved);
+    saved.into_bytes()
 }

@@ -13,6 +13,7 @@ interface Costs {
 export interface BenchEngine {
   Costs: new (bytes: number) => Costs;
   verifyAndOpen(invite: string, rows: Uint8Array[]): number;
+  savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array;
 }
 
 export async function benchEngine(): Promise<BenchEngine> {

@@ -16,7 +16,7 @@ use reference::{Changeset, Model, Op, OpId, View};
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use stemma::causal::{ChangesetId, Hlc, NameId};
-use stemma::crdt::Slot;
+use stemma::crdt::{List, Slot};
 use stemma::doc::{ObjectIx, PatchBody};
 use stemma::event::{ObjectKind, Options, Role, Value};
 use stemma::replica::{HistoryFilter, Shown};
@@ -24,8 +24,14 @@ use stemma::replica::{HistoryFilter, Shown};
 const KEYS: [&str; 2] = ["a", "b"];
 const FIELDS: [(&str, ObjectKind); 3] =
     [("map", ObjectKind::Map), ("sum", ObjectKind::Counter), ("text", ObjectKind::Text)];
-const KINDS: [ObjectKind; 5] =
-    [ObjectKind::Map, ObjectKind::Map, ObjectKind::Text, ObjectKind::Counter, ObjectKind::Set];
+const KINDS: [ObjectKind; 6] = [
+    ObjectKind::Map,
+    ObjectKind::Map,
+    ObjectKind::Text,
+    ObjectKind::Counter,
+    ObjectKind::Set,
+    ObjectKind::List,
+];
 const ITEMS: [&str; 2] = ["x", "y"];
 /// Objects in one another.
 const LEVELS: usize = 4;
@@ -132,6 +138,15 @@ fn put(op: &Op) -> Option<String> {
     if let Op::Put(_, what) = op { Some(what.clone()) } else { None }
 }
 
+/// The elements of a list, which are numbers here.
+fn numbers(list: &List) -> Vec<u32> {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.get() as u32,
+        other => panic!("nobody inserts {other:?}"),
+    };
+    list.iter().map(number).collect()
+}
+
 fn child_text(kind: ObjectKind) -> String {
     format!("a child: {kind:?}")
 }
@@ -235,6 +250,22 @@ impl Life {
                 let amount = 1 + i64::from(number % 20) - if takes { 21 } else { 0 };
                 self.node().with(|replica, env| replica.counter_add(ix, amount, env)).expect("a writer");
                 ops.push(Op::Add((object, 0), amount));
+            }
+            ObjectKind::List => {
+                let now = numbers(self.node().replica.list(ix).expect("a list"));
+                if takes && !now.is_empty() {
+                    let at = rng.below(now.len());
+                    let deleted = self.node().with(|replica, env| replica.list_delete(ix, at as u32, 1, env));
+                    deleted.expect("in range");
+                    ops.push(Op::Take((object, now[at])));
+                } else {
+                    world.letters += 1;
+                    let (at, value) = (rng.below(now.len() + 1) as u32, Value::from(world.letters as i32));
+                    let inserted =
+                        self.node().with(|replica, env| replica.list_insert(ix, at, vec![value], env));
+                    inserted.expect("in range");
+                    ops.push(Op::Put((object, world.letters), String::new()));
+                }
             }
             _ if takes => {
                 let there = self.node().with(|replica, env| replica.set_delete(ix, &item, env));
@@ -372,6 +403,12 @@ impl Life {
                         replica.text(ix).expect("a text").to_string().chars().map(u32::from).collect();
                     let places = maximal.keys().filter(|(of, _)| *of == object).map(|(_, place)| *place);
                     assert_eq!(letters, places.filter(|place| there(*place)).collect());
+                }
+                ObjectKind::List => {
+                    let elements: BTreeSet<u32> =
+                        numbers(replica.list(ix).expect("a list")).into_iter().collect();
+                    let places = maximal.keys().filter(|(of, _)| *of == object).map(|(_, place)| *place);
+                    assert_eq!(elements, places.filter(|place| there(*place)).collect());
                 }
                 ObjectKind::Map => check_keys(replica, world, (object, ix), &maximal),
                 _ => {

@@ -174,6 +174,8 @@ fn filled(node: &mut Node) -> ObjectIx {
     add(node, counter, -1);
     node.with(|replica, env| replica.set_add(set_of, &"x".into(), None, env)).expect("a writer");
     node.with(|replica, env| replica.cart_add(cart, &"y".into(), 2, env)).expect("a writer");
+    let list = child(node, k, "l", ObjectKind::List);
+    node.with(|replica, env| replica.list_insert(list, 0, vec!["z".into()], env)).expect("in range");
     set(node, k, "v", "1");
     let options = Options { groups: vec![vec!["from".into(), "to".into()]], ..Options::default() };
     let trip = node.replica.map_child(k, "trip", ObjectKind::Map, &options).expect("a map");
@@ -181,7 +183,7 @@ fn filled(node: &mut Node) -> ObjectIx {
     m
 }
 
-const FILLED: &str = "{k:{b:[[y 2]] c:2 s:[x] t:text trip:{to:2} v:1}}";
+const FILLED: &str = "{k:{b:[[y 2]] c:2 l:[z] s:[x] t:text trip:{to:2} v:1}}";
 
 #[test]
 fn deleting_a_child_leaves_it_empty_and_undo_brings_all_of_it_back() {

@@ -27,6 +27,9 @@ fn lived(seed: u64) -> (Node, Node) {
             replica.counter_add(counter, 7, env).expect("a writer");
             let set = replica.object("set", ObjectKind::Set).expect("a set");
             replica.set_add(set, &Value::from(name), None, env).expect("a writer");
+            let list = replica.object("list", ObjectKind::List).expect("a list");
+            replica.list_insert(list, 0, vec![Value::from(name), Value::Null], env).expect("inside");
+            replica.list_move(list, 1, 0, env).expect("inside");
             let cart = replica.object("cart", ObjectKind::Cart).expect("a cart");
             replica.cart_add(cart, &Value::from(name), 3, env).expect("a writer");
             replica.flush(env);

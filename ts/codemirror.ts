@@ -22,7 +22,7 @@ import { coreOf, SharedText } from "./text.js";
 
 /** Options of {@link stemma}. */
 export interface StemmaOptions {
-  /** Only shows the text. Always so for a member who may only read. */
+  /** Only shows the text. Always so for a member who may only read, and for the text of a view. */
   readOnly?: boolean;
 }
 
@@ -36,8 +36,9 @@ export interface StemmaOptions {
 export function stemma(text: SharedText, o: StemmaOptions = {}): Extension {
   if (!(text instanceof SharedText)) throw argumentError("text", "text is not a SharedText");
   checkOptions(o, "o", ["readOnly"]);
-  const { space } = coreOf(text);
-  const readOnly = o.readOnly === true || space.pump.read((engine) => engine.role()) === "reader";
+  const core = coreOf(text);
+  const { space } = core;
+  const readOnly = o.readOnly === true || !core.isWritable;
   return [
     EditorState.lineSeparator.of("\n"),
     EditorState.readOnly.of(readOnly),

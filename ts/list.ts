@@ -120,6 +120,14 @@ export class SharedList implements Iterable<Value> {
     return this.#core.listeners.add(cb as (changes: readonly unknown[]) => void, o);
   }
 
+  /**
+   * This object as encrypted, signed bytes, to be merged by {@link Space.import} with what is known of it at any replica of the
+   * space: in any order, any grouping, any number of times. Of other objects they show nothing. Seals the open batch first. O(changesets).
+   */
+  async export(): Promise<Uint8Array> {
+    return this.#core.export();
+  }
+
   /** The elements, as the same array until something changes. */
   toJSON(): readonly Value[] {
     return this.#elements();

@@ -61,6 +61,11 @@ export class ObjectCore {
     return this.space.pump.edit(work, this.number);
   }
 
+  /** Whether an edit can succeed. */
+  get isWritable(): boolean {
+    return this.read((engine) => engine.role()) !== "reader";
+  }
+
   /** For what changes nothing but may have to seal the open batch. */
   readSealed<T>(work: (engine: Engine, object: number) => T): T {
     return this.edit(work);

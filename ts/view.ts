@@ -2,7 +2,7 @@
  * Views: a space as it was, or as it would be, to be read beside the present.
  *
  * Invariant: what a view is made of is fixed when it is made, and nothing that is done to one is ever written. Its
- * handles are those of the space with another engine's object behind them.
+ * handles are of the same classes as those of the space, with another number of the engine behind each.
  */
 
 import { type Change, changesOf } from "./change.js";
@@ -221,8 +221,17 @@ class PastObject extends ObjectCore {
     throw readOnly(`the ${this.kind} ${JSON.stringify(this.name)}`);
   }
 
+  override get isWritable(): boolean {
+    return false;
+  }
+
   override readSealed<T>(work: (engine: Engine, object: number) => T): T {
     return this.read(work);
+  }
+
+  override async export(): Promise<never> {
+    this.check();
+    throw new StemmaError("E_UNSUPPORTED", "a view has no changesets of its own to export: export the object of the space");
   }
 
   override child(key: string, kind: Kind, options: ObjectOptions | undefined): Handle {

@@ -3,6 +3,7 @@
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { benchEngine } from "../engine.ts";
 import { load } from "../libraries/index.ts";
 import { edit } from "../libraries/library.ts";
 import { memory } from "../memory.ts";
@@ -18,9 +19,11 @@ export async function prepare({ library, trace, folder }: Context): Promise<void
     await writeFile(join(folder, "export"), await space.export());
     const { compact } = later(space);
     if (compact) await compact.call(space);
-    const exported = later(text).export?.();
-    if (exported) await writeFile(join(folder, "saved"), exported);
-    await writeFile(join(folder, "facts"), JSON.stringify({ compacted: Boolean(compact), exported: Boolean(exported) }));
+    // Without headers and signatures: what a snapshot keeps of the text, before it is sealed.
+    const edits = Uint32Array.from(trace.patches.flatMap(([position, deleted, { length }]) => [position, deleted, length]));
+    const inserted = trace.patches.map(([, , inserted]) => inserted).join("");
+    await writeFile(join(folder, "saved"), (await benchEngine()).savedText(edits, inserted, 100));
+    await writeFile(join(folder, "facts"), JSON.stringify({ compacted: Boolean(compact) }));
     return space.close();
   }
   const document = (await load(library)).text({ author: 0, told: () => {}, updates: false });
@@ -35,7 +38,7 @@ export async function measure(context: Context): Promise<Figures> {
 async function stemma({ trace, lap, folder }: Context): Promise<Figures> {
   const dir = join(folder, `run ${process.pid}`);
   await cp(join(folder, "space"), dir, { recursive: true });
-  const { compacted, exported } = JSON.parse(await readFile(join(folder, "facts"), "utf8"));
+  const { compacted } = JSON.parse(await readFile(join(folder, "facts"), "utf8"));
   const empty = await openSpace();
   empty.getText("text").insert(0, "x");
   await empty.flush().saved("local");
@@ -51,13 +54,13 @@ async function stemma({ trace, lap, folder }: Context): Promise<Figures> {
   const grown = memory() - before;
   await Promise.all([space.close(), empty.close()]);
   await rm(dir, { recursive: true });
-  const saved = exported ? await readFile(join(folder, "saved")) : undefined;
+  const saved = await readFile(join(folder, "saved"));
   return {
     opening: compacted ? opening : undefined,
     "opening the log": compacted ? undefined : opening,
     memory: grown,
-    "saved, gzip": saved && gzipSync(saved, { level: 9 }).length,
-    saved: saved?.length,
+    "saved, gzip": gzipSync(saved, { level: 9 }).length,
+    saved: saved.length,
     exported: (await readFile(join(folder, "export"))).length,
   };
 }

@@ -22,7 +22,7 @@ async function pair(t: Parameters<typeof openSpace>[0]): Promise<{ a: Space; b: 
   return { a, b, meet };
 }
 
-const FIELDS = { title: "text", votes: "counter", tags: "set", basket: "cart", more: "map" } as const;
+const FIELDS = { title: "text", votes: "counter", tags: "set", basket: "cart", more: "map", steps: "list" } as const;
 const record = (space: Space) => space.getMap("record", { fields: FIELDS });
 
 const wrong = (argument: string) => (error: unknown) => {
@@ -34,9 +34,9 @@ const wrong = (argument: string) => (error: unknown) => {
 test("fields merge by themselves and read as one plain object", async (t) => {
   const { a, b, meet } = await pair(t);
   const [here, there] = [record(a), record(b)];
-  const empty = { basket: [], more: {}, tags: [], title: "", votes: 0 };
+  const empty = { basket: [], more: {}, steps: [], tags: [], title: "", votes: 0 };
   assert.deepEqual(here.toJSON(), empty);
-  assert.deepEqual([here.size, here.has("votes"), a.names()], [5, true, []]);
+  assert.deepEqual([here.size, here.has("votes"), a.names()], [6, true, []]);
   here.child("title", "text").append("one ");
   there.child("title", "text").append("two ");
   here.child("votes", "counter").add(2);
@@ -44,13 +44,16 @@ test("fields merge by themselves and read as one plain object", async (t) => {
   there.child("more", "map").set("x", 1);
   here.child("more", "map").child("list", "set").add("y");
   here.child("basket", "cart").add("rope", 2);
+  here.child("steps", "list").push("pack");
+  there.child("steps", "list").push("go");
   here.set("plain", true);
   await meet();
   for (const map of [here, there]) {
-    const { title, ...rest } = map.toJSON();
+    const { title, steps, ...rest } = map.toJSON();
     assert.ok(["one two ", "two one "].includes(title as string));
+    assert.deepEqual([...(steps as Value[])].sort(), ["go", "pack"]);
     assert.deepEqual(rest, { basket: [["rope", 2]], more: { list: ["y"], x: 1 }, plain: true, tags: [], votes: 5 });
-    assert.deepEqual([...map.keys()], ["basket", "more", "plain", "tags", "title", "votes"]);
+    assert.deepEqual([...map.keys()], ["basket", "more", "plain", "steps", "tags", "title", "votes"]);
     assert.deepEqual(map.conflicts("votes"), [5]);
     assert.deepEqual(map.history("votes"), []);
   }
@@ -260,5 +263,5 @@ test("misuse throws and changes nothing", async (t) => {
   assert.equal(space.getMap("record", { fields: { ...FIELDS } }), map);
   assert.equal(space.getMap("none", { fields: {} }), space.getMap("none"));
   assert.equal(space.stats().changesets, 0);
-  assert.deepEqual(map.toJSON(), { basket: [], more: {}, tags: [], title: "", votes: 0 });
+  assert.deepEqual(map.toJSON(), { basket: [], more: {}, steps: [], tags: [], title: "", votes: 0 });
 });

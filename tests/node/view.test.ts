@@ -167,7 +167,7 @@ test("whatever would write to a view is refused by name", async (t) => {
   const view = space.view();
   const before = shown(view);
   const READERS = new Set(
-    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity child".split(" "),
+    "constructor name kind length size value toString toJSON slice toDelta anchor position authors subscribe get has keys values entries forEach conflicts history quantity child export".split(" "),
   );
   let writers = 0;
   for (const handle of Object.values(objects(view)) as Handle[]) {
@@ -180,6 +180,7 @@ test("whatever would write to a view is refused by name", async (t) => {
     }
   }
   assert.ok(writers >= 15);
+  await assert.rejects(view.getMap("never").export(), code("E_UNSUPPORTED"));
   assert.deepEqual(shown(view), before);
 });
 
@@ -365,6 +366,21 @@ test("what was written since and restored away is kept in the history", async (t
   assert.deepEqual({ ...again.getMap("m").toJSON() }, { k: "old" });
   assert.deepEqual({ ...again.at(recent).getMap("m").toJSON() }, { k: "new", l: 1 });
   assert.deepEqual(again.getMap("m").history("k").map(({ value }) => value), ["old", "new", "old"]);
+});
+
+test("what is behind a snapshot can be travelled to", async (t) => {
+  const storage = { dir: await newFolder(t) };
+  const space = await open({ name: "compacted", storage });
+  const { ids, states } = history(space);
+  await space.compact();
+  await space.close();
+  const again = await openSpace(t, { name: "compacted", storage });
+  assert.deepEqual(ids.map((id) => shown(again.at(id))), states);
+  assert.deepEqual(shown(again.at(Date.now(), { by: "received" })), states[3]);
+  again.restore(ids[2] as string);
+  assert.deepEqual(shown(again), states[2]);
+  assert.ok(again.undo());
+  assert.deepEqual(shown(again), states[3]);
 });
 
 test("what can be wrong with a moment", async (t) => {

@@ -58,9 +58,10 @@ export async function contract(): Promise<void> {
   const record: SharedMap = space.getMap("record", { fields: { title: "text", votes: "counter" }, couple: [["from", "to"]] });
   const title: SharedText = record.child("title", "text");
   const grows: number = record.child("more", "map", { fields: { x: "set" } }).child("n", "counter", { kind: "g" }).add(1).value;
+  const first: Value | undefined = record.child("steps", "list").get(0);
   const [write1] = record.history("more");
   const kind: HandleOf<"map">["kind"] | undefined = write1?.child === "map" ? write1.child : undefined;
-  void [title, grows, kind];
+  void [title, grows, kind, first];
 
   // @ts-expect-error not a kind
   space.getMap("record", { fields: { title: "string" } });
