@@ -77,6 +77,12 @@ fn skeletons_out_of_shape() -> Vec<Case> {
             parts(HEAD, &format!("00 02 {object} {id} 02 00"), "00", "00"),
             "invalid",
         ),
+        refused(
+            "262,144 elements and a move",
+            "a move makes a unit too",
+            parts(HEAD, &format!("00 01 {id} 05 00"), "02 20 00 00 00 80 80 10 22 00 00 00 00 00", "00"),
+            "over-limit",
+        ),
         refused("a name twice", "each once", parts(HEAD, &format!("00 00 02 {id} {id}"), "00", "00"), "invalid"),
         refused(
             "object kind 8",

@@ -14,7 +14,7 @@ export interface Op {
 interface Shape {
   fields: readonly Field[];
   values: (fields: readonly Json[]) => number;
-  /** Text units and list elements. */
+  /** Text units, list elements and moves of those. */
   units: (fields: readonly Json[]) => number;
   isText: boolean;
 }
@@ -52,7 +52,7 @@ const SHAPES: Record<number, Shape> = {
   0x19: shape([CART, f.name], 0),
   0x20: { ...shape([LIST, edge, edge, count], counted), units: counted },
   0x21: shape([LIST, f.list(f.span)], 0),
-  0x22: shape([LIST, f.unit, edge, edge], 0),
+  0x22: { ...shape([LIST, f.unit, edge, edge], 0), units: () => 1 },
   0x28: { ...shape([TEXT, edge, edge, count], 0), units: counted, isText: true },
   0x29: shape([TEXT, f.list(f.span)], 0),
   0x2a: shape([TEXT, f.anchor, f.anchor, f.name, f.choice(0, 1, 2, 3)], 1),
@@ -98,7 +98,7 @@ export function textOf({ kind, fields }: Op): number {
   return isText ? units(fields) : 0;
 }
 
-/** How many units it inserts, of text or of a list. */
+/** How many units it makes, of a text or of a list. */
 export function unitsOf({ kind, fields }: Op): number {
   return shapeOf(kind).units(fields);
 }
