@@ -1,6 +1,6 @@
-//! Random histories of all objects but texts (those have a fuzzer of their own, and lists one more), through the local editing path and through
+//! Random histories of all objects, through the local editing path and through
 //! arrivals in any order, with ops switched off and on and revokes of revokes, against the naive model of
-//! `reference/objects.rs`. Stamps follow no clock.
+//! `reference/objects.rs`, and of `reference/text.rs` for a marked text and a list. Stamps follow no clock.
 
 #[path = "reference/dag.rs"]
 mod dag;
@@ -12,6 +12,8 @@ mod lists;
 mod reference;
 #[path = "reference/rng.rs"]
 mod rng;
+#[path = "fold_fuzz/texts.rs"]
+mod texts;
 #[path = "reference/text.rs"]
 mod units;
 #[path = "fold_fuzz/views.rs"]
@@ -25,14 +27,22 @@ use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::{Slot, Winner};
 use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
 use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
+use texts::{Texts, Unit};
 
-const KINDS: [ObjectKind; 5] =
-    [ObjectKind::Map, ObjectKind::Set, ObjectKind::Counter, ObjectKind::Cart, ObjectKind::List];
+const KINDS: [ObjectKind; 6] = [
+    ObjectKind::Map,
+    ObjectKind::Set,
+    ObjectKind::Counter,
+    ObjectKind::Cart,
+    ObjectKind::List,
+    ObjectKind::Text,
+];
 const MAP: usize = 0;
 const SET: usize = 1;
 const COUNTER: usize = 2;
 const CART: usize = 3;
 const LIST: usize = 4;
+const TEXT: usize = 5;
 /// Places of a map from here on are groups.
 const GROUPS: u32 = 100;
 
@@ -52,6 +62,7 @@ struct World {
     sent: Vec<Sent>,
     model: Model,
     lists: lists::Lists,
+    texts: Texts,
 }
 
 struct Replica {
@@ -65,12 +76,13 @@ struct Replica {
     view: View,
     /// Changesets whose content has not come yet, with what their tables name.
     late: Vec<(usize, ChangesetIx, Vec<ChangesetIx>)>,
-    objects: [ObjectIx; 5],
+    objects: [ObjectIx; 6],
     /// What an application that listens shows.
     slots: BTreeMap<Place, Vec<Winner>>,
     items: BTreeMap<Place, i128>,
     sums: (i128, i128),
     elements: Vec<Value>,
+    text: Vec<Unit>,
 }
 
 fn object_id(object: usize) -> ObjectId {
@@ -98,7 +110,7 @@ impl Replica {
         let object =
             |object: usize| fold.object(object_id(object), KINDS[object]).expect("a kind that is folded");
         Self {
-            objects: [0, 1, 2, 3, 4].map(object),
+            objects: [0, 1, 2, 3, 4, 5].map(object),
             fold,
             graph: CausalGraph::default(),
             // Two replicas of each member: undo reaches what the other one wrote.
@@ -112,12 +124,15 @@ impl Replica {
             items: BTreeMap::new(),
             sums: (0, 0),
             elements: Vec::new(),
+            text: Vec::new(),
         }
     }
 
     fn edit(&mut self, rng: &mut Rng) {
-        if rng.chance(30) {
-            return self.edit_list(rng);
+        match rng.below(10) {
+            0 | 1 => return self.edit_text(rng),
+            2..4 => return self.edit_list(rng),
+            _ => {}
         }
         let number = |rng: &mut Rng| Value::Number(Number::new(rng.below(1_000) as f64).expect("finite"));
         let value = number(rng);
@@ -169,6 +184,7 @@ impl Replica {
         let mark = self.fold.mark();
         self.listen();
         let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone(), self.elements.clone()));
+        let text = self.text.clone();
         for _ in 0..1 + rng.below(6) {
             self.edit(rng);
             if rng.chance(20) {
@@ -188,6 +204,7 @@ impl Replica {
         assert_eq!(self.sums, sums.0);
         assert_eq!(self.items, sums.1);
         assert_eq!(self.elements, sums.2);
+        assert_eq!(self.text, text);
     }
 
     fn seal(&mut self, world: &mut World, rng: &mut Rng) {
@@ -223,8 +240,10 @@ impl Replica {
             let ops = skeleton.ops.iter().zip(first..);
             let ops = ops.map(|(op, number)| to_model(op, written(number), &skeleton, &refs)).collect();
             let key = (self.actor.0[0], self.graph.seq(ix), stamp, ChangesetId(id));
-            world.lists.add(parents, key, (&skeleton, &draft.content), &refs);
+            world.lists.add(parents.clone(), key, (&skeleton, &draft.content), &refs);
             world.model.changesets.push(reference::Changeset { past, stamp, id, ops });
+            let author = (u64::from(self.actor.0[0]), self.graph.seq(ix), 0);
+            world.texts.add(parents, author, &skeleton, &draft.content, &refs);
             world.sent.push(Sent {
                 id: ChangesetId(id),
                 actor: self.actor,
@@ -369,7 +388,9 @@ impl Replica {
                 PatchBody::List { splices, inserted } => {
                     lists::apply(&mut self.elements, &splices, inserted);
                 }
-                PatchBody::Text { .. } => panic!("there is no text"),
+                PatchBody::Text { splices, inserted, marks } => {
+                    texts::apply(&mut self.text, &splices, &inserted, &marks);
+                }
             }
         }
     }
@@ -422,6 +443,9 @@ impl Replica {
         let elements = world.list(&counting, |number| self.is_present(number));
         assert_eq!(self.list_of(self.objects[LIST]), elements);
         assert_eq!(self.elements, elements);
+        let text = world.text(&counting, |number| self.is_present(number));
+        assert_eq!(self.read_text(self.objects[TEXT]), text);
+        assert_eq!(self.text, text);
     }
 
     /// A counter as any selection of ops makes it.
@@ -472,6 +496,7 @@ fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> re
             reference::Op::Revoke(targets.iter().flat_map(ops).collect())
         }
         Op::ListInsert { .. } | Op::ListDelete { .. } | Op::ListMove { .. } => reference::Op::List,
+        Op::TextInsert { .. } | Op::TextDelete { .. } | Op::TextMark { .. } => reference::Op::Text,
         other => panic!("nobody writes {other:?}"),
     }
 }
@@ -538,6 +563,7 @@ fn round(seed: u64, steps: usize) {
         assert_eq!(replica.sums, first.sums);
         assert_eq!(replica.items, first.items);
         assert_eq!(replica.elements, first.elements);
+        assert_eq!(replica.text, first.text);
     }
 }
 

@@ -276,7 +276,8 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let (a, b) = (select(rng), select(rng));
         let [then, now] = [&a, &b].map(|ops| {
             let units = world.model.text(|op| ops.contains(&op), present);
-            let shown = world.model.shown(&world.dag, |op| ops.contains(&op), present);
+            let shown =
+                world.model.shown(&world.dag, |op| ops.contains(&op), present, |a, b| world.dag.newer(a, b));
             let expected: Vec<(u16, Shown)> = units.into_iter().zip(shown).collect();
             let copy = self.text.at(&seen, |op| ops.contains(&self.numbers.op(op)));
             assert_eq!(read(&copy), expected);
@@ -299,7 +300,7 @@ impl<const LEAF: usize, const BLOCK: usize> Replica<LEAF, BLOCK> {
         let present = |id| !self.absent.contains(&id);
         let counts = |op: (usize, usize)| self.numbers.has(op.0) && !self.off.contains(&op);
         let units = world.model.text(counts, present);
-        let shown = world.model.shown(&world.dag, counts, present);
+        let shown = world.model.shown(&world.dag, counts, present, |a, b| world.dag.newer(a, b));
         let expected: Vec<(u16, Shown)> = units.into_iter().zip(shown).collect();
         assert_eq!(self.read(), expected);
         self.listen();

@@ -31,6 +31,8 @@ fn write(node: &mut Node, who: &str) {
     node.with(|replica, env| {
         replica.text_insert(text, 0, &format!("{who} writes \u{1f600} and more. "), env).expect("inside");
         replica.text_delete(text, 1, 2, env).expect("inside");
+        replica.text_mark(text, 3..9, ("bold", Value::from(who)), None, env).expect("inside");
+        replica.text_mark(text, 5..7, ("bold", Value::Null), None, env).expect("inside");
         replica.map_set(map, who, Value::from(who), env).expect("a writer");
         replica.map_set(map, "both", Value::from(who), env).expect("a writer");
         replica.flush(env);

@@ -101,7 +101,10 @@ fn round<const LEAF: usize, const BLOCK: usize>(seed: u64) -> (usize, usize) {
         }
         assert_eq!(replica.valid, valid);
         assert_eq!(replica.units(), model.text(|op| !replica.off.contains(&op), |_| true));
-        assert_eq!(replica.shown(), model.shown(&dag, |op| !replica.off.contains(&op), |_| true));
+        assert_eq!(
+            replica.shown(),
+            model.shown(&dag, |op| !replica.off.contains(&op), |_| true, |a, b| dag.newer(a, b))
+        );
         replica.text.dbg_check_marks(&Seen(&dag, &replica.numbers));
         // Every insert on and every delete off: the order of all units.
         for op in (0..replica.numbers.ops.len() as u32).map(OpIx) {

@@ -26,7 +26,7 @@ export const destroy: Api["destroy"] = api.destroy;
 export type { SharedCart } from "./cart.js";
 export type { CartChange, Change, CounterChange, ListChange, MapChange, SetChange, TextChange } from "./change.js";
 export type { CounterOptions, SharedCounter } from "./counter.js";
-export type { Delta, DeltaStep, ListDelta, ListDeltaStep } from "./delta.js";
+export type { Attributes, Delta, DeltaStep, ListDelta, ListDeltaStep } from "./delta.js";
 export { type ErrorCode, StemmaError } from "./errors.js";
 export type { ChangesetInfo, HistoryOptions } from "./history.js";
 export type { Handle, HandleOf } from "./handle.js";
@@ -44,7 +44,7 @@ export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream, UndoOptio
 export type { Unreached } from "./snapshots.js";
 export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
 export type { Sync, SyncState, SyncStatus } from "./sync.js";
-export type { Anchor, AuthorRun, SharedText } from "./text.js";
+export type { Anchor, AuthorRun, Expand, SharedText } from "./text.js";
 export type { TransactOptions } from "./transaction.js";
 export type { Report } from "./upkeep.js";
 export type { Json, Value } from "./value.js";

@@ -59,6 +59,9 @@ export interface Engine {
   object(name: string, kind: number, options: ObjectOptions | undefined, asked: boolean): number;
   textInsert(object: number, index: number, text: string): void;
   textDelete(object: number, index: number, length: number): void;
+  textInsertMarked(object: number, index: number, text: string, marks: [string, Value][]): void;
+  textMark(object: number, start: number, end: number, key: string, value: Value, expand: number | undefined): void;
+  textRuns(object: number): [number, Record<string, Value>][];
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
@@ -235,6 +238,9 @@ export type Output =
   | { type: "rows" }
   | { type: "supply" };
 
+/** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
+export type EngineMark = [after: number, position: number, length: number, key: string, value: Value];
+
 /** A change of one object, and who made it. */
 export interface EngineChange extends EnginePatch {
   source: "local" | "remote" | "undo" | "diff";
@@ -246,7 +252,7 @@ export interface EngineChange extends EnginePatch {
 /** What changed in one object; `ops` holds triples (position, units or elements removed, those inserted). */
 export interface EnginePatch {
   object: number;
-  text?: { ops: Int32Array; inserted: string };
+  text?: { ops: Int32Array; inserted: string; marks?: EngineMark[] };
   list?: { ops: Int32Array; inserted: Value[] };
   /** Keys of a map, elements of a set, items of a cart. */
   keys?: Value[];

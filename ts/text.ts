@@ -1,12 +1,12 @@
 /** Texts. */
 
 import type { TextChange } from "./change.js";
-import { argumentError, checkInteger, checkString } from "./check.js";
-import { checkDelta, type Delta } from "./delta.js";
+import { argumentError, checkInteger, checkOptions, checkShortString, checkString, checkWord } from "./check.js";
+import { type Attributes, checkAttributes, checkDelta, type Delta } from "./delta.js";
 import { diff } from "./diff.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
-import { freeze, isBytes, wellFormed } from "./value.js";
+import { checkValue, freeze, isBytes, type Value, wellFormed } from "./value.js";
 
 /** A place in a text that moves with it: opaque bytes that can be stored and sent to others. */
 export type Anchor = Uint8Array;
@@ -18,6 +18,9 @@ export interface AuthorRun {
   /** UTF-16 code units. */
   readonly length: number;
 }
+
+/** At which of its ends text that is typed there takes a mark on. */
+export type Expand = "after" | "before" | "both" | "none";
 
 /** What stands behind a handle, for the bindings of this package. */
 export let coreOf: (text: SharedText) => ObjectCore;
@@ -54,8 +57,16 @@ export class SharedText {
     return this.#core.read((engine, object) => engine.textLength(object));
   }
 
-  /** Puts `text` before the unit at `index`, from 0 to {@link length}. */
-  insert(index: number, text: string): void {
+  /**
+   * Puts `text` before the unit at `index`, from 0 to {@link length}. It takes on the marks around it that grow there; with
+   * `attrs` it shows these alone, as if everything else had been cleared.
+   */
+  insert(index: number, text: string, attrs?: Attributes): void {
+    if (attrs !== undefined) {
+      this.#checkInsert(index, text);
+      checkAttributes(attrs, "attrs");
+      return this.#insertMarked(index, text, attrs);
+    }
     if (text === "" || typeof text !== "string" || !isUnit(index)) return this.#checkInsert(index, text);
     try {
       this.#insert(index, text);
@@ -96,6 +107,28 @@ export class SharedText {
     }
   }
 
+  /**
+   * Marks the units from `start` to before `end`, with what is typed or arrives between them later; `null` clears. Of rival
+   * marks with one key the latest shows, and where it is undone the one below shows again.
+   *
+   * `expand` says at which end text that is typed there is marked too: `"after"` (the default) as bold text does, `"none"` as
+   * links do. Text that `insert` and `applyDelta` mark grows as the last mark with the key in this text.
+   *
+   * Throws `E_ARGUMENT` for an empty range, a key of more than 4,096 bytes, and what is not a {@link Value}.
+   */
+  mark(start: number, end: number, key: string, value: Value, o?: { expand?: Expand }): void {
+    const { length } = this;
+    checkInteger(start, "start", 0, length);
+    checkInteger(end, "end", 0, length);
+    if (end <= start) throw argumentError("end", `end is ${end}, which is not behind start, ${start}`);
+    checkShortString(key, "key");
+    checkValue(value, "value");
+    checkOptions(o, "o", ["expand"]);
+    const expand = o?.expand ?? "after";
+    checkWord(expand, "expand", ["after", "before", "both", "none"]);
+    this.#mark(start, end, key, value, EXPAND[expand]);
+  }
+
   /** O(n) after a change, then O(1). */
   toString(): string {
     return this.#core.cached("string", (engine, object) => engine.textString(object));
@@ -122,25 +155,40 @@ export class SharedText {
     return this.#core.read((engine, object) => engine.textSlice(object, start, end));
   }
 
-  /** The whole text as one insertion, nothing for an empty text. */
+  /** The whole text in insertions, one for each run that shows the same marks; nothing for an empty text. */
   toDelta(): Delta {
-    return this.#core.cached("delta", () => freeze(this.length === 0 ? [] : [{ insert: this.toString() }]));
+    return this.#core.cached("delta", (engine, object) => {
+      const text = this.toString();
+      let end = 0;
+      const steps = engine.textRuns(object).map(([length, attributes]) => {
+        const insert = text.slice(end, (end += length));
+        return Object.keys(attributes).length > 0 ? { insert, attributes } : { insert };
+      });
+      return freeze(steps);
+    });
   }
 
-  /** Applies steps from the start of the text. Throws `E_ARGUMENT`, and then changes nothing, unless they fit it. */
+  /**
+   * Applies steps from the start of the text. What they insert shows their attributes alone, and without any shows nothing;
+   * attributes of what they retain are marked, `null` clears.
+   *
+   * Throws `E_ARGUMENT`, and then changes nothing, unless they fit the text.
+   */
   applyDelta(delta: Delta): void {
     checkDelta(delta, this.length);
     let rest = this.length;
     let index = 0;
     for (const step of delta) {
       if ("retain" in step) {
-        index += step.retain;
+        const end = index + step.retain;
+        if (end > index) for (const [key, value] of Object.entries(step.attributes ?? {})) this.#mark(index, end, key, value);
+        index = end;
         rest -= step.retain;
       } else if ("delete" in step) {
         this.#delete(index, step.delete);
         rest -= step.delete;
       } else {
-        this.#insert(index, step.insert);
+        this.#insertMarked(index, step.insert, step.attributes ?? {});
       }
       // An edit that had to spare a surrogate pair moved the place: what follows is counted from the end.
       if (!("retain" in step)) index = Math.max(0, this.length - rest);
@@ -191,12 +239,26 @@ export class SharedText {
     this.#core.forget();
   }
 
+  #insertMarked(index: number, text: string, attributes: Attributes): void {
+    if (text === "") return;
+    this.#core.edit((engine, object) => engine.textInsertMarked(object, index, text, Object.entries(attributes)));
+    this.#core.forget();
+  }
+
+  #mark(start: number, end: number, key: string, value: Value, expand?: number): void {
+    this.#core.edit((engine, object) => engine.textMark(object, start, end, key, value, expand));
+    this.#core.forget();
+  }
+
   #delete(index: number, length: number): void {
     if (length === 0) return;
     this.#core.edit((engine, object) => engine.textDelete(object, index, length));
     this.#core.forget();
   }
 }
+
+/** As the engine numbers them. */
+const EXPAND = { none: 0, before: 1, after: 2, both: 3 } as const;
 
 /** What can be an index or a length, whatever the text. */
 function isUnit(value: unknown): value is number {

@@ -105,11 +105,14 @@ impl<H: Recency> Open<'_, H> {
 
     fn winner(&mut self) -> u32 {
         if std::mem::take(&mut self.stale) {
-            let mut maximal: Vec<u32> = Vec::new();
-            for &row in self.open.iter().rev() {
+            let (mut maximal, mut end): (Vec<u32>, u32) = (Vec::new(), NO_MARK);
+            while let Some(&row) = self.open.range(..end).next_back() {
                 if !maximal.iter().any(|&other| self.overwrites(other, row)) {
                     maximal.push(row);
                 }
+                // The others of its changeset come before it.
+                let changeset = self.rows[row as usize].changeset;
+                end = self.rows.partition_point(|other| other.changeset < changeset) as u32;
             }
             self.maximal = maximal;
         }

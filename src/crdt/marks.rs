@@ -313,10 +313,10 @@ impl Marks {
         self.rows.len() as u32
     }
 
-    /// The segments by key, of the keys that have some.
+    /// The segments by key, ascending, of the keys that have some.
     pub fn segments(&self) -> impl Iterator<Item = (NameId, &[Segment])> + '_ {
-        let of = |track: &u32| &self.tracks[*track as usize];
-        self.shown.iter().map(of).map(|track| (track.key, track.segments.as_slice()))
+        let of = |(key, track): (&NameId, &u32)| (*key, self.tracks[*track as usize].segments.as_slice());
+        self.by_key.iter().map(of).filter(|(_, segments)| !segments.is_empty())
     }
 
     /// Puts segments where they were before; says whether the key has marks.

@@ -3,7 +3,8 @@
 
 use crate::reference::{self, OpId, Place};
 use crate::rng::Rng;
-use crate::{CART, COUNTER, LIST, MAP, Replica, SET, World, lists, place_of};
+use crate::texts::{self, Unit};
+use crate::{CART, COUNTER, LIST, MAP, Replica, SET, TEXT, World, lists, place_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use stemma::causal::{ChangesetIx, OpIx};
@@ -27,6 +28,7 @@ struct Shown {
     sums: (i128, i128),
     items: BTreeMap<Place, i128>,
     elements: Vec<Value>,
+    text: Vec<Unit>,
 }
 
 impl Replica {
@@ -66,7 +68,9 @@ impl Replica {
                 PatchBody::List { splices, inserted } => {
                     lists::apply(&mut shown.elements, &splices, inserted);
                 }
-                PatchBody::Text { .. } => panic!("there is no text"),
+                PatchBody::Text { splices, inserted, marks } => {
+                    texts::apply(&mut shown.text, &splices, &inserted, &marks);
+                }
             }
         }
         assert_eq!(shown, target);
@@ -152,13 +156,16 @@ impl Replica {
         }
         let elements = world.list(&choice.counting, |number| self.is_present(number));
         assert_eq!(self.list_of(copies[LIST]), elements);
+        let text = world.text(&choice.counting, |number| self.is_present(number));
+        assert_eq!(self.read_text(copies[TEXT]), text);
         copies.into_iter().for_each(|copy| self.fold.drop_copy(copy));
     }
 
     /// What the model shows of ops, with the contents that are here.
     fn shown(&self, world: &World, counting: &BTreeSet<OpId>) -> Shown {
         let elements = world.list(counting, |number| self.is_present(number));
-        let mut shown = Shown { elements, ..Shown::default() };
+        let text = world.text(counting, |number| self.is_present(number));
+        let mut shown = Shown { elements, text, ..Shown::default() };
         for (place, winners) in world.model.winners(counting) {
             let written = |op: &OpId| match world.model.op(*op) {
                 reference::Op::Put(_, text) => (!self.is_absent(*op, text)).then(|| text.clone()),

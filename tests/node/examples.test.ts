@@ -17,6 +17,11 @@ const SAYS: { [file: string]: string[] } = {
     'tags: ["alps"]',
     "visits: 3",
   ],
+  "rich-text.mjs": [
+    "[bold: Meet us] at the [link: hut]",
+    "[bold+italic: Meet us] at the [link: hut] at noon",
+    "[italic: Meet us] at the [link: hut]",
+  ],
   "shopping-cart.mjs": ["apples: 6", "apples 1", "bread 1"],
   "tags.mjs": ["alps green", "draft red"],
   "time-travel.mjs": [

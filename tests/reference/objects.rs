@@ -19,6 +19,8 @@ pub enum Op {
     Add(Place, i64),
     Reset(Place),
     Revoke(Vec<OpId>),
+    /// An op of a text, which has a model of its own.
+    Text,
     /// An op on the list, which has a model of its own.
     List,
 }

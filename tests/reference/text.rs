@@ -238,6 +238,7 @@ impl Model {
         dag: &Dag,
         counts: impl Fn((usize, usize)) -> bool,
         present: impl Fn(usize) -> bool,
+        newer: impl Fn((usize, usize), (usize, usize)) -> Ordering,
     ) -> Vec<BTreeMap<u8, u8>> {
         let position: HashMap<UnitId, usize> =
             self.order.iter().enumerate().map(|(at, &unit)| (self.units[unit].id, at)).collect();
@@ -261,7 +262,7 @@ impl Model {
             let winner = |(key, marks): (u8, Vec<&Mark>)| {
                 let mut maximal = marks.clone();
                 maximal.retain(|mark| !marks.iter().any(|other| over(other.op, mark.op)));
-                maximal.sort_by(|a, b| dag.newer(b.op, a.op));
+                maximal.sort_by(|a, b| newer(b.op, a.op));
                 (maximal[0].value != 0).then_some((key, maximal[0].value))
             };
             shows.then(|| of_key.into_iter().filter_map(winner).collect())

@@ -85,8 +85,16 @@ export async function contract(): Promise<void> {
   list.toJSON()[0] = 1;
   // @ts-expect-error lists have no options
   space.getList("c", {});
-  // @ts-expect-error not built yet
   text.mark(0, 1, "bold", true);
+  text.mark(0, 1, "link", { href: "x" }, { expand: "none" });
+  text.insert(0, "x", { bold: null });
+  text.applyDelta([{ retain: 1, attributes: { bold: null } }, { insert: "x", attributes: { size: 2 } }]);
+  const bold: Value | undefined = text.toDelta().map((step) => ("delete" in step ? undefined : step.attributes?.["bold"]))[0];
+  void bold;
+  // @ts-expect-error not a value
+  text.mark(0, 1, "bold", undefined);
+  // @ts-expect-error not an end
+  text.mark(0, 1, "bold", true, { expand: "left" });
   const undone: boolean = space.undo({ scope: [map, text] }) && space.redo() && space.canUndo() && space.canRedo({});
   space.undoGroup(() => void undone);
   using view: View = space.at(new Date(), { by: "received" });
