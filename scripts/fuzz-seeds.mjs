@@ -23,7 +23,7 @@ const SEEDS = {
   invite: () => input("invites").flatMap((one) => [Buffer.from(one.text), Buffer.from(one.text.split("stemma1.").at(-1), "base64url").subarray(0, -4)]),
   login: () => input("logins").map(loginOf),
   receive: () => bodies(),
-  saved: () => [0, 1, 2, 3, 4].map((which) => Buffer.concat([Buffer.from([which]), Buffer.alloc(24)])),
+  saved: () => Array.from({ length: 9 }, (_, which) => which).map((which) => Buffer.concat([Buffer.from([which]), Buffer.alloc(24)])),
   session: () => [Buffer.concat(frames().flatMap((frame) => [Buffer.from([9]), part(frame), Buffer.from([3])]))],
   skeleton: () => input("skeletons").map((one) => Buffer.concat([frontOf(one), hex(one.bytes)])),
   stored: () => [rows().slice(0, 1), rows().slice(0, 8)].map(tailOf),

@@ -4,7 +4,7 @@ use crate::Input;
 use prost::bytes::Bytes;
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
-use stemma::crdt::Text;
+use stemma::crdt::{Cart, List, Map, Tally, Text};
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
 use stemma::event::{
     Certificate, Chain, Class, Content, Genesis, Header, Invite, Log, Login, LoginProof, SignedChangeset,
@@ -56,11 +56,15 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 5 {
+    match which % 9 {
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),
         2 => load::<Text>(bytes),
-        3 => {
+        3 => load::<List>(bytes),
+        4 => load::<Map>(bytes),
+        5 => load::<Tally>(bytes),
+        6 => load::<Cart>(bytes),
+        7 => {
             let root = SigningKey::from_seed(&[1; 32]).verifying_key();
             let genesis = Genesis::new(root, &[2; 16]);
             let mut log = Log::new(genesis);

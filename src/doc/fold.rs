@@ -6,6 +6,7 @@
 
 use super::batch::{Batch, BatchOp};
 use super::check::Planned;
+use super::objects::Objects;
 use super::step::Step;
 use super::toggle::Reasons;
 use super::writings::Writings;
@@ -49,7 +50,7 @@ impl OfUnits {
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     pub(super) timeline: Timeline,
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Objects,
     /// By kind too: whoever holds the name key can claim another kind for an id, and must not take it from its owner.
     pub(super) index: HashMap<(ObjectId, ObjectKind), ObjectIx>,
     pub(super) places: Vec<Place>,

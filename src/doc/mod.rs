@@ -8,6 +8,7 @@ mod draft;
 mod fold;
 mod names;
 mod object;
+mod objects;
 mod patch;
 mod refs;
 mod saved;

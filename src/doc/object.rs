@@ -212,10 +212,9 @@ impl Object {
     }
 }
 
-impl Saved for Object {
-    fn save(&self, out: &mut Writer) {
-        self.id.save(out);
-        out.u8(self.kind() as u8);
+impl Object {
+    /// Writes what it is made of; identity and kind stand elsewhere.
+    pub(super) fn save(&self, out: &mut Writer) {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.save(out),
             Body::Text(text) => text.save(out),
@@ -225,11 +224,13 @@ impl Saved for Object {
         }
     }
 
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (id, at) = (ObjectId::load(from)?, from.position());
-        let kind = from.u8("kind")?;
-        let unknown = DecodeError::Unknown { what: "kind", at, found: kind.into() };
-        let mut object = ObjectKind::from_code(kind).and_then(|kind| Self::new(id, kind)).ok_or(unknown)?;
+    /// Reads that.
+    pub(super) fn load(
+        id: ObjectId,
+        kind: ObjectKind,
+        from: &mut Reader<'_>,
+    ) -> Result<Option<Self>, DecodeError> {
+        let Some(mut object) = Self::new(id, kind) else { return Ok(None) };
         match &mut object.body {
             Body::Map(map) | Body::Set(map) => *map = Map::load(from)?,
             Body::Text(text) => {
@@ -246,7 +247,7 @@ impl Saved for Object {
             }
             Body::Cart(cart) => *cart = Cart::load(from)?,
         }
-        Ok(object)
+        Ok(Some(object))
     }
 }
 

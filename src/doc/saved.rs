@@ -2,14 +2,11 @@
 //! saved as it was, so loading takes no look at the causal graph.
 
 use super::fold::Place;
-use super::{Fold, Object, ObjectIx};
+use super::objects::Sleeper;
+use super::{Fold, ObjectIx};
 use crate::causal::OpIx;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use std::collections::HashMap;
 use std::ops::Range;
-
-/// Bytes that one object may take.
-const OBJECT_BYTES_MAX: usize = u32::MAX as usize;
 
 impl Saved for Fold {
     /// # Panics
@@ -30,11 +27,7 @@ impl Saved for Fold {
         self.reasons.save(out);
         self.writings.save(out);
         out.varint(self.objects.len() as u64);
-        for object in &self.objects {
-            let mut bytes = Writer::new();
-            object.save(&mut bytes);
-            out.bytes(bytes.as_slice());
-        }
+        (0..self.objects.len()).for_each(|at| self.objects.save(at, out));
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -55,25 +48,18 @@ impl Saved for Fold {
         let known = in_range(fold.absent.last()) && in_range(fold.reasons.inactive().last());
         saved::check(known, from, "ops", "they are numbered")?;
         fold.writings = Saved::load(from)?;
-        let objects = saved::load_list(from, |from| {
-            let mut part = from.part("object", OBJECT_BYTES_MAX)?;
-            let object = Object::load(&mut part)?;
-            part.finish("object")?;
-            Ok(object)
-        })?;
-        let mut index = HashMap::new();
-        for (object, at) in objects.iter().zip(0..) {
-            index.insert((object.id, object.kind()), ObjectIx(at));
+        let mut places = Vec::new();
+        for (saved, at) in saved::load_list(from, Sleeper::load)?.into_iter().zip(0..) {
+            let is_new = fold.index.insert((saved.id, saved.kind), ObjectIx(at)).is_none();
+            saved::check(is_new, from, "objects", "each is there once")?;
+            places.push(saved.places);
+            fold.objects.push_asleep(saved);
         }
-        saved::check(index.len() == objects.len(), from, "objects", "each is there once")?;
         let exists = |place: &Place| match place {
-            Place::Object { object, at } => {
-                objects.get(object.0 as usize).is_some_and(|object| *at < object.places())
-            }
+            Place::Object { object, at } => places.get(object.0 as usize).is_some_and(|places| at < places),
             Place::Revoke | Place::Nowhere => true,
         };
         saved::check(fold.places.iter().all(exists), from, "places", "they exist")?;
-        (fold.objects, fold.index) = (objects, index);
         Ok(fold)
     }
 }

@@ -274,7 +274,7 @@ impl Replica {
             inert: entries.clone().filter(|entry| entry.fate == Fate::Inert).count() as u32,
             ops: self.fold.timeline().next_op(),
             bytes: entries.map(|entry| u64::from(entry.size)).sum(),
-            objects: self.fold.objects().count() as u32,
+            objects: self.object_count(),
             actors: graph.actors() as u32,
             pending: (self.log.waiting().count() + self.log.unsupported().count()) as u32,
             forks: self.log.forks().len() as u32,
