@@ -249,7 +249,7 @@ class PastObject extends ObjectCore {
 /** The methods of each class that write. */
 export const WRITERS: { readonly [K in Kind]: readonly (keyof Extract<Handle, { kind: K }>)[] } = {
   map: ["set", "delete"],
-  text: ["insert", "delete", "append", "update", "applyDelta"],
+  text: ["insert", "delete", "append", "update", "applyDelta", "mark"],
   counter: ["add"],
   set: ["add", "delete"],
   cart: ["add", "remove"],

@@ -1,11 +1,13 @@
-//! Text ops by any author: no panic, the same ones refused by all, one text, and that of the naive model.
+//! Text ops by any author, marks among them: no panic, the same ones refused by all, one text that shows the same, and that
+//! of the naive model.
 
 use crate::Input;
 use crate::dag::{Changeset, Dag, Numbers, Op, Seen, UnitId};
 use crate::reference::Model;
 use crate::rng::Rng;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use stemma::crdt::{Text, UnitOp};
+use stemma::event::Value;
 
 /// A graph of at most 24 changesets, received in three orders.
 pub fn text(data: &[u8]) {
@@ -43,7 +45,8 @@ pub fn text(data: &[u8]) {
             valid.insert(id);
         }
     }
-    let expected = model.text(|_| true, |_| true);
+    let shown = model.shown(&dag, |_| true, |_| true, |a, b| dag.newer(a, b));
+    let expected: Vec<(u16, Shown)> = model.text(|_| true, |_| true).into_iter().zip(shown).collect();
     for order in 0..2 {
         receive::<4, 4>(&dag, &valid, &expected, seed + order);
     }
@@ -83,6 +86,12 @@ fn op(input: &mut Input<'_>, dag: &Dag, model: &Model, id: usize) -> Op {
         76..80 => (left, right) = (right, left),
         80..84 => left = None,
         84..88 => right = None,
+        88..112 => {
+            let (left, right) = (left.filter(|_| kind < 108), right.filter(|_| kind < 108));
+            let other = if kind % 3 == 0 { right } else { Some(any(input)) };
+            let (start, end) = ((left, kind % 2 == 0), (other, input.byte() % 2 == 0));
+            return Op::Mark { start, end, key: kind % 5 / 3, value: input.byte() % 3 };
+        }
         _ => {}
     }
     Op::Insert { left, right, len: u32::from(input.byte() % 5) }
@@ -91,7 +100,7 @@ fn op(input: &mut Input<'_>, dag: &Dag, model: &Model, id: usize) -> Op {
 fn receive<const LEAF: usize, const BLOCK: usize>(
     dag: &Dag,
     valid: &HashSet<usize>,
-    expected: &[u16],
+    expected: &[(u16, Shown)],
     seed: u64,
 ) {
     let mut rng = Rng::new(seed);
@@ -104,25 +113,55 @@ fn receive<const LEAF: usize, const BLOCK: usize>(
         if !ops.iter().all(|op| op.names_only(|id| numbers.has(id))) {
             continue;
         }
+        let values: Vec<Option<Value>> = ops.iter().map(value_of).collect();
         let ops: Vec<UnitOp> = ops.iter().map(|op| numbers.to_local(op)).collect();
         let seen = Seen(dag, &numbers);
         if text.check(&seen, ix, &ops).is_ok() {
             accepted.insert(id);
             let ops: Vec<_> = op_ixs.into_iter().zip(ops).collect();
             text.apply(&seen, ix, &ops, Some(content), |_| true);
+            for ((op, _), value) in ops.iter().zip(values) {
+                assert!(value.is_none_or(|value| text.fill_mark(*op, &value)));
+            }
+            text.settle(&seen);
         }
     }
+    let seen = Seen(dag, &numbers);
     text.dbg_check();
+    text.dbg_check_marks(&seen);
     assert_eq!(accepted, *valid);
-    assert_eq!(text.visible_units().iter().collect::<Vec<_>>(), expected);
+    assert_eq!(read(&text), expected);
     // Off and on again, each op.
     for op in 0..numbers.ops.len() as u32 {
         text.set_active(stemma::causal::OpIx(op), false);
     }
-    assert!(text.is_empty());
+    text.settle(&seen);
+    assert!(text.is_empty() && text.runs().is_empty());
     for op in (0..numbers.ops.len() as u32).rev() {
         text.set_active(stemma::causal::OpIx(op), true);
     }
+    text.settle(&seen);
     text.dbg_check();
-    assert_eq!(text.visible_units().iter().collect::<Vec<_>>(), expected);
+    assert_eq!(read(&text), expected);
+}
+
+/// What a unit shows: by key.
+type Shown = BTreeMap<u8, u8>;
+
+fn read<const LEAF: usize, const BLOCK: usize>(text: &Text<LEAF, BLOCK>) -> Vec<(u16, Shown)> {
+    let shown = text.runs().into_iter().flat_map(|run| {
+        let number = |value: &Value| match value {
+            Value::Number(number) => number.get() as u8,
+            _ => 0,
+        };
+        let marks: Shown = run.marks.iter().map(|(key, value)| (key.0[0], number(value))).collect();
+        std::iter::repeat_n(marks, run.len as usize)
+    });
+    text.visible_units().iter().zip(shown).collect()
+}
+
+/// What the content says of an op, if it is a mark.
+fn value_of(op: &Op) -> Option<Value> {
+    let Op::Mark { value, .. } = op else { return None };
+    Some(if *value == 0 { Value::Null } else { Value::from(i32::from(*value)) })
 }

@@ -15,26 +15,29 @@ function letters(delta: Delta): Letter[] {
   return delta.flatMap((step) => ("insert" in step ? step.insert.split("").map((unit): Letter => [unit, { ...step.attributes }]) : []));
 }
 
+/** Applies a delta to a copy. */
+function follow(copy: Letter[], delta: Delta): void {
+  let at = 0;
+  for (const step of delta) {
+    if ("insert" in step) {
+      copy.splice(at, 0, ...letters([step]));
+      at += step.insert.length;
+    } else if ("delete" in step) copy.splice(at, step.delete);
+    else {
+      for (const letter of copy.slice(at, at + step.retain)) {
+        const shown = Object.entries({ ...letter[1], ...step.attributes }).filter(([, value]) => value !== null);
+        letter[1] = Object.fromEntries(shown);
+      }
+      at += step.retain;
+    }
+  }
+}
+
 /** A copy that only hears of changes. */
 function shadow(text: SharedText): () => void {
   const copy = letters(text.toDelta());
   text.subscribe((changes) => {
-    for (const { delta } of changes) {
-      let at = 0;
-      for (const step of delta ?? []) {
-        if ("insert" in step) {
-          copy.splice(at, 0, ...letters([step]));
-          at += step.insert.length;
-        } else if ("delete" in step) copy.splice(at, step.delete);
-        else {
-          for (const letter of copy.slice(at, at + step.retain)) {
-            const shown = Object.entries({ ...letter[1], ...step.attributes }).filter(([, value]) => value !== null);
-            letter[1] = Object.fromEntries(shown);
-          }
-          at += step.retain;
-        }
-      }
-    }
+    for (const { delta } of changes) follow(copy, delta ?? []);
   });
   return () => assert.deepEqual(copy, letters(text.toDelta()));
 }
@@ -295,4 +298,26 @@ test("history and changes name the text that was marked", async (t) => {
   const messages: (string | undefined)[] = [];
   for await (const { message } of space.history({ object: text })) messages.push(message);
   assert.deepEqual(messages, [undefined, "marked"]);
+});
+
+test("a view shows the marks of its time, diff tells of them, restore brings them back", async (t) => {
+  const space = await openSpace(t);
+  const text = space.getText("t");
+  space.transact(() => text.append("hello world"));
+  const { id: first } = space.transact(() => text.mark(0, 5, "bold", true));
+  const marked = text.toDelta();
+  const { id: second } = space.transact(() => (text.mark(3, 8, "bold", null), text.insert(11, "!", { size: 2 })));
+  const now = text.toDelta();
+  const [then, later] = [space.at(first), space.at(second)];
+  assert.deepEqual([then.getText("t").toDelta(), later.getText("t").toDelta()], [marked, now]);
+  const copy = letters(marked);
+  for (const change of space.diff(then, later)) {
+    assert.equal(change.object.name, "t");
+    if (change.kind === "text") follow(copy, change.delta ?? []);
+  }
+  assert.deepEqual(copy, letters(now));
+  space.restore(first);
+  assert.deepEqual(text.toDelta(), marked);
+  space.undo();
+  assert.deepEqual(text.toDelta(), now);
 });
