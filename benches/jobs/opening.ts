@@ -12,6 +12,7 @@ import { type Context, expect, type Figures, groups, later } from "./job.ts";
 
 export async function prepare({ library, trace, folder }: Context): Promise<void> {
   if (library === "stemma") {
+    await rm(join(folder, "space"), { recursive: true, force: true });
     const space = await openSpace({ storage: { dir: join(folder, "space") } });
     const text = space.getText("text");
     for (const group of groups(trace.patches)) space.transact(() => apply(text, group));
