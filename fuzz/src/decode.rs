@@ -6,11 +6,11 @@ use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, List, Map, Tally, Text};
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
+use stemma::doc::{Fold, Names};
 use stemma::event::{
     Certificate, Chain, Class, Content, Genesis, Header, Invite, Log, Login, LoginProof, SignedChangeset,
     Skeleton, Value,
 };
-use stemma::doc::{Fold, Names};
 use stemma::store::{Segment, TailRecord};
 use stemma::sync::Frame;
 
