@@ -30,7 +30,8 @@ for (const kind of Object.keys(KINDS)) {
 }
 
 test("every vector file is decided here", () => {
-  const files = readdirSync(new URL(".", import.meta.url)).filter((file) => file.endsWith(".json"));
+  // What a space comes to takes a whole engine: tests/states.rs and tests/node/states.test.ts.
+  const files = readdirSync(new URL(".", import.meta.url)).filter((file) => file.endsWith(".json") && file !== "states.json");
   assert.deepEqual(files.sort(), Object.keys(KINDS).map((kind) => `${kind}.json`).sort());
 });
 
