@@ -201,6 +201,7 @@ impl Saved for Names {
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut names = Self::default();
         let count = from.count("names", u32::MAX as usize, 18)?;
+        names.clear.reserve(count);
         for _ in 0..count {
             let (id, at) = (NameId::load(from)?, from.position());
             let sort = from.u8("sort")?;
@@ -209,6 +210,7 @@ impl Saved for Names {
             names.learn(Sort::from_code(sort).ok_or(unknown)?, id, clear);
         }
         let count = from.count("objects", u32::MAX as usize, 19)?;
+        names.objects.reserve(count);
         for _ in 0..count {
             names.objects.insert(ObjectId::load(from)?, ObjectName::load(from)?);
         }

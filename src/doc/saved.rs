@@ -49,7 +49,9 @@ impl Saved for Fold {
         saved::check(known, from, "ops", "they are numbered")?;
         fold.writings = Saved::load(from)?;
         let mut places = Vec::new();
-        for (saved, at) in saved::load_list(from, Sleeper::load)?.into_iter().zip(0..) {
+        let sleepers = saved::load_list(from, Sleeper::load)?;
+        fold.index.reserve(sleepers.len());
+        for (saved, at) in sleepers.into_iter().zip(0..) {
             let is_new = fold.index.insert((saved.id, saved.kind), ObjectIx(at)).is_none();
             saved::check(is_new, from, "objects", "each is there once")?;
             places.push(saved.places);
