@@ -59,7 +59,9 @@ export class Links {
   /** Makes a session of a port; returns what ends both. */
   attach(port: MessagePort | RTCDataChannel): () => void {
     if (!isPort(port) && !isChannel(port)) throw argumentError("port", "port is neither a MessagePort nor an RTCDataChannel");
+    if (ATTACHED.has(port)) throw argumentError("port", "port was attached already; a port carries one session");
     const session = this.#pump.read((engine) => engine.attach());
+    ATTACHED.add(port);
     const { generation } = this.#pump;
     this.#open(session, (events) => (isPort(port) ? connectPort(port, events) : connectChannel(port, events)));
     this.#pump.drain(); // the session speaks first
@@ -103,6 +105,9 @@ export class Links {
     this.#connections.set(session, connection);
   }
 }
+
+/** Every port that ever was: detaching closes it. */
+const ATTACHED = new WeakSet<object>();
 
 function isPort(port: unknown): port is MessagePort {
   return typeof port === "object" && port !== null && "postMessage" in port && "start" in port && "addEventListener" in port;

@@ -139,6 +139,8 @@ export interface Engine {
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;
   exportSpace(): Uint8Array;
   exportObject(object: number): Uint8Array;
+  /** Integrates a slice of what is ready; whether there is more, or a batch is open. */
+  integrate(): boolean;
   importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
 
   connect(url: string): number;

@@ -77,6 +77,7 @@ export class Space extends Readable implements AsyncDisposable {
   /** The id of this person in this space. */
   readonly me: string;
   readonly sync: Sync;
+  #isGrouping = false;
   readonly #core: SpaceCore;
 
   /** @internal */
@@ -129,34 +130,40 @@ export class Space extends Readable implements AsyncDisposable {
   undo(o?: UndoOptions): boolean {
     const scope = this.#scope(o);
     this.#core.transactions.refuse("undo");
-    return this.#core.pump.call((engine) => engine.undo(scope));
+    return this.#core.pump.call((engine) => scope !== undefined && engine.undo(scope));
   }
 
   /** Brings back what {@link undo} took back last, until the next edit here. Whether there was something. */
   redo(o?: UndoOptions): boolean {
     const scope = this.#scope(o);
     this.#core.transactions.refuse("redo");
-    return this.#core.pump.call((engine) => engine.redo(scope));
+    return this.#core.pump.call((engine) => scope !== undefined && engine.redo(scope));
   }
 
   canUndo(o?: UndoOptions): boolean {
     const scope = this.#scope(o);
-    return this.#core.pump.read((engine) => engine.canUndo(scope));
+    return this.#core.pump.read((engine) => scope !== undefined && engine.canUndo(scope));
   }
 
   canRedo(o?: UndoOptions): boolean {
     const scope = this.#scope(o);
-    return this.#core.pump.read((engine) => engine.canRedo(scope));
+    return this.#core.pump.read((engine) => scope !== undefined && engine.canRedo(scope));
   }
 
-  /** All that `fn` edits, in transactions and outside of them, is undone at once. Seals the open batch before and after. */
+  /**
+   * All that `fn` edits, in transactions and outside of them, is undone at once. Seals the open batch before and after. One
+   * inside another belongs to it.
+   */
   undoGroup(fn: () => void): void {
     checkFunction(fn, "fn");
     this.#core.transactions.refuse("undoGroup");
+    if (this.#isGrouping) return fn();
+    this.#isGrouping = true;
     this.#core.pump.call((engine) => engine.undoGroup(true));
     try {
       fn();
     } finally {
+      this.#isGrouping = false;
       this.#core.pump.call((engine) => engine.undoGroup(false));
     }
   }
@@ -254,9 +261,15 @@ export class Space extends Readable implements AsyncDisposable {
   async import(bytes: Uint8Array): Promise<ImportReport> {
     if (!isBytes(bytes)) throw argumentError("bytes", "bytes is not a Uint8Array");
     this.#core.transactions.refuse("import");
+    const own = bytes.slice(); // the caller's may change meanwhile
     await this.#core.snapshots.whole();
     this.#core.transactions.refuse("import");
-    return freeze(this.#core.pump.call((engine) => engine.importSpace(bytes)));
+    const report = this.#core.pump.call((engine) => engine.importSpace(own));
+    // What is edited meanwhile is sealed for itself: nothing comes in while a batch is open.
+    while (this.#core.pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()))) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.stats().pending.length) });
   }
 
   /** What is in the store of this space on this device. Changes nothing. Reads all of it. */
@@ -306,11 +319,13 @@ export class Space extends Readable implements AsyncDisposable {
     await this.#core.close();
   }
 
-  #scope(o: UndoOptions | undefined): Uint32Array {
+  /** For the engine, to which none are all; `undefined` for a scope of no object. */
+  #scope(o: UndoOptions | undefined): Uint32Array | undefined {
     checkOptions(o, "o", ["scope"]);
-    const { scope = [] } = o ?? {};
+    if (o?.scope === undefined) return new Uint32Array();
+    const { scope } = o;
     if (!Array.isArray(scope)) throw argumentError("scope", "scope is not a list of handles");
-    return Uint32Array.from(scope as unknown[], (handle) => this.#core.numberOf(handle, "scope"));
+    return scope.length === 0 ? undefined : Uint32Array.from(scope as unknown[], (handle) => this.#core.numberOf(handle, "scope"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

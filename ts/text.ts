@@ -124,7 +124,7 @@ export class SharedText {
     checkShortString(key, "key");
     checkValue(value, "value");
     checkOptions(o, "o", ["expand"]);
-    const expand = o?.expand ?? "after";
+    const expand = o?.expand === undefined ? "after" : o.expand;
     checkWord(expand, "expand", ["after", "before", "both", "none"]);
     this.#mark(start, end, key, value, EXPAND[expand]);
   }

@@ -6,6 +6,7 @@ use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
 use crate::event::{Class, Content, Fate, ObjectKind, Skeleton, Value};
+use std::collections::BTreeSet;
 
 /// One write to a key, as its history shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,11 +184,25 @@ impl Replica {
 
     /// Whether a changeset is about an object or what is below it, and about one of the slots if some are given.
     pub(super) fn touches(&self, ix: ChangesetIx, object: Option<ObjectIx>, slots: Option<&[Slot]>) -> bool {
-        (object.is_none() && slots.is_none())
-            || self.fold.timeline().ops_of(ix).map(OpIx).any(|op| {
-                self.fold.touches(op, object, slots)
-                    || self.fold.object_of(op).is_some_and(|of| self.is_below(of, object, slots))
-            })
+        if object.is_none() && slots.is_none() {
+            return true;
+        }
+        let touches = |op| {
+            self.fold.touches(op, object, slots)
+                || self.fold.object_of(op).is_some_and(|of| self.is_below(of, object, slots))
+        };
+        // What is taken back, or brought back, is touched too; each op is looked at once.
+        let (mut rest, mut seen) = (vec![self.fold.timeline().ops_of(ix)], BTreeSet::new());
+        while let Some(ops) = rest.pop() {
+            for op in ops.map(OpIx) {
+                match self.fold.revoked_by(op) {
+                    Some(targets) if seen.insert(op) => rest.extend_from_slice(targets),
+                    None if touches(op) => return true,
+                    _ => {}
+                }
+            }
+        }
+        false
     }
 }
 

@@ -128,6 +128,11 @@ impl Replica {
         (added, refused)
     }
 
+    /// Integrates a slice of what is ready, unless a batch is open; says whether more is left.
+    pub fn integrate_more(&mut self, env: &mut Env<'_>) -> bool {
+        self.integrate_ready(env)
+    }
+
     /// Integrates what is ready, unless a batch is open. Says whether more is left for the next slice.
     pub(super) fn integrate_ready(&mut self, env: &mut Env<'_>) -> bool {
         if self.fold.has_batch() || self.batch.in_transact {

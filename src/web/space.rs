@@ -222,6 +222,10 @@ impl Replica {
         to_js(&Report { added: report.added, known: report.known, refused: report.refused, pending })
     }
 
+    pub fn integrate(&mut self) -> bool {
+        with_env(|env| self.core_mut().integrate_more(env))
+    }
+
     pub fn connect(&mut self, url: &str) -> u32 {
         with_env(|env| self.core_mut().connect(url, env))
     }

@@ -70,3 +70,34 @@ test("an export brings no other space anything", async (t) => {
   assert.equal(stranger.stats().changesets, 0);
   stranger.transact(() => void assert.rejects(stranger.getText("text").export(), { code: "E_ARGUMENT" }));
 });
+
+test("an export of an object has what was taken back in it, and brought back", async (t) => {
+  const a = await openSpace(t);
+  const map = a.getMap("m");
+  a.transact(() => map.set("a", 1));
+  const b = await openSpace(t, { invite: await a.invite() });
+  await b.import(await map.export());
+  assert.deepEqual(b.getMap("m").toJSON(), { a: 1 });
+  for (const shown of [{}, { a: 1 }]) {
+    assert.ok("a" in shown ? a.redo() : a.undo());
+    await b.import(await map.export());
+    assert.deepEqual(b.getMap("m").toJSON(), shown);
+  }
+  const listed: string[] = [];
+  for await (const { id } of a.history({ object: map })) listed.push(id);
+  assert.equal(listed.length, 3);
+});
+
+test("an import is there when it is told, however much it is", async (t) => {
+  const a = await openSpace(t);
+  for (let n = 0; n < 700; n += 1) a.transact(() => a.getCounter("n").add(1));
+  const b = await openSpace(t, { invite: await a.invite() });
+  const bytes = await a.export();
+  const importing = b.import(bytes);
+  bytes.fill(0); // the caller's again
+  b.getCounter("own").add(1); // what is edited meanwhile holds nothing up
+  const report = await importing;
+  assert.deepEqual([report.added, report.pending], [700, 0]);
+  assert.equal(b.getCounter("n").value, 700);
+  assert.equal(b.stats().changesets, 701);
+});

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type Change, open, type Space, type SyncState } from "stemma";
+import { openSpace } from "./ends.ts";
 
 let names = 0;
 
@@ -191,4 +192,13 @@ test("an invite of another space is refused for a database that has one", async 
   await assert.rejects(open({ name, invite: await stranger.invite() }), { code: "E_INVITE" });
   assert.equal(own.getMap("m").size, 0, "it is open still");
   assert.equal(two.id, one.id);
+});
+
+test("a port carries one session", async (t) => {
+  const space = await openSpace(t);
+  const { port1 } = new MessageChannel();
+  const detach = space.sync.attach(port1);
+  assert.throws(() => space.sync.attach(port1), { code: "E_ARGUMENT", argument: "port" });
+  detach();
+  assert.throws(() => space.sync.attach(port1), { code: "E_ARGUMENT", argument: "port" });
 });

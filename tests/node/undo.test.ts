@@ -130,3 +130,26 @@ test("undo goes on after a restart", async (t) => {
   assert.ok(again.undo() && again.undo());
   assert.equal(again.getMap("m").get("k"), undefined);
 });
+
+test("a group in a group belongs to it", async (t) => {
+  const s = await openSpace(t);
+  const map = s.getMap("m");
+  s.undoGroup(() => {
+    map.set("one", 1);
+    s.undoGroup(() => map.set("two", 2));
+    map.set("three", 3);
+  });
+  assert.ok(s.undo());
+  assert.deepEqual(map.toJSON(), {});
+  assert.ok(s.redo());
+  assert.equal(map.size, 3);
+});
+
+test("a scope of no object has nothing to take back", async (t) => {
+  const s = await openSpace(t);
+  s.transact(() => s.getMap("m").set("a", 1));
+  assert.deepEqual([s.canUndo({ scope: [] }), s.undo({ scope: [] })], [false, false]);
+  assert.ok(s.undo());
+  assert.deepEqual([s.canRedo({ scope: [] }), s.redo({ scope: [] })], [false, false]);
+  assert.ok(s.canRedo());
+});
