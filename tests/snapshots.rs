@@ -6,7 +6,7 @@ mod common;
 use common::{Node, assert_same, sync};
 use stemma::codec::{Reader, Writer};
 use stemma::event::{ObjectKind, Options, Role, Value};
-use stemma::replica::{Restored, Shown, Tier, Trouble};
+use stemma::replica::{Obstacle, Restored, Shown, Tier, Trouble};
 
 /// A space with something of each kind, some of it undone, and a member that waits for a parent.
 fn lived(seed: u64) -> (Node, Node) {
@@ -231,10 +231,28 @@ fn rows_that_a_snapshot_stands_for_and_the_store_lost_are_told() {
     let (mut owner, _) = lived(9);
     assert!(owner.snapshot());
     let mut owner = owner.reopen_without_bytes(true);
+    owner.disk.broken = Some("E_STORAGE_LOST");
+    let last = owner.with(|replica, env| {
+        let map = replica.object("map", ObjectKind::Map).expect("a map");
+        replica.map_set(map, "x", Value::Null, env).expect("a writer");
+        replica.flush(env)
+    });
+    let last = last.expect("a write");
+    assert_eq!(owner.replica.obstacle(last, Tier::Local), None, "it may still be stored anew");
     let rows = owner.disk.tail.clone();
     rows[1..].iter().for_each(|record| owner.replica.supply(record));
     assert!(!owner.with(|replica, env| replica.supplied(env)));
-    assert_eq!(owner.troubles, [Trouble::Snapshot("E_STORAGE_LOST")]);
+    let lost = "E_STORAGE_LOST".to_owned();
+    assert_eq!(owner.troubles, [Trouble::Snapshot("E_STORAGE_LOST"), Trouble::Storage(lost.clone())]);
+    // Nobody waits for ever, also not for what is written later.
+    let later = owner.with(|replica, env| {
+        let map = replica.object("map", ObjectKind::Map).expect("a map");
+        replica.map_set(map, "y", Value::Null, env).expect("a writer");
+        replica.flush(env)
+    });
+    let lost_too = owner.replica.obstacle(later.expect("a write"), Tier::Local);
+    assert_eq!(lost_too, Some(Obstacle::Storage(lost.clone())));
+    assert_eq!(owner.replica.obstacle(last, Tier::Local), Some(Obstacle::Storage(lost)));
 }
 
 #[test]

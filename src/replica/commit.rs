@@ -45,7 +45,12 @@ impl Replica {
             // The ops of the transaction stand on what failed: they are sealed or given up first. And whatever else there is
             // is put together anew, from its bytes.
             self.late_failures.push((id, code.to_owned()));
-            self.need_bytes();
+            match self.last_snapshot.is_hollow && !self.batch.in_transact {
+                true => self.give_up_late(),
+                false => {
+                    self.need_bytes();
+                }
+            }
             return;
         }
         let Some(failed) = self.take_commit(id) else { return };
@@ -63,6 +68,16 @@ impl Replica {
     pub(super) fn fail_late(&mut self, env: &mut Env<'_>) {
         for (id, code) in std::mem::take(&mut self.late_failures) {
             self.commit_failed(id, &code, env);
+        }
+    }
+
+    /// The same where nothing can be put together anew, for some of its bytes are lost: what was not stored is in memory only,
+    /// and since the connections wait for these bytes, nobody else gets it.
+    pub(super) fn give_up_late(&mut self) {
+        for (id, code) in std::mem::take(&mut self.late_failures) {
+            self.take_commit(id);
+            self.trouble(Trouble::Storage(code.clone()));
+            self.memory_only = Some(code);
         }
     }
 

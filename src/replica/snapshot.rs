@@ -63,6 +63,8 @@ pub(super) struct LastSnapshot {
     bytes: u64,
     /// One that a newer version wrote is not replaced.
     is_newer: bool,
+    /// The store does not have what it stands for.
+    pub(super) is_hollow: bool,
 }
 
 /// A snapshot on its way to the store: its records one by one, each some milliseconds of work.
@@ -149,8 +151,11 @@ impl Replica {
             state.varint(received_ms).bytes(&changeset.signed().encode());
         }
         let state = state.into_bytes();
-        self.last_snapshot =
-            LastSnapshot { changesets: self.log.graph().len(), bytes: state.len() as u64, is_newer: false };
+        self.last_snapshot = LastSnapshot {
+            changesets: self.log.graph().len(),
+            bytes: state.len() as u64,
+            ..LastSnapshot::default()
+        };
         Some(SnapshotRecords { key, space: self.space().0, run, state, next: 0 })
     }
 
@@ -185,6 +190,8 @@ impl Replica {
     pub fn supplied(&mut self, env: &mut Env<'_>) -> bool {
         if !self.log.is_whole() {
             self.trouble(Trouble::Snapshot("E_STORAGE_LOST"));
+            self.last_snapshot.is_hollow = true;
+            self.give_up_late();
             return false;
         }
         self.fail_late(env);
@@ -284,8 +291,11 @@ impl Replica {
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
-        self.last_snapshot =
-            LastSnapshot { changesets: all.len() as u32, bytes: state.len() as u64, is_newer: false };
+        self.last_snapshot = LastSnapshot {
+            changesets: all.len() as u32,
+            bytes: state.len() as u64,
+            ..LastSnapshot::default()
+        };
         Ok(rows)
     }
 }
