@@ -309,3 +309,21 @@ async function change(path: string, at: number): Promise<void> {
   await file.write(byte, 0, 1, at);
   await file.close();
 }
+
+test("what is read while the log is packed is what was written", async (t) => {
+  const storage = await opened(await folder(t));
+  const rows = Array.from({ length: 60 }, (_, n) => `row ${n}`);
+  for (const [n, row] of rows.entries()) {
+    await storage.commit({ append: [bytes(row)], put: [["snapshots", `${n % 3}`, new Uint8Array(50_000).fill(n)]] }, RELAXED);
+  }
+  let isPacked = false;
+  const packing = storage.pack().then(() => (isPacked = true));
+  const reads: ReturnType<FileStorage["read"]>[] = [];
+  while (!isPacked) {
+    reads.push(storage.read(0, 1e9));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await packing;
+  for (const read of reads) assert.deepEqual(texts(await read), rows);
+  await storage.close();
+});

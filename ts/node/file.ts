@@ -24,7 +24,7 @@ export class FileStorage implements StorageAdapter {
   readonly #folder: string;
   #open: OpenFolder | undefined;
   #isLossTold = false;
-  /** Verbs that write run one after the other. */
+  /** Verbs that use the log run one after the other: packing moves what is being read. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(o: { dir: string }) {
@@ -55,7 +55,7 @@ export class FileStorage implements StorageAdapter {
   }
 
   async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
-    return this.#opened().read(after, maxBytes).catch(rethrow("E_STORAGE_LOST"));
+    return this.#inTurn(() => this.#opened().read(after, maxBytes).catch(rethrow("E_STORAGE_LOST")));
   }
 
   async commit(batch: StorageBatch, o: { strict: boolean }): Promise<number[]> {
