@@ -94,16 +94,16 @@ export class Home {
   }
 
   async #load(first: StorageAdapter, quarantined: Set<string>, bySnapshot: boolean, signal?: AbortSignal): Promise<Residence | undefined> {
-    let [storage, isFirst] = [first, bySnapshot];
+    let [storage, usesSnapshot] = [first, bySnapshot];
     for (;;) {
       const resets = resetCount();
       try {
-        return await this.#loadOnce(storage, quarantined, isFirst, signal);
+        return await this.#loadOnce(storage, quarantined, usesSnapshot, signal);
       } catch (thrown) {
         if (isTrap(thrown)) {
           const { cause, quarantine } = resetEngine(thrown);
-          if (!isFirst && (quarantine === "" || quarantined.has(quarantine))) throw cause;
-          isFirst = false;
+          if (!usesSnapshot && (quarantine === "" || quarantined.has(quarantine))) throw cause;
+          usesSnapshot = false;
           if (quarantine !== "") quarantined.add(quarantine);
         } else if (resets === resetCount()) {
           throw engineError(thrown);
