@@ -135,13 +135,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = loadTail)]
     pub fn load_tail(&mut self, records: &Array) -> Answer<()> {
-        for record in records.iter() {
-            let bytes = record.unchecked_ref::<Array>().get(1);
-            let bytes =
-                bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
-            self.core.load_tail(&bytes.to_vec());
-        }
-        Ok(())
+        each_row(records, |record| self.core.load_tail(record))
     }
 
     /// Integrates a slice of what was loaded; whether there is more.
@@ -398,6 +392,17 @@ impl Replica {
             None => JsValue::UNDEFINED,
         }
     }
+}
+
+/// Hands over the bytes of numbered records.
+pub(super) fn each_row(records: &Array, mut each: impl FnMut(&[u8])) -> Answer<()> {
+    for record in records.iter() {
+        let bytes = record.unchecked_ref::<Array>().get(1);
+        let bytes =
+            bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
+        each(&bytes.to_vec());
+    }
+    Ok(())
 }
 
 fn settings(batch_ms: Option<f64>) -> Settings {

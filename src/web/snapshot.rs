@@ -1,11 +1,11 @@
 //! Snapshots for JavaScript: taking one up while opening, supplying the rows it stands for, making one.
 
 use js_sys::{Array, Uint8Array};
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::EdgeError;
-use super::replica::{Replica, records, with_env};
+use super::replica::{Replica, each_row, records, with_env};
 use crate::replica::{Restored, SnapshotRecords as Records};
 
 #[wasm_bindgen]
@@ -22,13 +22,7 @@ impl Replica {
 
     /// Gives the bytes that a snapshot stands for.
     pub fn supply(&mut self, records: &Array) -> Result<(), EdgeError> {
-        for record in records.iter() {
-            let bytes = record.unchecked_ref::<Array>().get(1);
-            let bytes =
-                bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
-            self.core_mut().supply(&bytes.to_vec());
-        }
-        Ok(())
+        each_row(records, |record| self.core_mut().supply(record))
     }
 
     /// All rows were given; whether none is missing.
@@ -44,15 +38,12 @@ impl Replica {
     /// What records of the tail hold: changesets that are known, unknown and damaged.
     pub fn examine(&self, records: &Array) -> Result<Vec<u32>, EdgeError> {
         let mut sums = vec![0; 3];
-        for record in records.iter() {
-            let bytes = record.unchecked_ref::<Array>().get(1);
-            let bytes =
-                bytes.dyn_ref::<Uint8Array>().ok_or_else(|| EdgeError::argument("records", "not bytes"))?;
-            let found = self.core().examine(&bytes.to_vec());
+        each_row(records, |record| {
+            let found = self.core().examine(record);
             sums.iter_mut()
                 .zip([found.known, found.unknown, found.damaged])
                 .for_each(|(sum, more)| *sum += more);
-        }
+        })?;
         Ok(sums)
     }
 
