@@ -80,7 +80,7 @@ impl Policy {
         let op = index.map(|index| Target::Op(at.id, index));
         let targets = || op.into_iter().chain([Target::Changeset(at.id)]);
         let bans = [BanSubject::Actor(at.actor), BanSubject::Member(at.member)];
-        for (is_out, number) in targets().filter_map(|target| self.verdict(self.me, target)) {
+        if let Some((is_out, number)) = targets().find_map(|target| self.verdict(self.me, target)) {
             consider(number);
             return if is_out { Standing::Hidden } else { Standing::Counts };
         }
