@@ -219,6 +219,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#changed = [];
     this.#faults = [];
     this.#syncChanged = false;
+    this.#saves.nameSealed();
     if (!this.pump.isOpen) return;
     if (changes.length > 0) this.#tell(changes);
     for (const { type, fault } of faults) this.report(type, fault);
@@ -299,6 +300,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   // After a trap.
 
   crashed(cause: StemmaError, quarantine: string): void {
+    this.#saves.lose(cause);
     const recovery = this.#recover(cause, quarantine).finally(() => {
       if (this.#recovery === recovery) this.#recovery = undefined;
     });
@@ -355,6 +357,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const closed = new StemmaError("E_CLOSED", "the space is closed");
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
+    this.#saves.nameSealed();
     this.pump.shut(closed);
     this.#endWatch();
     await this.commits.idle();
