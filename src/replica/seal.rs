@@ -75,6 +75,18 @@ pub(super) struct Sealed {
     pub ids: Vec<ChangesetId>,
 }
 
+impl Sealed {
+    /// Adds a changeset that was made at a time.
+    pub fn add(&mut self, changeset: &Changeset, made_ms: u64) {
+        let row = changeset.signed().encode();
+        match self.rows.last_mut() {
+            Some((of, rows)) if *of == made_ms => rows.push(row),
+            _ => self.rows.push((made_ms, vec![row])),
+        }
+        self.ids.push(changeset.id());
+    }
+}
+
 impl Replica {
     /// Opens a transaction: what was edited before is a batch for itself.
     pub fn begin_transact(
@@ -254,7 +266,7 @@ impl Replica {
     }
 
     /// The parents of the next changeset. With too many heads, empty changesets gather them first.
-    fn parents(
+    pub(super) fn parents(
         &mut self,
         actor: ActorId,
         now_ms: u64,
@@ -316,10 +328,22 @@ impl Replica {
         content: Option<&Content>,
         env: &mut Env<'_>,
     ) -> Changeset {
+        self.sign_as(Class::Data, actor, (prev, deps), skeleton, content, env)
+    }
+
+    /// The same for a changeset of any class.
+    pub(super) fn sign_as(
+        &mut self,
+        class: Class,
+        actor: ActorId,
+        (prev, deps): (Option<ChangesetIx>, &[ChangesetIx]),
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        env: &mut Env<'_>,
+    ) -> Changeset {
         let graph = self.log.graph();
         let body = skeleton.encode(deps.len());
-        let again =
-            Skeleton::decode(&body, Class::Data, deps.len()).expect("a skeleton of this replica decodes");
+        let again = Skeleton::decode(&body, class, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
         resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
         let content = content.map(Content::encode);
@@ -330,7 +354,7 @@ impl Replica {
         let deps: Vec<ChangesetId> = deps.iter().map(|dep| graph.id(*dep)).collect();
         let unsealed = Unsealed {
             space: self.identity.space(),
-            class: Class::Data,
+            class,
             seq: prev.map_or(0, |prev| graph.seq(prev) + 1),
             prev: prev.map(|prev| graph.id(prev)),
             deps: &deps,
@@ -339,7 +363,9 @@ impl Replica {
             skeleton: &body,
             content: content.as_deref(),
         };
-        let epoch = self.identity.keyring().current().expect("a space has an epoch from the start");
+        let keys = self.identity.keyring();
+        let epoch = if class == Class::Private { keys.private() } else { keys.current() };
+        let epoch = epoch.expect("a space has an epoch from the start, and a member a key of its own");
         unsealed.seal(key, epoch, &random).expect("a draft fits into a changeset")
     }
 
@@ -352,12 +378,7 @@ impl Replica {
         now_ms: u64,
         sealed: &mut Sealed,
     ) -> ChangesetIx {
-        let row = changeset.signed().encode();
-        match sealed.rows.last_mut() {
-            Some((of, rows)) if *of == now_ms => rows.push(row),
-            _ => sealed.rows.push((now_ms, vec![row])),
-        }
-        sealed.ids.push(changeset.id());
+        sealed.add(&changeset, now_ms);
         self.links.unacked.insert(changeset.id());
         self.log.add_own(Ready { changeset, received_ms: now_ms, prev, deps: deps.to_vec() })
     }
