@@ -10,7 +10,7 @@ import type { Engine, EngineChange } from "./replica.js";
 export type Authors = string[][];
 
 /** As the engine numbers them. */
-const SOURCES = ["local", "remote", "undo"] as const;
+const SOURCES = ["local", "remote", "undo", "policy"] as const;
 
 /** Unpacks them; `authors` is what is known of this engine's. */
 export function unpack(packed: Int32Array, engine: Engine, authors: Authors): EngineChange[] {

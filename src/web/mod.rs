@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod packed;
 mod pending;
+mod policy;
 mod random;
 mod registry;
 mod replica;

@@ -33,6 +33,7 @@ impl Packed {
                 Source::Local => 0,
                 Source::Remote => 1,
                 Source::Undo => 2,
+                Source::Policy => 3,
             };
             let author = self.author((change.member, change.actor));
             let changeset = change.changeset.map_or_else(String::new, |id| id.to_string());

@@ -24,8 +24,12 @@ impl Replica {
     /// Applies edits in their order. `begun_ms` is when the first of them was made.
     #[wasm_bindgen(js_name = applyEdits)]
     pub fn apply_edits(&mut self, edits: &[i32], units: &[u16], numbers: &[f64], begun_ms: f64) {
-        let text = String::from_utf16(units).expect("what has halves of pairs is not gathered");
-        let is_ascii = text.len() == units.len();
+        let is_ascii = units.iter().all(|unit| *unit < 0x80);
+        let text = if is_ascii {
+            String::from_utf8(units.iter().map(|unit| *unit as u8).collect()).expect("ASCII is UTF-8")
+        } else {
+            String::from_utf16(units).expect("what has halves of pairs is not gathered")
+        };
         let mut packed = Packed { edits: edits.iter(), text: &text, is_ascii, numbers: numbers.iter() };
         let begun_ms = self.batch_begun(begun_ms.max(0.0) as u64);
         with_env_at(begun_ms, |env| {
