@@ -87,10 +87,10 @@ export class Pending {
     return core.joins && this.#remove(core, index, length);
   }
 
-  /** The same for an insertion into a list, at its end without an index. */
+  /** The same for an insertion into a list, at its end without an index. Values that are none are left to the caller too. */
   insertValues(core: ObjectCore, index: number | undefined, values: readonly Value[]): boolean {
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
-    const at = index ?? core.base;
+    const at = index === undefined ? core.base : index;
     const count = values.length;
     if (!isIndex(at, core.base) || count === 0 || count > VALUES_MAX || !values.every(isSimple)) return false;
     this.#put(core, at, count);
@@ -110,12 +110,17 @@ export class Pending {
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
     if (typeof amount !== "number" || (amount | 0) !== amount || amount === 0 || (amount < 0 && core.options?.variant === true)) return false;
     const value = core.base + amount;
-    if (!Number.isSafeInteger(value)) return false;
-    if (this.#last !== core || !this.#addOn(amount)) {
-      this.#open(core);
-      this.#numbers.push(amount);
-    }
+    if (!isSafe(value)) return false;
     core.base = value;
+    const numbers = this.#numbers;
+    const before = this.#last === core ? (numbers[numbers.length - 1] as number) : 0;
+    // What is added is told apart from what is taken.
+    if (before !== 0 && before > 0 === amount > 0 && isSafe(before + amount)) {
+      numbers[numbers.length - 1] = before + amount;
+      return true;
+    }
+    this.#open(core);
+    numbers.push(amount);
     this.#relieve();
     return true;
   }
@@ -176,15 +181,6 @@ export class Pending {
     return true;
   }
 
-  /** What is added is told apart from what is taken. */
-  #addOn(amount: number): boolean {
-    const numbers = this.#numbers;
-    const last = numbers[numbers.length - 1] as number;
-    if (amount > 0 !== last > 0 || !Number.isSafeInteger(last + amount)) return false;
-    numbers[numbers.length - 1] = last + amount;
-    return true;
-  }
-
   #tag(value: Value): number {
     if (typeof value === "number") {
       this.#numbers.push(value);
@@ -233,10 +229,15 @@ function isIndex(value: number, max: number): boolean {
   return typeof value === "number" && (value | 0) === value && value >= 0 && value <= max;
 }
 
-/** What is copied as it is passed, and small. */
+function isSafe(value: number): boolean {
+  return value <= Number.MAX_SAFE_INTEGER && value >= -Number.MAX_SAFE_INTEGER;
+}
+
+/** A value without doubt, copied as it is passed, and small. */
 function isSimple(value: Value): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
   if (typeof value === "string") return value.length <= STRING_MAX && !SURROGATE.test(value);
-  return typeof value !== "object" ? typeof value !== "bigint" : value === null;
+  return typeof value === "boolean" || value === null;
 }
 
 const SURROGATE = /[\ud800-\udfff]/;

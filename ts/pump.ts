@@ -153,6 +153,11 @@ export class Pump implements Caller {
     this.#scheduleDrain();
   }
 
+  /** What loose edits changed is told now, if it is not yet. */
+  settle(): void {
+    if (this.#drainScheduled) this.drain();
+  }
+
   /** Handles every output, then tells those who listen, then sets the timer. */
   drain(origin?: unknown): void {
     if (this.#held > 0) return;

@@ -147,7 +147,10 @@ export interface Engine {
   mark(): number;
   rollback(mark: number): void;
   beginTransact(message?: string, headers?: Value, command?: string): void;
-  endTransact(): string;
+  /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
+  closeTransact(): boolean;
+  /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */
+  takeSealed(all: boolean): Uint8Array;
   abortTransact(): void;
   flush(): string;
   pendingEdits(): boolean;
@@ -165,7 +168,8 @@ export interface Engine {
   integrate(): boolean;
   /** How many changesets wait for something. */
   waiting(): number;
-  importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
+  /** How many changesets were new, known and refused, and 1 if there is more to {@link integrate}. */
+  importSpace(bytes: Uint8Array): Uint32Array;
 
   connect(url: string): number;
   disconnect(url: string): void;

@@ -112,14 +112,15 @@ export class Space extends Readable implements AsyncDisposable {
   }
 
   /**
-   * Makes what `fn` edits one unit: signed, stored, sent and told as a whole. Seals the open batch first.
+   * Makes what `fn` edits one unit: signed, stored, sent and told as a whole. What was edited before is a unit for itself.
+   *
+   * Listeners are called before it returns. Signing and storing follow as soon as the thread is free, or somebody asks for
+   * what only signed changes have: {@link Write.id}, {@link Write.saved}, {@link heads}, {@link history} and the like.
    *
    * A throw removes the edits of `fn` and is passed on; a thenable throws `E_ARGUMENT`, for a transaction ends when `fn`
    * returns. If nothing was edited the result is the last {@link Write}. Nested calls join: each returns the outermost
    * one's `Write`, whose id throws until that is sealed; a throw in an inner one rolls back to its own start; an inner
    * `message`, `headers` and `origin` are ignored, an inner `command` throws.
-   *
-   * Listeners are called before it returns.
    */
   transact<T>(fn: () => T, o?: TransactOptions): Write {
     return this.#core.transactions.transact(fn, o);
@@ -270,12 +271,12 @@ export class Space extends Readable implements AsyncDisposable {
     const own = bytes.slice(); // the caller's may change meanwhile
     await this.#core.snapshots.whole();
     this.#core.transactions.refuse("import");
-    const report = this.#core.pump.call((engine) => engine.importSpace(own));
+    const { pump } = this.#core;
+    const [added = 0, known = 0, refused = 0, more = 0] = pump.call((engine) => engine.importSpace(own));
     // What is edited meanwhile is sealed for itself: nothing comes in while a batch is open.
-    while (this.#core.pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()))) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.waiting()) });
+    const goOn = () => pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()));
+    if (more > 0) while (goOn()) await new Promise((resolve) => setTimeout(resolve));
+    return Object.freeze({ added, known, refused, pending: pump.read((engine) => engine.waiting()) });
   }
 
   /** What is in the store of this space on this device. Changes nothing. Reads all of it. */
