@@ -132,6 +132,8 @@ export interface Engine {
   policyVotes(phrase: string): EngineEntry[];
   /** First how it stands, then the words that were looked at. */
   policyStanding(target: string): unknown[];
+  /** The writes that bear on a place, the one that shows first. */
+  why(object: number, place: Value): unknown[];
   isActor(id: string): boolean;
   isMember(id: string): boolean;
   reviews(): boolean;
