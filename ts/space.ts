@@ -287,12 +287,12 @@ export class Space extends Readable implements AsyncDisposable {
     const own = bytes.slice(); // the caller's may change meanwhile
     await this.#core.snapshots.whole();
     this.#core.transactions.refuse("import");
-    const report = this.#core.pump.call((engine) => engine.importSpace(own));
+    const { pump } = this.#core;
+    const [added = 0, known = 0, refused = 0, more = 0] = pump.call((engine) => engine.importSpace(own));
     // What is edited meanwhile is sealed for itself: nothing comes in while a batch is open.
-    while (this.#core.pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()))) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.stats().pending.length) });
+    const goOn = () => pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()));
+    if (more > 0) while (goOn()) await new Promise((resolve) => setTimeout(resolve));
+    return Object.freeze({ added, known, refused, pending: pump.read((engine) => engine.waiting()) });
   }
 
   /** What is in the store of this space on this device. Changes nothing. Reads all of it. */

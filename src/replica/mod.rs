@@ -33,7 +33,7 @@ mod view;
 mod why;
 
 pub use child::{DEPTH_MAX, Shown};
-pub use edit::{EditFault, Mark};
+pub use edit::{EditBase, EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
@@ -213,6 +213,11 @@ impl Replica {
     pub fn poll(&mut self) -> Option<Output> {
         self.report_own();
         self.outputs.pop_front()
+    }
+
+    /// Whether another output waits, if nothing is edited or arrives meanwhile.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
     }
 
     /// Where the changeset that is being integrated is named, also after a crash in the middle of it.
