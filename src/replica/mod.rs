@@ -19,6 +19,7 @@ mod link;
 mod list_edit;
 mod output;
 mod peer_link;
+mod policy;
 mod read;
 mod receive;
 mod refusal;
@@ -37,6 +38,7 @@ pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
+pub use policy::{EntryInfo, PolicyFault, Preview, Selected, Waiting};
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
@@ -44,7 +46,7 @@ pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SnapshotRecords};
 pub use text_edit::MarkedRun;
-pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
+pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -52,6 +54,7 @@ use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
 use crate::event::{Invite, Log, ObjectKind, Options, Role, object_id};
 use crate::sorted::SortedMap;
 use crate::store::{StoreBatch, StoreName};
+use crate::trust::Policy;
 use commit::InFlight;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -89,6 +92,7 @@ pub struct Replica {
     batch: seal::OpenBatch,
     undo: undo::UndoStack,
     views: view::Views,
+    policy: Policy,
     held: HashMap<ChangesetId, HoldReason>,
     quarantine: HashSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
@@ -162,6 +166,7 @@ impl Replica {
     fn with(identity: Identity, settings: Settings) -> Self {
         Self {
             log: Log::new(identity.genesis().clone()),
+            policy: Policy::new(identity.member()),
             identity,
             settings,
             fold: Fold::default(),

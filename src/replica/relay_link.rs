@@ -5,11 +5,11 @@ use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
 use crate::event::{self, SignedChangeset};
+use crate::sorted::sort;
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
     Challenge, Code, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
 };
-use crate::sorted::sort;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 impl Replica {
