@@ -30,9 +30,10 @@ mod snapshot;
 mod text_edit;
 mod undo;
 mod view;
+mod why;
 
 pub use child::{DEPTH_MAX, Shown};
-pub use edit::{EditFault, Mark};
+pub use edit::{EditBase, EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
@@ -47,6 +48,7 @@ pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SnapshotRecords};
 pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
+pub use why::{Bearing, Claim, Spot};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
@@ -90,6 +92,10 @@ pub struct Replica {
     /// Actors that are never to be continued by another opening.
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
+    /// Batches that are complete and wait to be sealed.
+    closed: VecDeque<seal::Closed>,
+    /// Ids of those that were sealed and are to be told of.
+    sealed: Vec<ChangesetId>,
     undo: undo::UndoStack,
     views: view::Views,
     policy: Policy,
@@ -176,6 +182,8 @@ impl Replica {
             actor: None,
             volatile: HashSet::new(),
             batch: seal::OpenBatch::default(),
+            closed: VecDeque::new(),
+            sealed: Vec::new(),
             undo: undo::UndoStack::default(),
             views: view::Views::default(),
             held: HashMap::new(),

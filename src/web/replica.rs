@@ -9,11 +9,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
+use super::packed::Packed;
 use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
 use crate::replica::{
-    EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Shown, Tier, TransactFault,
+    EditFault, Env, IdentityError, Mark, Output, Replica as Core, Settings, Shown, Tier, TransactFault,
 };
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
@@ -39,6 +40,7 @@ pub struct Replica {
     relay_hints: Vec<String>,
     /// When the open batch was begun.
     batch_ms: u64,
+    pub(super) packed: Packed,
 }
 
 /// Calls the core with the time and the platform's randomness.
@@ -46,7 +48,7 @@ pub(super) fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
     with_env_at(now_ms(), call)
 }
 
-fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
+pub(super) fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
     let mut random = |bytes: &mut [u8]| {
         getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues")
     };
@@ -60,19 +62,33 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
-        Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0 }
+        Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0, packed: Packed::default() }
     }
 
     /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
     /// a fifth of typing a letter.
     pub(super) fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
-        if !self.core.has_edits() {
+        if self.core.open_edits() == 0 {
             self.batch_ms = now_ms();
         }
         with_env_at(self.batch_ms, |env| call(&mut self.core, env))
     }
 
+    /// When the open batch was begun: at this time, if none is open yet.
+    pub(super) fn batch_begun(&mut self, now_ms: u64) -> u64 {
+        if self.core.open_edits() == 0 {
+            self.batch_ms = now_ms;
+        }
+        self.batch_ms
+    }
+
     pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The core with nothing closed left to be sealed: for whatever asks about changesets.
+    pub(super) fn sealed_core(&mut self) -> &Core {
+        with_env(|env| self.core.seal_closed(env));
         &self.core
     }
 
@@ -288,8 +304,9 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapHistory)]
-    pub fn map_history(&self, handle: u32, key: &str) -> Answer<Array> {
-        let writes = self.core.map_history(self.object_at(handle)?, key);
+    pub fn map_history(&mut self, handle: u32, key: &str) -> Answer<Array> {
+        let object = self.object_at(handle)?;
+        let writes = self.sealed_core().map_history(object, key);
         Ok(writes
             .into_iter()
             .map(|write| {
@@ -334,10 +351,20 @@ impl Replica {
         with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)
     }
 
-    #[wasm_bindgen(js_name = endTransact)]
-    pub fn end_transact(&mut self) -> String {
+    /// Whether anything was edited.
+    #[wasm_bindgen(js_name = closeTransact)]
+    pub fn close_transact(&mut self) -> bool {
         self.marks.clear();
-        with_env(|env| self.core.end_transact(env)).map_or_else(String::new, |id| id.to_string())
+        with_env(|env| self.core.close_transact(env))
+    }
+
+    /// The ids of closed transactions that were sealed since the last time, 32 bytes each; `all`: seals the others first.
+    #[wasm_bindgen(js_name = takeSealed)]
+    pub fn take_sealed(&mut self, all: bool) -> Vec<u8> {
+        if all {
+            self.sealed_core();
+        }
+        self.core.take_sealed().iter().flat_map(|id| id.0).collect()
     }
 
     #[wasm_bindgen(js_name = abortTransact)]
@@ -356,8 +383,8 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = lastWrite)]
-    pub fn last_write(&self) -> String {
-        self.core.last_write().map_or_else(String::new, |id| id.to_string())
+    pub fn last_write(&mut self) -> String {
+        self.sealed_core().last_write().map_or_else(String::new, |id| id.to_string())
     }
 
     #[wasm_bindgen(js_name = setComposing)]
@@ -386,11 +413,14 @@ impl Replica {
         Ok(self.core.seen_by(changeset(id)?) as u32)
     }
 
+    /// The next output; changes of texts alone as [`Packed`] numbers.
     pub fn poll(&mut self) -> JsValue {
-        match self.core.poll() {
-            Some(next) => output::to_js(next, &self.core),
-            None => JsValue::UNDEFINED,
-        }
+        let Some(next) = self.core.poll() else { return JsValue::UNDEFINED };
+        let packed = match &next {
+            Output::Change(changes) => self.packed.pack(changes),
+            _ => None,
+        };
+        packed.unwrap_or_else(|| output::to_js(next, &self.core))
     }
 }
 
