@@ -36,7 +36,8 @@ export class SharedList implements Iterable<Value> {
 
   /** How many elements there are. */
   get length(): number {
-    return this.#core.read((engine, object) => engine.listLength(object));
+    const core = this.#core;
+    return core.epoch === core.pending.epoch ? core.base : core.read((engine, object) => engine.listLength(object));
   }
 
   /** The element at `index`, `undefined` from {@link length} on. */
@@ -56,6 +57,8 @@ export class SharedList implements Iterable<Value> {
    */
   insert(index: number, ...values: Value[]): void {
     for (const value of values) checkValue(value, "values");
+    // `null` and `undefined` are no index, and to be said so.
+    if (typeof index === "number" && this.#core.pending.insertValues(this.#core, index, values)) return;
     this.#edit(
       [index],
       (engine, object) => engine.listInsert(object, index, values),
@@ -66,11 +69,13 @@ export class SharedList implements Iterable<Value> {
   /** The same at the end. O(1), and as one operation with the pushes before it. */
   push(...values: Value[]): void {
     for (const value of values) checkValue(value, "values");
+    if (this.#core.pending.insertValues(this.#core, undefined, values)) return;
     this.#edit([], (engine, object) => engine.listInsert(object, undefined, values));
   }
 
   /** Removes `n` elements, 1 unless stated, from `index` on. */
   delete(index: number, n = 1): void {
+    if (this.#core.pending.deleteValues(this.#core, index, n)) return;
     this.#edit(
       [index, n],
       (engine, object) => engine.listDelete(object, index, n),

@@ -276,7 +276,7 @@ export class Space extends Readable implements AsyncDisposable {
     while (this.#core.pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()))) {
       await new Promise((resolve) => setTimeout(resolve));
     }
-    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.stats().pending.length) });
+    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.waiting()) });
   }
 
   /** What is in the store of this space on this device. Changes nothing. Reads all of it. */

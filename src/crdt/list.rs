@@ -16,7 +16,7 @@ use super::moves::{Moves, Shift};
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
-use super::unit_op::UnitError;
+use super::unit_op::{UNITS_MAX, UnitError};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::event::Value;
 use std::ops::Range;
@@ -71,6 +71,11 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many more units it can take.
+    pub fn room(&self) -> u32 {
+        UNITS_MAX - self.list.units()
     }
 
     /// The element at an index. O(log n).

@@ -13,7 +13,7 @@ use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
-use super::unit_op::UnitError;
+use super::unit_op::{UNITS_MAX, UnitError};
 use super::units::Units;
 use crate::causal::ChangesetIx;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
@@ -97,6 +97,16 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// Whether no unit is visible.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether nothing is marked and no character takes two units.
+    pub fn is_plain(&self) -> bool {
+        self.marks.is_none() && !self.units.may_pair()
+    }
+
+    /// How many more units it can take.
+    pub fn room(&self) -> u32 {
+        UNITS_MAX - self.units.len()
     }
 
     /// The visible units in a range, as UTF-8; half pairs become U+FFFD.

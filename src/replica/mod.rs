@@ -32,7 +32,7 @@ mod undo;
 mod view;
 
 pub use child::{DEPTH_MAX, Shown};
-pub use edit::{EditFault, Mark};
+pub use edit::{EditBase, EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};

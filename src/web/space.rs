@@ -224,6 +224,11 @@ impl Replica {
         to_js(&Report { added: report.added, known: report.known, refused: report.refused, pending })
     }
 
+    /// How many changesets wait for something. O(those).
+    pub fn waiting(&self) -> usize {
+        self.core().pending().len()
+    }
+
     pub fn integrate(&mut self) -> bool {
         with_env(|env| self.core_mut().integrate_more(env))
     }
