@@ -17,6 +17,7 @@ impl Replica {
             Some(EditBase::Text { len, joins: false }) => -1.0 - f64::from(len),
             Some(EditBase::Text { len, .. } | EditBase::List { len }) => f64::from(len),
             Some(EditBase::Counter { value }) => value as f64,
+            Some(EditBase::Keys) => 0.0,
             None => f64::NAN,
         })
     }
@@ -34,9 +35,12 @@ impl Replica {
         let begun_ms = self.batch_begun(begun_ms.max(0.0) as u64);
         with_env_at(begun_ms, |env| {
             while let Some(object) = packed.edits.next() {
-                let object = ObjectIx(*object as u32);
-                apply(self.core_mut(), object, &mut packed, env)
-                    .expect("edits are checked before they are gathered");
+                match *object {
+                    BEGIN => self.begin(env),
+                    CLOSE => drop(self.core_mut().close_told(env)),
+                    object => apply(self.core_mut(), ObjectIx(object as u32), &mut packed, env)
+                        .expect("edits are checked before they are gathered"),
+                }
             }
         });
     }
@@ -64,10 +68,21 @@ fn apply(
             if removed > 0 {
                 core.list_delete(object, index, removed, env)?;
             }
-            let values = (0..inserted).map(|_| packed.value()).collect();
+            let values = (0..inserted).map(|_| packed.value().expect("elements are values")).collect();
             core.list_insert(object, index, values, env)
         }
         ObjectKind::Counter => core.counter_add(object, packed.number() as i64, env),
+        ObjectKind::Map => {
+            let key = packed.int();
+            let key = packed.string(key);
+            let value = packed.value().expect("a key has a value");
+            core.map_set(object, key, value, env)
+        }
+        ObjectKind::Set => {
+            let element = packed.value().expect("an element is a value");
+            let value = packed.value();
+            core.set_add(object, &element, value, env)
+        }
         kind => unreachable!("edits of a {kind:?} are not gathered"),
     }
 }
@@ -98,14 +113,16 @@ impl<'a> Packed<'a> {
         string
     }
 
-    fn value(&mut self) -> Value {
-        match self.int() as i32 {
+    /// The next value, if there is one.
+    fn value(&mut self) -> Option<Value> {
+        Some(match self.int() as i32 {
+            NONE => return None,
             NULL => Value::Null,
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
             NUMBER => Value::Number(Number::new(self.number()).expect("numbers are checked before")),
             units => Value::String(self.string(units as u32).to_owned()),
-        }
+        })
     }
 }
 
@@ -125,3 +142,8 @@ const NULL: i32 = -1;
 const FALSE: i32 = -2;
 const TRUE: i32 = -3;
 const NUMBER: i32 = -4;
+const NONE: i32 = -5;
+
+/// A transaction, in the place of the number of an object.
+const BEGIN: i32 = -1;
+const CLOSE: i32 = -2;
