@@ -56,9 +56,9 @@ export class SharedList implements Iterable<Value> {
    * Throws `E_EVENT_TOO_LARGE` for a value above what a changeset can carry.
    */
   insert(index: number, ...values: Value[]): void {
+    // `undefined` is no index, and to be said so.
+    if (index !== undefined && this.#core.pending.insertValues(this.#core, index, values)) return;
     for (const value of values) checkValue(value, "values");
-    // `null` and `undefined` are no index, and to be said so.
-    if (typeof index === "number" && this.#core.pending.insertValues(this.#core, index, values)) return;
     this.#edit(
       [index],
       (engine, object) => engine.listInsert(object, index, values),
@@ -68,8 +68,8 @@ export class SharedList implements Iterable<Value> {
 
   /** The same at the end. O(1), and as one operation with the pushes before it. */
   push(...values: Value[]): void {
-    for (const value of values) checkValue(value, "values");
     if (this.#core.pending.insertValues(this.#core, undefined, values)) return;
+    for (const value of values) checkValue(value, "values");
     this.#edit([], (engine, object) => engine.listInsert(object, undefined, values));
   }
 

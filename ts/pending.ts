@@ -14,7 +14,8 @@
  *     map       tag of the key, tag of the value
  *     set       tag of the element, tag of its value
  *
- * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`.
+ * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`,
+ * those of maps and sets in `strings`.
  *
  * A transaction stands between two of {@link MARKS}. If the engine was not called in the middle of it, and it edits maps and
  * sets alone, whose changes need no engine to tell, then the engine hears of it later, and says nothing of it.
@@ -52,6 +53,9 @@ export class Pending {
   #units = new Uint16Array(2 * UNITS_SLACK);
   #length = 0;
   #numbers: number[] = [];
+  #strings: string[] = [];
+  /** Units of them. */
+  #kept = 0;
   #begunMs = 0;
   /** Whose edit was gathered last, if one may be joined with it, and where that stands. */
   #last: ObjectCore | undefined;
@@ -59,7 +63,7 @@ export class Pending {
   /** The only object under a key whose base is known: an edit of one may empty another. */
   #child: ObjectCore | undefined;
   /** A transaction that the engine knows nothing of: where it begins. */
-  #transaction: { readonly used: number; readonly length: number; readonly numbers: number } | undefined;
+  #transaction: { readonly used: number; readonly length: number; readonly numbers: number; readonly strings: number } | undefined;
   /** What it wrote; nothing if the engine has to tell of it. */
   #touched: Touched | undefined;
 
@@ -72,8 +76,9 @@ export class Pending {
     const edits = this.#used;
     const units = this.#length;
     const numbers = this.#numbers;
+    const strings = this.#strings.join("");
     this.clear();
-    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), numbers, this.#begunMs);
+    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), strings, numbers, this.#begunMs);
   }
 
   /** Forgets everything. */
@@ -86,6 +91,8 @@ export class Pending {
     this.#used = 0;
     this.#length = 0;
     if (this.#numbers.length > 0) this.#numbers = [];
+    if (this.#strings.length > 0) this.#strings = [];
+    this.#kept = 0;
   }
 
   /** A transaction begins. */
@@ -93,7 +100,7 @@ export class Pending {
     this.#caller.check();
     if (this.#used === 0) this.#begunMs = Date.now();
     this.#edits[this.#used++] = MARKS.begin;
-    this.#transaction = { used: this.#used, length: this.#length, numbers: this.#numbers.length };
+    this.#transaction = { used: this.#used, length: this.#length, numbers: this.#numbers.length, strings: this.#strings.length };
     this.#touched = { cores: [], keys: [] };
     this.#last = undefined;
   }
@@ -115,6 +122,7 @@ export class Pending {
     this.#used = start.used;
     this.#length = start.length;
     this.#numbers.length = start.numbers;
+    this.#strings.length = start.strings;
     this.#edits[this.#used++] = MARKS.close; // what was edited before it is a unit for itself all the same
     this.#caller.release(); // what is known of objects is void
     return true;
@@ -125,8 +133,8 @@ export class Pending {
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
     if (!isSimple(key) || (value !== undefined && !isSimple(value))) return false;
     this.#open(core);
-    this.#edits[this.#used++] = this.#tag(key);
-    this.#edits[this.#used++] = value === undefined ? TAGS.none : this.#tag(value);
+    this.#edits[this.#used++] = this.#keep(key);
+    this.#edits[this.#used++] = value === undefined ? TAGS.none : this.#keep(value);
     if (this.#transaction && this.#touched) {
       this.#touched.cores.push(core);
       this.#touched.keys.push(key);
@@ -152,10 +160,10 @@ export class Pending {
     return core.joins && this.#remove(core, index, length);
   }
 
-  /** The same for an insertion into a list, at its end without an index. */
+  /** The same for an insertion into a list, at its end without an index. Values that are none are left to the caller too. */
   insertValues(core: ObjectCore, index: number | undefined, values: readonly Value[]): boolean {
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
-    const at = index ?? core.base;
+    const at = index === undefined ? core.base : index;
     const count = values.length;
     if (!isIndex(at, core.base) || count === 0 || count > VALUES_MAX || !values.every(isSimple)) return false;
     this.#put(core, at, count);
@@ -175,12 +183,17 @@ export class Pending {
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
     if (typeof amount !== "number" || (amount | 0) !== amount || amount === 0 || (amount < 0 && core.options?.variant === true)) return false;
     const value = core.base + amount;
-    if (!Number.isSafeInteger(value)) return false;
-    if (this.#last !== core || !this.#addOn(amount)) {
-      this.#open(core);
-      this.#numbers.push(amount);
-    }
+    if (!isSafe(value)) return false;
     core.base = value;
+    const numbers = this.#numbers;
+    const before = this.#last === core ? (numbers[numbers.length - 1] as number) : 0;
+    // What is added is told apart from what is taken.
+    if (before !== 0 && before > 0 === amount > 0 && isSafe(before + amount)) {
+      numbers[numbers.length - 1] = before + amount;
+      return true;
+    }
+    this.#open(core);
+    numbers.push(amount);
     this.#relieve();
     return true;
   }
@@ -242,22 +255,23 @@ export class Pending {
     return true;
   }
 
-  /** What is added is told apart from what is taken. */
-  #addOn(amount: number): boolean {
-    const numbers = this.#numbers;
-    const last = numbers[numbers.length - 1] as number;
-    if (amount > 0 !== last > 0 || !Number.isSafeInteger(last + amount)) return false;
-    numbers[numbers.length - 1] = last + amount;
-    return true;
+  #tag(value: Value): number {
+    if (typeof value === "string") {
+      this.#write(value);
+      return value.length;
+    }
+    return this.#keep(value);
   }
 
-  #tag(value: Value): number {
+  /** The same for a key, an element or the value of one: strings are kept as they are. */
+  #keep(value: Value): number {
     if (typeof value === "number") {
       this.#numbers.push(value);
       return TAGS.number;
     }
     if (typeof value === "string") {
-      this.#write(value);
+      this.#strings.push(value);
+      this.#kept += value.length;
       return value.length;
     }
     return value === null ? TAGS.null : value ? TAGS.true : TAGS.false;
@@ -278,7 +292,7 @@ export class Pending {
 
   /** Makes room for the next edit. Memory has an end. */
   #relieve(): void {
-    if (this.#used > EDITS_MAX || this.#length > UNITS_MAX) this.#caller.release();
+    if (this.#used > EDITS_MAX || this.#length > UNITS_MAX || this.#kept > UNITS_MAX) this.#caller.release();
     if (this.#used > this.#edits.length - EDITS_SLACK) {
       const edits = this.#edits;
       this.#edits = new Int32Array(2 * edits.length);
@@ -321,10 +335,15 @@ function isIndex(value: number, max: number): boolean {
   return typeof value === "number" && (value | 0) === value && value >= 0 && value <= max;
 }
 
-/** What is copied as it is passed, and small. */
+function isSafe(value: number): boolean {
+  return value <= Number.MAX_SAFE_INTEGER && value >= -Number.MAX_SAFE_INTEGER;
+}
+
+/** A value without doubt, copied as it is passed, and small. */
 function isSimple(value: Value): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
   if (typeof value === "string") return value.length <= STRING_MAX && !SURROGATE.test(value);
-  return typeof value !== "object" ? typeof value !== "bigint" : value === null;
+  return typeof value === "boolean" || value === null;
 }
 
 const SURROGATE = /[\ud800-\udfff]/;

@@ -69,7 +69,7 @@ export interface Engine {
    */
   editBase(object: number): number;
   /** Applies edits that were gathered, packed as `pending.ts` says. */
-  applyEdits(edits: Int32Array, units: Uint16Array, numbers: number[], begunMs: number): void;
+  applyEdits(edits: Int32Array, units: Uint16Array, strings: string, numbers: number[], begunMs: number): void;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
@@ -132,6 +132,8 @@ export interface Engine {
   policyVotes(phrase: string): EngineEntry[];
   /** First how it stands, then the words that were looked at. */
   policyStanding(target: string): unknown[];
+  /** The writes that bear on a place, the one that shows first. */
+  why(object: number, place: Value): unknown[];
   isActor(id: string): boolean;
   isMember(id: string): boolean;
   reviews(): boolean;
@@ -168,7 +170,8 @@ export interface Engine {
   integrate(): boolean;
   /** How many changesets wait for something. */
   waiting(): number;
-  importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
+  /** How many changesets were new, known and refused, and 1 if there is more to {@link integrate}. */
+  importSpace(bytes: Uint8Array): Uint32Array;
 
   connect(url: string): number;
   disconnect(url: string): void;

@@ -15,7 +15,7 @@ use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
 use super::unit_op::{UNITS_MAX, UnitError};
 use super::units::Units;
-use crate::causal::ChangesetIx;
+use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::fmt;
 use std::ops::Range;
@@ -153,6 +153,17 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             }
         }
         runs
+    }
+
+    /// The op that inserted a visible unit, and is one of the `ops` of its changeset; none past the end, and for
+    /// what is not sealed. O(log n + those ops).
+    pub fn maker(&self, index: u32, ops: impl Fn(ChangesetIx) -> Range<u32>) -> Option<OpIx> {
+        (index < self.len()).then(|| {
+            let at = self.list.peek(index);
+            let unit = self.list.piece(at).first + at.offset;
+            let changeset = self.log.changeset_of(unit);
+            (changeset != ChangesetIx::OPEN).then(|| self.log.maker(unit, ops(changeset)))?
+        })?
     }
 
     pub(super) fn in_range(&self, position: u64) -> Result<(), UnitError> {
