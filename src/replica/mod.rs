@@ -215,6 +215,11 @@ impl Replica {
         self.outputs.pop_front()
     }
 
+    /// Whether another output waits, if nothing is edited or arrives meanwhile.
+    pub fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// Where the changeset that is being integrated is named, also after a crash in the middle of it.
     pub fn working(&self) -> Rc<Cell<Option<ChangesetId>>> {
         self.working.clone()

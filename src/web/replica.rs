@@ -424,7 +424,7 @@ impl Replica {
     pub fn poll(&mut self) -> JsValue {
         let Some(next) = self.core.poll() else { return JsValue::UNDEFINED };
         let packed = match &next {
-            Output::Change(changes) => self.packed.pack(changes),
+            Output::Change(changes) => self.packed.pack(changes, self.core.has_outputs()),
             _ => None,
         };
         packed.unwrap_or_else(|| output::to_js(next, &self.core))
