@@ -36,6 +36,18 @@ impl<'a> Reader<'a> {
 
     /// An unsigned LEB128 number, minimal, at most `max`.
     pub fn varint(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
+        // Most are one byte, and a snapshot has many.
+        if let Some((&byte, rest)) = self.rest.split_first()
+            && byte < 0x80
+            && u64::from(byte) <= max
+        {
+            (self.rest, self.at) = (rest, self.at + 1);
+            return Ok(byte.into());
+        }
+        self.long_varint(what, max)
+    }
+
+    fn long_varint(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
         let at = self.at;
         let over = DecodeError::OverLimit { what, at, limit: max };
         let mut value = 0u64;
@@ -70,8 +82,7 @@ impl<'a> Reader<'a> {
     /// A signed integer below 2^53 in size.
     pub fn zigzag(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         let coded = self.varint(what, 2 * SAFE_INTEGER_MAX as u64)?;
-        let half = i64::try_from(coded >> 1).expect("a varint shifted right fits");
-        Ok(if coded & 1 == 0 { half } else { -half - 1 })
+        Ok(super::saved::from_unsigned(coded))
     }
 
     /// `N` raw bytes.

@@ -4,6 +4,7 @@
 //! It knows nothing of who inserted a unit or whether it shows, and half pairs are allowed: only reading as UTF-8
 //! replaces them.
 
+use super::piece::Piece;
 use super::unit_op::UNITS_MAX;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
@@ -156,29 +157,78 @@ pub(super) fn utf16_len(s: &str) -> usize {
     if s.is_ascii() { s.len() } else { s.encode_utf16().count() }
 }
 
-impl Saved for Units {
-    fn save(&self, out: &mut Writer) {
-        out.u8(u8::from(matches!(self.0, Form::Wide(_)))).varint(u64::from(self.len()));
-        match &self.0 {
-            Form::Ascii(bytes) => {
-                out.raw(bytes);
-            }
-            Form::Wide(wide) => wide.iter().for_each(|unit| {
-                out.raw(&unit.to_le_bytes());
-            }),
-        }
+/// The units of a text in a snapshot: what shows, as it is read, then what is hidden.
+pub(super) struct SavedUnits<'a> {
+    is_wide: bool,
+    columns: [&'a [u8]; 2],
+}
+
+impl<'a> SavedUnits<'a> {
+    /// Finds them.
+    pub fn read(from: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let is_wide = bool::load(from)?;
+        let mut column = || from.bytes("units", 2 * UNITS_MAX as usize);
+        let columns = [column()?, column()?];
+        let narrow = is_wide || columns.iter().all(|column| column.is_ascii());
+        saved::check(narrow, from, "units", "one byte each is ASCII")?;
+        Ok(Self { is_wide, columns })
     }
 
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let is_wide = bool::load(from)?;
-        let len = from.count("units", UNITS_MAX as usize, if is_wide { 2 } else { 1 })?;
-        if !is_wide {
-            let bytes = from.raw("units", len)?;
-            saved::check(bytes.is_ascii(), from, "units", "one byte each is ASCII")?;
-            return Ok(Self(Form::Ascii(bytes.to_vec())));
+    /// Puts them where they belong in a text that has these runs; none if they are not as many.
+    pub fn spread(&self, runs: &[Piece]) -> Option<Units> {
+        // Compared before anything is allocated.
+        let len: usize = runs.iter().map(|run| run.len as usize).sum();
+        let bytes: usize = self.columns.iter().map(|column| column.len()).sum();
+        if bytes != len * if self.is_wide { 2 } else { 1 } {
+            return None;
         }
-        let pairs = from.raw("units", 2 * len)?.chunks_exact(2);
-        Ok(Self(Form::Wide(pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect())))
+        Some(Units(if self.is_wide {
+            let wide = self.spread_to(runs, vec![0; len], 2, |place, bytes| {
+                for (unit, pair) in place.iter_mut().zip(bytes.chunks_exact(2)) {
+                    *unit = u16::from_le_bytes([pair[0], pair[1]]);
+                }
+            });
+            Form::Wide(wide?)
+        } else {
+            Form::Ascii(self.spread_to(runs, vec![0; len], 1, |place, bytes| place.copy_from_slice(bytes))?)
+        }))
+    }
+
+    fn spread_to<T>(
+        &self,
+        runs: &[Piece],
+        mut units: Vec<T>,
+        unit_bytes: usize,
+        put: impl Fn(&mut [T], &[u8]),
+    ) -> Option<Vec<T>> {
+        let mut columns = self.columns;
+        for run in runs {
+            let column = &mut columns[usize::from(run.hide > 0)];
+            let (bytes, rest) = column.split_at_checked(run.len as usize * unit_bytes)?;
+            put(&mut units[run.first as usize..run.end() as usize], bytes);
+            *column = rest;
+        }
+        columns.iter().all(|column| column.is_empty()).then_some(units)
+    }
+}
+
+impl Units {
+    /// Writes the units of a text that has these runs.
+    pub(super) fn save(&self, runs: &[Piece], out: &mut Writer) {
+        let is_wide = matches!(self.0, Form::Wide(_));
+        is_wide.save(out);
+        for is_hidden in [false, true] {
+            let mut column = Self(if is_wide { Form::Wide(Vec::new()) } else { Form::Ascii(Vec::new()) });
+            for run in runs.iter().filter(|run| (run.hide > 0) == is_hidden) {
+                column.push_units(self, run.first..run.end());
+            }
+            match column.0 {
+                Form::Ascii(bytes) => out.bytes(&bytes),
+                Form::Wide(wide) => {
+                    out.bytes(&wide.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>())
+                }
+            };
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::store::TailRecord;
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// Key of the record that says which chunks there are.
 const HEAD: &str = "head";
