@@ -82,7 +82,7 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The authentic bytes; none while a snapshot stands for them.
-    pub(super) changeset: Option<Changeset>,
+    pub(super) changeset: Option<Box<Changeset>>,
     /// Bytes of the row.
     pub size: u32,
     /// When it arrived here, in ms since 1970.
@@ -95,7 +95,7 @@ pub struct Entry {
 impl Entry {
     /// The authentic bytes; none while only a snapshot is here, see [`Log::supply`].
     pub fn changeset(&self) -> Option<&Changeset> {
-        self.changeset.as_ref()
+        self.changeset.as_deref()
     }
 }
 
@@ -273,7 +273,7 @@ impl Log {
         let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
         self.entries.push(Entry {
             size: ready.changeset.signed().size() as u32,
-            changeset: Some(ready.changeset),
+            changeset: Some(ready.changeset.into()),
             received_ms: ready.received_ms,
             fate: Fate::Integrated,
             root,
