@@ -2,7 +2,7 @@
 //
 //   LOCK         which process has the folder open
 //   log/<n>.seg  every commit, one frame each, appended records and keyed ones together
-//   small.bin    one frame: the keyed stores up to a place in the log, replaced as a whole
+//   small.bin    one frame: the keyed stores up to a place in the log, and where rows lie before it, replaced as a whole
 //
 // Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading.
 // Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Keyed records live in memory. Secrets are plain: mode 0600 is
@@ -16,7 +16,7 @@ import { MemoryStorage } from "../memory.js";
 import { STORE_NAMES, type StorageAdapter, type StorageBatch, type StoreName } from "../storage.js";
 import { type Checkpoint, type Commit, type Put, decodeCheckpoint, decodeFrame, encodeCheckpoint, encodeFrame } from "./frame.js";
 import { FolderLock } from "./lock.js";
-import { type Findings, type Place, SegmentLog, type Span, syncFolder } from "./log.js";
+import { type Findings, type Place, type Row, SegmentLog, syncFolder } from "./log.js";
 
 export class FileStorage implements StorageAdapter {
   readonly secrets = "plain";
@@ -55,7 +55,14 @@ export class FileStorage implements StorageAdapter {
   }
 
   async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
-    return this.#inTurn(() => this.#opened().read(after, maxBytes).catch(rethrow("E_STORAGE_LOST")));
+    return this.#inTurn(async () => {
+      const opened = this.#opened();
+      try {
+        return await opened.read(after, maxBytes).catch(rethrow("E_STORAGE_LOST"));
+      } finally {
+        this.#tellLoss(opened);
+      }
+    });
   }
 
   async commit(batch: StorageBatch, o: { strict: boolean }): Promise<number[]> {
@@ -116,8 +123,8 @@ class OpenFolder {
   readonly #lock: FolderLock;
   #log!: SegmentLog;
   #next = 1;
-  readonly #numbers: number[] = [];
-  readonly #spans: Span[] = [];
+  /** From the first one on. */
+  readonly #segments: Segment[] = [];
   #checkpointed: Place = NOWHERE;
   /** Bytes of snapshots in the log, and the last segment that has none. */
   #stale = 0;
@@ -143,36 +150,65 @@ class OpenFolder {
   async #load(): Promise<void> {
     await this.keyed.open("");
     const checkpoint = await readCheckpoint(this.#folder);
-    for (const folder of [this.#folder, dirname(this.#folder)]) await syncFolder(folder);
+    // Whoever wrote a checkpoint had done so.
+    if (!checkpoint) for (const folder of [this.#folder, dirname(this.#folder)]) await syncFolder(folder);
     this.#checkpointed = checkpoint ?? NOWHERE;
     this.#next = checkpoint?.next ?? 1;
+    this.#stale = checkpoint?.stale ?? 0;
+    const { segment, offset } = this.#checkpointed;
+    for (const first of checkpoint?.firsts ?? []) {
+      const unread = this.#segments.length + 1 === segment ? offset : Infinity;
+      this.#segments.push({ first, unread, rows: [] });
+    }
     const later: Commit[] = [];
-    const visit = (commit: Commit, spans: Span[], end: Place): void => {
-      this.#index(commit, spans);
-      if (isAfter(end, this.#checkpointed)) later.push(commit);
+    const visit = (commit: Commit, rows: Row[], segment: number): void => {
+      while (this.#segments.length < segment) this.#segments.push({ first: commit.first, unread: 0, rows: [] });
+      this.#index(commit, rows);
+      later.push(commit);
     };
     [this.#log, this.findings] = await SegmentLog.open(join(this.#folder, "log"), this.#checkpointed, visit);
+    while (this.#segments.length < this.#log.end.segment) this.#segments.push({ first: this.#next, unread: 0, rows: [] });
     await this.keyed.commit({ put: checkpoint?.records ?? [] });
     for (const commit of later) await this.keyed.commit({ put: commit.put, delete: commit.delete });
+    this.#noteDamage();
+  }
+
+  #noteDamage(): void {
     const [damage] = this.findings.damage;
-    if (damage) this.lost = new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${damage}; it can be read, not written`);
+    if (damage) this.lost ??= new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${damage}; it can be read, not written`);
   }
 
   async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
     const records: [number, Uint8Array][] = [];
-    let at = firstAbove(this.#numbers, after);
-    for (let bytes = 0; at < this.#spans.length; ) {
-      const segment = this.#spans[at]?.segment;
-      const run: Span[] = [];
-      for (let span = this.#spans[at]; span?.segment === segment; span = this.#spans[at + run.length]) {
-        if (!span || (bytes + span.length > maxBytes && records.length + run.length > 0)) break;
-        bytes += span.length;
-        run.push(span);
+    if (after >= this.#next - 1) return records;
+    let bytes = 0;
+    for (let at = Math.max(0, lastAtMost(this.#segments, ({ first }) => first, after + 1)); at < this.#segments.length; at += 1) {
+      const rows = await this.#rows(at);
+      const begin = lastAtMost(rows, ({ number }) => number, after) + 1;
+      const run: Row[] = [];
+      for (const row of rows.slice(begin)) {
+        if (bytes + row.span.length > maxBytes && records.length + run.length > 0) break;
+        bytes += row.span.length;
+        run.push(row);
       }
-      if (run.length === 0) break;
-      for (const record of await this.#log.read(run)) records.push([this.#numbers[at++] as number, record]);
+      const read = await this.#log.read(run.map(({ span }) => span));
+      for (const [index, record] of read.entries()) records.push([(run[index] as Row).number, record]);
+      if (begin + run.length < rows.length) break;
     }
     return records;
+  }
+
+  /** The rows of a segment; what lies before the checkpoint is read only when it is asked for. */
+  async #rows(at: number): Promise<readonly Row[]> {
+    const segment = this.#segments[at] as Segment;
+    const { unread } = segment;
+    if (unread > 0) {
+      const earlier = await this.#log.rows(at + 1, unread, this.findings);
+      segment.rows = [...earlier, ...segment.rows];
+      segment.unread = 0;
+      this.#noteDamage();
+    }
+    return segment.rows;
   }
 
   async commit(batch: StorageBatch, strict: boolean): Promise<number[]> {
@@ -184,9 +220,9 @@ class OpenFolder {
     const commit: Commit = { first: this.#next, append, put, delete: batch.delete ?? [] };
     if (append.length + put.length + commit.delete.length === 0) return [];
     if (!(await this.#lock.isHeld())) throw this.#give("another process took this folder");
-    let spans: Span[];
+    let rows: Row[];
     try {
-      spans = await this.#log.append(commit);
+      rows = await this.#log.append(commit);
     } catch (thrown) {
       // The write was taken back, unless that failed too.
       const error = ioError(thrown, "E_STORAGE_LOST");
@@ -199,7 +235,7 @@ class OpenFolder {
         throw this.#give(`the disk refused to confirm a commit (${thrown.code})`);
       });
     }
-    this.#index(commit, spans);
+    this.#index(commit, rows);
     await this.keyed.commit({ put, delete: commit.delete });
     if (this.#log.end.offset > SEGMENT_BYTES) await this.#rotate();
     return append.map((_, index) => commit.first + index);
@@ -211,9 +247,8 @@ class OpenFolder {
     await this.#rotate();
     if (this.lost || this.#checkpointed.segment !== this.#log.end.segment) return;
     for (let segment = this.#packed + 1; segment < this.#checkpointed.segment; segment += 1) {
-      const moved = await this.#log.strip(segment, "snapshots");
-      let at = this.#spans.findIndex((span) => span.segment === segment);
-      for (const span of moved) this.#spans[at++] = span;
+      await this.#log.strip(segment, "snapshots");
+      Object.assign(this.#segments[segment - 1] as Segment, { unread: Infinity, rows: [] });
       this.#packed = segment;
     }
     this.#stale = 0;
@@ -231,11 +266,8 @@ class OpenFolder {
     }
   }
 
-  #index(commit: Commit, spans: Span[]): void {
-    for (const [index, span] of spans.entries()) {
-      this.#numbers.push(commit.first + index);
-      this.#spans.push(span);
-    }
+  #index(commit: Commit, rows: Row[]): void {
+    this.#segments.at(-1)?.rows.push(...rows);
     this.#next = Math.max(this.#next, commit.first + commit.append.length);
     for (const [store, , value] of commit.put) if (store === "snapshots") this.#stale += value.length;
   }
@@ -244,6 +276,7 @@ class OpenFolder {
   async #rotate(): Promise<void> {
     try {
       await this.#log.rotate();
+      this.#segments.push({ first: this.#next, unread: 0, rows: [] });
       await this.#checkpoint();
     } catch (thrown) {
       const { code, message } = ioError(thrown, "E_STORAGE_LOST");
@@ -257,7 +290,8 @@ class OpenFolder {
     for (const store of STORE_NAMES) {
       for (const [key, value] of await this.keyed.entries(store)) records.push([store, key, value]);
     }
-    const checkpoint: Checkpoint = { ...this.#log.end, next: this.#next, records };
+    const firsts = this.#segments.map(({ first }) => first);
+    const checkpoint: Checkpoint = { ...this.#log.end, next: this.#next, stale: this.#stale, firsts, records };
     await replaceFile(this.#folder, "small.bin", encodeFrame(encodeCheckpoint(checkpoint)));
     this.#checkpointed = this.#log.end;
   }
@@ -306,15 +340,25 @@ async function destroyFolder(folder: string): Promise<void> {
   await rmdir(folder).catch(() => undefined);
 }
 
-/** The first index whose number is above `after`. */
-function firstAbove(numbers: number[], after: number): number {
-  let [low, high] = [0, numbers.length];
+/** A segment of the log. */
+interface Segment {
+  /** The number of the first row that is in it, or of the next one if none is. */
+  first: number;
+  /** Up to which offset it was not read yet. */
+  unread: number;
+  /** Those behind that. */
+  rows: Row[];
+}
+
+/** The index of the last item whose number is at most `limit`, or -1; numbers rise. */
+function lastAtMost<T>(items: readonly T[], number: (item: T) => number, limit: number): number {
+  let [low, high] = [0, items.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((numbers[middle] as number) > after) high = middle;
+    if (number(items[middle] as T) > limit) high = middle;
     else low = middle + 1;
   }
-  return low;
+  return low - 1;
 }
 
 function isAfter(a: Place, b: Place): boolean {
