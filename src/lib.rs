@@ -3,7 +3,7 @@
 //! ```text
 //! web                              the JS edge (wasm32 only)
 //! replica                          the only file where the two halves meet
-//! store    sync      |     doc     left: MOVE changesets, never look inside
+//! store    sync      |  doc  trust  left: MOVE changesets, never look inside
 //!                    |     crdt    right: FOLD changesets, never look outside
 //! event                            MAKE changesets: the one thing everybody shares
 //! causal             |     crypto  who and when | secrets
@@ -32,6 +32,7 @@ pub mod sync;
 
 pub mod crdt;
 pub mod doc;
+pub mod trust;
 
 // Where they meet.
 pub mod replica;
@@ -46,5 +47,8 @@ pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
 pub use crdt::{Bias, List, MarkDelta, Slot, Text};
 pub use doc::{ObjectIx, PatchBody};
-pub use event::{Expand, Fate, Invite, Number, ObjectKind, Options, Role, Value};
+pub use event::{
+    BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, Role, Target, Value,
+};
 pub use store::{Segment, StoreBatch};
+pub use trust::{Standing, Subject, Word, phrase};

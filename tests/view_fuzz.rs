@@ -296,7 +296,7 @@ fn what_if(node: &Node, rng: &mut Rng) -> ViewFilter {
         chosen.into_iter().map(target).collect()
     };
     let (exclude, include) = (some(), some());
-    ViewFilter { when, exclude, include }
+    ViewFilter { when, exclude, include, ..ViewFilter::default() }
 }
 
 fn apply(node: &Node, objects: &[ObjectIx], body: &PatchBody, now: &Shown, target: &Shown) -> Shown {

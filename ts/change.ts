@@ -15,11 +15,12 @@ interface ChangeOf<Shared extends Handle> {
   /** What kind of object changed. */
   readonly kind: Shared["kind"];
   /**
-   * `"local"`: written in this tab. `"undo"`: by undo or redo in this tab. `"remote"`: by anybody else, another tab of the
+   * `"local"`: written in this tab. `"undo"`: by undo or redo in this tab. `"policy"`: what counts was decided otherwise, by this member or one
+   * whom it trusts, who is named below. `"remote"`: by anybody else, another tab of the
    * same person included. `"reload"`: the engine crashed and was started again from storage; read the object anew. `"diff"`:
    * nobody, it is what {@link Space.diff} found.
    */
-  readonly source: "local" | "undo" | "remote" | "reload" | "diff";
+  readonly source: "local" | "undo" | "remote" | "policy" | "reload" | "diff";
   /** The `origin` of the transaction, in the tab that made it. */
   readonly origin?: unknown;
   /** Who wrote it: a person's id; `""` here and below where nobody did. */

@@ -14,6 +14,7 @@ import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
+import { Policy } from "./policy.js";
 import { type Outlet, Pump } from "./pump.js";
 import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
@@ -34,6 +35,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly commits: CommitQueue;
   readonly links: Links;
   readonly sync: SyncCore;
+  readonly policy = new Policy(this);
   readonly transactions: Transactions;
   readonly snapshots: Snapshots;
   readonly changes = new Listeners<readonly Change[]>();
@@ -47,6 +49,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly #events = {
     sync: new Listeners<SpaceEvents["sync"]>(),
     storage: new Listeners<StemmaError>(),
+    policy: new Listeners<Policy>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -65,6 +68,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #changed: Change[] = [];
   #faults: { type: "storage" | "error"; fault: StemmaError }[] = [];
   #syncChanged = false;
+  #policyChanged = false;
 
   constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
     this.#home = home;
@@ -206,6 +210,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "sync":
         this.#syncChanged = true;
         return;
+      case "policy":
+        this.#policyChanged = true;
+        return;
       case "storage":
       case "error":
         this.#faults.push({ type: output.type, fault: faultOf(output) });
@@ -219,12 +226,15 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#changed = [];
     this.#faults = [];
     this.#syncChanged = false;
+    const policyChanged = this.#policyChanged;
+    this.#policyChanged = false;
     if (!this.pump.isOpen) return;
     if (changes.length > 0) this.#tell(changes);
     for (const { type, fault } of faults) this.report(type, fault);
     const inVain = faults.length > 0 || (syncChanged && this.pump.peek((engine) => engine.refusal()) !== undefined);
     if (inVain) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
+    if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
     if (this.pump.isOpen) this.sync.review();
   }
 

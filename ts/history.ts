@@ -41,6 +41,8 @@ export interface ChangesetInfo {
   readonly message?: string;
   readonly headers?: Json;
   readonly ops: number;
+  /** How many of them do not count here: excluded, banned or waiting for review. An op that was undone counts. */
+  readonly hidden: number;
   /** As it is stored and sent. */
   readonly bytes: number;
   /** `"inert"`: ruled out by the rules of the space, without effect for anybody. */

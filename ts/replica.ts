@@ -6,6 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { EngineEntry } from "./policy.js";
 import type { StorageBatch } from "./storage.js";
 import type { SyncStatus } from "./sync.js";
 import type { Value } from "./value.js";
@@ -118,6 +119,20 @@ export interface Engine {
   viewDiff(from: number, to: number): EnginePatch[];
   restore(view: number, object?: number, key?: string): void;
 
+  /** Signs words, each a phrase; the id of the last changeset that says them, empty without any. */
+  say(phrases: string[], reason: string | undefined, publish: boolean): string;
+  preview(phrases: string[]): { changesets: number; hidden: number; shown: number; members: string[]; view: number };
+  policyTargets(member?: string, actor?: string, object?: number, since?: number, until?: number): string[];
+  policyEntries(): EngineEntry[];
+  policyVotes(phrase: string): EngineEntry[];
+  /** First how it stands, then the words that were looked at. */
+  policyStanding(target: string): unknown[];
+  isActor(id: string): boolean;
+  isMember(id: string): boolean;
+  reviews(): boolean;
+  threshold(): number;
+  inbox(): { id: string; member: string; actor: string; time: number }[];
+
   undo(scope: Uint32Array): boolean;
   redo(scope: Uint32Array): boolean;
   canUndo(scope: Uint32Array): boolean;
@@ -227,6 +242,10 @@ export interface ViewQuery {
   past?: string;
   exclude?: string[];
   include?: string[];
+  /** Bans, as phrases. */
+  ban?: string[];
+  /** Whether the policy is that of the view, and not that of today. */
+  then?: boolean;
 }
 
 /** What the engine wants done, in order. */
@@ -240,6 +259,7 @@ export type Output =
   | { type: "storage" | "error"; code: string; message: string; changeset?: string }
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
+  | { type: "policy" }
   | { type: "supply" };
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
@@ -247,7 +267,7 @@ export type EngineMark = [after: number, position: number, length: number, key: 
 
 /** A change of one object, and who made it. */
 export interface EngineChange extends EnginePatch {
-  source: "local" | "remote" | "undo" | "diff";
+  source: "local" | "remote" | "undo" | "policy" | "diff";
   member: string;
   actor: string;
   changeset: string;

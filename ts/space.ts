@@ -7,6 +7,7 @@ import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
 import type { SpaceCore } from "./core.js";
+import type { Policy } from "./policy.js";
 import { Readable } from "./readable.js";
 import type { Stats } from "./replica.js";
 import { type RestoreOptions, restore } from "./restore.js";
@@ -14,7 +15,7 @@ import { Sync, type SyncState } from "./sync.js";
 import type { TransactOptions } from "./transaction.js";
 import { compact, examine, type Report } from "./upkeep.js";
 import { freeze, isBytes } from "./value.js";
-import { type AtOptions, diffViews, makeView, momentOf, type View, type ViewOptions, viewQuery } from "./view.js";
+import { type AtOptions, diffViews, makeView, momentOf, policyOf, type View, type ViewOptions, viewQuery } from "./view.js";
 import type { Write } from "./write.js";
 
 /** What `on` tells, by type. */
@@ -23,6 +24,8 @@ export interface SpaceEvents {
   sync: SyncState;
   /** Something could not be stored, or is stored less safely than it should be: `E_STORAGE_*` or `E_UNSUPPORTED`. */
   storage: StemmaError;
+  /** Somebody said something about what counts, or something more waits for review. */
+  policy: Policy;
   /** Anything else that went wrong without a caller to hear of it. */
   error: StemmaError;
 }
@@ -77,6 +80,8 @@ export class Space extends Readable implements AsyncDisposable {
   /** The id of this person in this space. */
   readonly me: string;
   readonly sync: Sync;
+  /** What I believe, and what others say. */
+  readonly policy: Policy;
   #isGrouping = false;
   readonly #core: SpaceCore;
 
@@ -93,6 +98,7 @@ export class Space extends Readable implements AsyncDisposable {
     this.id = core.pump.read((engine) => engine.id());
     this.me = core.pump.read((engine) => engine.member());
     this.sync = new Sync(core.sync);
+    this.policy = core.policy;
   }
 
   /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */
@@ -178,8 +184,8 @@ export class Space extends Readable implements AsyncDisposable {
    * Throws `E_ARGUMENT` for what is not a time, for a changeset that is not known here, or is pending, and inside `transact`.
    */
   at(when: Date | number | string, o: AtOptions = {}): View {
-    checkOptions(o, "o", ["by"]);
-    return makeView(this.#core, momentOf(when, o.by, "when"), "at");
+    checkOptions(o, "o", ["by", "policy"]);
+    return makeView(this.#core, { ...momentOf(when, o.by, "when"), ...policyOf(o.policy) }, "at");
   }
 
   /**
@@ -187,7 +193,7 @@ export class Space extends Readable implements AsyncDisposable {
    * is the space as it is now. Otherwise as {@link at}.
    */
   view(o: ViewOptions = {}): View {
-    return makeView(this.#core, viewQuery(o), "view");
+    return makeView(this.#core, viewQuery(o, (ban) => this.policy.tried({ ban })), "view");
   }
 
   /**
@@ -304,7 +310,7 @@ export class Space extends Readable implements AsyncDisposable {
 
   /** Tells of what happens apart from changes. Faults from before anybody listened are told to the first who does. */
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
-    checkWord(type, "type", ["sync", "storage", "error"]);
+    checkWord(type, "type", ["sync", "storage", "policy", "error"]);
     this.#core.pump.check();
     return this.#core.on(type, cb, o);
   }

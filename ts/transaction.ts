@@ -63,6 +63,11 @@ export class Transactions {
     return sealedWrite(this.#saves, this.#pump.call((engine) => engine.flush()));
   }
 
+  /** The write of a changeset that was sealed by itself. */
+  sealed(id: string): Write {
+    return sealedWrite(this.#saves, id);
+  }
+
   /** Throws for what cannot be done while a transaction runs. */
   refuse(what: string): void {
     if (this.#outer) throw argumentError("fn", `${what} cannot be called inside transact`);

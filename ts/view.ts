@@ -21,6 +21,8 @@ export interface AtOptions {
    * device when the changeset came in here, as {@link ChangesetInfo.received}.
    */
   by?: "claimed" | "received";
+  /** Whose words about what counts are heeded: those of `"now"`, as they are unless stated, or those in the view itself. */
+  policy?: "now" | "then";
 }
 
 /** Options of {@link Space.view}. */
@@ -31,6 +33,8 @@ export interface ViewOptions extends AtOptions {
   exclude?: readonly string[];
   /** What counts all the same, though it was excluded or is not in {@link at}; in the same form. What an undo in the view takes back stays out. */
   include?: readonly string[];
+  /** Who is banned besides, as if I said so now. */
+  ban?: string | { who: string; since?: Date | number | string; from?: "now" };
 }
 
 /** What stands behind a view, for {@link Space.diff}. */
@@ -70,6 +74,11 @@ export function makeView(space: SpaceCore, query: ViewQuery, method: "at" | "vie
   return new View(new ViewCore(space, openView(space, query, method === "at" ? "when" : "at")));
 }
 
+/** The view of a query, or one that the engine has opened already. */
+export function viewOf(space: SpaceCore, view: ViewQuery | number): View {
+  return new View(new ViewCore(space, typeof view === "number" ? view : openView(space, view, "at")));
+}
+
 /** The query of a moment: a time by a clock, or a changeset. */
 export function momentOf(when: unknown, by: unknown, argument: string): ViewQuery {
   if (by !== undefined) checkWord(by, "by", ["claimed", "received"]);
@@ -81,15 +90,22 @@ export function momentOf(when: unknown, by: unknown, argument: string): ViewQuer
   return by === "received" ? { received: ms } : { claimed: ms };
 }
 
-export function viewQuery(o: ViewOptions): ViewQuery {
-  checkOptions(o, "o", ["at", "by", "exclude", "include"]);
-  const { at, by, exclude = [], include = [] } = o;
+export function viewQuery(o: ViewOptions, bans: (ban: NonNullable<ViewOptions["ban"]>) => string[]): ViewQuery {
+  checkOptions(o, "o", ["at", "by", "policy", "exclude", "include", "ban"]);
+  const { at, by, policy, ban, exclude = [], include = [] } = o;
   for (const [argument, targets] of Object.entries({ exclude, include })) {
     if (!Array.isArray(targets)) throw argumentError(argument, `${argument} is not a list of ids`);
     for (const target of targets as unknown[]) checkString(target, argument);
   }
   if (at === undefined && by !== undefined) throw argumentError("by", "by needs at, a time");
-  return { ...(at === undefined ? {} : momentOf(at, by, "at")), exclude: [...exclude], include: [...include] };
+  const said = ban === undefined ? {} : { ban: bans(ban) };
+  return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude: [...exclude], include: [...include] };
+}
+
+/** Whose words a view heeds. */
+export function policyOf(policy: unknown): ViewQuery {
+  if (policy !== undefined) checkWord(policy, "policy", ["now", "then"]);
+  return policy === "then" ? { then: true } : {};
 }
 
 /** The engine's number of a new view; `argument` is what the caller calls the time. */
@@ -103,12 +119,12 @@ export function openView(space: SpaceCore, query: ViewQuery, argument: string): 
 }
 
 /** What turns `a` into `b`. */
-export function diffViews(space: SpaceCore, a: View, b: View): Change[] {
+export function diffViews(space: SpaceCore, a: View, b: View, source: "diff" | "policy" = "diff"): Change[] {
   const [from, to] = [checkView(space, a, "a"), checkView(space, b, "b")];
   const changes = space.pump.read((engine) => engine.viewDiff(from.number, to.number));
   return changes.flatMap((change) => {
     const live = space.coreAt(change.object);
-    const said = { source: "diff", member: "", actor: "", changeset: "", ...change } as const;
+    const said = { source, member: "", actor: "", changeset: "", ...change } as const;
     return live ? changesOf(said, to.handle(live), undefined) : [];
   });
 }

@@ -192,6 +192,17 @@ impl CausalGraph {
         self.lanes_of.len()
     }
 
+    /// The actors, in no order.
+    pub fn actor_ids(&self) -> impl Iterator<Item = ActorId> + '_ {
+        self.lanes_of.keys().copied()
+    }
+
+    /// The changesets of an actor by lane; none of the lanes is empty.
+    pub fn lanes(&self, actor: &ActorId) -> impl Iterator<Item = &[ChangesetIx]> {
+        let lanes = self.lanes_of.get(actor).into_iter().flatten();
+        lanes.map(|lane| self.lane(*lane).nodes.as_slice())
+    }
+
     /// The last changeset of every lane.
     pub fn tips(&self) -> impl Iterator<Item = Tip> + '_ {
         self.lanes.iter().map(|lane| self.tip(lane))

@@ -30,6 +30,11 @@ impl Bits {
         }
     }
 
+    /// Takes out what is in another set. O(len / 64).
+    pub fn remove(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(word, out)| *word &= !out);
+    }
+
     /// Whether a number is in it; none beyond the length is.
     #[must_use]
     pub fn get(&self, at: u32) -> bool {

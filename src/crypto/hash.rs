@@ -62,6 +62,8 @@ impl Tag {
     pub const CERTIFICATE_SIGNATURE: Self = Self::new("cert-sig");
     /// Key ids of epochs.
     pub const KID: Self = Self::new("kid");
+    /// The key of a member's own policy.
+    pub const PRIVATE: Self = Self::new("private");
     /// Ids of names.
     pub const NAME: Self = Self::new("name");
     /// Ids of top-level objects.

@@ -113,13 +113,14 @@ pub struct Keyring {
     space: [u8; 32],
     names: NameKey,
     epochs: Vec<(EpochSecret, EpochKey)>,
+    private: Option<EpochKey>,
 }
 
 impl Keyring {
     /// A ring with the name key and no epoch.
     #[must_use]
     pub fn new(space: [u8; 32], names: NameKey) -> Self {
-        Self { space, names, epochs: Vec::new() }
+        Self { space, names, epochs: Vec::new(), private: None }
     }
 
     /// Adds an epoch, unless it is there, and returns its name. The one added last is the one to write under.
@@ -130,6 +131,23 @@ impl Keyring {
             self.epochs.push((secret, key));
         }
         kid
+    }
+
+    /// Adds the key under which a member's own policy is sealed. It is no epoch: [`Keyring::secrets`] leaves it out.
+    pub fn set_private(&mut self, secret: &EpochSecret) {
+        self.private = Some(secret.derive(&self.space));
+    }
+
+    /// The key under which the member's own policy is sealed.
+    #[must_use]
+    pub fn private(&self) -> Option<&EpochKey> {
+        self.private.as_ref()
+    }
+
+    /// The same keys without the private one, for sharing them.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self { private: None, ..self.clone() }
     }
 
     /// The space all keys are for.
@@ -144,10 +162,10 @@ impl Keyring {
         &self.names
     }
 
-    /// The key of an epoch.
+    /// The key of an epoch, or the private one.
     #[must_use]
     pub fn get(&self, kid: Kid) -> Option<&EpochKey> {
-        self.epochs.iter().map(|(_, key)| key).find(|key| key.kid() == kid)
+        self.epochs.iter().map(|(_, key)| key).chain(&self.private).find(|key| key.kid() == kid)
     }
 
     /// The epoch to write under.

@@ -3,7 +3,7 @@
 //! Batch verification accepts signatures that this refuses, and which ones depends on the batch, so replicas would
 //! disagree for ever; nothing here offers it. Only tagged messages can be signed.
 
-use super::{SaltKey, Tag, hmac, is_canonical_field_element};
+use super::{EpochSecret, SaltKey, Tag, hmac, is_canonical_field_element};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -56,6 +56,12 @@ impl SigningKey {
     #[must_use]
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes())
+    }
+
+    /// A secret for what the holder alone is to read.
+    #[must_use]
+    pub fn private_secret(&self) -> EpochSecret {
+        EpochSecret::new(hmac(&self.seed(), Tag::PRIVATE, &[]))
     }
 
     /// A key for salts that nobody else can predict.

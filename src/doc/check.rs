@@ -37,6 +37,20 @@ pub struct Incoming {
     pub(super) ops: Vec<Planned>,
 }
 
+impl Incoming {
+    /// How many ops they are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.ops.len() as u32
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+}
+
 impl Fold {
     /// Whether every op is of a kind that this version folds. If not, the changeset is pending.
     pub fn supports(skeleton: &Skeleton) -> bool {
@@ -58,6 +72,12 @@ impl Fold {
             | Op::ListDelete { .. }
             | Op::ListMove { .. }
             | Op::Revoke { .. }
+            | Op::PolicyExclude { .. }
+            | Op::PolicyBan { .. }
+            | Op::PolicyTrust { .. }
+            | Op::PolicyThreshold { .. }
+            | Op::PolicyMode { .. }
+            | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
             Op::LedgerOpen { .. }
             | Op::LedgerTransfer { .. }
@@ -65,12 +85,6 @@ impl Fold {
             | Op::LedgerAssign { .. }
             | Op::EventCreate { .. }
             | Op::EventEmit { .. }
-            | Op::PolicyExclude { .. }
-            | Op::PolicyBan { .. }
-            | Op::PolicyTrust { .. }
-            | Op::PolicyThreshold { .. }
-            | Op::PolicyMode { .. }
-            | Op::PolicyAccept { .. }
             | Op::Control { .. }
             | Op::Audit { .. } => false,
         })

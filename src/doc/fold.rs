@@ -107,7 +107,7 @@ impl Fold {
         let mut revokes = Vec::new();
         for (op, planned) in ops.map(OpIx).zip(planned) {
             let piece = pieces.as_mut().and_then(Iterator::next);
-            let on = active(op);
+            let on = matches!(planned, Planned::Skip) || active(op);
             if !on {
                 self.reasons.hide(op);
             }

@@ -67,6 +67,16 @@ impl Fold {
         self.switch(graph, ops);
     }
 
+    /// The ops of a range that are hidden, ascending.
+    pub fn hidden_in(&self, ops: Range<u32>) -> impl Iterator<Item = OpIx> + '_ {
+        self.reasons.hidden().range(OpIx(ops.start)..OpIx(ops.end)).copied()
+    }
+
+    /// Whether an op does something that can be switched off. Words about others' ops do not.
+    pub fn has_effect(&self, op: OpIx) -> bool {
+        self.places[op.0 as usize] != Place::Nowhere
+    }
+
     /// Whether an op counts.
     pub fn is_active(&self, op: OpIx) -> bool {
         !self.reasons.inactive.contains(&op)

@@ -1,6 +1,6 @@
 //! The objects as any set of ops makes them: what a view shows, and what differs between two of them.
 //!
-//! A set of ops is chosen by changesets. What is hidden today stays hidden, and a revoke counts only if it is in the set
+//! A set of ops is chosen by changesets; whoever chooses says which ops are hidden. A revoke counts only if it is in the set
 //! itself. An object is read at a set by a copy of it that holds those ops alone, made when it is first asked for; whoever
 //! reads objects reads copies too, by numbers of their own. Nothing is folded anew: a copy is made in the time that it
 //! takes to pass over the object's ops. Copies are never edited.
@@ -27,6 +27,7 @@ impl Fold {
     pub fn select(
         &self,
         changesets: impl IntoIterator<Item = ChangesetIx>,
+        hidden: &Bits,
         without: &[Range<u32>],
         with: &[Range<u32>],
     ) -> Selection {
@@ -34,7 +35,7 @@ impl Fold {
         changesets.into_iter().for_each(|changeset| ops.set(self.timeline.ops_of(changeset), true));
         with.iter().for_each(|range| ops.set(range.clone(), true));
         let known = ops.clone();
-        self.reasons.hidden().iter().for_each(|op| ops.set(op.0..op.0 + 1, false));
+        ops.remove(hidden);
         without.iter().for_each(|range| ops.set(range.clone(), false));
         with.iter().for_each(|range| ops.set(range.clone(), true));
         // A revoke names earlier ops only: the last ones are settled first.

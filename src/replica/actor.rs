@@ -8,8 +8,9 @@ use super::{Env, Replica, Source};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
-use crate::event::{Content, Log, Ready, Skeleton};
+use crate::event::{Class, Content, Log, Ready, Skeleton};
 use crate::store::StoreBatch;
+use crate::trust::Policy;
 use std::collections::{BTreeSet, HashSet};
 
 /// Actors of a device whose keys are kept; one beyond them lasts as long as its tab.
@@ -70,6 +71,7 @@ impl Replica {
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
+        self.policy = Policy::new(self.member());
         self.refolds += 1;
         // Views name ops by numbers of the old fold.
         self.views.close_all();
@@ -144,7 +146,7 @@ impl Replica {
         while deps.len() > limits::DEPS_MAX {
             let gathered: Vec<ChangesetIx> = deps.drain(..limits::DEPS_MAX).collect();
             let merge = Skeleton { hlc: skeleton.hlc, ..Skeleton::default() };
-            resigned.ids.push(self.sign_own(actor, gathered, &merge, None, env));
+            resigned.ids.push(self.sign_own(Class::Data, actor, gathered, &merge, None, env));
         }
         let prev = self.own_tip(actor);
         deps.retain(|dep| Some(*dep) != prev);
@@ -153,13 +155,16 @@ impl Replica {
         skeleton.refs = table.into_refs();
         let seq = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1);
         skeleton.undo_group = resigned.undo_group(skeleton.undo_group, seq + 1);
-        let id = self.sign_own(actor, deps, &skeleton, content.as_ref(), env);
+        skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
+        let class = changeset.header().class().expect("own changesets are supported");
+        let id = self.sign_own(class, actor, deps, &skeleton, content.as_ref(), env);
         resigned.ids.push(id);
         id
     }
 
-    fn sign_own(
+    pub(super) fn sign_own(
         &mut self,
+        class: Class,
         actor: ActorId,
         deps: Vec<ChangesetIx>,
         skeleton: &Skeleton,
@@ -167,7 +172,7 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> ChangesetId {
         let prev = self.own_tip(actor);
-        let changeset = self.sign(actor, prev, &deps, skeleton, content, env);
+        let changeset = self.sign_as(class, actor, (prev, &deps), skeleton, content, env);
         let id = changeset.id();
         self.links.unacked.insert(id);
         self.log.admit_own(&changeset);

@@ -5,7 +5,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
-use crate::event::{Class, Content, Fate, ObjectKind, Skeleton, Value};
+use crate::event::{Content, Fate, ObjectKind, Value};
 use std::collections::BTreeSet;
 
 /// One write to a key, as its history shows it.
@@ -56,6 +56,8 @@ pub struct ChangesetSummary {
     pub headers: Option<Value>,
     /// How many ops it has.
     pub ops: u32,
+    /// How many of them are hidden here.
+    pub hidden: u32,
     /// Its size.
     pub bytes: usize,
     /// Integrated or inert.
@@ -161,6 +163,7 @@ impl Replica {
             message: content.as_ref().and_then(|content| content.meta.message.clone()),
             headers: content.and_then(|content| content.meta.headers),
             ops: ops.end - ops.start,
+            hidden: self.hidden_ops(ix),
             bytes: entry.size as usize,
             fate: entry.fate,
         }
@@ -169,8 +172,7 @@ impl Replica {
     fn content_of(&self, ix: ChangesetIx) -> Option<Content> {
         let changeset = self.log.entry(ix).changeset()?;
         let keys = self.identity.keyring();
-        let skeleton = changeset.open_segment(SegmentKind::Skeleton, keys).ok()?;
-        let skeleton = Skeleton::decode(&skeleton, Class::Data, changeset.header().deps().len()).ok()?;
+        let skeleton = changeset.open_skeleton(keys).ok()?;
         Content::decode(&changeset.open_segment(SegmentKind::Content, keys).ok()?, &skeleton).ok()
     }
 

@@ -84,6 +84,8 @@ impl Identity {
         random: Random<'_>,
     ) -> Self {
         let space = genesis.id();
+        let mut keyring = keyring;
+        keyring.set_private(&member.private_secret());
         let device = SigningKey::from_seed(&bytes(random));
         let agreement_seed = bytes(random);
         let chain = chain.extended(device_certificate(space, &member, &device, &agreement_seed));
@@ -134,6 +136,7 @@ impl Identity {
         for _ in 0..epochs.count("epochs", limits::INVITE_EPOCHS_MAX, 32)? {
             keyring.add(EpochSecret::new(epochs.array("epoch")?));
         }
+        keyring.set_private(&member.private_secret());
         let root = keys.contains_key("root").then(|| seed("root")).transpose()?;
         let verified = chain.verify(&genesis).map_err(|_| IdentityError::Chain)?;
         if verified.device.map(|found| found.key) != Some(device.public()) {
@@ -240,7 +243,7 @@ impl Identity {
             uses: NonZeroU64::new(uses),
         };
         let chain = Chain::new(vec![Certificate::issue(root, self.space, secret.public(), kind)]);
-        Invite::new(self.genesis.clone(), chain, secret, self.keyring.clone(), relays).ok()
+        Invite::new(self.genesis.clone(), chain, secret, self.keyring.shared(), relays).ok()
     }
 
     /// The space's genesis.

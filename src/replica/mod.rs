@@ -19,6 +19,7 @@ mod link;
 mod list_edit;
 mod output;
 mod peer_link;
+mod policy;
 mod read;
 mod receive;
 mod refusal;
@@ -37,6 +38,7 @@ pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
+pub use policy::{EntryInfo, PolicyFault, Preview, Selected, Waiting};
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
@@ -44,13 +46,14 @@ pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
 pub use text_edit::MarkedRun;
-pub use view::{Target, ViewFault, ViewFilter, ViewIx, When};
+pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
 use crate::event::{Invite, Log, ObjectKind, Options, Role, object_id};
 use crate::store::{StoreBatch, StoreName};
+use crate::trust::Policy;
 use commit::InFlight;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -88,6 +91,7 @@ pub struct Replica {
     batch: seal::OpenBatch,
     undo: undo::UndoStack,
     views: view::Views,
+    policy: Policy,
     held: HashMap<ChangesetId, HoldReason>,
     quarantine: BTreeSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
@@ -161,6 +165,7 @@ impl Replica {
     fn with(identity: Identity, settings: Settings) -> Self {
         Self {
             log: Log::new(identity.genesis().clone()),
+            policy: Policy::new(identity.member()),
             identity,
             settings,
             fold: Fold::default(),

@@ -44,6 +44,8 @@ pub enum Output {
     },
     /// The sync state changed.
     Sync,
+    /// Somebody said something about what counts, or something more waits for review.
+    Policy,
     /// Something went wrong that the application should hear of.
     Trouble(Trouble),
     /// The visible state changed.
@@ -72,6 +74,8 @@ pub enum Source {
     Remote,
     /// Undo or redo here.
     Undo,
+    /// A word about what counts, of this member or of one whom it trusts.
+    Policy,
 }
 
 /// A change of one object's visible value.

@@ -5,7 +5,7 @@ use super::link::Receipt;
 use super::{Env, Replica, Source, Trouble};
 use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
-use crate::doc::{Fold, ObjectName, ObjectOrigin, resolve};
+use crate::doc::{Fold, Incoming, ObjectName, ObjectOrigin, resolve};
 use crate::event::{
     Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Role,
     SegmentError, SignedChangeset, Skeleton, Sort,
@@ -194,9 +194,17 @@ impl Replica {
         }
         let pieces = skeleton.as_ref().zip(content.as_ref());
         self.report_own();
-        self.fold.integrate(self.log.graph(), ix, (stamp, undo_group), checked, pieces, |_: OpIx| true);
-        let by = (self.log.author(ix).member, self.log.graph().actor(ix));
-        self.report(Source::Remote, by, Some(id));
+        let first = self.fold.timeline().next_op();
+        let authored = self.authored(ix, stamp.ms);
+        let ops = checked.as_ref().map_or(0, Incoming::len);
+        let hidden = self.policy.hidden_of(self.log.graph(), &authored, ops);
+        let counts = |op: OpIx| !hidden.iter().any(|range| range.contains(&(op.0 - first)));
+        self.fold.integrate(self.log.graph(), ix, (stamp, undo_group), checked, pieces, counts);
+        self.report(Source::Remote, (authored.member, authored.actor), Some(id));
+        if let Some(skeleton) = skeleton.filter(|_| ops > 0) {
+            self.take_words(&authored, &skeleton, content.as_ref());
+        }
+        self.hear_awaited(&authored);
         Some(ix)
     }
 
@@ -228,10 +236,15 @@ impl Replica {
             return Opened::Held(HoldReason::Quarantined);
         }
         let class = match changeset.header().class() {
-            Ok(Class::Data) => Class::Data,
+            Ok(class @ (Class::Data | Class::Policy | Class::Private)) => class,
             _ => return Opened::Held(HoldReason::Unsupported),
         };
-        let body = match changeset.open_segment(SegmentKind::Skeleton, self.identity.keyring()) {
+        let keys = self.identity.keyring();
+        if class == Class::Private && keys.get(changeset.header().kid()).is_none() {
+            // Not for this member: it has its place in the graph and says nothing.
+            return Opened::Skeleton(Skeleton::default());
+        }
+        let body = match changeset.open_segment(SegmentKind::Skeleton, keys) {
             Ok(body) => body,
             Err(SegmentError::Missing) => return Opened::Held(HoldReason::Skeleton),
             Err(SegmentError::NoKey(_)) => return Opened::Held(HoldReason::Key),
@@ -241,7 +254,7 @@ impl Replica {
         match Skeleton::decode(&body, class, ready.deps.len()) {
             Err(ReadError::Unsupported(_)) => Opened::Held(HoldReason::Unsupported),
             Err(ReadError::Malformed(_)) => Opened::Inert,
-            Ok(_) if self.log.role_of(ready) < Role::Writer => Opened::Inert,
+            Ok(_) if class != Class::Private && self.log.role_of(ready) < Role::Writer => Opened::Inert,
             Ok(skeleton) if !Fold::supports(&skeleton) => Opened::Held(HoldReason::Unsupported),
             Ok(skeleton) => Opened::Skeleton(skeleton),
         }

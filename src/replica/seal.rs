@@ -161,7 +161,7 @@ impl Replica {
     }
 
     /// The parents of the next changeset. With too many heads, empty changesets gather them first.
-    fn parents(
+    pub(super) fn parents(
         &mut self,
         actor: ActorId,
         env: &mut Env<'_>,
@@ -223,10 +223,22 @@ impl Replica {
         content: Option<&Content>,
         env: &mut Env<'_>,
     ) -> Changeset {
+        self.sign_as(Class::Data, actor, (prev, deps), skeleton, content, env)
+    }
+
+    /// The same for a changeset of any class.
+    pub(super) fn sign_as(
+        &mut self,
+        class: Class,
+        actor: ActorId,
+        (prev, deps): (Option<ChangesetIx>, &[ChangesetIx]),
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        env: &mut Env<'_>,
+    ) -> Changeset {
         let graph = self.log.graph();
         let body = skeleton.encode(deps.len());
-        let again =
-            Skeleton::decode(&body, Class::Data, deps.len()).expect("a skeleton of this replica decodes");
+        let again = Skeleton::decode(&body, class, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
         resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
         let content = content.map(Content::encode);
@@ -237,7 +249,7 @@ impl Replica {
         let deps: Vec<ChangesetId> = deps.iter().map(|dep| graph.id(*dep)).collect();
         let unsealed = Unsealed {
             space: self.identity.space(),
-            class: Class::Data,
+            class,
             seq: prev.map_or(0, |prev| graph.seq(prev) + 1),
             prev: prev.map(|prev| graph.id(prev)),
             deps: &deps,
@@ -246,7 +258,9 @@ impl Replica {
             skeleton: &body,
             content: content.as_deref(),
         };
-        let epoch = self.identity.keyring().current().expect("a space has an epoch from the start");
+        let keys = self.identity.keyring();
+        let epoch = if class == Class::Private { keys.private() } else { keys.current() };
+        let epoch = epoch.expect("a space has an epoch from the start, and a member a key of its own");
         unsealed.seal(key, epoch, &random).expect("a draft fits into a changeset")
     }
 

@@ -7,11 +7,12 @@
 
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ChangesetIx, Hlc};
-use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
+use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
 use crate::doc::{Fold, Names};
 use crate::event::SignedChangeset;
 use crate::store::TailRecord;
+use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
@@ -153,6 +154,7 @@ impl Replica {
         self.log.save(&mut state);
         self.fold.save(&mut state);
         self.names.save(&mut state);
+        saved::save_list(&mut state, self.policy.entries());
         let waiting: Vec<_> = self.log.outside().collect();
         state.varint(waiting.len() as u64);
         for (changeset, received_ms) in waiting {
@@ -300,7 +302,11 @@ impl Replica {
         let mut log = self.log.begun_again();
         log.load(&mut from)?;
         let (fold, names) = (Fold::load(&mut from)?, Names::load(&mut from)?);
-        if fold.timeline().changesets() != log.graph().len() {
+        let words: Vec<Entry> = Saved::load(&mut from)?;
+        let changesets = log.graph().len();
+        if fold.timeline().changesets() != changesets
+            || words.iter().any(|word| word.changeset.0 >= changesets)
+        {
             return Err(DecodeError::Invalid {
                 what: "snapshot",
                 at: from.position(),
@@ -315,6 +321,7 @@ impl Replica {
         }
         from.finish("snapshot")?;
         self.clock.observe(Hlc { ms, counter });
+        self.policy = Policy::of(self.member(), log.graph(), words);
         (self.log, self.fold, self.names) = (log, fold, names);
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();

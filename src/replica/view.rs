@@ -9,7 +9,8 @@ use crate::causal::{ChangesetId, ChangesetIx, OpIx};
 use crate::crdt::Bits;
 use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
-use crate::event::{ObjectKind, digest};
+use crate::event::{BanScope, BanSubject, ObjectKind, digest};
+use crate::trust::{Subject, Word};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,6 +51,20 @@ pub struct ViewFilter {
     pub exclude: Vec<Target>,
     /// Ops that count all the same, unless a revoke that counts names them.
     pub include: Vec<Target>,
+    /// Whose words about what counts are heeded.
+    pub policy: PolicyOf,
+    /// Bans that nobody said, as if this member had said them now.
+    pub ban: Vec<(BanSubject, BanScope)>,
+}
+
+/// By which policy a view hides ops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PolicyOf {
+    /// That of today.
+    #[default]
+    Now,
+    /// What had been said in the changesets of the view.
+    Then,
 }
 
 /// Why there is no such view.
@@ -113,13 +128,34 @@ impl Replica {
             targets.iter().map(|target| self.target(*target)).collect()
         };
         let (without, with) = (targets(&filter.exclude)?, targets(&filter.include)?);
-        let heads = self.log.graph().maximal(&chosen);
-        let changesets = (0..).map(ChangesetIx).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
-        let ops = self.fold.select(changesets, &without, &with);
+        let bans = filter.ban.iter().map(|(subject, scope)| (Subject::Ban(*subject), Word::Ban(*scope)));
+        let hidden = match (filter.policy, filter.ban.is_empty()) {
+            (PolicyOf::Now, true) => self.hidden_now(),
+            (PolicyOf::Now, false) => self.hidden_by(&self.tried(bans).0, &chosen),
+            (PolicyOf::Then, _) => {
+                let mut policy = self.policy_then(&chosen);
+                self.try_words(&mut policy, bans);
+                self.hidden_by(&policy, &chosen)
+            }
+        };
+        Ok(self.open_view(&chosen, &hidden, &without, &with))
+    }
+
+    /// A view of some changesets in which some ops are hidden.
+    pub(super) fn open_view(
+        &mut self,
+        chosen: &[bool],
+        hidden: &Bits,
+        without: &[Range<u32>],
+        with: &[Range<u32>],
+    ) -> ViewIx {
+        let heads = self.log.graph().maximal(chosen);
+        let changesets = (0..).map(ChangesetIx).zip(chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
+        let ops = self.fold.select(changesets, hidden, without, with);
         let view = ViewIx(self.views.next);
         self.views.next += 1;
         self.views.open.insert(view, View { ops, heads, copies: HashMap::new() });
-        Ok(view)
+        view
     }
 
     /// Ends a view: numbers of its objects mean nothing any more.
@@ -234,7 +270,7 @@ impl Replica {
         Ok(op..op + 1)
     }
 
-    fn in_graph(&self, id: ChangesetId) -> Result<ChangesetIx, ViewFault> {
+    pub(super) fn in_graph(&self, id: ChangesetId) -> Result<ChangesetIx, ViewFault> {
         let now = self.renamed.get(&id).copied().unwrap_or(id);
         self.log.graph().get(&now).ok_or_else(|| match self.log.knows(&now) {
             true => ViewFault::Pending(id, self.reason_of(&now)),

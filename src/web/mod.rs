@@ -13,6 +13,7 @@ mod marks;
 mod objects;
 mod options;
 mod output;
+mod policy;
 mod random;
 mod registry;
 mod replica;

@@ -108,6 +108,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         }
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
+        Output::Policy => of("policy", &[]),
         Output::Supply => of("supply", &[]),
         Output::Trouble(trouble) => trouble_to_js(trouble),
         Output::Change(changes) => {
@@ -217,6 +218,7 @@ fn change_to_js(change: &Change, replica: &Replica) -> JsValue {
         Source::Local => "local",
         Source::Remote => "remote",
         Source::Undo => "undo",
+        Source::Policy => "policy",
     };
     let mut fields = vec![
         ("source", source.into()),

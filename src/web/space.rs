@@ -39,6 +39,7 @@ struct Summary {
     #[serde(with = "serde_wasm_bindgen::preserve")]
     headers: JsValue,
     ops: u32,
+    hidden: u32,
     bytes: usize,
     status: &'static str,
 }
@@ -307,6 +308,7 @@ fn summary(entry: ChangesetSummary) -> Summary {
         message: entry.message,
         headers: entry.headers.as_ref().map_or(JsValue::UNDEFINED, value::to_js),
         ops: entry.ops,
+        hidden: entry.hidden,
         bytes: entry.bytes,
         status: match entry.fate {
             Fate::Integrated => "integrated",

@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::output;
 use super::replica::{Replica, edit_error, id32, with_env};
-use crate::ChangesetId;
-use crate::replica::{EditFault, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
+use crate::replica::{EditFault, PolicyOf, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
+use crate::{ChangesetId, Op, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -23,6 +23,12 @@ struct Query {
     exclude: Vec<String>,
     #[serde(default)]
     include: Vec<String>,
+    /// Bans, as words.
+    #[serde(default)]
+    ban: Vec<String>,
+    /// Whether the policy is that of the view, and not that of today.
+    #[serde(default)]
+    then: bool,
 }
 
 #[derive(Serialize)]
@@ -47,7 +53,13 @@ impl Replica {
             targets.iter().map(|written| target(written, argument)).collect::<Answer<Vec<Target>>>()
         };
         let (exclude, include) = (targets(&query.exclude, "exclude")?, targets(&query.include, "include")?);
-        let filter = ViewFilter { when, exclude, include };
+        let bans = query.ban.iter().map(|written| match phrase::parse(written) {
+            Some(Op::PolicyBan { subject, scope }) => Ok((subject, scope)),
+            _ => Err(EdgeError::argument("ban", format!("ban has {written:?}"))),
+        });
+        let ban = bans.collect::<Answer<_>>()?;
+        let policy = if query.then { PolicyOf::Then } else { PolicyOf::Now };
+        let filter = ViewFilter { when, exclude, include, policy, ban };
         let view = with_env(|env| self.core_mut().view(&filter, env));
         view.map(|view| view.0).map_err(|fault| view_error(fault, argument_of(fault, &filter)))
     }

@@ -7,7 +7,8 @@ use stemma::codec::Writer;
 use stemma::crypto::{AgreementKey, SigningKey, Tag, hash};
 use stemma::event::{
     Certificate, CertificateKind, Chain, Changeset, Class, Content, Draft, Fate, Invite, NO_OPTIONS, NameAt,
-    NameEntry, ObjectAt, ObjectKind, Op, Role, SignedChangeset, Skeleton, Sort, Value, name_id, object_id,
+    NameEntry, ObjectAt, ObjectKind, Op, OpContent, Role, SignedChangeset, Skeleton, Sort, Value, name_id,
+    object_id,
 };
 use stemma::replica::{HistoryFilter, HoldReason, ImportReport};
 
@@ -89,9 +90,21 @@ impl Attacker {
         skeleton: &[u8],
         content: Option<&[u8]>,
     ) -> Changeset {
+        self.seal_as(Class::Data, lane, deps, skeleton, content)
+    }
+
+    /// The same in any class.
+    pub fn seal_as(
+        &self,
+        class: Class,
+        lane: &Lane,
+        deps: &[ChangesetId],
+        skeleton: &[u8],
+        content: Option<&[u8]>,
+    ) -> Changeset {
         let draft = Draft {
             space: self.invite.genesis().id(),
-            class: Class::Data,
+            class,
             seq: lane.seq,
             prev: lane.prev,
             deps,
@@ -107,6 +120,18 @@ impl Attacker {
     pub fn next(&self, lane: &mut Lane, deps: &[ChangesetId], body: &(Skeleton, Content)) -> Changeset {
         let (skeleton, content) = (body.0.encode(deps.len()), body.1.encode());
         let changeset = self.seal(lane, deps, &skeleton, Some(&content));
+        (lane.seq, lane.prev) = (lane.seq + 1, Some(changeset.id()));
+        changeset
+    }
+
+    /// Says something of class policy or private as the next changeset of a lane; each word has a reason.
+    pub fn say(&self, class: Class, lane: &mut Lane, deps: &[ChangesetId], ops: Vec<Op>) -> Changeset {
+        let takes = |op: &&Op| op.content() != OpContent::Nothing;
+        let values = ops.iter().filter(takes).map(|_| Value::from("because")).collect();
+        let skeleton = Skeleton { hlc: Hlc { ms: 5, counter: 0 }, ops, ..Skeleton::default() };
+        let content = Content { values, ..Content::default() };
+        let body = (skeleton.encode(deps.len()), content.encode());
+        let changeset = self.seal_as(class, lane, deps, &body.0, Some(&body.1));
         (lane.seq, lane.prev) = (lane.seq + 1, Some(changeset.id()));
         changeset
     }

@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type HandleOf, type ListDelta, open, type Readable, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type HandleOf, type ListDelta, open, type PolicyEntry, type Preview, type Readable, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -104,14 +104,14 @@ export async function contract(): Promise<void> {
   void [other.getText("t").length, changes[0]?.source === "diff", restored, view.heads, view.names(), view.stateHash(), view.viewDigest()];
   // @ts-expect-error a view is read
   view.transact(() => {});
-  // @ts-expect-error not built yet
   space.at(0, { policy: "then" });
-  // @ts-expect-error not built yet
-  space.view({ ban: [] });
+  space.view({ policy: "then", ban: { who: space.me, from: "now" } });
   // @ts-expect-error not built yet
   space.view({ finalOnly: true });
-  // @ts-expect-error not built yet
-  space.policy;
+  const said: Write = space.policy.exclude({ member: space.me, since: 0 }, { reason: "why", publish: false });
+  const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me });
+  const entry: PolicyEntry | undefined = space.policy.votes(said.id)[0];
+  void [preview.patches.length, preview.view.heads, entry?.verb === "ban", space.policy.standing(said.id).status, space.policy.inbox().length];
   // @ts-expect-error not an option
   await open({ name: "x", relays: [] });
 }

@@ -1,0 +1,236 @@
+//! All words of all members, and what one of them makes of it.
+
+use super::{Entry, Subject, Word};
+use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, MemberId};
+use crate::event::{BanScope, BanSubject, Target, Verdict};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What may stand otherwise after a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Affected {
+    /// A changeset or an op.
+    Target(Target),
+    /// What a member wrote.
+    Member(MemberId),
+    /// What an actor wrote.
+    Actor(ActorId),
+    /// What others wrote.
+    Others,
+}
+
+/// The policy of a space as one member sees it.
+///
+/// Invariant: a register holds the words that no other of its words has in its causal past, the winner first.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) me: MemberId,
+    entries: Vec<Entry>,
+    registers: HashMap<MemberId, HashMap<Subject, Vec<u32>>>,
+    speakers: HashMap<Subject, BTreeSet<MemberId>>,
+    /// Whom I trust, and how much: above 0.
+    trusted: BTreeMap<MemberId, i64>,
+    /// Ops with a word of their own.
+    named: HashMap<ChangesetId, BTreeSet<u32>>,
+    /// Bans since changesets that had not arrived.
+    awaited: HashMap<ChangesetId, Vec<BanSubject>>,
+}
+
+impl Policy {
+    /// Nobody said anything.
+    #[must_use]
+    pub fn new(me: MemberId) -> Self {
+        Self {
+            me,
+            entries: Vec::new(),
+            registers: HashMap::new(),
+            speakers: HashMap::new(),
+            trusted: BTreeMap::new(),
+            named: HashMap::new(),
+            awaited: HashMap::new(),
+        }
+    }
+
+    /// What these words make, in the order in which they were taken in.
+    #[must_use]
+    pub fn of(me: MemberId, graph: &CausalGraph, entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut policy = Self::new(me);
+        entries.into_iter().for_each(|entry| drop(policy.add(graph, entry)));
+        policy
+    }
+
+    /// Takes a word in; its changeset was added to the graph last, or is the one that is only tried. Says what to judge anew.
+    /// O(rival words), and what somebody said for a word of trust in them.
+    pub fn add(&mut self, graph: &CausalGraph, entry: Entry) -> Vec<Affected> {
+        let (author, subject) = (entry.author, entry.subject);
+        let before = self.word(author, subject);
+        let number = self.entries.len() as u32;
+        if let Some(Target::Op(id, index)) = subject.target() {
+            self.named.entry(id).or_default().insert(index);
+        }
+        if let (Subject::Ban(of), Word::Ban(BanScope::SinceChangeset(id))) = (subject, entry.word)
+            && graph.get(&id).is_none()
+        {
+            self.awaited.entry(id).or_default().push(of);
+        }
+        let entries = &mut self.entries;
+        entries.push(entry);
+        let last = &entries[number as usize];
+        let register = self.registers.entry(author).or_default().entry(subject).or_default();
+        register.retain(|at| !is_before(graph, &entries[*at as usize], last));
+        register.push(number);
+        register.sort_by_key(|at| {
+            let entry = &entries[*at as usize];
+            let id = (entry.changeset != ChangesetIx::OPEN).then(|| graph.id(entry.changeset));
+            Reverse((id.is_none(), entry.stamp, id, entry.index, *at))
+        });
+        self.speakers.entry(subject).or_default().insert(author);
+        let after = self.word(author, subject);
+        // A ban may reach as far as before and yet from another point.
+        if before == after && !matches!(subject, Subject::Ban(_)) {
+            return Vec::new();
+        }
+        self.consequences(author, subject, after)
+    }
+
+    fn consequences(&mut self, author: MemberId, subject: Subject, word: Option<Word>) -> Vec<Affected> {
+        if author != self.me {
+            return if self.trusted.contains_key(&author) { affected(subject) } else { Vec::new() };
+        }
+        match (subject, word) {
+            (Subject::Trust(member), Some(Word::Weight(weight))) if member != self.me => {
+                if weight > 0 {
+                    self.trusted.insert(member, weight);
+                } else {
+                    self.trusted.remove(&member);
+                }
+                self.said_of_others(member)
+            }
+            (Subject::Threshold, _) => {
+                let trusted: Vec<MemberId> = self.trusted.keys().copied().collect();
+                trusted.into_iter().flat_map(|member| self.said_of_others(member)).collect()
+            }
+            _ => affected(subject),
+        }
+    }
+
+    fn said_of_others(&self, member: MemberId) -> Vec<Affected> {
+        let subjects = self.registers.get(&member).into_iter().flat_map(HashMap::keys);
+        let hides = |subject: &&Subject| matches!(subject, Subject::Target(_) | Subject::Ban(_));
+        subjects.filter(hides).flat_map(|subject| affected(*subject)).collect()
+    }
+
+    /// A changeset arrived: the bans that named it before.
+    pub fn arrived(&mut self, id: &ChangesetId) -> Vec<Affected> {
+        let bans = self.awaited.remove(id).unwrap_or_default();
+        bans.into_iter().flat_map(|subject| affected(Subject::Ban(subject))).collect()
+    }
+
+    /// Whether nothing can be hidden.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        !self.registers.contains_key(&self.me)
+    }
+
+    /// The words that count, and those that were replaced, in the order in which they arrived.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The numbers of the words that count on a subject: one a member, mine first.
+    #[must_use]
+    pub fn said_on(&self, subject: Subject) -> Vec<u32> {
+        let speakers = self.speakers.get(&subject).into_iter().flatten().copied();
+        let mut found: Vec<u32> = speakers.filter_map(|member| self.winner(member, subject)).collect();
+        found.sort_by_key(|at| (self.entries[*at as usize].author != self.me, *at));
+        found
+    }
+
+    /// Whether a word is the one that counts of its author on its subject.
+    #[must_use]
+    pub fn counts(&self, number: u32) -> bool {
+        let entry = &self.entries[number as usize];
+        self.winner(entry.author, entry.subject) == Some(number)
+    }
+
+    /// How much the words of a member weigh for me; 0 for whom I do not trust.
+    #[must_use]
+    pub fn weight(&self, member: MemberId) -> i64 {
+        self.trusted.get(&member).copied().unwrap_or(0)
+    }
+
+    /// How much weight hides something; 1 at least.
+    #[must_use]
+    pub fn threshold(&self) -> u64 {
+        match self.word(self.me, Subject::Threshold) {
+            Some(Word::Threshold(weight)) => weight.max(1),
+            _ => 1,
+        }
+    }
+
+    /// Whether what others write waits for my review.
+    #[must_use]
+    pub fn reviews(&self) -> bool {
+        self.word(self.me, Subject::Mode) == Some(Word::Review(true))
+    }
+
+    pub(super) fn entry(&self, number: u32) -> &Entry {
+        &self.entries[number as usize]
+    }
+
+    /// The number of the word of a member that counts on a subject.
+    pub(super) fn winner(&self, member: MemberId, subject: Subject) -> Option<u32> {
+        self.registers.get(&member)?.get(&subject)?.first().copied()
+    }
+
+    pub(super) fn word(&self, member: MemberId, subject: Subject) -> Option<Word> {
+        self.winner(member, subject).map(|number| self.entry(number).word)
+    }
+
+    /// Ops of a changeset that have a word of their own.
+    pub(super) fn named(&self, id: &ChangesetId) -> impl Iterator<Item = u32> + '_ {
+        self.named.get(id).into_iter().flatten().copied()
+    }
+
+    /// Those whom I trust and who spoke on a subject, with their weights.
+    pub(super) fn trusted_on(&self, subject: Subject) -> Vec<(MemberId, i64)> {
+        let Some(speakers) = self.speakers.get(&subject) else { return Vec::new() };
+        let weighed = |(member, weight): (&MemberId, &i64)| (*member, *weight);
+        if self.trusted.len() <= speakers.len() {
+            self.trusted.iter().filter(|(member, _)| speakers.contains(member)).map(weighed).collect()
+        } else {
+            speakers.iter().filter_map(|member| self.trusted.get_key_value(member)).map(weighed).collect()
+        }
+    }
+
+    /// The verdict of a member on a target, if it has one.
+    pub(super) fn verdict(&self, member: MemberId, target: Target) -> Option<(bool, u32)> {
+        let number = self.winner(member, Subject::Target(target))?;
+        match self.entry(number).word {
+            Word::Verdict(Verdict::Exclude) => Some((true, number)),
+            Word::Verdict(Verdict::Include) => Some((false, number)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a word has another in its past: it replaces it.
+fn is_before(graph: &CausalGraph, past: &Entry, of: &Entry) -> bool {
+    of.changeset == ChangesetIx::OPEN
+        || past.changeset == of.changeset
+        || (past.changeset != ChangesetIx::OPEN && graph.contains(of.changeset, past.changeset))
+}
+
+fn affected(subject: Subject) -> Vec<Affected> {
+    use crate::event::Accepted;
+    match subject {
+        Subject::Target(target) | Subject::Accept(Accepted::Target(target)) => vec![Affected::Target(target)],
+        Subject::Ban(BanSubject::Member(member)) | Subject::Accept(Accepted::Member(member)) => {
+            vec![Affected::Member(member)]
+        }
+        Subject::Ban(BanSubject::Actor(actor)) => vec![Affected::Actor(actor)],
+        Subject::Mode => vec![Affected::Others],
+        Subject::Trust(_) | Subject::Threshold => Vec::new(),
+    }
+}

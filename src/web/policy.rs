@@ -1,0 +1,161 @@
+//! The replica for JavaScript, fifth part: policy. Words cross the border as `trust::phrase` writes them.
+use js_sys::Array;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::error::{Code, EdgeError};
+use super::output::object;
+use super::replica::{Replica, id32, with_env};
+use super::value;
+use crate::replica::{EntryInfo, PolicyFault, Selected};
+use crate::{ActorId, MemberId, Op, Standing, Subject, Target, Value, phrase};
+
+type Answer<T> = Result<T, EdgeError>;
+
+#[wasm_bindgen]
+impl Replica {
+    /// Signs words; the id of the last changeset that says them, empty if there were none.
+    pub fn say(&mut self, phrases: Vec<String>, reason: Option<String>, publish: bool) -> Answer<String> {
+        let (words, reason) = (words(&phrases)?, reason.map(Value::String));
+        let said = with_env(|env| self.core_mut().say(words, reason.as_ref(), publish, env));
+        said.map(|id| id.map_or_else(String::new, |id| id.to_string())).map_err(policy_error)
+    }
+
+    /// What words would do: changesets, ops hidden, ops shown, the number of a view, and whose ops.
+    pub fn preview(&mut self, phrases: Vec<String>) -> Answer<JsValue> {
+        let words = words(&phrases)?;
+        let preview = with_env(|env| self.core_mut().preview(&words, env)).map_err(policy_error)?;
+        let members = preview.members.iter().map(|member| JsValue::from(member.to_string()));
+        Ok(object(&[
+            ("changesets", preview.changesets.into()),
+            ("hidden", preview.hidden.into()),
+            ("shown", preview.shown.into()),
+            ("members", members.collect::<Array>().into()),
+            ("view", preview.view.0.into()),
+        ]))
+    }
+
+    /// The targets that a selection compiles to.
+    #[wasm_bindgen(js_name = policyTargets)]
+    pub fn policy_targets(
+        &self,
+        member: Option<String>,
+        actor: Option<String>,
+        handle: Option<u32>,
+        since: Option<f64>,
+        until: Option<f64>,
+    ) -> Answer<Vec<String>> {
+        let id = |id: Option<String>, argument| id.map(|id| id32(&id, argument)).transpose();
+        let selected = Selected {
+            member: id(member, "member")?.map(MemberId),
+            actor: id(actor, "actor")?.map(ActorId),
+            object: handle.map(|handle| self.object_at(handle)).transpose()?,
+            since_ms: since.map(|ms| ms.max(0.0) as u64),
+            until_ms: until.map(|ms| ms.max(0.0) as u64),
+        };
+        Ok(self.core().targets(&selected).iter().map(phrase::print_target).collect())
+    }
+
+    #[wasm_bindgen(js_name = policyEntries)]
+    pub fn policy_entries(&self) -> Array {
+        self.core().entries().iter().map(entry).collect()
+    }
+
+    /// Who says what on the subject of a word.
+    #[wasm_bindgen(js_name = policyVotes)]
+    pub fn policy_votes(&self, phrase: &str) -> Answer<Array> {
+        let op = phrase::parse(phrase).ok_or_else(|| malformed(phrase))?;
+        let subjects = Subject::said_by(&op);
+        Ok(subjects
+            .iter()
+            .flat_map(|(subject, _)| self.core().votes(*subject))
+            .map(|said| entry(&said))
+            .collect())
+    }
+
+    /// How an op or a changeset stands, and behind that the words that were looked at.
+    #[wasm_bindgen(js_name = policyStanding)]
+    pub fn policy_standing(&self, written: &str) -> Answer<Array> {
+        let wrong = || EdgeError::argument("target", format!("{written:?} is not an id, nor id:index"));
+        let target = match phrase::parse_target(written).ok_or_else(wrong)? {
+            Target::Changeset(changeset) => crate::replica::Target { changeset, index: None },
+            Target::Op(changeset, index) => crate::replica::Target { changeset, index: Some(index) },
+        };
+        let standing = self.core().standing(target);
+        let (standing, entries) =
+            standing.map_err(|fault| EdgeError::argument("target", fault.to_string()))?;
+        let standing = match standing {
+            Standing::Counts => "counts",
+            Standing::Hidden => "hidden",
+            Standing::Waits => "waits",
+        };
+        Ok(std::iter::once(JsValue::from(standing)).chain(entries.iter().map(entry)).collect())
+    }
+
+    /// Whether the id is that of an actor of whom something is here.
+    #[wasm_bindgen(js_name = isActor)]
+    pub fn is_actor(&self, id: &str) -> Answer<bool> {
+        Ok(self.core().stream(ActorId(id32(id, "who")?)).is_some())
+    }
+
+    pub fn reviews(&self) -> bool {
+        self.core().reviews()
+    }
+
+    pub fn threshold(&self) -> f64 {
+        self.core().threshold() as f64
+    }
+
+    pub fn inbox(&self) -> Array {
+        let waiting = self.core().inbox();
+        let waiting = waiting.iter().map(|one| {
+            object(&[
+                ("id", one.changeset.to_string().into()),
+                ("member", one.member.to_string().into()),
+                ("actor", one.actor.to_string().into()),
+                ("time", (one.time_ms as f64).into()),
+            ])
+        });
+        waiting.collect()
+    }
+
+    /// Whether the id is that of a member of whom something is here.
+    #[wasm_bindgen(js_name = isMember)]
+    pub fn is_member(&self, id: &str) -> Answer<bool> {
+        Ok(self.core().is_member(MemberId(id32(id, "who")?)))
+    }
+}
+
+fn words(phrases: &[String]) -> Answer<Vec<Op>> {
+    phrases.iter().map(|written| phrase::parse(written).ok_or_else(|| malformed(written))).collect()
+}
+
+fn malformed(phrase: &str) -> EdgeError {
+    EdgeError::argument("target", format!("{phrase:?} names no changeset, op, member or actor"))
+}
+
+fn entry(entry: &EntryInfo) -> JsValue {
+    object(&[
+        ("changeset", entry.changeset.to_string().into()),
+        ("index", entry.index.into()),
+        ("member", entry.member.to_string().into()),
+        ("time", (entry.time_ms as f64).into()),
+        ("said", phrase::print(&entry.subject, &entry.word).into()),
+        ("reason", entry.reason.as_ref().map_or(JsValue::UNDEFINED, value::to_js)),
+        ("private", entry.is_private.into()),
+        ("counts", entry.counts.into()),
+        ("weight", entry.weight.map_or(JsValue::UNDEFINED, |weight| (weight as f64).into())),
+        ("pending", entry.is_pending.into()),
+    ])
+}
+
+fn policy_error(fault: PolicyFault) -> EdgeError {
+    let argument = match fault {
+        PolicyFault::Oneself => "who",
+        PolicyFault::Index(..) => "target",
+        PolicyFault::Reason => "reason",
+        PolicyFault::Transact => "fn",
+        PolicyFault::Actor => return EdgeError::new(Code::Unsupported, fault.to_string()),
+    };
+    EdgeError::argument(argument, fault.to_string())
+}

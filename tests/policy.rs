@@ -1,0 +1,161 @@
+//! Named cases of policy: what hostile members say, and how much work it is to hear and to judge it.
+
+#[path = "common/attacker.rs"]
+mod attacker;
+mod common;
+
+use attacker::{World, encoded, read};
+use common::{Node, sync};
+use stemma::causal::{ActorId, ChangesetId, MemberId};
+use stemma::event::{
+    Accepted, BanScope, BanSubject, Class, Fate, ObjectKind, Op, Role, Target, Value, Verdict,
+};
+use stemma::replica::{ChangesetSummary, Env, HistoryFilter, PolicyFault, Replica};
+use stemma::steps;
+
+fn exclude(target: Target) -> Op {
+    Op::PolicyExclude { verdict: Verdict::Exclude, targets: vec![target] }
+}
+
+fn say(node: &mut Node, ops: Vec<Op>) -> ChangesetId {
+    node.with(|replica, env| replica.say(ops, None, true, env)).expect("it can be said").expect("a word")
+}
+
+#[test]
+fn words_of_a_stranger_do_nothing_and_words_in_the_wrong_class_are_inert() {
+    let world = World::new();
+    let owner = world.a.replica.member();
+    let everything = vec![
+        Op::PolicyBan { subject: BanSubject::Member(owner), scope: BanScope::All },
+        exclude(Target::Changeset(world.first)),
+        Op::PolicyTrust { member: owner, weight: i64::from(u32::MAX) },
+        Op::PolicyThreshold { weight: 0 },
+        Op::PolicyMode { review: true },
+        Op::PolicyAccept { accepted: true, subject: Accepted::Member(owner) },
+    ];
+    let said = world.attacker.say(Class::Policy, &mut world.attacker.lane(1), &[], everything.clone());
+    // An edit among words, and a word among edits.
+    let edit = world.attacker.set("k", "1", 5);
+    let mut lane = world.attacker.lane(2);
+    let smuggled =
+        world.attacker.seal_as(Class::Policy, &lane, &[], &edit.0.encode(0), Some(&edit.1.encode()));
+    (lane.seq, lane.prev) = (1, Some(smuggled.id()));
+    let mut lane = world.attacker.lane(3);
+    let in_data = world.attacker.say(Class::Data, &mut lane, &[], everything.clone());
+    // Sealed under the key that all have: everybody reads it, and it is one word like others.
+    let not_private = world.attacker.say(Class::Private, &mut world.attacker.lane(4), &[], everything);
+    let world = world.agree(&[&said, &smuggled, &in_data, &not_private].map(encoded));
+    assert_eq!(world.fate(said.id()), Some(Fate::Integrated));
+    assert_eq!(world.fate(smuggled.id()), Some(Fate::Inert));
+    assert_eq!(world.fate(in_data.id()), Some(Fate::Inert));
+    assert_eq!(world.a.replica.entries().len(), 12);
+    assert!(!world.a.replica.reviews() && world.a.replica.threshold() == 1);
+    let history = world.a.replica.history(&HistoryFilter { limit: 99, ..HistoryFilter::default() });
+    assert!(history.iter().all(|one| one.hidden == 0));
+}
+
+#[test]
+fn a_reader_speaks_to_itself_alone() {
+    let world = World::with_role(Role::Reader);
+    let word = vec![exclude(Target::Changeset(world.first))];
+    let public = world.attacker.say(Class::Policy, &mut world.attacker.lane(1), &[], word);
+    let world = world.agree(&[encoded(&public)]);
+    assert_eq!(world.fate(public.id()), Some(Fate::Inert));
+    assert!(world.a.replica.entries().is_empty());
+}
+
+/// Whoever trusts itself, or trusts in a ring, weighs no more for it.
+#[test]
+fn trust_is_one_step_deep_whatever_is_signed() {
+    let mut world = World::new();
+    let attacker =
+        MemberId(*world.attacker.chain.certificates().iter().nth_back(1).expect("a member").subject());
+    let (a, b) = (world.a.replica.member(), world.b.replica.member());
+    let trusts = |member| Op::PolicyTrust { member, weight: 1_000 };
+    let mut lane = world.attacker.lane(1);
+    let ring =
+        world.attacker.say(Class::Policy, &mut lane, &[], vec![trusts(attacker), trusts(a), trusts(b)]);
+    let word =
+        world.attacker.say(Class::Policy, &mut lane, &[], vec![exclude(Target::Changeset(world.first))]);
+    assert_eq!(
+        world.a.with(|replica, env| replica.say(vec![trusts(a)], None, true, env)),
+        Err(PolicyFault::Oneself)
+    );
+    say(&mut world.b, vec![trusts(attacker)]);
+    say(&mut world.a, vec![trusts(b)]);
+    let first = world.first;
+    world.attacker.give(&mut world.a, &[encoded(&ring), encoded(&word)]);
+    world.attacker.give(&mut world.b, &[encoded(&ring), encoded(&word)]);
+    sync(&mut world.a, &mut world.b);
+    let hidden = |node: &Node| {
+        let history = node.replica.history(&HistoryFilter { limit: 99, ..HistoryFilter::default() });
+        history.iter().find(|one| one.id == first).expect("it is here").hidden
+    };
+    // It was written by `a`, whom `b` is not.
+    assert_eq!((hidden(&world.a), hidden(&world.b)), (0, 1));
+}
+
+#[test]
+fn a_word_on_what_never_comes_is_pending_and_harmless() {
+    let mut world = World::new();
+    let never = ChangesetId([7; 32]);
+    let since = Op::PolicyBan {
+        subject: BanSubject::Actor(ActorId([9; 32])),
+        scope: BanScope::SinceChangeset(never),
+    };
+    say(&mut world.a, vec![exclude(Target::Op(never, 65_535)), since]);
+    assert!(world.a.replica.entries().iter().all(|entry| entry.is_pending));
+    assert_eq!(world.a.replica.targets(&Default::default()).len(), 1);
+    world.a.replica.dbg_check();
+}
+
+/// Opinions of members whom I do not trust are not looked at.
+#[test]
+fn ten_thousand_opinions_cost_nothing_to_whoever_does_not_share_them() {
+    let world = World::new();
+    let mut rows = Vec::new();
+    for n in 0..10 {
+        let mut lane = world.attacker.lane(n + 1);
+        let words = (0..1_000).map(|at| {
+            let mut id = [n; 32];
+            id[..8].copy_from_slice(&u64::to_le_bytes(at));
+            exclude(Target::Changeset(ChangesetId(id)))
+        });
+        rows.push(encoded(&world.attacker.say(Class::Policy, &mut lane, &[], words.collect())));
+    }
+    let mut world = world.agree(&rows);
+    assert_eq!(world.a.replica.entries().len(), 10_000);
+    let before = steps::taken();
+    let facts = world.a.replica.object("facts", ObjectKind::Map).expect("a map");
+    world.a.with(|replica, env| replica.map_set(facts, "x", Value::from("y"), env)).expect("a writer");
+    world.a.with(|replica, env| replica.flush(env));
+    assert!(steps::taken() - before < 1_000, "an edit passes over no word");
+    assert_eq!(read(&mut world.a, "x"), Some(Value::from("y")));
+}
+
+/// A selection of more than fits into one changeset is signed as several.
+#[test]
+fn as_many_exclusions_as_there_are_ops_are_said_at_once() {
+    let mut node = Node::create(1);
+    let facts = node.replica.object("facts", ObjectKind::Map).expect("a map");
+    node.with(|replica, env| replica.begin_transact(None, None, None, env)).expect("small");
+    for key in 0..5_000 {
+        let set = |replica: &mut Replica, env: &mut Env<'_>| {
+            replica.map_set(facts, &key.to_string(), Value::Bool(true), env)
+        };
+        node.with(set).expect("a writer");
+    }
+    node.with(|replica, env| replica.end_transact(env)).expect("edits");
+    let history = node.replica.history(&HistoryFilter { limit: 99, ..HistoryFilter::default() });
+    let count = history.len() as u32;
+    let ops =
+        |one: &ChangesetSummary| (0..one.ops).map(|index| Target::Op(one.id, index)).collect::<Vec<_>>();
+    let targets: Vec<Target> = history.iter().flat_map(ops).collect();
+    say(&mut node, vec![Op::PolicyExclude { verdict: Verdict::Exclude, targets: targets.clone() }]);
+    assert_eq!((node.replica.map_keys(facts).len(), node.replica.stats().changesets), (0, count + 2));
+    say(&mut node, vec![Op::PolicyExclude { verdict: Verdict::None, targets }]);
+    assert_eq!(node.replica.map_keys(facts).len(), 5_000);
+    let reopened = node.reopen();
+    assert_eq!(reopened.replica.entries().len(), 10_000);
+    reopened.replica.dbg_check();
+}

@@ -1,0 +1,399 @@
+/**
+ * Policy: whom and what a member believes. `state = reduce(all - inert - hidden)`; this is where *hidden* is said.
+ *
+ * A word is a signed op like any other: stored, synced, listed, and taken back by another word. It crosses to the engine as
+ * a phrase, see `src/trust/phrase.rs`.
+ */
+
+import type { Change } from "./change.js";
+import { argumentError, checkInteger, checkOptions, checkString, checkTime, checkWord } from "./check.js";
+import type { SpaceCore } from "./core.js";
+import { StemmaError } from "./errors.js";
+import type { Handle } from "./handle.js";
+import type { ChangesetInfo } from "./history.js";
+import { freeze } from "./value.js";
+import { diffViews, type View, viewOf } from "./view.js";
+import type { Write } from "./write.js";
+
+/**
+ * What a word is about: the id of a changeset, or of one op in it, `"changeset:index"`; or whatever is here by these
+ * properties, compiled to ids when the word is signed. What is written later is not among them: for that there is `ban`.
+ */
+export type Target = string | TargetSelection;
+
+export interface TargetSelection {
+  member?: string;
+  /** What edits this object, or is below it. */
+  object?: Handle;
+  /** By claimed time, from `since` to before `until`: a `Date` or ms since 1970. */
+  since?: Date | number;
+  until?: Date | number;
+}
+
+/** Options of every word. */
+export interface WordOptions {
+  /** Why, for those who read it; up to 8,000 bytes. */
+  reason?: string;
+  /** Whether other members read it, as they do unless stated. What a reader says is always for that reader's own devices. */
+  publish?: boolean;
+}
+
+export interface BanOptions extends WordOptions {
+  /**
+   * From when on. Absent: everything, back to the beginning. A time, a `Date` or ms since 1970: what claims to be of then or
+   * later, and all that the ban does not know of. The id of a changeset: all that this one does not build on, and itself.
+   */
+  since?: Date | number | string;
+  /** `"now"`: all that the ban does not know of. */
+  from?: "now";
+}
+
+/** What a preview tries; each as the method of its name takes it. */
+export interface PreviewOptions {
+  exclude?: Target | readonly Target[];
+  include?: Target | readonly Target[];
+  ban?: string | { who: string; since?: Date | number | string; from?: "now" };
+  unban?: string;
+  trust?: string | { member: string; weight?: number };
+  distrust?: string;
+}
+
+/** What words would do. */
+export interface Preview {
+  /** Of how many changesets an op would stand otherwise. */
+  readonly changesets: number;
+  readonly ops: number;
+  /** The other members whose ops these are. */
+  readonly others: readonly string[];
+  /** What turns the space as it is into {@link view}, as listeners would be told. */
+  readonly patches: readonly Change[];
+  /** The space as it would be. */
+  readonly view: View;
+  /** How long it took. */
+  readonly ms: number;
+}
+
+/** A word, as it is listed. */
+export interface PolicyEntry {
+  /** The id of its changeset and its place in it. */
+  readonly id: string;
+  readonly verb: "exclude" | "include" | "unsay" | "ban" | "unban" | "trust" | "threshold" | "review" | "accept" | "unaccept";
+  /** The target, member or actor; `""` for a threshold and for the mode. */
+  readonly subject: string;
+  /** From when on a ban is: a time in ms, the id of a changeset, `"now"`; absent for all of history. */
+  readonly since?: number | string;
+  /** What somebody's words weigh, or what weight hides something. */
+  readonly weight?: number;
+  /** Whether review was switched on. */
+  readonly on?: boolean;
+  readonly reason?: string;
+  /** Who says it. */
+  readonly member: string;
+  /** When, by that member's clock, ms since 1970. */
+  readonly time: number;
+  readonly published: boolean;
+  /** Whether nothing was said on the subject since by the same member. */
+  readonly counts: boolean;
+  /** How much it weighs for me, 0 if I do not trust its author; absent for my own, which decide. */
+  readonly trust?: number;
+  /** Whether what it names has not arrived. */
+  readonly pending: boolean;
+}
+
+/** How a changeset or an op stands, and why. */
+export interface Standing {
+  /** `"waits"`: for {@link Policy.accept}. */
+  readonly status: "counts" | "hidden" | "waits";
+  /** The words that were looked at, the one that decided last unless many did together. */
+  readonly considered: readonly PolicyEntry[];
+}
+
+/**
+ * What I believe of this space.
+ *
+ * A word on an op goes before one on its changeset, that before one on its actor, and that before one on its member. My own words go
+ * before those of members whom I {@link trust}; whom they trust means nothing to me. Words of the latter are weighed: something is
+ * hidden once those against it outweigh those for it by the {@link threshold}. What I wrote myself is hidden by my own `exclude` alone. A ban
+ * hides what somebody wrote, never keys, membership or words.
+ *
+ * Every method that says something signs at once, in a changeset of its own, and throws `E_ARGUMENT` inside `transact`.
+ * Listeners are told of what changed with source `"policy"`.
+ */
+export class Policy {
+  readonly #core: SpaceCore;
+
+  /** @internal */
+  constructor(core: SpaceCore) {
+    this.#core = core;
+  }
+
+  /** `"review"`: what others write counts once I accept it or them. It is remembered, for this member's devices alone. */
+  get mode(): "open" | "review" {
+    return this.#core.pump.read((engine) => engine.reviews()) ? "review" : "open";
+  }
+
+  set mode(mode: "open" | "review") {
+    checkWord(mode, "mode", ["open", "review"]);
+    if (mode !== this.mode) this.#say([`review ${mode === "review" ? "on" : "off"}`], { publish: false }, "mode");
+  }
+
+  /** The weight that hides something; 1 unless set. */
+  get threshold(): number {
+    return this.#core.pump.read((engine) => engine.threshold());
+  }
+
+  setThreshold(weight: number): Write {
+    checkInteger(weight, "weight", 1, Number.MAX_SAFE_INTEGER);
+    return this.#say([`threshold ${weight}`], { publish: false }, "setThreshold");
+  }
+
+  /** It should not count. A target that has not arrived is hidden when it does. */
+  exclude(target: Target | readonly Target[], o?: WordOptions): Write {
+    return this.#say(this.#targets(target, "exclude"), o, "exclude");
+  }
+
+  /** It should count, whoever says otherwise and whoever wrote it. */
+  include(target: Target | readonly Target[], o?: WordOptions): Write {
+    return this.#say(this.#targets(target, "include"), o, "include");
+  }
+
+  /** Takes back what I said of targets, of a member or of an actor, acceptance and ban included. The last write if I said nothing. */
+  withdraw(target: Target | readonly Target[], o?: WordOptions): Write {
+    return this.#say(this.#targets(target, "unsay").flatMap((phrase) => this.#withdrawn(phrase)), o, "withdraw");
+  }
+
+  /** Nothing that a member, or one of its actors, wrote should count: all of it, or from some point on. Oneself cannot be banned. */
+  ban(who: string, o: BanOptions = {}): Write {
+    const { since, from, ...rest } = checkBan(o, ["reason", "publish"]);
+    return this.#say([this.#ban(who, since, from)], rest, "ban");
+  }
+
+  unban(who: string, o?: WordOptions): Write {
+    return this.#say([`ban ${this.#who(who)} lifted`], o, "unban");
+  }
+
+  /** Lets something pass the review: a member with all that it wrote and will write, a changeset or an op. */
+  accept(target: string | readonly string[], o?: WordOptions): Write {
+    const accepted = list(target).map((one) => {
+      checkString(one, "target");
+      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
+    });
+    return this.#say(accepted, o, "accept");
+  }
+
+  /** From now on the words of a member weigh something here: what it excludes and whom it bans. */
+  trust(member: string, o: WordOptions & { weight?: number } = {}): Write {
+    checkOptions(o, "o", ["weight", "reason", "publish"]);
+    const { weight = 1, ...rest } = o;
+    checkInteger(weight, "weight", 1, Number.MAX_SAFE_INTEGER);
+    return this.#say([`trust ${id(member, "member")} ${weight}`], rest, "trust");
+  }
+
+  distrust(member: string, o?: WordOptions): Write {
+    return this.#say([`trust ${id(member, "member")} 0`], o, "distrust");
+  }
+
+  /** What words would do. Nothing is written. */
+  preview(o: PreviewOptions): Preview {
+    checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust"]);
+    this.#core.transactions.refuse("preview");
+    const begun = performance.now();
+    const phrases = this.tried(o);
+    const found = this.#core.pump.call((engine) => engine.preview(phrases));
+    // The handles of the patches are of this view: it lasts as long as they do.
+    const then = viewOf(this.#core, found.view);
+    const now = viewOf(this.#core, {});
+    const patches = Object.freeze(diffViews(this.#core, now, then, "policy"));
+    now[Symbol.dispose]();
+    const others = found.members.filter((member) => member !== this.#me);
+    const ms = performance.now() - begun;
+    return Object.freeze({ changesets: found.changesets, ops: found.hidden + found.shown, others: freeze(others), patches, view: then, ms });
+  }
+
+  /** All words that can be read here, in the order in which they came in, those that were replaced too. */
+  entries(): readonly PolicyEntry[] {
+    return freeze(this.#core.pump.read((engine) => engine.policyEntries()).map(entryOf));
+  }
+
+  /** Who says what of a changeset, an op, a member or an actor: one word a member, mine first. */
+  votes(target: string): readonly PolicyEntry[] {
+    checkString(target, "target");
+    const isPerson = this.#isMember(target) || this.#isActor(target);
+    const phrase = isPerson ? `ban ${this.#who(target)} lifted` : `unsay ${target}`;
+    return freeze(this.#core.pump.read((engine) => engine.policyVotes(phrase)).map(entryOf));
+  }
+
+  /** How a changeset or an op stands in this space as I see it, and every word that was looked at to say so. */
+  standing(target: string): Standing {
+    checkString(target, "target");
+    const [status, ...considered] = this.#core.pump.read((engine) => engine.policyStanding(target));
+    return freeze({ status: status as Standing["status"], considered: (considered as EngineEntry[]).map(entryOf) });
+  }
+
+  /** What waits for review, oldest first. O(changesets). */
+  inbox(): readonly Pick<ChangesetInfo, "id" | "member" | "actor" | "time">[] {
+    return freeze(this.#core.pump.read((engine) => engine.inbox()));
+  }
+
+  get #me(): string {
+    return this.#core.pump.read((engine) => engine.member());
+  }
+
+  #say(phrases: string[], o: WordOptions | undefined, method: string): Write {
+    checkOptions(o, "o", ["reason", "publish"]);
+    const { reason, publish } = o ?? {};
+    if (reason !== undefined) checkString(reason, "reason");
+    if (publish !== undefined && typeof publish !== "boolean") throw argumentError("publish", "publish is not a boolean");
+    const { transactions, pump } = this.#core;
+    transactions.refuse(`policy.${method}`);
+    if (publish && pump.read((engine) => engine.role()) === "reader") throw new StemmaError("E_ACCESS", "a reader's policy is for the reader alone");
+    return transactions.sealed(pump.call((engine) => engine.say(phrases, reason, publish ?? true) || engine.lastWrite()));
+  }
+
+  /** The phrases of what is only tried. @internal */
+  tried({ exclude, include, ban, unban, trust, distrust }: PreviewOptions): string[] {
+    const phrases: string[] = [];
+    if (exclude !== undefined) phrases.push(...this.#targets(exclude, "exclude"));
+    if (include !== undefined) phrases.push(...this.#targets(include, "include"));
+    if (ban !== undefined) {
+      const { who, ...scope } = typeof ban === "string" ? { who: ban } : ban;
+      const { since, from } = checkBan(scope, []);
+      phrases.push(this.#ban(who, since, from));
+    }
+    if (unban !== undefined) phrases.push(`ban ${this.#who(unban)} lifted`);
+    if (trust !== undefined) {
+      const { member, weight = 1 } = typeof trust === "string" ? { member: trust } : trust;
+      checkInteger(weight, "weight", 1, Number.MAX_SAFE_INTEGER);
+      phrases.push(`trust ${id(member, "member")} ${weight}`);
+    }
+    if (distrust !== undefined) phrases.push(`trust ${id(distrust, "member")} 0`);
+    return phrases;
+  }
+
+  #targets(target: Target | readonly Target[], verb: string): string[] {
+    return list(target).flatMap((one) => {
+      if (typeof one === "string") return [`${verb} ${one.toLowerCase()}`];
+      return this.#selected(one).map((found) => `${verb} ${found}`);
+    });
+  }
+
+  #selected(selection: TargetSelection): string[] {
+    if (typeof selection !== "object" || selection === null) throw argumentError("target", "target is not an id, nor a selection");
+    checkOptions(selection, "target", ["member", "object", "since", "until"]);
+    const { member, object, since, until } = selection;
+    if (member === undefined && object === undefined && since === undefined && until === undefined) {
+      throw argumentError("target", "target selects everything: name a member, an object or a time");
+    }
+    const number = object === undefined ? undefined : this.#core.numberOf(object);
+    const times = [since, until].map((time, at) => (time === undefined ? undefined : checkTime(time, at ? "until" : "since")));
+    this.#core.transactions.flush();
+    return this.#core.pump.read((engine) =>
+      engine.policyTargets(member === undefined ? undefined : id(member, "member"), undefined, number, times[0], times[1]),
+    );
+  }
+
+  #withdrawn(phrase: string): string[] {
+    const target = phrase.slice("unsay ".length);
+    const withdrawn = this.#isMember(target)
+      ? [`ban member ${target} lifted`, `unaccept member ${target}`]
+      : this.#isActor(target)
+        ? [`ban actor ${target} lifted`]
+        : [phrase, `unaccept ${target}`];
+    return withdrawn.filter((phrase) => this.#contradicts(phrase));
+  }
+
+  /** Whether I said something else on the subject of a phrase. */
+  #contradicts(phrase: string): boolean {
+    const mine = this.#core.pump.read((engine) => engine.policyVotes(phrase)).find(({ member }) => member === this.#me);
+    return mine !== undefined && mine.said !== phrase;
+  }
+
+  #ban(who: string, since: BanOptions["since"], from: BanOptions["from"]): string {
+    const whom = `ban ${this.#who(who)}`;
+    if (from !== undefined) return `${whom} here`;
+    if (since === undefined) return `${whom} all`;
+    if (typeof since === "string") return `${whom} changeset ${id(since, "since")}`;
+    return `${whom} time ${Math.max(0, Math.floor(checkTime(since, "since")))}`;
+  }
+
+  #who(who: string): string {
+    const known = id(who, "who");
+    return `${this.#isActor(known) ? "actor" : "member"} ${known}`;
+  }
+
+  #isActor(id: string): boolean {
+    return ID.test(id) && this.#core.pump.read((engine) => engine.isActor(id));
+  }
+
+  #isMember(id: string): boolean {
+    return ID.test(id) && this.#core.pump.read((engine) => engine.isMember(id));
+  }
+}
+
+function checkBan(o: BanOptions, more: readonly string[]): BanOptions {
+  checkOptions(o, "o", ["since", "from", ...more]);
+  if (o.from !== undefined) {
+    checkWord(o.from, "from", ["now"]);
+    if (o.since !== undefined) throw argumentError("since", "a ban is from now, or since a point: not both");
+  }
+  return o;
+}
+
+const ID = /^[0-9a-f]{64}$/i;
+
+function id(value: string, argument: string): string {
+  checkString(value, argument);
+  if (!ID.test(value)) throw argumentError(argument, `${argument} is not 64 hexadecimal digits`);
+  return value.toLowerCase();
+}
+
+function list<T>(one: T | readonly T[]): readonly T[] {
+  return Array.isArray(one) ? one : [one as T];
+}
+
+/** A word of the engine, its phrase taken apart. */
+export interface EngineEntry {
+  changeset: string;
+  index: number;
+  member: string;
+  time: number;
+  said: string;
+  reason?: unknown;
+  private: boolean;
+  counts: boolean;
+  weight?: number;
+  pending: boolean;
+}
+
+function entryOf({ changeset, index, member, time, said, reason, private: isPrivate, counts, weight, pending }: EngineEntry): PolicyEntry {
+  return {
+    id: `${changeset}:${index}`,
+    ...read(said.split(" ")),
+    ...(typeof reason === "string" ? { reason } : {}),
+    member,
+    time,
+    published: !isPrivate,
+    counts,
+    ...(weight === undefined ? {} : { trust: weight }),
+    pending,
+  };
+}
+
+function read([verb, ...rest]: string[]): Pick<PolicyEntry, "verb" | "subject" | "since" | "weight" | "on"> {
+  const [first = "", second = "", third, fourth] = rest;
+  switch (verb) {
+    case "ban":
+      if (third === "lifted") return { verb: "unban", subject: second };
+      if (third === "here") return { verb: "ban", subject: second, since: "now" };
+      if (third === "time") return { verb: "ban", subject: second, since: Number(fourth) };
+      return { verb: "ban", subject: second, ...(fourth === undefined ? {} : { since: fourth }) };
+    case "trust":
+      return { verb: "trust", subject: first, weight: Number(second) };
+    case "threshold":
+      return { verb: "threshold", subject: "", weight: Number(first) };
+    case "review":
+      return { verb: "review", subject: "", on: first === "on" };
+    default:
+      return { verb: verb as "exclude" | "include" | "unsay" | "accept" | "unaccept", subject: first === "member" ? second : first };
+  }
+}
