@@ -36,18 +36,6 @@ impl<'a> Reader<'a> {
 
     /// An unsigned LEB128 number, minimal, at most `max`.
     pub fn varint(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
-        // Most are one byte, and a snapshot has many.
-        if let Some((&byte, rest)) = self.rest.split_first()
-            && byte < 0x80
-            && u64::from(byte) <= max
-        {
-            (self.rest, self.at) = (rest, self.at + 1);
-            return Ok(byte.into());
-        }
-        self.long_varint(what, max)
-    }
-
-    fn long_varint(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
         let at = self.at;
         let over = DecodeError::OverLimit { what, at, limit: max };
         let mut value = 0u64;
@@ -71,6 +59,18 @@ impl<'a> Reader<'a> {
             }
         }
         if value > max { Err(over) } else { Ok(value) }
+    }
+
+    /// The same for columns of many numbers, most of them of one byte.
+    #[inline]
+    pub fn number(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 && u64::from(byte) <= max => {
+                (self.rest, self.at) = (rest, self.at + 1);
+                Ok(byte.into())
+            }
+            _ => self.varint(what, max),
+        }
     }
 
     /// A varint that fits 32 bits.

@@ -125,7 +125,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// All visible units.
     pub fn visible_units(&self) -> Units {
-        let mut out = Units::default();
+        let mut out = self.units.with_room(self.len());
         for run in self.list.iter().filter(|run| run.hide == 0) {
             out.push_units(&self.units, run.first..run.end());
         }

@@ -76,7 +76,7 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
     let mut lens = from.part("lengths", COLUMN_BYTES_MAX)?;
     let mut spans = 0_u32;
     while !lens.rest().is_empty() {
-        let packed = lens.varint("length", u64::from(UNITS_MAX) << 1 | 1)?;
+        let packed = lens.number("length", u64::from(UNITS_MAX) << 1 | 1)?;
         let (kind, count) = match packed & 1 {
             0 => (Kind::Insert, &mut log.units),
             _ => (Kind::Delete, &mut spans),
@@ -204,13 +204,13 @@ impl Order {
         let count = self.next.len() as i64;
         self.cuts.reserve_exact(ops.rest().len().min(lens.rest().len()));
         while !ops.rest().is_empty() {
-            let op = match ops.varint("op", u64::from(u32::MAX) << 1)?.checked_sub(1) {
+            let op = match ops.number("op", u64::from(u32::MAX) << 1)?.checked_sub(1) {
                 None => self.innermost(),
                 Some(step) => Some(i64::from(self.expected) + from_unsigned(step))
                     .filter(|op| (0..count).contains(op))
                     .map(|op| op as u32),
             };
-            let packed = lens.varint("length", u64::from(UNITS_MAX) << 1 | 1)?;
+            let packed = lens.number("length", u64::from(UNITS_MAX) << 1 | 1)?;
             let (told, hide) = ((packed >> 1) as u32, (packed & 1) as u32);
             let rest = op.map_or(0, |op| self.rest(op));
             check(rest > told, &ops, "order", "an op goes on for as long as it has units")?;
@@ -354,7 +354,7 @@ fn load_deletes(
             continue;
         }
         for _ in row.first..row.end {
-            let packed = places.varint("delete", u64::from(u32::MAX) << 2)?;
+            let packed = places.number("delete", u64::from(u32::MAX) << 2)?;
             let at = near + from_unsigned(packed >> 1);
             let run = usize::try_from(at).ok().and_then(|at| runs.get(at));
             let (mut first, mut len) = run.map_or((0, 0), |run| (run.first, run.len));

@@ -26,6 +26,14 @@ impl Default for Units {
 }
 
 impl Units {
+    /// An empty string of the same form with room for some units.
+    pub(super) fn with_room(&self, len: u32) -> Self {
+        Self(match &self.0 {
+            Form::Ascii(_) => Form::Ascii(Vec::with_capacity(len as usize)),
+            Form::Wide(_) => Form::Wide(Vec::with_capacity(len as usize)),
+        })
+    }
+
     /// Appends a string.
     pub(super) fn push_str(&mut self, s: &str) {
         match &mut self.0 {
@@ -183,18 +191,18 @@ impl<'a> SavedUnits<'a> {
             return None;
         }
         Some(Units(if self.is_wide {
-            let wide = self.spread_to(runs, vec![0; len], 2, |place, bytes| {
+            let wide = self.spread_to(runs, room(len), 2, |place, bytes| {
                 for (unit, pair) in place.iter_mut().zip(bytes.chunks_exact(2)) {
                     *unit = u16::from_le_bytes([pair[0], pair[1]]);
                 }
             });
             Form::Wide(wide?)
         } else {
-            Form::Ascii(self.spread_to(runs, vec![0; len], 1, |place, bytes| place.copy_from_slice(bytes))?)
+            Form::Ascii(self.spread_to(runs, room(len), 1, |place, bytes| place.copy_from_slice(bytes))?)
         }))
     }
 
-    fn spread_to<T>(
+    fn spread_to<T: Copy + Default>(
         &self,
         runs: &[Piece],
         mut units: Vec<T>,
@@ -212,13 +220,20 @@ impl<'a> SavedUnits<'a> {
     }
 }
 
+/// Units to be filled in, with room for more: whoever opens a text types, and full room doubles.
+fn room<T: Copy + Default>(len: usize) -> Vec<T> {
+    let mut units = Vec::with_capacity(len + len / 8);
+    units.resize(len, T::default());
+    units
+}
+
 impl Units {
     /// Writes the units of a text that has these runs.
     pub(super) fn save(&self, runs: &[Piece], out: &mut Writer) {
         let is_wide = matches!(self.0, Form::Wide(_));
         is_wide.save(out);
         for is_hidden in [false, true] {
-            let mut column = Self(if is_wide { Form::Wide(Vec::new()) } else { Form::Ascii(Vec::new()) });
+            let mut column = self.with_room(0);
             for run in runs.iter().filter(|run| (run.hide > 0) == is_hidden) {
                 column.push_units(self, run.first..run.end());
             }

@@ -201,7 +201,7 @@ impl Replica {
             let mut state = Vec::with_capacity(room);
             chunks.iter().all(|chunk| open(chunk, &mut state)).then_some(state)
         });
-        let restored = state.and_then(|state| self.load_state(&state).ok());
+        let restored = state.and_then(|state| self.load_state(state).ok());
         if restored.is_none() {
             self.trouble(Trouble::Snapshot("E_STORAGE_DAMAGED"));
         }
@@ -294,8 +294,8 @@ impl Replica {
         Some((0..count).map(chunk).collect())
     }
 
-    fn load_state(&mut self, state: &[u8]) -> Result<u64, DecodeError> {
-        let mut from = Reader::new(state);
+    fn load_state(&mut self, state: Vec<u8>) -> Result<u64, DecodeError> {
+        let (bytes, mut from) = (state.len() as u64, Reader::new(&state));
         let rows = from.varint("rows", u64::MAX)?;
         let ms = from.varint("stamp", limits::TIME_MS_MAX)?;
         let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
@@ -320,17 +320,14 @@ impl Replica {
             log.offer_stored(SignedChangeset::decode(row)?, received_ms);
         }
         from.finish("snapshot")?;
+        drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
         (self.log, self.fold, self.names) = (log, fold, names);
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
-        self.last_snapshot = LastSnapshot {
-            changesets: all.len() as u32,
-            bytes: state.len() as u64,
-            ..LastSnapshot::default()
-        };
+        self.last_snapshot = LastSnapshot { changesets: all.len() as u32, bytes, ..LastSnapshot::default() };
         Ok(rows)
     }
 }

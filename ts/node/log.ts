@@ -19,11 +19,8 @@ export interface Span extends Place {
   length: number;
 }
 
-/** A record of the tail, and where it lies. */
-export interface Row {
-  number: number;
-  span: Span;
-}
+/** Visits a commit; `spanOf` tells where one of its records lies. */
+export type Visit = (commit: Commit, spanOf: (record: Uint8Array) => Span, segment: number) => void;
 
 /** What opening found: whether bytes were cut off the end, and what is unreadable. */
 export interface Findings {
@@ -43,10 +40,10 @@ export class SegmentLog {
   }
 
   /**
-   * Reads what lies behind `durable` and gives each commit to `visit`, with its rows. Before that place is what was once
-   * confirmed, so nothing of it may be missing.
+   * Reads what lies behind `durable` and gives each commit to `visit`. Before that place is what was once confirmed, so
+   * nothing of it may be missing.
    */
-  static async open(folder: string, durable: Place, visit: (commit: Commit, rows: Row[], segment: number) => void): Promise<[SegmentLog, Findings]> {
+  static async open(folder: string, durable: Place, visit: Visit): Promise<[SegmentLog, Findings]> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const log = new SegmentLog(folder);
     const findings: Findings = { damage: [] };
@@ -79,20 +76,17 @@ export class SegmentLog {
     return { segment: this.#segment, offset: this.#end };
   }
 
-  /** The rows of a segment up to an offset; what is damaged there is added to `findings`. */
-  async rows(segment: number, until: number, findings: Findings): Promise<Row[]> {
-    const found: Row[] = [];
-    const visit = (_: Commit, rows: Row[]) => void found.push(...rows);
+  /** Gives the commits of a segment up to an offset to `visit`; what is damaged there is added to `findings`. */
+  async scan(segment: number, until: number, visit: Visit, findings: Findings): Promise<void> {
     for (let from: number | undefined = 0; from !== undefined; ) {
       const { bad, next }: Scanned = await this.#scan(segment, from, until, visit, findings);
       if (bad !== undefined) findings.damage.push(`segment ${segment} is damaged at byte ${bad}`);
       from = next;
     }
-    return found;
   }
 
-  /** Writes one commit at the end, or nothing: a failed write is taken back. Answers where its appended records lie. */
-  async append(commit: Commit): Promise<Row[]> {
+  /** Writes one commit at the end, or nothing: a failed write is taken back. Gives what was written to `visit`. */
+  async append(commit: Commit, visit: Visit): Promise<void> {
     const file = this.#writable();
     const frame = encodeFrame(encodeCommit(commit));
     try {
@@ -105,9 +99,8 @@ export class SegmentLog {
       throw thrown;
     }
     const written = decodeCommit(frame.subarray(FRAME_HEAD_BYTES)) as Commit;
-    const rows = rowsOf(written, frame, { segment: this.#segment, offset: this.#end });
+    visit(written, spansIn(frame, { segment: this.#segment, offset: this.#end }), this.#segment);
     this.#end += frame.length;
-    return rows;
   }
 
   /**
@@ -181,7 +174,7 @@ export class SegmentLog {
     segment: number,
     from: number,
     until: number,
-    visit: (commit: Commit, rows: Row[], segment: number) => void,
+    visit: Visit,
     findings: Findings,
   ): Promise<Scanned> {
     const bytes = await readFrom(this.#path(segment), from, until);
@@ -196,7 +189,7 @@ export class SegmentLog {
         const isMore = frame.end < bytes.length && decodeFrame(bytes, frame.end).record !== undefined;
         return { bad: from + offset, end: from + bytes.length, ...(isMore ? { next: from + frame.end } : {}) };
       }
-      visit(commit, rowsOf(commit, bytes, { segment, offset: from }), segment);
+      visit(commit, spansIn(bytes, { segment, offset: from }), segment);
       offset = frame.end;
     }
     return { end: from + bytes.length };
@@ -245,7 +238,7 @@ interface Scanned {
 }
 
 /** The bytes between two offsets of a file, if it is there. */
-async function readFrom(path: string, from: number, until: number): Promise<Uint8Array | undefined> {
+export async function readFrom(path: string, from: number, until: number): Promise<Uint8Array | undefined> {
   const file = await open(path, "r").catch((thrown) => {
     if (thrown.code !== "ENOENT") throw thrown;
   });
@@ -270,9 +263,7 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-function rowsOf(commit: Commit, bytes: Uint8Array, at: Place): Row[] {
-  return commit.append.map((record, index) => ({
-    number: commit.first + index,
-    span: { segment: at.segment, offset: at.offset + record.byteOffset - bytes.byteOffset, length: record.length },
-  }));
+/** Where records lie that are views of `bytes`. */
+function spansIn(bytes: Uint8Array, at: Place): (record: Uint8Array) => Span {
+  return (record) => ({ segment: at.segment, offset: at.offset + record.byteOffset - bytes.byteOffset, length: record.length });
 }
