@@ -121,6 +121,95 @@ fn a_transaction_seals_what_was_open_for_itself() {
     assert_eq!((none, history(&a).len()), (None, 2), "nothing is sealed that has no ops");
 }
 
+/// Made at three times, with a message, edits outside of them and one that is given up in between.
+#[test]
+fn closed_transactions_wait_in_line_and_are_sealed_in_their_order() {
+    let mut a = Node::create(1);
+    let facts = facts(&mut a);
+    let set = |node: &mut Node, value: i32| {
+        node.with(|replica, env| replica.map_set(facts, "k", Value::from(value), env)).expect("a writer");
+    };
+    let begin = |node: &mut Node, message: &str| {
+        node.with(|replica, env| replica.begin_transact(Some(message.into()), None, None, env))
+            .expect("small");
+    };
+    let close = |node: &mut Node| node.with(|replica, env| replica.close_transact(env));
+    let begun = a.now_ms;
+    begin(&mut a, "one");
+    set(&mut a, 1);
+    assert!(close(&mut a));
+    a.now_ms += 1;
+    set(&mut a, 2);
+    begin(&mut a, "given up");
+    set(&mut a, 3);
+    a.with(|replica, env| replica.abort_transact(env));
+    assert_eq!(a.replica.map_get(facts, "k"), Some(&Value::from(2)));
+    a.now_ms += 1;
+    begin(&mut a, "nothing");
+    assert!(!close(&mut a));
+    begin(&mut a, "two");
+    set(&mut a, 4);
+    let inner = a.replica.mark();
+    set(&mut a, 5);
+    a.replica.rollback(&inner);
+    assert!(close(&mut a));
+    assert_eq!((history(&a).len(), a.replica.take_sealed()), (0, Vec::new()));
+    assert_eq!(a.replica.next_timer(a.now_ms), Some(begun));
+    set(&mut a, 6);
+    a.now_ms += 10;
+    a.with(|replica, env| replica.tick(env));
+    a.settle();
+    let made = history(&a);
+    let seen: Vec<(Option<&str>, u64, u64)> =
+        made.iter().map(|made| (made.message.as_deref(), made.time_ms, made.received_ms)).collect();
+    let at = |after: u64| (begun + after, begun + after);
+    let expected = [(Some("one"), at(0)), (None, at(1)), (Some("two"), at(2))];
+    assert_eq!(seen, expected.map(|(message, (time, received))| (message, time, received)));
+    assert_eq!(a.replica.take_sealed(), [made[0].id, made[2].id]);
+    assert_eq!(a.replica.open_edits(), 1, "what is open stays open");
+    assert_eq!(a.replica.map_get(facts, "k"), Some(&Value::from(6)));
+    let mut again = a.reopen();
+    let facts = self::facts(&mut again);
+    assert_eq!(again.replica.map_get(facts, "k"), Some(&Value::from(4)), "what was not sealed is gone");
+    let received: Vec<u64> = history(&again).iter().map(|made| made.received_ms).collect();
+    assert_eq!(received, [begun, begun + 1, begun + 2]);
+}
+
+#[test]
+fn what_cannot_wait_seals_what_waits_and_so_do_undo_and_a_full_disk() {
+    let mut a = Node::create(1);
+    let (notes, facts) = (notes(&mut a), facts(&mut a));
+    let close = |node: &mut Node, value: i32| {
+        node.with(|replica, env| {
+            replica.begin_transact(None, None, None, env).expect("small");
+            replica.map_set(facts, "k", Value::from(value), env).expect("a writer");
+            replica.close_transact(env)
+        })
+    };
+    close(&mut a, 1);
+    a.with(|replica, env| {
+        replica.begin_transact(None, None, None, env).expect("small");
+        replica.text_insert(notes, 0, "x", env).expect("in range");
+        replica.close_transact(env)
+    });
+    assert_eq!((history(&a).len(), a.replica.take_sealed().len()), (2, 2));
+    close(&mut a, 2);
+    assert!(a.with(|replica, env| replica.undo(&[], env)));
+    assert_eq!(a.replica.map_get(facts, "k"), Some(&Value::from(1)));
+    assert_eq!((history(&a).len(), a.replica.take_sealed().len()), (4, 1));
+    close(&mut a, 3);
+    a.disk.broken = Some("E_STORAGE_QUOTA");
+    a.with(|replica, env| replica.flush(env));
+    close(&mut a, 4);
+    a.settle();
+    a.write_commits(usize::MAX);
+    a.with(|replica, env| replica.flush(env));
+    let sealed = a.replica.take_sealed();
+    assert_eq!(sealed.last().copied(), a.replica.last_write(), "signed anew under another id");
+    assert_eq!((sealed.len(), history(&a).len()), (2, 6));
+    assert_eq!(a.replica.map_get(facts, "k"), Some(&Value::from(4)));
+}
+
 #[test]
 fn no_age_and_no_flush_seals_an_open_transaction() {
     let mut a = Node::create(1);

@@ -182,6 +182,11 @@ impl Life {
     fn transact(&mut self, export: &[u8], rng: &mut Rng) {
         let message = rng.chance(50).then(|| "why".to_owned());
         self.node().with(|replica, env| replica.begin_transact(message, None, None, env)).expect("small");
+        // What is closed is sealed at any time.
+        let waits = rng.chance(50);
+        if !waits {
+            self.node().with(|replica, env| replica.seal_closed(env));
+        }
         let before = self.shown();
         let heads = self.node().replica.heads();
         for _ in 0..rng.below(6) {
@@ -200,17 +205,22 @@ impl Life {
                 self.node().write_commits(1);
             }
         }
-        assert_eq!(self.node().replica.heads(), heads);
+        if !waits {
+            assert_eq!(self.node().replica.heads(), heads);
+        }
         if rng.chance(40) {
             self.node().with(|replica, env| replica.abort_transact(env));
-            assert!(!self.node().replica.has_edits());
+            assert_eq!(self.node().replica.open_edits(), 0);
             // Unless something had waited for the end of the transaction.
             if self.node().replica.heads() == heads {
                 assert_eq!(self.shown(), before);
             }
         } else {
-            self.node().with(|replica, env| replica.end_transact(env));
-            assert!(!self.node().replica.has_edits());
+            match rng.chance(50) {
+                true => drop(self.node().with(|replica, env| replica.end_transact(env))),
+                false => drop(self.node().with(|replica, env| replica.close_transact(env))),
+            }
+            assert_eq!(self.node().replica.open_edits(), 0);
         }
     }
 

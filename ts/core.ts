@@ -226,6 +226,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#changed = [];
     this.#faults = [];
     this.#syncChanged = false;
+    this.#saves.nameSealed();
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
     if (!this.pump.isOpen) return;
@@ -309,6 +310,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   // After a trap.
 
   crashed(cause: StemmaError, quarantine: string): void {
+    this.#saves.lose(cause);
     const recovery = this.#recover(cause, quarantine).finally(() => {
       if (this.#recovery === recovery) this.#recovery = undefined;
     });
@@ -365,6 +367,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const closed = new StemmaError("E_CLOSED", "the space is closed");
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
+    this.#saves.nameSealed();
     this.pump.shut(closed);
     this.#endWatch();
     await this.commits.idle();

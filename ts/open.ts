@@ -181,7 +181,10 @@ async function start(
     const space = new Space(core);
     core.pump.drain(LOADED);
     if (!isNew) core.commits.release();
-    else if (init && invite === undefined) core.transactions.transact(() => refuseThenable(init(space), "init"));
+    else if (init && invite === undefined) {
+      core.transactions.transact(() => refuseThenable(init(space), "init"));
+      core.transactions.flush();
+    }
     if (isNew) await core.commits.releaseFirst();
     else if (invite !== undefined) core.rejoin(invite);
     if (isNew && storage === "indexeddb") await register(glue, core, name, space.id);

@@ -32,6 +32,8 @@ export class Pump {
   #handling = false;
   #drainScheduled = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What it is set to. */
+  #due: number | undefined;
   /** A trap of this engine that is not dealt with yet. */
   #trapped: { thrown: unknown } | undefined;
   readonly #endReset: () => void;
@@ -131,6 +133,11 @@ export class Pump {
     this.#scheduleDrain();
   }
 
+  /** What loose edits changed is told now, if it is not yet. */
+  settle(): void {
+    if (this.#drainScheduled) this.drain();
+  }
+
   /** Handles every output, then tells those who listen, then sets the timer. */
   drain(origin?: unknown): void {
     if (this.#held > 0) return;
@@ -178,12 +185,16 @@ export class Pump {
   }
 
   #setTimer(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     const due = this.#engine && this.#run((engine) => engine.nextTimer());
+    if (due === this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
     if (due === undefined) return;
     const delayMs = Math.min(Math.max(due - Date.now(), 0), TIMER_MAX_MS);
-    this.#timer = setTimeout(() => this.post((engine) => engine.tick()), delayMs);
+    this.#timer = setTimeout(() => {
+      this.#due = undefined;
+      this.post((engine) => engine.tick());
+    }, delayMs);
   }
 
   readonly #settleLater = () => {
@@ -208,6 +219,7 @@ export class Pump {
 
   #leave(reason: StemmaError): void {
     clearTimeout(this.#timer);
+    this.#due = undefined;
     this.#engine = undefined;
     this.#absence = reason;
     this.#queue = [];

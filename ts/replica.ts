@@ -142,7 +142,10 @@ export interface Engine {
   mark(): number;
   rollback(mark: number): void;
   beginTransact(message?: string, headers?: Value, command?: string): void;
-  endTransact(): string;
+  /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
+  closeTransact(): boolean;
+  /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */
+  takeSealed(all: boolean): Uint8Array;
   abortTransact(): void;
   flush(): string;
   pendingEdits(): boolean;

@@ -112,14 +112,15 @@ export class Space extends Readable implements AsyncDisposable {
   }
 
   /**
-   * Makes what `fn` edits one unit: signed, stored, sent and told as a whole. Seals the open batch first.
+   * Makes what `fn` edits one unit: signed, stored, sent and told as a whole. What was edited before is a unit for itself.
+   *
+   * Listeners are called before it returns. Signing and storing follow as soon as the thread is free, or somebody asks for
+   * what only signed changes have: {@link Write.id}, {@link Write.saved}, {@link heads}, {@link history} and the like.
    *
    * A throw removes the edits of `fn` and is passed on; a thenable throws `E_ARGUMENT`, for a transaction ends when `fn`
    * returns. If nothing was edited the result is the last {@link Write}. Nested calls join: each returns the outermost
    * one's `Write`, whose id throws until that is sealed; a throw in an inner one rolls back to its own start; an inner
    * `message`, `headers` and `origin` are ignored, an inner `command` throws.
-   *
-   * Listeners are called before it returns.
    */
   transact<T>(fn: () => T, o?: TransactOptions): Write {
     return this.#core.transactions.transact(fn, o);

@@ -1,7 +1,8 @@
 /**
  * Transactions of one space.
  *
- * Invariant: what `fn` edits is sealed as a whole or not at all. While one runs, no output is handled and no listener
+ * Invariant: what `fn` edits is sealed as a whole or not at all, in the order of transactions, and soon: as soon as there is
+ * time or anybody asks for what only sealed ones have. While one runs, no output is handled and no listener
  * is called, so nothing from outside can come between its edits.
  */
 
@@ -75,16 +76,16 @@ export class Transactions {
 
   #begin(fn: () => unknown, o: TransactOptions): Write {
     // Loose edits are told with their own origin, that is none.
-    this.#pump.drain();
+    this.#pump.settle();
     const { message, headers, command } = o;
     this.#pump.read((engine) => engine.beginTransact(message, headers, command));
     const outer = openWrite(this.#saves);
     this.#outer = outer;
     this.#pump.hold();
-    let id: string;
+    let edited: boolean;
     try {
       refuseThenable(fn(), "fn");
-      id = this.#pump.read((engine) => engine.endTransact() || engine.lastWrite());
+      edited = this.#pump.read((engine) => engine.closeTransact());
     } catch (error) {
       this.#end();
       outer.discard(error);
@@ -95,7 +96,8 @@ export class Transactions {
       throw error;
     }
     this.#end();
-    outer.seal(id);
+    if (edited) outer.close();
+    else outer.seal(this.#pump.read((engine) => engine.lastWrite()));
     this.#pump.drain(o.origin);
     return outer.write;
   }

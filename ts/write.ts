@@ -15,7 +15,8 @@ import { Waiters } from "./waiters.js";
 export interface Write {
   /**
    * The id of the changeset, 64 hex digits; the last one where a large transaction was cut into several; `""` if this
-   * actor has not written anything yet. Inside the outermost `transact` it is not known and throws `E_ARGUMENT`.
+   * actor has not written anything yet. Inside the outermost `transact` it is not known and throws `E_ARGUMENT`. A
+   * transaction is signed when there is time; asking for the id does it at once.
    */
   readonly id: string;
 
@@ -39,8 +40,38 @@ export class Saves {
   readonly #pump: Pump;
   readonly #waiters = new Waiters<{ id: string; tier: Tier }>();
 
+  /** Writes that are not known to be sealed, in the order in which they were closed. */
+  #closed: OpenWrite[] = [];
+
   constructor(pump: Pump) {
     this.#pump = pump;
+  }
+
+  /** A write was closed. */
+  follow(closed: OpenWrite): void {
+    this.#closed.push(closed);
+  }
+
+  /** Seals all that is closed. */
+  sealAll(): void {
+    this.#name(this.#pump.read((engine) => engine.takeSealed(true)));
+  }
+
+  /** Tells closed writes of their ids, if they were sealed meanwhile. */
+  nameSealed(): void {
+    if (this.#closed.length > 0) this.#name(this.#pump.peek((engine) => engine.takeSealed(false)));
+  }
+
+  /** The engine is gone, and what was not sealed went with it. */
+  lose(error: StemmaError): void {
+    const lost = this.#closed;
+    this.#closed = [];
+    for (const write of lost) write.discard(error);
+  }
+
+  #name(ids: Uint8Array = new Uint8Array()): void {
+    const sealed = this.#closed.splice(0, ids.length / ID_BYTES);
+    sealed.forEach((write, i) => write.seal(ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
   }
 
   async wait(id: string, tier: Tier, signal: AbortSignal | undefined): Promise<void> {
@@ -89,31 +120,42 @@ export class Saves {
   }
 }
 
-/** A write and the end of its transaction. */
+/** A write and what becomes of its transaction. */
 export interface OpenWrite {
   readonly write: Write;
-  seal(id: string): void;
-  /** Its edits were removed. */
+  /** It is complete, and sealed as soon as there is time. */
+  close(): void;
+  seal(id: string | Uint8Array): void;
+  /** Its edits were removed, or went with an engine that crashed. */
   discard(error: unknown): void;
 }
 
 /** The write of a transaction that is still running. */
 export function openWrite(saves: Saves): OpenWrite {
-  let sealed: { id: string } | undefined;
-  let discarded: { error: unknown } | undefined;
-  let tell: () => void = () => {};
-  const ended = new Promise<void>((resolve) => (tell = resolve));
+  let id: string | Uint8Array | undefined;
+  let discarded: { error: unknown; isLost: boolean } | undefined;
+  let isClosed = false;
+  let ended: Promise<void> | undefined;
+  let tell: (() => void) | undefined;
 
+  const end = () => {
+    isClosed = true;
+    tell?.();
+  };
   const write: Write = {
     get id() {
-      if (sealed) return sealed.id;
-      throw argumentError("id", discarded ? "the transaction was rolled back" : "the id is known when the outermost transact returns");
+      if (isClosed && id === undefined) saves.sealAll();
+      if (discarded?.isLost) throw discarded.error;
+      if (id === undefined) {
+        throw argumentError("id", discarded ? "the transaction was rolled back" : "the id is known when the outermost transact returns");
+      }
+      return (id = hexOf(id));
     },
     async saved(tier, o) {
       checkWord(tier, "tier", ["local", "relay"]);
       checkOptions(o, "o", ["signal"]);
       checkSignal(o?.signal);
-      if (!sealed) await ended;
+      if (!isClosed) await (ended ??= new Promise((resolve) => (tell = resolve)));
       if (discarded) throw discarded.error;
       return saves.wait(write.id, tier, o?.signal);
     },
@@ -121,13 +163,17 @@ export function openWrite(saves: Saves): OpenWrite {
   };
   return {
     write: Object.freeze(write),
-    seal(id) {
-      sealed = { id };
-      tell();
+    close() {
+      end();
+      saves.follow(this);
+    },
+    seal(sealed) {
+      id = sealed;
+      end();
     },
     discard(error) {
-      discarded = { error };
-      tell();
+      discarded = { error, isLost: isClosed };
+      end();
     },
   };
 }
@@ -138,3 +184,9 @@ export function sealedWrite(saves: Saves, id: string): Write {
   seal(id);
   return write;
 }
+
+function hexOf(id: string | Uint8Array): string {
+  return typeof id === "string" ? id : Array.from(id, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const ID_BYTES = 32;

@@ -7,7 +7,7 @@ use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
 use crate::crdt::{Mark, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 
 /// Why a local edit was refused. Nothing was changed.
@@ -72,27 +72,30 @@ struct Touched {
     listed: usize,
 }
 
-/// Local edits that wait to be sealed.
+/// Local edits that wait to be sealed: closed ones, which nothing is added to any more, then those of the open batch.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    pub(super) ops: Vec<BatchOp>,
+    pub(super) ops: VecDeque<BatchOp>,
+    /// How many of the ops are closed.
+    closed: usize,
     /// Objects that are made of units.
     sequences: Vec<Touched>,
     /// Ops before this one may have been marked: nothing is joined with them.
     joins_from: usize,
 }
 
-/// A place in the batch to roll back to.
+/// A place in the open batch to roll back to.
 #[derive(Clone, Debug)]
 pub struct BatchMark {
-    ops: usize,
+    /// The number of the first op behind it; 0 is the start of the open batch.
+    op: u32,
     sequences: Vec<(ObjectIx, Mark, usize)>,
 }
 
 impl BatchMark {
-    /// The start of the batch.
+    /// The start of the open batch.
     pub fn start() -> Self {
-        Self { ops: 0, sequences: Vec::new() }
+        Self { op: 0, sequences: Vec::new() }
     }
 }
 
@@ -109,6 +112,27 @@ impl Fold {
     /// Whether local edits wait to be sealed.
     pub fn has_batch(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| !batch.ops.is_empty())
+    }
+
+    /// How many ops wait in the open batch, without those that are closed.
+    pub fn open_ops(&self) -> usize {
+        self.batch.as_ref().map_or(0, |batch| batch.ops.len() - batch.closed)
+    }
+
+    /// Closes the open batch: what is edited from here on is another one. Says how many ops it has.
+    pub fn close_batch(&mut self) -> usize {
+        let ops = self.open_ops();
+        if let Some(batch) = &mut self.batch {
+            (batch.closed, batch.joins_from) = (batch.ops.len(), batch.ops.len());
+        }
+        ops
+    }
+
+    /// Whether the open batch can wait in line when it is closed: ops on units are counted by their object, from the first
+    /// one that is not sealed.
+    pub fn can_wait(&self) -> bool {
+        let mut ops = self.batch.iter().flat_map(|batch| batch.ops.range(batch.closed..));
+        ops.all(|op| matches!(op, BatchOp::Step { .. }))
     }
 
     /// The objects that local edits touched which wait to be sealed.
@@ -144,14 +168,14 @@ impl Fold {
         };
         let past = self.timeline.over(graph);
         let at = self.objects[object.0 as usize].write(&past, &step, op, true);
-        self.batch.get_or_insert_default().ops.push(BatchOp::Step { object, at, step });
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Step { object, at, step });
         self.list(object);
     }
 
     /// Switches ops off that are sealed and the member's own: ranges of op numbers, each within one changeset.
     pub fn revoke(&mut self, graph: &CausalGraph, targets: Box<[Range<u32>]>) {
         self.count_revoke(graph, &targets, true);
-        self.batch.get_or_insert_default().ops.push(BatchOp::Revoke(targets));
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Revoke(targets));
     }
 
     /// Inserts text at a visible position in UTF-16 units.
@@ -231,16 +255,17 @@ impl Fold {
             let sequence = self.objects[touched.object.0 as usize].body.sequence();
             (touched.object, sequence.mark(), touched.listed)
         });
-        BatchMark { ops: batch.ops.len(), sequences: sequences.collect() }
+        BatchMark { op: self.timeline.next_op() + batch.ops.len() as u32, sequences: sequences.collect() }
     }
 
     /// Takes back every local edit since the mark.
     pub fn rollback(&mut self, graph: &CausalGraph, mark: &BatchMark) {
         let Some(mut batch) = self.batch.take() else { return };
         let first = self.timeline.next_op();
+        let keeps = batch.closed.max(mark.op.saturating_sub(first) as usize);
         let mut objects: BTreeSet<ObjectIx> = BTreeSet::new();
-        let numbers = first + mark.ops as u32..first + batch.ops.len() as u32;
-        for (op, number) in batch.ops.drain(mark.ops..).zip(numbers).rev() {
+        let numbers = first + keeps as u32..first + batch.ops.len() as u32;
+        for (op, number) in batch.ops.drain(keeps..).zip(numbers).rev() {
             match op {
                 BatchOp::Step { object, at, .. } => {
                     self.objects[object.0 as usize].retract(at, OpIx(number));
@@ -250,7 +275,7 @@ impl Fold {
                 BatchOp::Revoke(targets) => self.count_revoke(graph, &targets, false),
             }
         }
-        self.writings.truncate(OpIx(first + mark.ops as u32));
+        self.writings.truncate(OpIx(first + keeps as u32));
         let past = self.timeline.over(graph);
         for touched in &mut batch.sequences {
             let known = mark.sequences.iter().find(|(object, ..)| *object == touched.object);
@@ -271,7 +296,7 @@ impl Fold {
 
     /// Checks the ops on units of a draft as those of others are checked. The other ops cannot be wrong.
     pub fn check_draft(&self, graph: &CausalGraph, draft: &Draft) -> Result<(), Invalid> {
-        let ops = self.batch.iter().flat_map(|batch| &batch.ops[..draft.ops]);
+        let ops = self.batch.iter().flat_map(|batch| batch.ops.range(..draft.ops));
         let mut sequences: HashMap<ObjectIx, usize> = HashMap::new();
         ops.for_each(|op| {
             if let BatchOp::Units(object) = op {
@@ -290,27 +315,27 @@ impl Fold {
     pub fn sealed(&mut self, changeset: ChangesetIx, (stamp, undo_group): (Hlc, u64), draft: &Draft) {
         let Some(mut batch) = self.batch.take() else { return };
         let numbers = self.timeline.push(stamp, undo_group, draft.ops as u32);
-        let rest = batch.ops.split_off(draft.ops);
         let mut sequences: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
-        for (op, number) in batch.ops.iter().zip(numbers.clone()) {
+        for (op, number) in batch.ops.drain(..draft.ops).zip(numbers) {
             if let BatchOp::Units(object) = op {
-                sequences.entry(*object).or_default().push(OpIx(number));
+                sequences.entry(object).or_default().push(OpIx(number));
             }
+            self.place(op, OpIx(number));
         }
-        self.place(batch.ops, numbers.start);
-        for (object, ops) in sequences {
-            self.objects[object.0 as usize].body.sequence_mut().seal(changeset, &ops);
-        }
-        if !rest.is_empty() {
-            let mut next = Batch { ops: rest, ..Batch::default() };
-            for touched in batch.sequences {
-                let sequence = self.get(touched.object).body.sequence();
-                let (listed, start) = (sequence.pending_len(), sequence.mark());
-                if listed > 0 {
-                    next.sequences.push(Touched { listed, start, ..touched });
-                }
+        batch.closed = batch.closed.saturating_sub(draft.ops);
+        batch.joins_from = batch.joins_from.saturating_sub(draft.ops);
+        if !sequences.is_empty() {
+            for (object, ops) in sequences {
+                self.objects[object.0 as usize].body.sequence_mut().seal(changeset, &ops);
             }
-            self.batch = Some(next);
+            batch.sequences.retain_mut(|touched| {
+                let sequence = self.objects[touched.object.0 as usize].body.sequence();
+                (touched.listed, touched.start) = (sequence.pending_len(), sequence.mark());
+                touched.listed > 0
+            });
+        }
+        if !batch.ops.is_empty() {
+            self.batch = Some(batch);
         }
     }
 
@@ -323,7 +348,7 @@ impl Fold {
         let Some(batch) = self.batch.as_mut().filter(|batch| batch.joins_from < batch.ops.len()) else {
             return false;
         };
-        let Some(BatchOp::Step { object: of, at, step }) = batch.ops.last_mut() else { return false };
+        let Some(BatchOp::Step { object: of, at, step }) = batch.ops.back_mut() else { return false };
         let (sum, more) = match (step, edit) {
             (Step::Add(sum), Edit::Add(more)) => (sum, *more),
             (Step::AddTo(item, sum), Edit::AddTo(to, more)) if item == to => (sum, *more),
@@ -369,7 +394,7 @@ impl Fold {
         edit(body, &self.timeline, op)?;
         let (touched, pending) = (&mut batch.sequences[at], body.sequence().pending_len());
         for _ in touched.listed..pending {
-            batch.ops.push(BatchOp::Units(object));
+            batch.ops.push_back(BatchOp::Units(object));
         }
         touched.listed = pending;
         self.list(object);

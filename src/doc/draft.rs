@@ -20,6 +20,13 @@ pub struct Draft {
     pub(super) ops: usize,
 }
 
+impl Draft {
+    /// How many ops it writes down.
+    pub fn ops(&self) -> usize {
+        self.ops
+    }
+}
+
 impl Fold {
     /// Writes down the first ops of the batch, as many as fit into one changeset with these parents.
     /// None if the batch is empty. `bytes_max` bounds the size of what is written with its clear names, roughly from above.

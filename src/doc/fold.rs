@@ -282,18 +282,16 @@ impl Fold {
         self.timeline.over(graph)
     }
 
-    /// The open batch became a changeset, or its first ops did: they get their places.
-    pub(super) fn place(&mut self, ops: Vec<BatchOp>, first: u32) {
-        for (op, number) in ops.into_iter().zip(first..) {
-            self.places.push(match op {
-                BatchOp::Step { object, at, .. } => Place::Object { object, at },
-                BatchOp::Units(object) => Place::Object { object, at: 0 },
-                BatchOp::Revoke(targets) => {
-                    self.revokes.insert(OpIx(number), targets);
-                    Place::Revoke
-                }
-            });
-        }
+    /// An op of the batch became one of a changeset: it gets its place.
+    pub(super) fn place(&mut self, op: BatchOp, number: OpIx) {
+        self.places.push(match op {
+            BatchOp::Step { object, at, .. } => Place::Object { object, at },
+            BatchOp::Units(object) => Place::Object { object, at: 0 },
+            BatchOp::Revoke(targets) => {
+                self.revokes.insert(number, targets);
+                Place::Revoke
+            }
+        });
     }
 
     /// Notes that an object may read differently.

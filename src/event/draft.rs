@@ -56,11 +56,12 @@ impl Draft<'_> {
             kid: key.kid(),
         };
         prefix.encode(&mut out);
+        let salt_key = actor.salt_key();
         let sealed = |kind, body: &[u8]| {
             let (space, actor_id) = (&self.space.0, &actor_id.0);
             let header_prefix = out.as_slice();
             let at = SegmentContext { space, actor: actor_id, seq: self.seq.into(), kind, header_prefix };
-            seal(key, &at, &actor.salt_key(), random, body)
+            seal(key, &at, &salt_key, random, body)
         };
         let skeleton = sealed(SegmentKind::Skeleton, self.skeleton);
         let content = self.content.map(|content| sealed(SegmentKind::Content, content));

@@ -2,6 +2,7 @@
 //! saved, only after the strict commit.
 
 use super::link::Receipt;
+use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier, Trouble};
 use crate::causal::{ActorId, ChangesetId};
 use crate::codec::{Reader, Writer};
@@ -106,13 +107,8 @@ impl Replica {
     }
 
     /// Stores own changesets strictly, together with the tip by which the actor may be continued.
-    pub(super) fn store_own(
-        &mut self,
-        actor: ActorId,
-        rows: &[Vec<u8>],
-        ids: Vec<ChangesetId>,
-        env: &mut Env<'_>,
-    ) {
+    pub(super) fn store_own(&mut self, actor: ActorId, sealed: Sealed, env: &mut Env<'_>) {
+        let Sealed { rows, ids } = sealed;
         self.last_write = ids.last().copied();
         if self.memory_only.is_some() {
             self.push_own(&ids, env);
@@ -126,7 +122,8 @@ impl Replica {
             tip.varint(u64::from(self.log.graph().seq(last))).raw(&self.log.graph().id(last).0);
             put.push((StoreName::Actors, actor.to_string(), tip.into_bytes()));
         }
-        let batch = StoreBatch { append: vec![TailRecord::encode(env.now_ms, rows)], put, absent: None };
+        let append = rows.iter().map(|(made_ms, rows)| TailRecord::encode(*made_ms, rows)).collect();
+        let batch = StoreBatch { append, put, absent: None };
         self.commit(batch, true, InFlight { own: ids, ..InFlight::default() });
     }
 

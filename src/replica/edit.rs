@@ -237,7 +237,7 @@ impl Replica {
     pub fn rollback(&mut self, mark: &Mark) {
         self.fold.rollback(self.log.graph(), &mark.0);
         self.batch.shown = None;
-        if !self.fold.has_batch() {
+        if self.fold.open_ops() == 0 {
             self.batch.begun_ms = None;
         }
     }

@@ -243,7 +243,9 @@ impl Replica {
 
     /// Time passed: seals a batch that is old enough, redials, notices dead connections, goes on with what is left to do.
     pub fn tick(&mut self, env: &mut Env<'_>) {
-        if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
+        if !self.closed.is_empty() {
+            self.seal_slice(env);
+        } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
             self.seal(env);
         }
         self.integrate_ready(env);

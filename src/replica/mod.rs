@@ -89,6 +89,10 @@ pub struct Replica {
     /// Actors that are never to be continued by another opening.
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
+    /// Batches that are complete and wait to be sealed.
+    closed: VecDeque<seal::Closed>,
+    /// Ids of those that were sealed and are to be told of.
+    sealed: Vec<ChangesetId>,
     undo: undo::UndoStack,
     views: view::Views,
     policy: Policy,
@@ -175,6 +179,8 @@ impl Replica {
             actor: None,
             volatile: HashSet::new(),
             batch: seal::OpenBatch::default(),
+            closed: VecDeque::new(),
+            sealed: Vec::new(),
             undo: undo::UndoStack::default(),
             views: view::Views::default(),
             held: HashMap::new(),

@@ -1,5 +1,6 @@
 //! Policy: what members say about each other's ops, how it is signed and taken in, and what it does to the state.
 
+use super::seal::Sealed;
 use super::view::Target as ViewTarget;
 use super::{Env, Output, Replica, Source, ViewFault, ViewIx};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc, MemberId, OpIx};
@@ -128,24 +129,23 @@ impl Replica {
         let actor = self.actor.ok_or(PolicyFault::Actor)?;
         self.flush(env);
         let class = if publish && self.role() >= Role::Writer { Class::Policy } else { Class::Private };
-        let (mut rows, mut ids) = (Vec::new(), Vec::new());
+        let mut sealed = Sealed::default();
         for ops in portions(ops) {
-            let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
+            let (prev, deps) = self.parents(actor, env.now_ms, env, &mut sealed);
             let takes = |op: &&Op| op.content() != OpContent::Nothing;
             let values: Vec<Value> =
                 ops.iter().filter(takes).map(|_| reason.cloned().unwrap_or(Value::Null)).collect();
             let content = (!values.is_empty()).then(|| Content { values, ..Content::default() });
             let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops, ..Skeleton::default() };
             let changeset = self.sign_as(class, actor, (prev, &deps), &skeleton, content.as_ref(), env);
-            rows.push(changeset.signed().encode());
-            ids.push(changeset.id());
+            sealed.add(&changeset, env.now_ms);
             self.links.unacked.insert(changeset.id());
             self.log.admit_own(&changeset);
             self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps });
         }
-        let last = ids.last().copied();
-        if !rows.is_empty() {
-            self.store_own(actor, &rows, ids, env);
+        let last = sealed.ids.last().copied();
+        if last.is_some() {
+            self.store_own(actor, sealed, env);
         }
         self.integrate_ready(env);
         Ok(last)

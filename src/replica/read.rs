@@ -198,6 +198,11 @@ impl Replica {
         self.fold.has_batch()
     }
 
+    /// How many edits are in the open batch: those that wait without being closed.
+    pub fn open_edits(&self) -> usize {
+        self.fold.open_ops()
+    }
+
     /// The last changeset written here.
     pub fn last_write(&self) -> Option<ChangesetId> {
         self.last_write

@@ -30,7 +30,8 @@ impl Replica {
         key: Option<&str>,
         env: &mut Env<'_>,
     ) -> Result<(), RestoreFault> {
-        debug_assert!(!self.fold.has_batch(), "a transaction begins by sealing what is open");
+        self.seal_closed(env);
+        debug_assert!(!self.fold.has_batch(), "a transaction begins with an empty batch");
         let differing = self.fold.differing(&self.fold.counting(), self.view_ops(view)?);
         for (differs, places) in differing {
             let within = |object| match key {

@@ -1,5 +1,9 @@
-//! Sealing: the open batch becomes signed changesets and one strict commit. Before anything is signed it goes through the
-//! same checks as what comes from outside.
+//! Sealing: a batch becomes signed changesets and a strict commit. Before anything is signed it goes through the same checks
+//! as what comes from outside.
+//!
+//! A transaction that is closed waits in line until there is time, or until somebody asks for what only sealed ones have:
+//! signing one takes many times as long as making it. Meanwhile its edits are what everybody here reads, and like those of the
+//! open batch neither stored nor sent, and nothing else is integrated.
 
 use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
@@ -45,15 +49,46 @@ pub enum TransactFault {
     Command,
 }
 
-/// What the open batch became: changesets in their order.
+/// How many closed batches are sealed before others have a turn.
+const SLICE: usize = 32;
+
+/// How many may wait in line.
+const CLOSED_MAX: usize = 1 << 17;
+
+/// A batch that is complete and waits in line to be sealed.
+#[derive(Clone, Debug)]
+pub(super) struct Closed {
+    facts: OpenBatch,
+    /// How many ops it has.
+    ops: usize,
+    /// When it was closed.
+    closed_ms: u64,
+    /// Whether [`Replica::take_sealed`] tells of it.
+    is_awaited: bool,
+}
+
+/// What batches became: changesets in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
-    pub rows: Vec<Vec<u8>>,
+    /// Their bytes, and when their batches were closed: those of one time are one record.
+    pub rows: Vec<(u64, Vec<Vec<u8>>)>,
     pub ids: Vec<ChangesetId>,
 }
 
+impl Sealed {
+    /// Adds a changeset that was made at a time.
+    pub fn add(&mut self, changeset: &Changeset, made_ms: u64) {
+        let row = changeset.signed().encode();
+        match self.rows.last_mut() {
+            Some((of, rows)) if *of == made_ms => rows.push(row),
+            _ => self.rows.push((made_ms, vec![row])),
+        }
+        self.ids.push(changeset.id());
+    }
+}
+
 impl Replica {
-    /// Opens a transaction: what was edited before is sealed for itself.
+    /// Opens a transaction: what was edited before is a batch for itself.
     pub fn begin_transact(
         &mut self,
         message: Option<String>,
@@ -70,7 +105,7 @@ impl Replica {
         if command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
             return Err(TransactFault::Command);
         }
-        self.seal(env);
+        self.close(false, env);
         self.batch =
             OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };
         Ok(())
@@ -79,10 +114,31 @@ impl Replica {
     /// Seals the transaction; the id of its last changeset, none if nothing was edited.
     pub fn end_transact(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
         self.batch.in_transact = false;
-        let sealed = self.seal(env);
+        let edited = self.fold.open_ops() > 0;
+        let sealed = self.seal(env).filter(|_| edited);
         self.batch = OpenBatch { composing: self.batch.composing, ..OpenBatch::default() };
         self.fail_late(env);
         sealed.map(|id| self.renamed.get(&id).copied().unwrap_or(id))
+    }
+
+    /// Ends the transaction; whether anything was edited. It is sealed when there is time, at the latest by [`Replica::flush`];
+    /// [`Replica::take_sealed`] then has its id.
+    pub fn close_transact(&mut self, env: &mut Env<'_>) -> bool {
+        self.batch.in_transact = false;
+        let edited = self.fold.open_ops() > 0;
+        self.close(true, env);
+        if !self.late_failures.is_empty() {
+            self.seal(env);
+            self.fail_late(env);
+        }
+        edited
+    }
+
+    /// The ids of closed transactions that were sealed since the last time, in the order in which they were closed; of one that
+    /// became several changesets the last one's.
+    pub fn take_sealed(&mut self) -> Vec<ChangesetId> {
+        let ids = std::mem::take(&mut self.sealed);
+        ids.into_iter().map(|id| self.renamed.get(&id).copied().unwrap_or(id)).collect()
     }
 
     /// Gives the transaction up: its edits go.
@@ -109,64 +165,113 @@ impl Replica {
 
     /// When the open batch is to be sealed.
     pub(super) fn batch_deadline(&self) -> Option<u64> {
+        if let Some(first) = self.closed.front() {
+            return Some(first.closed_ms);
+        }
         let begun = self.batch.begun_ms.filter(|_| !self.batch.in_transact && self.fold.has_batch())?;
         let age = self.settings.batch_ms.unwrap_or(AGE_MS[usize::from(!self.links.others_online())]);
         Some(begun + if self.batch.composing { age.max(AGE_MS[2]) } else { age })
     }
 
-    /// Seals the open batch, if there is one, and lets arrivals in.
+    /// Seals what is closed and the open batch, if there is one, and lets arrivals in. The id of its last changeset.
     pub(super) fn seal(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
-        let Sealed { rows, ids } = self.sign_batch(env);
-        let last = ids.last().copied();
-        if let Some(actor) = self.actor.filter(|_| !rows.is_empty()) {
-            self.store_own(actor, &rows, ids, env);
+        self.close_open(false, env);
+        let mut last = None;
+        while !self.closed.is_empty() {
+            last = self.seal_slice(env);
         }
         self.integrate_ready(env);
         last
     }
 
-    /// Signs the open batch, if there is one; nothing is stored or sent yet.
-    pub(super) fn sign_batch(&mut self, env: &mut Env<'_>) -> Sealed {
-        let (mut rows, mut ids, mut group) = (Vec::new(), Vec::new(), 0);
-        let open = std::mem::take(&mut self.batch);
-        if let Some(actor) = self.actor.filter(|_| self.fold.has_batch()) {
-            self.report_own();
-            while self.fold.has_batch() {
-                let (prev, deps) = self.parents(actor, env, &mut rows, &mut ids);
-                let draft = self.fold.draft(
-                    self.log.graph(),
-                    &self.names,
-                    prev,
-                    &deps,
-                    limits::OPS_MAX,
-                    BODY_BYTES_MAX,
-                );
-                let Some(draft) = draft else { break };
-                let checked = self.fold.check_draft(self.log.graph(), &draft);
-                checked.expect("local edits are made against their causal past");
-                let stamp = self.clock.tick(env.now_ms);
-                if group == 0 {
-                    let fresh = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
-                    group = self.undo.group_for(&open, actor, fresh, env.now_ms);
-                }
-                let (skeleton, content) = self.written_down(&draft, &open, stamp, group, ids.is_empty());
-                let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
-                let ix = self.add_own(changeset, prev, &deps, env.now_ms, &mut rows, &mut ids);
-                self.fold.sealed(ix, (stamp, group), &draft);
-            }
+    /// Seals closed batches, but not the open one.
+    pub fn seal_closed(&mut self, env: &mut Env<'_>) {
+        while !self.closed.is_empty() {
+            self.seal_slice(env);
         }
-        self.batch =
-            OpenBatch { composing: open.composing, in_transact: open.in_transact, ..OpenBatch::default() };
-        Sealed { rows, ids }
+    }
+
+    /// Seals some closed batches and stores them as one. The id of the last changeset.
+    pub(super) fn seal_slice(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
+        let mut sealed = Sealed::default();
+        for _ in 0..SLICE {
+            self.sign_next(&mut sealed, env);
+        }
+        let last = sealed.ids.last().copied();
+        if let Some(actor) = self.actor.filter(|_| !sealed.rows.is_empty()) {
+            self.store_own(actor, sealed, env);
+        }
+        last
+    }
+
+    /// Signs all that waits; nothing is stored or sent yet.
+    pub(super) fn sign_batch(&mut self, env: &mut Env<'_>) -> Sealed {
+        self.close_open(false, env);
+        let mut sealed = Sealed::default();
+        while !self.closed.is_empty() {
+            self.sign_next(&mut sealed, env);
+        }
+        sealed
+    }
+
+    /// Closes the open batch, if there is one, and seals it if it cannot wait.
+    fn close(&mut self, is_awaited: bool, env: &mut Env<'_>) {
+        let can_wait = self.fold.can_wait();
+        self.close_open(is_awaited, env);
+        if !can_wait {
+            self.seal(env);
+        } else if self.closed.len() > CLOSED_MAX {
+            self.seal_slice(env);
+        }
+    }
+
+    fn close_open(&mut self, is_awaited: bool, env: &Env<'_>) {
+        self.report_own();
+        let OpenBatch { composing, in_transact, .. } = self.batch;
+        let facts = std::mem::take(&mut self.batch);
+        self.batch = OpenBatch { composing, in_transact, ..OpenBatch::default() };
+        let ops = if self.actor.is_some() { self.fold.close_batch() } else { 0 };
+        if ops > 0 {
+            self.closed.push_back(Closed { facts, ops, closed_ms: env.now_ms, is_awaited });
+        }
+    }
+
+    /// Signs the first closed batch, if there is one.
+    fn sign_next(&mut self, sealed: &mut Sealed, env: &mut Env<'_>) {
+        let Some(mut next) = self.closed.pop_front() else { return };
+        let actor = self.actor.expect("whoever closed a batch has an actor");
+        let mut group = 0;
+        while next.ops > 0 {
+            let (prev, deps) = self.parents(actor, next.closed_ms, env, sealed);
+            let ops_max = limits::OPS_MAX.min(next.ops);
+            let draft = self.fold.draft(self.log.graph(), &self.names, prev, &deps, ops_max, BODY_BYTES_MAX);
+            let draft = draft.expect("what is closed is in the batch");
+            let checked = self.fold.check_draft(self.log.graph(), &draft);
+            checked.expect("local edits are made against their causal past");
+            let stamp = self.clock.tick(next.closed_ms);
+            let is_first = group == 0;
+            if is_first {
+                let fresh = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
+                group = self.undo.group_for(&next.facts, actor, fresh, next.closed_ms);
+            }
+            let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, is_first);
+            let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
+            let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
+            self.fold.sealed(ix, (stamp, group), &draft);
+            next.ops -= draft.ops();
+        }
+        if next.is_awaited {
+            self.sealed.extend(sealed.ids.last());
+        }
     }
 
     /// The parents of the next changeset. With too many heads, empty changesets gather them first.
     pub(super) fn parents(
         &mut self,
         actor: ActorId,
+        now_ms: u64,
         env: &mut Env<'_>,
-        rows: &mut Vec<Vec<u8>>,
-        ids: &mut Vec<ChangesetId>,
+        sealed: &mut Sealed,
     ) -> (Option<ChangesetIx>, Vec<ChangesetIx>) {
         loop {
             let graph = self.log.graph();
@@ -177,10 +282,10 @@ impl Replica {
                 return (prev, deps);
             }
             deps.truncate(limits::DEPS_MAX);
-            let stamp = self.clock.tick(env.now_ms);
+            let stamp = self.clock.tick(now_ms);
             let skeleton = Skeleton { hlc: stamp, ..Skeleton::default() };
             let changeset = self.sign(actor, prev, &deps, &skeleton, None, env);
-            self.add_own(changeset, prev, &deps, env.now_ms, rows, ids);
+            self.add_own(changeset, prev, &deps, now_ms, sealed);
             self.fold.pass(stamp);
         }
     }
@@ -271,11 +376,9 @@ impl Replica {
         prev: Option<ChangesetIx>,
         deps: &[ChangesetIx],
         now_ms: u64,
-        rows: &mut Vec<Vec<u8>>,
-        ids: &mut Vec<ChangesetId>,
+        sealed: &mut Sealed,
     ) -> ChangesetIx {
-        rows.push(changeset.signed().encode());
-        ids.push(changeset.id());
+        sealed.add(&changeset, now_ms);
         self.links.unacked.insert(changeset.id());
         self.log.add_own(Ready { changeset, received_ms: now_ms, prev, deps: deps.to_vec() })
     }

@@ -111,12 +111,14 @@ impl Replica {
     #[wasm_bindgen(js_name = canUndo)]
     pub fn can_undo(&mut self, scope: &[u32]) -> Answer<bool> {
         let scope = self.objects_at(scope)?;
+        self.sealed_core();
         Ok(self.core_mut().can_undo(&scope))
     }
 
     #[wasm_bindgen(js_name = canRedo)]
     pub fn can_redo(&mut self, scope: &[u32]) -> Answer<bool> {
         let scope = self.objects_at(scope)?;
+        self.sealed_core();
         Ok(self.core_mut().can_redo(&scope))
     }
 

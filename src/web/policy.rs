@@ -38,7 +38,7 @@ impl Replica {
     /// The targets that a selection compiles to.
     #[wasm_bindgen(js_name = policyTargets)]
     pub fn policy_targets(
-        &self,
+        &mut self,
         member: Option<String>,
         actor: Option<String>,
         handle: Option<u32>,
@@ -53,7 +53,7 @@ impl Replica {
             since_ms: since.map(|ms| ms.max(0.0) as u64),
             until_ms: until.map(|ms| ms.max(0.0) as u64),
         };
-        Ok(self.core().targets(&selected).iter().map(phrase::print_target).collect())
+        Ok(self.sealed_core().targets(&selected).iter().map(phrase::print_target).collect())
     }
 
     #[wasm_bindgen(js_name = policyEntries)]

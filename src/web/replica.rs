@@ -66,13 +66,19 @@ impl Replica {
     /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
     /// a fifth of typing a letter.
     pub(super) fn edit<T>(&mut self, call: impl FnOnce(&mut Core, &mut Env<'_>) -> T) -> T {
-        if !self.core.has_edits() {
+        if self.core.open_edits() == 0 {
             self.batch_ms = now_ms();
         }
         with_env_at(self.batch_ms, |env| call(&mut self.core, env))
     }
 
     pub(super) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The core with nothing closed left to be sealed: for whatever asks about changesets.
+    pub(super) fn sealed_core(&mut self) -> &Core {
+        with_env(|env| self.core.seal_closed(env));
         &self.core
     }
 
@@ -288,8 +294,9 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = mapHistory)]
-    pub fn map_history(&self, handle: u32, key: &str) -> Answer<Array> {
-        let writes = self.core.map_history(self.object_at(handle)?, key);
+    pub fn map_history(&mut self, handle: u32, key: &str) -> Answer<Array> {
+        let object = self.object_at(handle)?;
+        let writes = self.sealed_core().map_history(object, key);
         Ok(writes
             .into_iter()
             .map(|write| {
@@ -334,10 +341,20 @@ impl Replica {
         with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)
     }
 
-    #[wasm_bindgen(js_name = endTransact)]
-    pub fn end_transact(&mut self) -> String {
+    /// Whether anything was edited.
+    #[wasm_bindgen(js_name = closeTransact)]
+    pub fn close_transact(&mut self) -> bool {
         self.marks.clear();
-        with_env(|env| self.core.end_transact(env)).map_or_else(String::new, |id| id.to_string())
+        with_env(|env| self.core.close_transact(env))
+    }
+
+    /// The ids of closed transactions that were sealed since the last time, 32 bytes each; `all`: seals the others first.
+    #[wasm_bindgen(js_name = takeSealed)]
+    pub fn take_sealed(&mut self, all: bool) -> Vec<u8> {
+        if all {
+            self.sealed_core();
+        }
+        self.core.take_sealed().iter().flat_map(|id| id.0).collect()
     }
 
     #[wasm_bindgen(js_name = abortTransact)]
@@ -356,8 +373,8 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = lastWrite)]
-    pub fn last_write(&self) -> String {
-        self.core.last_write().map_or_else(String::new, |id| id.to_string())
+    pub fn last_write(&mut self) -> String {
+        self.sealed_core().last_write().map_or_else(String::new, |id| id.to_string())
     }
 
     #[wasm_bindgen(js_name = setComposing)]

@@ -122,8 +122,8 @@ impl Replica {
         .to_owned()
     }
 
-    pub fn heads(&self) -> Vec<String> {
-        self.core().heads().iter().map(ToString::to_string).collect()
+    pub fn heads(&mut self) -> Vec<String> {
+        self.sealed_core().heads().iter().map(ToString::to_string).collect()
     }
 
     pub fn names(&self) -> Answer<JsValue> {
@@ -136,24 +136,24 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = stateHash)]
-    pub fn state_hash(&self) -> String {
-        self.core().state_hash().to_string()
+    pub fn state_hash(&mut self) -> String {
+        self.sealed_core().state_hash().to_string()
     }
 
     #[wasm_bindgen(js_name = viewDigest)]
-    pub fn view_digest(&self) -> String {
-        self.core().view_digest().to_string()
+    pub fn view_digest(&mut self) -> String {
+        self.sealed_core().view_digest().to_string()
     }
 
-    pub fn stream(&self, actor: &str) -> Answer<JsValue> {
+    pub fn stream(&mut self, actor: &str) -> Answer<JsValue> {
         let actor = ActorId(id32(actor, "actor")?);
-        match self.core().stream(actor) {
+        match self.sealed_core().stream(actor) {
             Some((head, length)) => to_js(&Stream { head: head.to_string(), length }),
             None => Ok(JsValue::UNDEFINED),
         }
     }
 
-    pub fn history(&self, query: JsValue) -> Answer<JsValue> {
+    pub fn history(&mut self, query: JsValue) -> Answer<JsValue> {
         let query: HistoryQuery = serde_wasm_bindgen::from_value(query)
             .map_err(|error| EdgeError::argument("options", error.to_string()))?;
         let filter = HistoryFilter {
@@ -166,13 +166,13 @@ impl Replica {
             after: query.after,
             limit: query.limit as usize,
         };
-        let found = self.core().history(&filter);
+        let found = self.sealed_core().history(&filter);
         let next = found.last().filter(|_| found.len() == filter.limit).map(|last| last.number);
         to_js(&Page { entries: found.into_iter().map(summary).collect(), next })
     }
 
-    pub fn stats(&self) -> Answer<JsValue> {
-        let stats = self.core().stats();
+    pub fn stats(&mut self) -> Answer<JsValue> {
+        let stats = self.sealed_core().stats();
         let pending = self.core().pending().into_iter().map(|(id, reason)| Pending {
             id: id.to_string(),
             reason: reason.map_or_else(|| "parents are missing".to_owned(), |reason| reason.to_string()),
@@ -206,13 +206,14 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = exportSpace)]
-    pub fn export_space(&self) -> Vec<u8> {
-        self.core().export_space()
+    pub fn export_space(&mut self) -> Vec<u8> {
+        self.sealed_core().export_space()
     }
 
     #[wasm_bindgen(js_name = exportObject)]
-    pub fn export_object(&self, handle: u32) -> Answer<Vec<u8>> {
-        Ok(self.core().export_object(self.object_at(handle)?))
+    pub fn export_object(&mut self, handle: u32) -> Answer<Vec<u8>> {
+        let object = self.object_at(handle)?;
+        Ok(self.sealed_core().export_object(object))
     }
 
     #[wasm_bindgen(js_name = importSpace)]

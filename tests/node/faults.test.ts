@@ -67,7 +67,7 @@ test("commits are stored one after the other", async (t) => {
   const s = await space(t, storage);
   storage.held = [];
   const before = storage.commits;
-  const writes = [1, 2, 3].map((n) => s.transact(() => s.getMap("m").set("n", n)));
+  const writes = [1, 2, 3].map((n) => (s.transact(() => s.getMap("m").set("n", n)), s.flush()));
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(storage.commits, before + 1);
   const { held } = storage;
