@@ -8,7 +8,8 @@
 // Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Other keyed records live in memory.
 // Secrets are plain: mode 0600 is all that guards them.
 
-import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkBatch } from "../batch.js";
 import { type ErrorCode, StemmaError, isAbort, isStemmaError, throwIfAborted } from "../errors.js";
@@ -141,8 +142,8 @@ class OpenFolder {
   }
 
   static async at(folder: string): Promise<OpenFolder> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const opened = new OpenFolder(folder, await FolderLock.acquire(folder));
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const opened = new OpenFolder(folder, FolderLock.acquire(folder));
     try {
       await opened.#load();
       return opened;
@@ -377,7 +378,7 @@ async function replaceFile(folder: string, name: string, bytes: Uint8Array): Pro
 async function destroyFolder(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => undefined);
   if (!names) return;
-  const lock = await FolderLock.acquire(folder);
+  const lock = FolderLock.acquire(folder);
   // What is in there besides is not ours.
   const ours = names.filter((name) => name === "log" || name.startsWith("small.bin") || name.startsWith("LOCK."));
   for (const name of ours) await rm(join(folder, name), { recursive: true, force: true });

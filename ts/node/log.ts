@@ -4,7 +4,8 @@
 // at the end of the last segment is a commit that was never confirmed, and is cut off; a bad frame anywhere else is
 // damage, which is reported and left as it is. What lies before a checkpoint is looked at when it is read.
 
-import { type FileHandle, mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { type FileHandle, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoreName } from "../storage.js";
 import { type Commit, FRAME_HEAD_BYTES, decodeCommit, decodeFrame, encodeCommit, encodeFrame } from "./frame.js";
@@ -44,9 +45,9 @@ export class SegmentLog {
    * nothing of it may be missing.
    */
   static async open(folder: string, durable: Place, visit: Visit): Promise<[SegmentLog, Findings]> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
     const log = new SegmentLog(folder);
     const findings: Findings = { damage: [] };
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const segments = (await readdir(folder)).map((name) => Number(/^(\d+)\.seg$/.exec(name)?.[1] ?? 0));
     const last = Math.max(0, ...segments);
     for (let segment = 1; segment < durable.segment; segment += 1) {
