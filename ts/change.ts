@@ -79,13 +79,14 @@ export type Change = MapChange | TextChange | ListChange | CounterChange | SetCh
 /** Translates one change of the engine. A text or a list edited back and forth becomes several. */
 export function changesOf(change: EngineChange, object: Handle, origin: unknown): Change[] {
   const { source, member, actor, changeset } = change;
-  const common = { kind: object.kind, source, member, actor, changeset, ...(origin !== undefined && source === "local" ? { origin } : {}) };
+  const told = origin !== undefined && source === "local" ? { origin } : {};
   if (object.kind === "text") {
     const deltas = change.text ? deltasOf(change.text) : [];
     // A transaction has one for each place that was edited: without a spread each costs half.
     const write = (delta: Delta): TextChange => ({ kind: "text", source, member, actor, changeset, object, delta });
-    return deltas.map((delta) => Object.freeze("origin" in common ? ({ ...common, object, delta } as TextChange) : write(delta)));
+    return deltas.map((delta) => Object.freeze("origin" in told ? { ...write(delta), ...told } : write(delta)));
   }
+  const common = { kind: object.kind, source, member, actor, changeset, ...told };
   if (object.kind === "list") {
     const deltas = change.list ? deltasOf(change.list) : [];
     return deltas.map((delta) => Object.freeze({ ...common, object, delta } as ListChange));

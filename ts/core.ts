@@ -188,6 +188,16 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   // What the engine wants.
 
+  heard(output: Output): void {
+    if (output.type !== "change") return;
+    for (const { object, keys } of output.changes) {
+      const known = this.#objects.get(object);
+      if (!known) continue;
+      const { core, handle } = known;
+      core.forgetOwn(handle.kind === "list" ? [] : keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
+    }
+  }
+
   handle(output: Output, origin: unknown): void {
     switch (output.type) {
       case "commit":
@@ -242,14 +252,14 @@ export class SpaceCore implements Outlet, CommitObserver {
   #noteChange(change: EngineChange, origin: unknown): void {
     const known = origin === LOADED ? undefined : this.#meet(change.object);
     if (!known) return; // nobody can have a handle of it
-    const { core, handle } = known;
-    core.forgetOwn(handle.kind === "list" ? [] : change.keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     if (origin === DISCARDED && change.source === "local") return;
-    this.#changed.push(...changesOf(change, handle, origin));
+    for (const one of changesOf(change, known.handle, origin)) this.#changed.push(one);
   }
 
   #tell(changes: readonly Change[]): void {
     this.changes.emit(changes);
+    const first = (changes[0] as Change).object;
+    if (changes.every(({ object }) => object === first)) return this.#cores.get(first)?.listeners.emit(changes);
     const byObject = new Map<Handle, Change[]>();
     for (const change of changes) {
       const list = byObject.get(change.object);

@@ -34,7 +34,8 @@ export class SharedCounter {
    * and is then the nearest number.
    */
   get value(): number {
-    return this.#core.read((engine, object) => engine.counterValue(object));
+    const core = this.#core;
+    return core.epoch === core.pending.epoch ? core.base : core.read((engine, object) => engine.counterValue(object));
   }
 
   /**
@@ -44,6 +45,7 @@ export class SharedCounter {
    * would leave the safe integers; nothing is changed then.
    */
   add(n = 1): this {
+    if (this.#core.pending.add(this.#core, n)) return this;
     if (!Number.isSafeInteger(n)) throw argumentError("n", "n is not a safe integer");
     this.#core.edit((engine, object) => engine.counterAdd(object, n));
     this.#core.forget();

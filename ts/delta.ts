@@ -71,7 +71,9 @@ export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: 
     if (length > 0) {
       const insert = inserted.slice(used, used + length);
       const attributes = marks && attributesOf(take(i / 3 + 1, position, length), false);
-      steps.push(freeze(attributes && Object.keys(attributes).length > 0 ? { insert, attributes } : { insert }));
+      const step = attributes && Object.keys(attributes).length > 0 ? { insert, attributes } : { insert };
+      // A string needs no freezing within, and attributes are frozen.
+      steps.push(typeof insert === "string" ? Object.freeze(step) : freeze(step));
     }
     used += length;
     end = position + length;

@@ -51,4 +51,5 @@ export type { Report } from "./upkeep.js";
 export type { Json, Value } from "./value.js";
 export type { AtOptions, View, ViewOptions } from "./view.js";
 export type { WasmSource } from "./wasm.js";
+export type { Claim, Provenance } from "./why.js";
 export type { Write } from "./write.js";

@@ -36,7 +36,8 @@ export class SharedList implements Iterable<Value> {
 
   /** How many elements there are. */
   get length(): number {
-    return this.#core.read((engine, object) => engine.listLength(object));
+    const core = this.#core;
+    return core.epoch === core.pending.epoch ? core.base : core.read((engine, object) => engine.listLength(object));
   }
 
   /** The element at `index`, `undefined` from {@link length} on. */
@@ -55,6 +56,8 @@ export class SharedList implements Iterable<Value> {
    * Throws `E_EVENT_TOO_LARGE` for a value above what a changeset can carry.
    */
   insert(index: number, ...values: Value[]): void {
+    // `undefined` is no index, and to be said so.
+    if (index !== undefined && this.#core.pending.insertValues(this.#core, index, values)) return;
     for (const value of values) checkValue(value, "values");
     this.#edit(
       [index],
@@ -65,12 +68,14 @@ export class SharedList implements Iterable<Value> {
 
   /** The same at the end. O(1), and as one operation with the pushes before it. */
   push(...values: Value[]): void {
+    if (this.#core.pending.insertValues(this.#core, undefined, values)) return;
     for (const value of values) checkValue(value, "values");
     this.#edit([], (engine, object) => engine.listInsert(object, undefined, values));
   }
 
   /** Removes `n` elements, 1 unless stated, from `index` on. */
   delete(index: number, n = 1): void {
+    if (this.#core.pending.deleteValues(this.#core, index, n)) return;
     this.#edit(
       [index, n],
       (engine, object) => engine.listDelete(object, index, n),

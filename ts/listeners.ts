@@ -38,6 +38,7 @@ export class Listeners<T> {
 
   /** Calls those that are still there when their turn comes. */
   emit(event: T): void {
+    if (this.#listeners.size === 0) return;
     for (const listener of [...this.#listeners]) {
       if (!this.#listeners.has(listener)) continue;
       try {

@@ -9,6 +9,7 @@ import type { Change } from "./change.js";
 import type { SpaceCore } from "./core.js";
 import type { Handle } from "./handle.js";
 import { Listeners } from "./listeners.js";
+import type { Pending } from "./pending.js";
 import { type Engine, type Kind, KINDS, type ObjectOptions } from "./replica.js";
 
 export class ObjectCore {
@@ -24,6 +25,13 @@ export class ObjectCore {
   /** Values by a number that the engine gives them and never gives to another one, but for a rollback. */
   readonly kept = new Map<number, unknown>();
 
+  /** Where its edits are gathered, and what they are checked against there: good for that epoch. */
+  readonly pending: Pending;
+  epoch = 0;
+  base = 0;
+  /** Whether edits that go on with one another are one. */
+  joins = false;
+
   readonly #byKey = new Map<string, Map<string, unknown>>();
   #children: Map<string, Set<ObjectCore>> | undefined;
   #whole = new Map<string, unknown>();
@@ -37,6 +45,7 @@ export class ObjectCore {
     this.options = options;
     this.#number = number;
     this.#generation = space.pump.generation;
+    this.pending = space.pump.pending;
     this.map = map;
     if (map) map.#adopt(this);
   }

@@ -365,7 +365,8 @@ export interface EngineEntry {
   pending: boolean;
 }
 
-function entryOf({ changeset, index, member, time, said, reason, private: isPrivate, counts, weight, pending }: EngineEntry): PolicyEntry {
+/** A word of the engine as it is listed. */
+export function entryOf({ changeset, index, member, time, said, reason, private: isPrivate, counts, weight, pending }: EngineEntry): PolicyEntry {
   return {
     id: `${changeset}:${index}`,
     ...read(said.split(" ")),

@@ -7,11 +7,15 @@
 
 import { StemmaError } from "./errors.js";
 import { reportUncaught } from "./listeners.js";
+import { type Authors, unpack } from "./packed.js";
+import { type Caller, Pending } from "./pending.js";
 import type { Engine, Output } from "./replica.js";
 import { isTrap, onReset, resetEngine } from "./wasm.js";
 
 /** Whoever carries out what the engine wants. */
 export interface Outlet {
+  /** The engine said so: what is cached must not be told any more. It is handled later. */
+  heard(output: Output): void;
   /** Once per output. `origin` is that of the transaction the output comes from. */
   handle(output: Output, origin: unknown): void;
   /** After the outputs of one drain: tell those who listen. */
@@ -20,20 +24,21 @@ export interface Outlet {
   crashed(cause: StemmaError, quarantine: string): void;
 }
 
-export class Pump {
+export class Pump implements Caller {
   /** Grows with each engine: handles of an older one mean nothing. */
   generation = 0;
+  /** What the engine gets before anything else is asked of it. */
+  readonly pending = new Pending(this);
 
   readonly #outlet: Outlet;
   #engine: Engine | undefined;
   #absence: StemmaError | undefined;
   #queue: { output: Output; origin: unknown }[] = [];
+  #authors: Authors = [];
   #held = 0;
   #handling = false;
   #drainScheduled = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What it is set to. */
-  #due: number | undefined;
+  #timer: { readonly id: ReturnType<typeof setTimeout>; readonly due: number } | undefined;
   /** A trap of this engine that is not dealt with yet. */
   #trapped: { thrown: unknown } | undefined;
   readonly #endReset: () => void;
@@ -67,10 +72,25 @@ export class Pump {
     return this.#trapped || !this.#engine ? undefined : this.#run(work);
   }
 
-  #run<T>(work: (engine: Engine, object: number) => T, object = 0): T {
+  /** For {@link Pending}, which alone may leave the engine without what was gathered. */
+  ask(work: (engine: Engine, object: number) => number, object: number): number {
+    this.check();
+    return this.#run(work, object, false);
+  }
+
+  release(): void {
+    this.#run(() => {});
+  }
+
+  gathering(): void {
+    if (this.#held === 0) this.#scheduleDrain();
+  }
+
+  #run<T>(work: (engine: Engine, object: number) => T, object = 0, releases = true): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;
     try {
+      if (releases) this.pending.release(engine);
       return work(engine, object);
     } catch (thrown) {
       // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
@@ -86,7 +106,7 @@ export class Pump {
   /** For a loose edit: its change is told once per microtask. */
   edit<T>(work: (engine: Engine, object: number) => T, object: number): T {
     const result = this.read(work, object);
-    if (this.#held === 0) this.#scheduleDrain();
+    this.gathering();
     return result;
   }
 
@@ -129,7 +149,7 @@ export class Pump {
   /** Takes the outputs under their origin, to be handled in a microtask. */
   collect(origin: unknown): void {
     if (this.#held > 0) return;
-    for (let output; (output = this.#run((engine) => engine.poll())); ) this.#queue.push({ output, origin });
+    this.#take(origin);
     this.#scheduleDrain();
   }
 
@@ -141,7 +161,7 @@ export class Pump {
   /** Handles every output, then tells those who listen, then sets the timer. */
   drain(origin?: unknown): void {
     if (this.#held > 0) return;
-    for (let output; (output = this.#run((engine) => engine.poll())); ) this.#queue.push({ output, origin });
+    this.#take(origin);
     if (this.#handling) return;
     this.#handling = true;
     try {
@@ -155,15 +175,28 @@ export class Pump {
     this.#setTimer();
   }
 
+  #take(origin: unknown): void {
+    for (let output; (output = this.#run(poll)); ) {
+      if (output instanceof Int32Array) {
+        const packed = output;
+        output = { type: "change" as const, changes: this.#run((engine) => unpack(packed, engine, this.#authors)) };
+      }
+      this.#outlet.heard(output);
+      this.#queue.push({ output, origin });
+    }
+  }
+
   /** Goes on with another engine, which has the same space. */
   adopt(engine: Engine): void {
     this.#engine = engine;
     this.#absence = undefined;
+    this.#authors = [];
     this.generation++;
   }
 
   /** Callers get `reason` from here on; the engine goes on for what is under way. */
   shut(reason: StemmaError): void {
+    this.pending.clear();
     this.#absence = reason;
   }
 
@@ -184,17 +217,20 @@ export class Pump {
     });
   }
 
+  /** One that is due too early does as well: it comes here again. Setting another costs more than many an edit. */
   #setTimer(): void {
     const due = this.#engine && this.#run((engine) => engine.nextTimer());
-    if (due === this.#due) return;
-    clearTimeout(this.#timer);
-    this.#due = due;
+    const timer = this.#timer;
+    if (timer && (due === undefined || timer.due <= due)) return keepAlive(timer.id, due !== undefined);
+    clearTimeout(timer?.id);
+    this.#timer = undefined;
     if (due === undefined) return;
     const delayMs = Math.min(Math.max(due - Date.now(), 0), TIMER_MAX_MS);
-    this.#timer = setTimeout(() => {
-      this.#due = undefined;
+    const wake = () => {
+      this.#timer = undefined;
       this.post((engine) => engine.tick());
-    }, delayMs);
+    };
+    this.#timer = { id: setTimeout(wake, delayMs), due };
   }
 
   readonly #settleLater = () => {
@@ -218,15 +254,24 @@ export class Pump {
   }
 
   #leave(reason: StemmaError): void {
-    clearTimeout(this.#timer);
-    this.#due = undefined;
+    clearTimeout(this.#timer?.id);
+    this.pending.clear();
     this.#engine = undefined;
     this.#absence = reason;
     this.#queue = [];
   }
 }
 
+const poll = (engine: Engine) => engine.poll();
+
 const SOON = Promise.resolve();
+
+/** Whether a process waits for a timer, where there are processes. */
+function keepAlive(id: unknown, isNeeded: boolean): void {
+  const timer = id as { ref?(): void; unref?(): void };
+  if (isNeeded) timer.ref?.();
+  else timer.unref?.();
+}
 
 /** What `setTimeout` can count to. */
 const TIMER_MAX_MS = 0x7fff_ffff;

@@ -65,6 +65,13 @@ export interface Engine {
   textInsertMarked(object: number, index: number, text: string, marks: [string, Value][]): void;
   textMark(object: number, start: number, end: number, key: string, value: Value, expand: number | undefined): void;
   textRuns(object: number): [number, Record<string, Value>][];
+  /**
+   * What edits of an object can be checked against: the length of a text or a list, the value of a counter. For a text
+   * whose edits are not to be joined -1 less its length; NaN for an object whose edits have to come one by one.
+   */
+  editBase(object: number): number;
+  /** Applies edits that were gathered, packed as `pending.ts` says. */
+  applyEdits(edits: Int32Array, units: Uint16Array, numbers: number[], begunMs: number): void;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
@@ -127,6 +134,8 @@ export interface Engine {
   policyVotes(phrase: string): EngineEntry[];
   /** First how it stands, then the words that were looked at. */
   policyStanding(target: string): unknown[];
+  /** The writes that bear on a place, the one that shows first. */
+  why(object: number, place: Value): unknown[];
   isActor(id: string): boolean;
   isMember(id: string): boolean;
   reviews(): boolean;
@@ -161,7 +170,10 @@ export interface Engine {
   exportObject(object: number): Uint8Array;
   /** Integrates a slice of what is ready; whether there is more, or a batch is open. */
   integrate(): boolean;
-  importSpace(bytes: Uint8Array): { added: number; known: number; refused: number; pending: number };
+  /** How many changesets wait for something. */
+  waiting(): number;
+  /** How many changesets were new, known and refused, and 1 if there is more to {@link integrate}. */
+  importSpace(bytes: Uint8Array): Uint32Array;
 
   connect(url: string): number;
   disconnect(url: string): void;
@@ -176,7 +188,10 @@ export interface Engine {
   commitFailed(commit: number, code: string): void;
   tick(): void;
   nextTimer(): number | undefined;
-  poll(): Output | undefined;
+  /** The next output. Changes of texts alone are packed as `packed.ts` says, with the text and the authors that go with them. */
+  poll(): Output | Int32Array | undefined;
+  packedText(): string;
+  author(number: number): string[];
   free(): void;
 }
 

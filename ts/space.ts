@@ -7,6 +7,10 @@ import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
 import type { SpaceCore } from "./core.js";
+import type { SharedList } from "./list.js";
+import type { SharedMap } from "./map.js";
+import type { SharedSet } from "./set.js";
+import type { SharedText } from "./text.js";
 import type { Policy } from "./policy.js";
 import { Readable } from "./readable.js";
 import type { Stats } from "./replica.js";
@@ -14,8 +18,9 @@ import { type RestoreOptions, restore } from "./restore.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { TransactOptions } from "./transaction.js";
 import { compact, examine, type Report } from "./upkeep.js";
-import { freeze, isBytes } from "./value.js";
+import { freeze, isBytes, type Value } from "./value.js";
 import { type AtOptions, diffViews, makeView, momentOf, policyOf, type View, type ViewOptions, viewQuery } from "./view.js";
+import { type Provenance, why } from "./why.js";
 import type { Write } from "./write.js";
 
 /** What `on` tells, by type. */
@@ -230,6 +235,17 @@ export class Space extends Readable implements AsyncDisposable {
     return history(this.#core, o);
   }
 
+  /**
+   * Why a key of a map, an element of a set, or a place in a text or a list reads as it does: who wrote it, what lost against it, what of
+   * it does not count, and which words of {@link policy} were looked at. `undefined` if nothing was written there; if nothing that was
+   * written counts, the latest of that. Seals the open batch first. O(writes of the key), or O(log n + ops of the changeset).
+   *
+   * Throws `E_ARGUMENT` for a key of another type, an index out of range, and for counters and carts, which are sums.
+   */
+  why(object: SharedMap | SharedSet | SharedText | SharedList, key: Value): Provenance | undefined {
+    return why(this.#core, object, key);
+  }
+
   /** One actor's chain, `undefined` if nothing of it is known. */
   stream(actor: string): Stream | undefined {
     checkString(actor, "actor");
@@ -271,12 +287,12 @@ export class Space extends Readable implements AsyncDisposable {
     const own = bytes.slice(); // the caller's may change meanwhile
     await this.#core.snapshots.whole();
     this.#core.transactions.refuse("import");
-    const report = this.#core.pump.call((engine) => engine.importSpace(own));
+    const { pump } = this.#core;
+    const [added = 0, known = 0, refused = 0, more = 0] = pump.call((engine) => engine.importSpace(own));
     // What is edited meanwhile is sealed for itself: nothing comes in while a batch is open.
-    while (this.#core.pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()))) {
-      await new Promise((resolve) => setTimeout(resolve));
-    }
-    return freeze({ ...report, pending: this.#core.pump.read((engine) => engine.stats().pending.length) });
+    const goOn = () => pump.call((engine) => (engine.pendingEdits() && engine.flush(), engine.integrate()));
+    if (more > 0) while (goOn()) await new Promise((resolve) => setTimeout(resolve));
+    return Object.freeze({ added, known, refused, pending: pump.read((engine) => engine.waiting()) });
   }
 
   /** What is in the store of this space on this device. Changes nothing. Reads all of it. */

@@ -54,7 +54,8 @@ export class SharedText {
 
   /** UTF-16 code units. */
   get length(): number {
-    return this.#core.read((engine, object) => engine.textLength(object));
+    const core = this.#core;
+    return core.epoch === core.pending.epoch ? core.base : core.read((engine, object) => engine.textLength(object));
   }
 
   /**
@@ -67,6 +68,7 @@ export class SharedText {
       checkAttributes(attrs, "attrs");
       return this.#insertMarked(index, text, attrs);
     }
+    if (typeof text === "string" && this.#core.pending.insert(this.#core, index, text)) return;
     if (text === "" || typeof text !== "string" || !isUnit(index)) return this.#checkInsert(index, text);
     try {
       this.#insert(index, text);
@@ -78,6 +80,7 @@ export class SharedText {
 
   /** Removes `length` units from `index` on. */
   delete(index: number, length: number): void {
+    if (this.#core.pending.delete(this.#core, index, length)) return;
     if (length === 0 || !isUnit(index) || !isUnit(length)) return this.#checkDelete(index, length);
     try {
       this.#delete(index, length);
@@ -234,7 +237,7 @@ export class SharedText {
   }
 
   #insert(index: number, text: string): void {
-    if (text === "") return;
+    if (text === "" || this.#core.pending.insert(this.#core, index, text)) return;
     this.#core.edit((engine, object) => engine.textInsert(object, index, text));
     this.#core.forget();
   }
@@ -251,7 +254,7 @@ export class SharedText {
   }
 
   #delete(index: number, length: number): void {
-    if (length === 0) return;
+    if (length === 0 || this.#core.pending.delete(this.#core, index, length)) return;
     this.#core.edit((engine, object) => engine.textDelete(object, index, length));
     this.#core.forget();
   }

@@ -32,6 +32,7 @@ const BIGINT_LIMIT = 1n << 8192n;
  * O(size of the value).
  */
 export function checkValue(value: unknown, argument: string): asserts value is Value {
+  if (typeof value === "string" || typeof value === "boolean" || Number.isFinite(value)) return;
   check(value, argument, argument, new Set());
 }
 

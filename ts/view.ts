@@ -98,6 +98,7 @@ export function viewQuery(o: ViewOptions, bans: (ban: NonNullable<ViewOptions["b
     for (const target of targets as unknown[]) checkString(target, argument);
   }
   if (at === undefined && by !== undefined) throw argumentError("by", "by needs at, a time");
+  if (ban !== undefined && (ban === null || Array.isArray(ban))) throw argumentError("ban", "ban is not an id, nor { who }");
   const said = ban === undefined ? {} : { ban: bans(ban) };
   return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude: [...exclude], include: [...include] };
 }
@@ -187,7 +188,7 @@ class ViewCore implements Source {
     const known = this.#handles.get(number);
     if (known) return known;
     const handle = handleOf(new PastObject(this, name, kind, options, number));
-    refuseWriters(handle);
+    refuseWriters(handle, () => this.check());
     this.#handles.set(number, handle);
     return handle;
   }
@@ -272,10 +273,11 @@ export const WRITERS: { readonly [K in Kind]: readonly (keyof Extract<Handle, { 
   list: ["insert", "push", "delete", "move"],
 };
 
-/** They say what was called, whatever it was called with. */
-function refuseWriters(handle: Handle): void {
+/** They say what was called, whatever it was called with, unless the view is closed. */
+function refuseWriters(handle: Handle, check: () => void): void {
   for (const method of WRITERS[handle.kind]) {
     const value = () => {
+      check();
       throw readOnly(`${handle.kind}.${String(method)}`);
     };
     Object.defineProperty(handle, method, { value });

@@ -81,7 +81,7 @@ impl Batch {
 
     /// Whether deleting visible units `pos .. pos + len` goes on with the last op.
     pub fn delete_goes_on(&self, pos: u32, len: u32) -> bool {
-        self.last_delete.is_some_and(|last| last == pos || last == pos + len)
+        self.last_delete.is_some_and(|last| (pos..=pos + len).contains(&last))
     }
 
     /// Deletes units of one changeset. `goes_on` if this belongs to the last op.

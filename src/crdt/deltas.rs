@@ -87,7 +87,7 @@ impl<C: Default> DeltaLog<C> {
         if !self.recording {
             return;
         }
-        let goes_on = |last: &Delta| last.inserted == 0 && (last.pos == pos || pos + len == last.pos);
+        let goes_on = |last: &Delta| last.inserted == 0 && (pos..=pos + len).contains(&last.pos);
         if let Some((last, _)) = self.last().filter(|(last, _)| last.local == local && goes_on(last)) {
             last.pos = pos;
             last.removed += len;

@@ -16,8 +16,9 @@ use super::moves::{Moves, Shift};
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
-use super::unit_op::UnitError;
+use super::unit_op::{UNITS_MAX, UnitError};
 use super::unit_saved;
+use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::event::Value;
 use std::ops::Range;
@@ -74,12 +75,28 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         self.len() == 0
     }
 
+    /// How many more units it can take.
+    pub fn room(&self) -> u32 {
+        UNITS_MAX - self.list.units()
+    }
+
     /// The element at an index. O(log n).
     pub fn get(&self, index: u32) -> Option<&Value> {
         (index < self.len()).then(|| {
             let at = self.list.peek(index);
             self.cells.value(self.list.piece(at).first + at.offset).expect("what is absent is hidden")
         })
+    }
+
+    /// The op that put an element where it is, one of the `ops` of its changeset; none past the end, and for
+    /// what is not sealed. O(log n + those ops).
+    pub fn maker(&self, index: u32, ops: impl Fn(ChangesetIx) -> Range<u32>) -> Option<OpIx> {
+        (index < self.len()).then(|| {
+            let at = self.list.peek(index);
+            let unit = self.list.piece(at).first + at.offset;
+            let changeset = self.log.changeset_of(unit);
+            (changeset != ChangesetIx::OPEN).then(|| self.log.maker(unit, ops(changeset)))?
+        })?
     }
 
     /// A number for the element at an index that stands for no other one, for as long as nothing is rolled back. O(log n).

@@ -60,7 +60,11 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     /// If the range goes past the end.
     pub fn delete(&mut self, index: u32, len: u32) -> Result<(), UnitError> {
         self.in_range(u64::from(index) + u64::from(len))?;
+        if len == 0 {
+            return Ok(());
+        }
         let mut goes_on = self.batch.delete_goes_on(index, len);
+        self.deltas.remove(index, len, true);
         let mut left = len;
         while left > 0 {
             let at = self.list.seek(index);
@@ -76,16 +80,13 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
             };
             left -= elements.len;
             self.list.bump(at, elements.len, 1);
-            self.deltas.remove(index, elements.len, true);
             let mut first = elements.first;
             for cut in self.log.unit_spans(elements) {
                 self.batch.delete(Span { first, len: cut.len }, goes_on);
                 (first, goes_on) = (first + cut.len, true);
             }
         }
-        if len > 0 {
-            self.batch.deleted_at(index);
-        }
+        self.batch.deleted_at(index);
         Ok(())
     }
 

@@ -13,10 +13,10 @@ use super::marks::Marks;
 use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
-use super::unit_op::UnitError;
+use super::unit_op::{UNITS_MAX, UnitError};
 use super::unit_saved;
 use super::units::{SavedUnits, Units};
-use crate::causal::ChangesetIx;
+use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::fmt;
 use std::ops::Range;
@@ -100,6 +100,16 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         self.len() == 0
     }
 
+    /// Whether nothing is marked and no character takes two units.
+    pub fn is_plain(&self) -> bool {
+        self.marks.is_none() && !self.units.may_pair()
+    }
+
+    /// How many more units it can take.
+    pub fn room(&self) -> u32 {
+        UNITS_MAX - self.units.len()
+    }
+
     /// The visible units in a range, as UTF-8; half pairs become U+FFFD.
     ///
     /// # Errors
@@ -144,6 +154,17 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             }
         }
         runs
+    }
+
+    /// The op that inserted a visible unit, and is one of the `ops` of its changeset; none past the end, and for
+    /// what is not sealed. O(log n + those ops).
+    pub fn maker(&self, index: u32, ops: impl Fn(ChangesetIx) -> Range<u32>) -> Option<OpIx> {
+        (index < self.len()).then(|| {
+            let at = self.list.peek(index);
+            let unit = self.list.piece(at).first + at.offset;
+            let changeset = self.log.changeset_of(unit);
+            (changeset != ChangesetIx::OPEN).then(|| self.log.maker(unit, ops(changeset)))?
+        })?
     }
 
     pub(super) fn in_range(&self, position: u64) -> Result<(), UnitError> {

@@ -83,6 +83,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         let pos = if self.cuts_pair(pos) { pos - 1 } else { pos };
         let mut left = if self.cuts_pair(end) { end + 1 - pos } else { end - pos };
         let mut goes_on = self.batch.delete_goes_on(pos, left);
+        self.deltas.remove(pos, left, true);
         while left > 0 {
             let at = self.list.seek(pos);
             let run = *self.list.piece(at);
@@ -90,7 +91,6 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             left -= len;
             let span = Span { first: run.first + at.offset, len };
             self.list.bump(at, len, 1);
-            self.deltas.remove(pos, len, true);
             if len == 1 {
                 self.batch.delete(span, goes_on);
             } else {
@@ -108,7 +108,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// Whether a position lies between the two halves of a pair.
     pub(super) fn cuts_pair(&mut self, pos: u32) -> bool {
-        if self.units.as_ascii().is_some() || pos == 0 || pos >= self.len() {
+        if !self.units.may_pair() || pos == 0 || pos >= self.len() {
             return false;
         }
         let mut unit = |pos| {

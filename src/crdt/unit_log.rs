@@ -189,6 +189,18 @@ impl UnitLog {
         self.owner(unit).0
     }
 
+    /// The op that made a unit, which is one of the `ops` of its changeset. O(those).
+    pub fn maker(&self, unit: u32, ops: Range<u32>) -> Option<OpIx> {
+        let first = self.ops.partition_point(|row| row.op.0 < ops.start);
+        let of_changeset = self.ops[first..].iter().take_while(|row| row.op.0 < ops.end);
+        let made = |row: &&OpRow| match row.kind {
+            Kind::Insert => (row.first..row.end).contains(&unit),
+            Kind::Move => row.first == unit,
+            Kind::Delete => false,
+        };
+        of_changeset.into_iter().find(made).map(|row| row.op)
+    }
+
     /// Whose a unit is, and all units of that one; those of the open batch have no end yet.
     fn owner(&self, unit: u32) -> (ChangesetIx, Range<u32>) {
         if unit >= self.units {

@@ -11,7 +11,11 @@ use std::ops::Range;
 
 /// UTF-16 code units.
 #[derive(Clone, Debug)]
-pub struct Units(Form);
+pub struct Units {
+    form: Form,
+    /// Whether a unit may be half of a pair.
+    may_pair: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Form {
@@ -21,22 +25,24 @@ enum Form {
 
 impl Default for Units {
     fn default() -> Self {
-        Self(Form::Ascii(Vec::new()))
+        Self { form: Form::Ascii(Vec::new()), may_pair: false }
     }
 }
 
 impl Units {
     /// An empty string of the same form with room for some units.
     pub(super) fn with_room(&self, len: u32) -> Self {
-        Self(match &self.0 {
+        let form = match &self.form {
             Form::Ascii(_) => Form::Ascii(Vec::with_capacity(len as usize)),
             Form::Wide(_) => Form::Wide(Vec::with_capacity(len as usize)),
-        })
+        };
+        Self { form, may_pair: false }
     }
 
     /// Appends a string.
     pub(super) fn push_str(&mut self, s: &str) {
-        match &mut self.0 {
+        self.may_pair |= has_pairs(s);
+        match &mut self.form {
             Form::Ascii(bytes) if s.is_ascii() => bytes.extend_from_slice(s.as_bytes()),
             Form::Ascii(_) => self.widen(s.len()).extend(s.encode_utf16()),
             Form::Wide(wide) => wide.extend(s.encode_utf16()),
@@ -45,7 +51,7 @@ impl Units {
 
     /// Appends `len` units that hold the place of a missing value.
     pub(super) fn push_blank(&mut self, len: u32) {
-        match &mut self.0 {
+        match &mut self.form {
             Form::Ascii(bytes) => bytes.resize(bytes.len() + len as usize, 0),
             Form::Wide(wide) => wide.resize(wide.len() + len as usize, 0),
         }
@@ -53,8 +59,9 @@ impl Units {
 
     /// Appends units of another string.
     pub(super) fn push_units(&mut self, other: &Units, range: Range<u32>) {
+        self.may_pair |= other.may_pair;
         let range = range.start as usize..range.end as usize;
-        match (&mut self.0, &other.0) {
+        match (&mut self.form, &other.form) {
             (Form::Ascii(bytes), Form::Ascii(from)) => bytes.extend_from_slice(&from[range]),
             (Form::Wide(wide), Form::Wide(from)) => wide.extend_from_slice(&from[range]),
             (Form::Wide(wide), Form::Ascii(from)) => {
@@ -69,8 +76,9 @@ impl Units {
 
     /// Puts `s` in the place of the units from `at` on.
     pub(super) fn overwrite(&mut self, at: u32, s: &str) {
+        self.may_pair |= has_pairs(s);
         let at = at as usize;
-        let wide = match &mut self.0 {
+        let wide = match &mut self.form {
             Form::Ascii(bytes) if s.is_ascii() => {
                 return bytes[at..at + s.len()].copy_from_slice(s.as_bytes());
             }
@@ -85,26 +93,26 @@ impl Units {
     /// Wipes units.
     pub(super) fn blank(&mut self, range: Range<u32>) {
         let range = range.start as usize..range.end as usize;
-        match &mut self.0 {
+        match &mut self.form {
             Form::Ascii(bytes) => bytes[range].fill(0),
             Form::Wide(wide) => wide[range].fill(0),
         }
     }
 
     pub(super) fn truncate(&mut self, len: u32) {
-        match &mut self.0 {
+        match &mut self.form {
             Form::Ascii(bytes) => bytes.truncate(len as usize),
             Form::Wide(wide) => wide.truncate(len as usize),
         }
     }
 
     fn widen(&mut self, more: usize) -> &mut Vec<u16> {
-        if let Form::Ascii(bytes) = &self.0 {
+        if let Form::Ascii(bytes) = &self.form {
             let mut wide = Vec::with_capacity(bytes.len() + more);
             wide.extend(bytes.iter().map(|&byte| u16::from(byte)));
-            self.0 = Form::Wide(wide);
+            self.form = Form::Wide(wide);
         }
-        match &mut self.0 {
+        match &mut self.form {
             Form::Wide(wide) => wide,
             Form::Ascii(_) => unreachable!("it was widened above"),
         }
@@ -112,7 +120,7 @@ impl Units {
 
     /// How many units there are.
     pub fn len(&self) -> u32 {
-        let len = match &self.0 {
+        let len = match &self.form {
             Form::Ascii(bytes) => bytes.len(),
             Form::Wide(wide) => wide.len(),
         };
@@ -126,15 +134,20 @@ impl Units {
 
     /// The bytes, if no unit ever was anything but ASCII.
     pub fn as_ascii(&self) -> Option<&[u8]> {
-        match &self.0 {
+        match &self.form {
             Form::Ascii(bytes) => Some(bytes),
             Form::Wide(_) => None,
         }
     }
 
+    /// Whether a unit may be half of a pair; if not, none is.
+    pub fn may_pair(&self) -> bool {
+        self.may_pair
+    }
+
     /// All units in order.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        let (narrow, wide): (&[u8], &[u16]) = match &self.0 {
+        let (narrow, wide): (&[u8], &[u16]) = match &self.form {
             Form::Ascii(bytes) => (bytes, &[]),
             Form::Wide(wide) => (&[], wide),
         };
@@ -143,21 +156,26 @@ impl Units {
 
     /// Whether the unit is the first half of a pair.
     pub(super) fn is_high(&self, at: u32) -> bool {
-        matches!(&self.0, Form::Wide(wide) if (0xD800..0xDC00).contains(&wide[at as usize]))
+        matches!(&self.form, Form::Wide(wide) if (0xD800..0xDC00).contains(&wide[at as usize]))
     }
 
     /// Whether the unit is the second half of a pair.
     pub(super) fn is_low(&self, at: u32) -> bool {
-        matches!(&self.0, Form::Wide(wide) if (0xDC00..0xE000).contains(&wide[at as usize]))
+        matches!(&self.form, Form::Wide(wide) if (0xDC00..0xE000).contains(&wide[at as usize]))
     }
 
     /// As UTF-8; half pairs become U+FFFD.
     pub fn into_string(self) -> String {
-        match self.0 {
+        match self.form {
             Form::Ascii(bytes) => String::from_utf8(bytes).expect("only ASCII was pushed"),
             Form::Wide(wide) => String::from_utf16_lossy(&wide),
         }
     }
+}
+
+/// Whether a character takes two units: four bytes of UTF-8.
+fn has_pairs(s: &str) -> bool {
+    s.bytes().any(|byte| byte >= 0xF0)
 }
 
 /// How many UTF-16 units a string has.
@@ -190,16 +208,17 @@ impl<'a> SavedUnits<'a> {
         if bytes != len * if self.is_wide { 2 } else { 1 } {
             return None;
         }
-        Some(Units(if self.is_wide {
-            let wide = self.spread_to(runs, room(len), 2, |place, bytes| {
-                for (unit, pair) in place.iter_mut().zip(bytes.chunks_exact(2)) {
-                    *unit = u16::from_le_bytes([pair[0], pair[1]]);
-                }
-            });
-            Form::Wide(wide?)
-        } else {
-            Form::Ascii(self.spread_to(runs, room(len), 1, |place, bytes| place.copy_from_slice(bytes))?)
-        }))
+        if !self.is_wide {
+            let bytes = self.spread_to(runs, room(len), 1, |place, bytes| place.copy_from_slice(bytes));
+            return bytes.map(|bytes| Units { form: Form::Ascii(bytes), may_pair: false });
+        }
+        let wide = self.spread_to(runs, room(len), 2, |place, bytes| {
+            for (unit, bytes) in place.iter_mut().zip(bytes.chunks_exact(2)) {
+                *unit = u16::from_le_bytes([bytes[0], bytes[1]]);
+            }
+        })?;
+        let may_pair = wide.iter().any(|unit| (0xD800..0xE000).contains(unit));
+        Some(Units { form: Form::Wide(wide), may_pair })
     }
 
     fn spread_to<T: Copy + Default>(
@@ -230,14 +249,14 @@ fn room<T: Copy + Default>(len: usize) -> Vec<T> {
 impl Units {
     /// Writes the units of a text that has these runs.
     pub(super) fn save(&self, runs: &[Piece], out: &mut Writer) {
-        let is_wide = matches!(self.0, Form::Wide(_));
+        let is_wide = matches!(self.form, Form::Wide(_));
         is_wide.save(out);
         for is_hidden in [false, true] {
             let mut column = self.with_room(0);
             for run in runs.iter().filter(|run| (run.hide > 0) == is_hidden) {
                 column.push_units(self, run.first..run.end());
             }
-            match column.0 {
+            match column.form {
                 Form::Ascii(bytes) => out.bytes(&bytes),
                 Form::Wide(wide) => {
                     out.bytes(&wide.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>())
@@ -258,7 +277,7 @@ mod tests {
         assert_eq!(units.as_ascii(), Some(&b"abc"[..]));
         units.push_str("é😀");
         assert_eq!((units.as_ascii(), units.len()), (None, 6));
-        assert!(units.is_high(4) && units.is_low(5) && !units.is_high(0));
+        assert!(units.is_high(4) && units.is_low(5) && !units.is_high(0) && units.may_pair());
         units.overwrite(1, "ø");
         assert_eq!(units.clone().into_string(), "aøcé😀");
         units.truncate(5);
@@ -273,6 +292,7 @@ mod tests {
         wide.push_units(&narrow, 1..3);
         narrow.push_units(&wide, 0..2);
         narrow.push_blank(1);
+        assert!(!wide.may_pair());
         assert_eq!(wide.into_string(), "äöübc");
         assert_eq!(narrow.into_string(), "abcdäö\0");
     }

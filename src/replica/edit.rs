@@ -4,11 +4,14 @@ use super::{Env, Output, Replica, Source, Trouble};
 use crate::causal::NameId;
 use crate::codec::limits;
 use crate::crdt::Slot;
-use crate::doc::{AMOUNT_MAX, BatchMark, Edit, EditError, ObjectIx, Written};
+use crate::doc::{AMOUNT_MAX, BatchMark, Body, Edit, EditError, ObjectIx, Written};
 use crate::event::{ObjectKind, Options, Role, Sort, Value, name_id};
 
 /// The largest value that fits into a changeset beside the rest of it: certificates, clear names, message and padding.
 pub(super) const VALUE_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 49_152;
+
+/// How many units more than were gathered a text or a list has to have room for.
+const ROOM: u32 = 1 << 24;
 
 /// Why an edit was refused. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,28 @@ impl From<EditError> for EditFault {
             EditError::TooLong => Self::TooLarge,
         }
     }
+}
+
+/// What edits of an object can be checked against by whoever gathers them, for as long as nothing else happens to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditBase {
+    /// A text.
+    Text {
+        /// In UTF-16 units.
+        len: u32,
+        /// Whether typing unit by unit is the same as inserting at once, and deleting takes what it is told and no more.
+        joins: bool,
+    },
+    /// A list.
+    List {
+        /// In elements.
+        len: u32,
+    },
+    /// A counter.
+    Counter {
+        /// A safe integer.
+        value: i64,
+    },
 }
 
 /// A place in the open batch.
@@ -226,6 +251,28 @@ impl Replica {
         }
         self.edit(object, Edit::Remove(name), env);
         Ok(true)
+    }
+
+    /// What edits of a text, a list or a counter can be checked against; none if this member may not edit it, or edits could
+    /// fail in other ways.
+    pub fn edit_base(&self, object: ObjectIx) -> Option<EditBase> {
+        let of_kind = |kind| self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
+        match &self.fold.get(object).body {
+            Body::Text(text) => {
+                let (len, joins) = (text.len(), text.is_plain());
+                (of_kind(ObjectKind::Text) && text.room() > ROOM).then_some(EditBase::Text { len, joins })
+            }
+            Body::List(list) => {
+                let base = EditBase::List { len: list.len() };
+                (of_kind(ObjectKind::List) && list.room() > ROOM).then_some(base)
+            }
+            Body::Counter(_) => {
+                let value = i64::try_from(self.counter_value(object)).ok()?;
+                let safe = of_kind(ObjectKind::Counter) && value.unsigned_abs() <= AMOUNT_MAX.unsigned_abs();
+                safe.then_some(EditBase::Counter { value })
+            }
+            _ => None,
+        }
     }
 
     /// A place to roll back to.

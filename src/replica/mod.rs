@@ -30,9 +30,10 @@ mod snapshot;
 mod text_edit;
 mod undo;
 mod view;
+mod why;
 
 pub use child::{DEPTH_MAX, Shown};
-pub use edit::{EditFault, Mark};
+pub use edit::{EditBase, EditFault, Mark};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
@@ -47,6 +48,7 @@ pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
 pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
+pub use why::{Bearing, Claim, Spot};
 
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;

@@ -464,7 +464,7 @@ impl Replica {
         self.log.graph().lanes(&actor).next().map(|lane| self.log.author(lane[0]).member)
     }
 
-    fn entry_info(&self, number: u32) -> EntryInfo {
+    pub(super) fn entry_info(&self, number: u32) -> EntryInfo {
         let entry = &self.policy.entries()[number as usize];
         let named = match (entry.subject.target(), entry.word) {
             (Some(Target::Changeset(id) | Target::Op(id, _)), _)

@@ -128,6 +128,11 @@ impl Replica {
         (added, refused)
     }
 
+    /// Whether changesets are ready to be integrated.
+    pub fn has_ready(&self) -> bool {
+        self.log.has_ready()
+    }
+
     /// Integrates a slice of what is ready, unless a batch is open; says whether more is left.
     pub fn integrate_more(&mut self, env: &mut Env<'_>) -> bool {
         self.integrate_ready(env)

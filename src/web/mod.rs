@@ -13,6 +13,8 @@ mod marks;
 mod objects;
 mod options;
 mod output;
+mod packed;
+mod pending;
 mod policy;
 mod random;
 mod registry;

@@ -5,10 +5,10 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::{Code, EdgeError};
 use super::output::object;
-use super::replica::{Replica, id32, with_env};
+use super::replica::{Replica, edit_error, id32, unit, with_env};
 use super::value;
-use crate::replica::{EntryInfo, PolicyFault, Selected};
-use crate::{ActorId, MemberId, Op, Standing, Subject, Target, Value, phrase};
+use crate::replica::{Bearing, Claim, EntryInfo, PolicyFault, Selected, Spot};
+use crate::{ActorId, MemberId, ObjectKind, Op, Standing, Subject, Target, Value, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -92,6 +92,23 @@ impl Replica {
         Ok(std::iter::once(JsValue::from(standing)).chain(entries.iter().map(entry)).collect())
     }
 
+    /// The writes that bear on a place: a key of a map, an element of a set, an index of a text or a list.
+    pub fn why(&mut self, handle: u32, place: &JsValue) -> Answer<Array> {
+        let object = self.object_at(handle)?;
+        with_env(|env| self.core_mut().flush(env));
+        let core = self.core();
+        let claims = match core.kind_of(object) {
+            ObjectKind::Map => {
+                let key =
+                    place.as_string().ok_or_else(|| EdgeError::argument("key", "key is not a string"))?;
+                core.why(object, Spot::Key(&key))
+            }
+            ObjectKind::Set => core.why(object, Spot::Element(&value::from_js(place, "key")?)),
+            _ => core.why(object, Spot::Index(unit(place.as_f64().unwrap_or(f64::NAN), "key")?)),
+        };
+        Ok(claims.map_err(|fault| edit_error(fault, "key"))?.iter().map(claim).collect())
+    }
+
     /// Whether the id is that of an actor of whom something is here.
     #[wasm_bindgen(js_name = isActor)]
     pub fn is_actor(&self, id: &str) -> Answer<bool> {
@@ -126,6 +143,26 @@ impl Replica {
     }
 }
 
+fn claim(claim: &Claim) -> JsValue {
+    let bearing = match claim.bearing {
+        Bearing::Shows => "shows",
+        Bearing::Lost => "lost",
+        Bearing::Hidden => "hidden",
+        Bearing::Waits => "waits",
+        Bearing::Undone => "undone",
+    };
+    object(&[
+        ("changeset", claim.changeset.map_or_else(String::new, |id| id.to_string()).into()),
+        ("index", claim.index.into()),
+        ("member", claim.member.to_string().into()),
+        ("actor", claim.actor.to_string().into()),
+        ("time", (claim.time_ms as f64).into()),
+        ("value", claim.value.as_ref().map_or(JsValue::UNDEFINED, value::to_js)),
+        ("status", bearing.into()),
+        ("considered", claim.considered.iter().map(entry).collect::<Array>().into()),
+    ])
+}
+
 fn words(phrases: &[String]) -> Answer<Vec<Op>> {
     phrases.iter().map(|written| phrase::parse(written).ok_or_else(|| malformed(written))).collect()
 }
@@ -149,7 +186,7 @@ fn entry(entry: &EntryInfo) -> JsValue {
     ])
 }
 
-fn policy_error(fault: PolicyFault) -> EdgeError {
+pub(super) fn policy_error(fault: PolicyFault) -> EdgeError {
     let argument = match fault {
         PolicyFault::Oneself => "who",
         PolicyFault::Index(..) => "target",

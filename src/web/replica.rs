@@ -9,11 +9,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
+use super::packed::Packed;
 use super::{options, output, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
 use crate::replica::{
-    EditFault, Env, IdentityError, Mark, Replica as Core, Settings, Shown, Tier, TransactFault,
+    EditFault, Env, IdentityError, Mark, Output, Replica as Core, Settings, Shown, Tier, TransactFault,
 };
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
@@ -39,6 +40,7 @@ pub struct Replica {
     relay_hints: Vec<String>,
     /// When the open batch was begun.
     batch_ms: u64,
+    pub(super) packed: Packed,
 }
 
 /// Calls the core with the time and the platform's randomness.
@@ -46,7 +48,7 @@ pub(super) fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
     with_env_at(now_ms(), call)
 }
 
-fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
+pub(super) fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
     let mut random = |bytes: &mut [u8]| {
         getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues")
     };
@@ -60,7 +62,7 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
-        Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0 }
+        Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0, packed: Packed::default() }
     }
 
     /// Calls the core for an edit. In an open batch the time is that of its beginning: asking the platform for it costs
@@ -70,6 +72,14 @@ impl Replica {
             self.batch_ms = now_ms();
         }
         with_env_at(self.batch_ms, |env| call(&mut self.core, env))
+    }
+
+    /// When the open batch was begun: at this time, if none is open yet.
+    pub(super) fn batch_begun(&mut self, now_ms: u64) -> u64 {
+        if self.core.open_edits() == 0 {
+            self.batch_ms = now_ms;
+        }
+        self.batch_ms
     }
 
     pub(super) fn core(&self) -> &Core {
@@ -403,11 +413,14 @@ impl Replica {
         Ok(self.core.seen_by(changeset(id)?) as u32)
     }
 
+    /// The next output; changes of texts alone as [`Packed`] numbers.
     pub fn poll(&mut self) -> JsValue {
-        match self.core.poll() {
-            Some(next) => output::to_js(next, &self.core),
-            None => JsValue::UNDEFINED,
-        }
+        let Some(next) = self.core.poll() else { return JsValue::UNDEFINED };
+        let packed = match &next {
+            Output::Change(changes) => self.packed.pack(changes),
+            _ => None,
+        };
+        packed.unwrap_or_else(|| output::to_js(next, &self.core))
     }
 }
 

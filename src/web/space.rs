@@ -90,14 +90,6 @@ struct Stream {
     length: u32,
 }
 
-#[derive(Serialize)]
-struct Report {
-    added: usize,
-    known: usize,
-    refused: usize,
-    pending: usize,
-}
-
 #[wasm_bindgen]
 impl Replica {
     pub fn id(&self) -> String {
@@ -216,12 +208,18 @@ impl Replica {
         Ok(self.sealed_core().export_object(object))
     }
 
+    /// How many changesets were new, known and refused, and 1 if there is more to integrate.
     #[wasm_bindgen(js_name = importSpace)]
-    pub fn import_space(&mut self, bytes: &[u8]) -> Answer<JsValue> {
+    pub fn import_space(&mut self, bytes: &[u8]) -> Answer<Vec<u32>> {
         let wrong = |error: ImportError| EdgeError::argument("bytes", error.to_string());
         let report = with_env(|env| self.core_mut().import_space(bytes, env)).map_err(wrong)?;
-        let pending = self.core().pending().len();
-        to_js(&Report { added: report.added, known: report.known, refused: report.refused, pending })
+        let more = usize::from(self.core().has_ready());
+        Ok([report.added, report.known, report.refused, more].map(|count| count as u32).to_vec())
+    }
+
+    /// How many changesets wait for something. O(those).
+    pub fn waiting(&self) -> usize {
+        self.core().pending().len()
     }
 
     pub fn integrate(&mut self) -> bool {

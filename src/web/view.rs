@@ -7,6 +7,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::{Code, EdgeError};
 use super::output;
+use super::policy::policy_error;
 use super::replica::{Replica, edit_error, id32, with_env};
 use crate::replica::{EditFault, PolicyOf, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
 use crate::{ChangesetId, Op, phrase};
@@ -57,7 +58,10 @@ impl Replica {
             Some(Op::PolicyBan { subject, scope }) => Ok((subject, scope)),
             _ => Err(EdgeError::argument("ban", format!("ban has {written:?}"))),
         });
-        let ban = bans.collect::<Answer<_>>()?;
+        let ban = bans.collect::<Answer<Vec<_>>>()?;
+        let words: Vec<Op> =
+            ban.iter().map(|(subject, scope)| Op::PolicyBan { subject: *subject, scope: *scope }).collect();
+        self.core().check_words(&words).map_err(policy_error)?;
         let policy = if query.then { PolicyOf::Then } else { PolicyOf::Now };
         let filter = ViewFilter { when, exclude, include, policy, ban };
         let view = with_env(|env| self.core_mut().view(&filter, env));

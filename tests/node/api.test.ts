@@ -326,6 +326,22 @@ test("a loose edit made before a transaction does not get its origin", async (t)
   assert.deepEqual(seen, [[["loose"], undefined], [["tx"], "o"]]);
 });
 
+test("a listener that undoes sees at once what is left", async (t) => {
+  const s = await openSpace(t);
+  const text = s.getText("t");
+  s.transact(() => text.append("abc"));
+  const seen: string[] = [];
+  text.subscribe(({ length }) => {
+    if (length === 0 || seen.length > 0) return;
+    seen.push(text.toString());
+    s.undo();
+    seen.push(text.toString());
+  });
+  text.append("x");
+  await null;
+  assert.deepEqual(seen, ["abcx", "abc"]);
+});
+
 test("a listener may write, and its writes are told after", async (t) => {
   const s = await openSpace(t);
   const m = s.getMap("m");

@@ -203,6 +203,78 @@ test("a policy survives a reload, an exclusion comes before what it excludes, an
   assert.equal(text(again), "early");
 });
 
+test("why a place reads as it does", async (t) => {
+  const [ann, bob] = (await joined(t, 2)) as [Space, Space];
+  const facts = ann.getMap("facts");
+  ann.transact(() => facts.set("k", "first"));
+  const one = ann.transact(() => facts.set("k", "ann's").set("x", 0));
+  const other = bob.transact(() => bob.getMap("facts").set("k", "bob's"));
+  await same(ann, bob);
+  const claims = () => {
+    const found = ann.why(facts, "k");
+    const brief = ({ value, member, status }: { value?: unknown; member: string; status: string }) => [value, member, status];
+    return found && [found, ...found.losers, ...found.off].map(brief);
+  };
+  const values = facts.get("k") === "bob's" ? ["bob's", "ann's"] : ["ann's", "bob's"];
+  const by = (value: unknown) => (value === "bob's" ? bob.me : ann.me);
+  assert.deepEqual(claims(), [[values[0], by(values[0]), "shows"], [values[1], by(values[1]), "lost"]]);
+  ann.policy.exclude(other.id, { reason: "hearsay" });
+  assert.deepEqual(claims(), [["ann's", ann.me, "shows"], ["bob's", bob.me, "hidden"]]);
+  const hidden = ann.why(facts, "k")?.off[0];
+  assert.deepEqual([hidden?.id, hidden?.considered.map(({ verb, reason }) => [verb, reason])], [`${other.id}:0`, [["exclude", "hearsay"]]]);
+  assert.equal(ann.why(facts, "k")?.id, `${one.id}:0`);
+  assert.equal(ann.why(facts, "never"), undefined);
+  ann.undo();
+  assert.deepEqual(claims()?.map(([value, , status]) => [value, status]), [["first", "shows"], ["bob's", "hidden"], ["ann's", "undone"]]);
+
+  const page = bob.getText("page");
+  const hello = bob.transact(() => (page.append("hello "), bob.getList("todo").push("a", "b")));
+  const world = bob.transact(() => (page.append("world"), bob.getList("todo").move(1, 0), bob.getSet("tags").add("t", 1)));
+  await same(ann, bob);
+  const [text, list] = [ann.getText("page"), ann.getList("todo")];
+  assert.deepEqual([0, 5, 6, 10].map((at) => ann.why(text, at)?.changeset), [hello.id, hello.id, world.id, world.id]);
+  assert.deepEqual([0, 1].map((at) => [ann.why(list, at)?.value, ann.why(list, at)?.changeset]), [["b", world.id], ["a", hello.id]]);
+  assert.deepEqual([ann.why(ann.getSet("tags"), "t")?.value, ann.why(ann.getSet("tags"), "t")?.member], [1, bob.me]);
+  const claim = ann.why(text, 0);
+  ann.policy.exclude(claim?.id as string);
+  assert.equal(text.toString(), "world");
+  for (const [call, argument] of [
+    [() => ann.why(text, 5), "key"],
+    [() => ann.why(text, "x"), "key"],
+    [() => ann.why(facts, 1), "key"],
+    [() => ann.why(ann.getCounter("n") as never, 0), "object"],
+    [() => ann.why(page, 0), "object"],
+    [() => ann.transact(() => ann.why(text, 0)), "fn"],
+  ] as const) assert.throws(call, code("E_ARGUMENT", argument), String(call));
+});
+
+test("undo and exclusion do not know of each other", async (t) => {
+  const [ann] = (await joined(t, 1)) as [Space];
+  const facts = ann.getMap("facts");
+  const write = ann.transact(() => facts.set("a", 1).set("b", 2));
+  ann.policy.exclude(`${write.id}:0`);
+  assert.deepEqual(facts.toJSON(), { b: 2 });
+  assert.ok(ann.undo());
+  assert.deepEqual(facts.toJSON(), {});
+  ann.policy.include(`${write.id}:0`);
+  assert.deepEqual(facts.toJSON(), {}, "it was undone");
+  ann.policy.exclude(`${write.id}:0`);
+  assert.ok(ann.redo());
+  assert.deepEqual(facts.toJSON(), { b: 2 }, "it is excluded");
+  ann.policy.withdraw(`${write.id}:0`);
+  assert.deepEqual(facts.toJSON(), { a: 1, b: 2 });
+  const undone = ann.transact(() => facts.delete("a"));
+  ann.undo();
+  let revoke = "";
+  for await (const { id } of ann.history()) revoke = id;
+  ann.policy.exclude(revoke);
+  assert.deepEqual(facts.toJSON(), { b: 2 }, "an undo can be excluded, and what it took back is there");
+  ann.policy.exclude(undone.id);
+  assert.deepEqual(facts.toJSON(), { a: 1, b: 2 });
+  ann.policy.exclude(write.id);
+  assert.equal(ann.canUndo(), false, "nothing that can be undone has an effect");
+});
+
 test("a reader believes whom it wants, and nobody hears of it", async (t) => {
   const [ann, rita] = (await joined(t, 2, ["writer", "reader"])) as [Space, Space];
   const write = ann.transact(() => ann.getText("page").append("spoiler"));

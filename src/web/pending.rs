@@ -1,0 +1,127 @@
+//! The replica for JavaScript, sixth part: edits that were gathered there, many of them in one call. How they are packed
+//! stands in `ts/pending.ts`, which has also checked them: what does not fit here is a broken invariant, and panics.
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::error::EdgeError;
+use super::replica::{Replica, with_env_at};
+use crate::replica::{EditBase, EditFault, Env, Replica as Core};
+use crate::{Number, ObjectIx, ObjectKind, Value};
+
+#[wasm_bindgen]
+impl Replica {
+    /// What edits of an object are to be checked against: a length or a value; for a text whose edits must not be joined
+    /// one less than nothing minus the length; no number if it takes no edits that were gathered.
+    #[wasm_bindgen(js_name = editBase)]
+    pub fn edit_base(&self, handle: u32) -> Result<f64, EdgeError> {
+        Ok(match self.core().edit_base(self.object_at(handle)?) {
+            Some(EditBase::Text { len, joins: false }) => -1.0 - f64::from(len),
+            Some(EditBase::Text { len, .. } | EditBase::List { len }) => f64::from(len),
+            Some(EditBase::Counter { value }) => value as f64,
+            None => f64::NAN,
+        })
+    }
+
+    /// Applies edits in their order. `begun_ms` is when the first of them was made.
+    #[wasm_bindgen(js_name = applyEdits)]
+    pub fn apply_edits(&mut self, edits: &[i32], units: &[u16], numbers: &[f64], begun_ms: f64) {
+        let is_ascii = units.iter().all(|unit| *unit < 0x80);
+        let text = if is_ascii {
+            String::from_utf8(units.iter().map(|unit| *unit as u8).collect()).expect("ASCII is UTF-8")
+        } else {
+            String::from_utf16(units).expect("what has halves of pairs is not gathered")
+        };
+        let mut packed = Packed { edits: edits.iter(), text: &text, is_ascii, numbers: numbers.iter() };
+        let begun_ms = self.batch_begun(begun_ms.max(0.0) as u64);
+        with_env_at(begun_ms, |env| {
+            while let Some(object) = packed.edits.next() {
+                let object = ObjectIx(*object as u32);
+                apply(self.core_mut(), object, &mut packed, env)
+                    .expect("edits are checked before they are gathered");
+            }
+        });
+    }
+}
+
+fn apply(
+    core: &mut Core,
+    object: ObjectIx,
+    packed: &mut Packed<'_>,
+    env: &mut Env<'_>,
+) -> Result<(), EditFault> {
+    match core.kind_of(object) {
+        ObjectKind::Text => {
+            let (position, removed, inserted) = (packed.int(), packed.int(), packed.int());
+            if removed > 0 {
+                core.text_delete(object, position, removed, env)?;
+            }
+            if inserted > 0 {
+                core.text_insert(object, position, packed.string(inserted), env)?;
+            }
+            Ok(())
+        }
+        ObjectKind::List => {
+            let (index, removed, inserted) = (packed.int(), packed.int(), packed.int());
+            if removed > 0 {
+                core.list_delete(object, index, removed, env)?;
+            }
+            let values = (0..inserted).map(|_| packed.value()).collect();
+            core.list_insert(object, index, values, env)
+        }
+        ObjectKind::Counter => core.counter_add(object, packed.number() as i64, env),
+        kind => unreachable!("edits of a {kind:?} are not gathered"),
+    }
+}
+
+/// The rest of what was gathered.
+struct Packed<'a> {
+    edits: std::slice::Iter<'a, i32>,
+    text: &'a str,
+    is_ascii: bool,
+    numbers: std::slice::Iter<'a, f64>,
+}
+
+impl<'a> Packed<'a> {
+    fn int(&mut self) -> u32 {
+        *self.edits.next().expect("an edit is complete") as u32
+    }
+
+    fn number(&mut self) -> f64 {
+        *self.numbers.next().expect("each number of an edit follows")
+    }
+
+    /// The next so many UTF-16 units.
+    fn string(&mut self, units: u32) -> &'a str {
+        let units = units as usize;
+        let end = if self.is_ascii { units } else { end_of_units(self.text, units) };
+        let (string, rest) = self.text.split_at(end);
+        self.text = rest;
+        string
+    }
+
+    fn value(&mut self) -> Value {
+        match self.int() as i32 {
+            NULL => Value::Null,
+            FALSE => Value::Bool(false),
+            TRUE => Value::Bool(true),
+            NUMBER => Value::Number(Number::new(self.number()).expect("numbers are checked before")),
+            units => Value::String(self.string(units as u32).to_owned()),
+        }
+    }
+}
+
+/// Where the first UTF-16 units of a string end, in bytes.
+fn end_of_units(text: &str, units: usize) -> usize {
+    let mut left = units;
+    let mut rest = text.char_indices();
+    while left > 0 {
+        let (_, character) = rest.next().expect("the text of an edit follows");
+        left -= character.len_utf16();
+    }
+    text.len() - rest.as_str().len()
+}
+
+/// What a value is; a string by its length.
+const NULL: i32 = -1;
+const FALSE: i32 = -2;
+const TRUE: i32 = -3;
+const NUMBER: i32 = -4;

@@ -1,0 +1,328 @@
+// Edits that are gathered before they go to the engine: whoever looks, whenever, must see what would be there if each had gone
+// at once, and errors must come where they are made. Random edits run in two spaces, one of which is made to hand over each.
+
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import type { Change, SharedCounter, SharedList, SharedText, Space, Value } from "stemma";
+import { newFolder, openSpace } from "./ends.ts";
+
+type Random = (below: number) => number;
+
+/** Numbers from 0 to below a bound, the same for the same seed (mulberry32). */
+function random(seed: number): Random {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
+  };
+}
+
+const pick = <T>(below: Random, from: readonly T[]): T => from[below(from.length)] as T;
+
+/** One space with what it told. */
+interface World {
+  space: Space;
+  told: unknown[];
+  /** Makes the engine know of every edit. */
+  settle(): void;
+}
+
+async function world(t: TestContext, gathers: boolean): Promise<World> {
+  const space = await openSpace(t, { batchMs: 60_000 });
+  const told: unknown[] = [];
+  space.subscribe((changes) => {
+    for (const { kind, source, object, delta, keys, origin } of changes as readonly Change[]) {
+      // Keys come in the order of their secret names.
+      told.push({ kind, source, name: object.name, delta, keys: keys && [...keys].sort(), origin });
+    }
+    told.push("together");
+  });
+  return { space, told, settle: gathers ? () => {} : () => void space.role };
+}
+
+type Step = (world: World) => unknown;
+
+const STRINGS = ["a", "b", "c", "d", " ", "word", "ä", "\u{1f600}", "x\u{1f600}", "\ud83d", "\ude00", "", "a\nlonger line\n"];
+const VALUES: readonly Value[] = [0, -0, 1.5, -7, true, false, null, "", "é", "\ud83d", "\u{1f600}", 3n, { a: [1] }, [], new Uint8Array([1])];
+const WRONG = [-1, 0.5, Number.NaN, 1e9, 2 ** 31, 2 ** 33, "1", null, undefined];
+
+/** The objects of a space by number: texts (the last one marked), lists, counters, and some under keys. */
+const texts: ((space: Space) => SharedText)[] = [
+  (space) => space.getText("plain"),
+  (space) => space.getText("wide"),
+  (space) => space.getText("marked"),
+  (space) => space.getMap("map").child("key", "text"),
+  (space) => space.getMap("map").child("other", "text"),
+];
+const lists: ((space: Space) => SharedList)[] = [(space) => space.getList("list"), (space) => space.getMap("map").child("key", "list")];
+const counters: ((space: Space) => SharedCounter)[] = [
+  (space) => space.getCounter("pn"),
+  (space) => space.getCounter("g", { kind: "g" }),
+  (space) => space.getMap("map").child("key", "counter"),
+];
+
+/** A place in a text or a list, mostly where it was edited last, now and then none. */
+function place(below: Random, last: { at: number }): (length: number) => number {
+  const [kind, share, wrong] = [below(20), below(1_000), pick(below, WRONG)];
+  const near = last.at;
+  return (length) => {
+    if (kind === 0) return wrong as number;
+    if (kind < 14) return Math.min(Math.max(near, 0), length);
+    return Math.floor(((length + 1) * share) / 1_000);
+  };
+}
+
+/** Where the last edit of each object ended, for the next one to go on there. */
+const ends = new WeakMap<Random, Map<string, { at: number }>>();
+
+function endOf(below: Random, name: string): { at: number } {
+  if (!ends.has(below)) ends.set(below, new Map());
+  const of = ends.get(below) as Map<string, { at: number }>;
+  if (!of.has(name)) of.set(name, { at: 0 });
+  return of.get(name) as { at: number };
+}
+
+function textStep(below: Random): Step {
+  const number = below(texts.length);
+  const text = texts[number] as (space: Space) => SharedText;
+  const last = endOf(below, `text ${number}`);
+  const at = place(below, last);
+  switch (below(10)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4: {
+      const string = number === 0 ? pick(below, STRINGS.slice(0, 6)) : pick(below, STRINGS);
+      const before = last.at;
+      last.at += string.length;
+      return ({ space }) => text(space).insert(before <= text(space).length ? before : at(text(space).length), string);
+    }
+    case 5: {
+      const string = pick(below, number === 0 ? STRINGS.slice(0, 7) : STRINGS);
+      last.at = below(20);
+      return ({ space }) => text(space).insert(at(text(space).length), string);
+    }
+    case 6:
+    case 7: {
+      const backwards = below(2) === 0;
+      if (backwards) last.at = Math.max(0, last.at - 1);
+      const from = last.at;
+      return ({ space }) => text(space).delete(from, 1);
+    }
+    case 8: {
+      const length = below(8) === 0 ? pick(below, WRONG) : below(4);
+      return ({ space }) => text(space).delete(at(text(space).length), length as number);
+    }
+    default: {
+      if (number === 0) return ({ space }) => text(space).append("end");
+      const [key, value, attrs] = [pick(below, ["bold", "link"]), pick(below, [true, null, "x"]), below(2) === 0];
+      const expand = pick(below, ["after", "before", "both", "none"] as const);
+      const cut = below(2);
+      if (number !== 2) return ({ space }) => text(space).update(`${text(space)}!`.slice(cut));
+      if (attrs) return ({ space }) => text(space).insert(at(text(space).length), "m", { [key]: value });
+      return ({ space }) => text(space).mark(0, Math.min(3, text(space).length), key, value, { expand });
+    }
+  }
+}
+
+function listStep(below: Random): Step {
+  const number = below(lists.length);
+  const list = lists[number] as (space: Space) => SharedList;
+  const at = place(below, endOf(below, `list ${number}`));
+  const other = place(below, { at: below(10) });
+  const values = Array.from({ length: below(4) }, () => (below(3) === 0 ? pick(below, VALUES) : below(100)));
+  const n = below(8) === 0 ? pick(below, WRONG) : below(3);
+  const wrong = pick(below, WRONG) as number;
+  endOf(below, `list ${number}`).at += values.length - 1;
+  switch (below(6)) {
+    case 0:
+      return ({ space }) => list(space).push(...values);
+    case 1:
+      return ({ space }) => list(space).delete(at(list(space).length), n as number);
+    case 2:
+      return ({ space }) => list(space).move(at(list(space).length), other(list(space).length));
+    case 3:
+      return ({ space }) => list(space).insert(wrong, undefined as never);
+    default:
+      return ({ space }) => list(space).insert(at(list(space).length), ...values);
+  }
+}
+
+function counterStep(below: Random): Step {
+  const counter = pick(below, counters);
+  const amount = pick(below, [1, 1, 1, 1, 2, -1, -1, 0, 40, -0, 0.5, 2 ** 40, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, "1", undefined]);
+  return ({ space }) => void counter(space).add(amount as number);
+}
+
+function readStep(below: Random): Step {
+  const [text, list, counter] = [pick(below, texts), pick(below, lists), pick(below, counters)];
+  const at = below(8);
+  switch (below(9)) {
+    case 0:
+      return ({ space }) => text(space).toString();
+    case 1:
+      return ({ space }) => text(space).length;
+    case 2:
+      return ({ space }) => text(space).toDelta();
+    case 3:
+      return ({ space }) => list(space).get(at);
+    case 4:
+      return ({ space }) => list(space).length;
+    case 5:
+      return ({ space }) => list(space).toJSON();
+    case 6:
+      return ({ space }) => counter(space).value;
+    case 7:
+      return ({ space }) => [space.canUndo(), space.canRedo(), space.getMap("map").size];
+    default:
+      return ({ space }) => everything(space);
+  }
+}
+
+/** Edits of the map above, which empty what is under its keys, and things that seal. */
+function otherStep(below: Random): Step {
+  const [key, value] = [pick(below, ["key", "other", "more"]), below(10)];
+  switch (below(7)) {
+    case 0:
+      return ({ space }) => void space.getMap("map").set(key, value);
+    case 1:
+      return ({ space }) => space.getMap("map").delete(key);
+    case 2:
+      return ({ space }) => space.undo();
+    case 3:
+      return ({ space }) => space.redo();
+    case 4:
+      return ({ space }) => void space.flush();
+    case 5:
+      return ({ space }) => space.undo({ scope: [pick(random(value), texts)(space)] });
+    default:
+      return ({ space }) => space.getMap("map").toJSON();
+  }
+}
+
+function transaction(below: Random, depth: number): Step {
+  const inner = Array.from({ length: below(8) }, () => step(below, depth + 1));
+  const fails = below(4) === 0;
+  const caught = below(2) === 0;
+  return (world) => {
+    const results: unknown[] = [];
+    const run = () =>
+      world.space.transact(
+        () => {
+          for (const one of inner) results.push(outcome(world, one));
+          if (fails) throw new Error("thrown inside");
+        },
+        depth === 0 ? { origin: "o" } : {},
+      );
+    if (caught) results.push(outcome(world, () => void run()));
+    else run();
+    return results;
+  };
+}
+
+function step(below: Random, depth = 0): Step {
+  const kind = below(24);
+  if (kind < 10) return textStep(below);
+  if (kind < 13) return listStep(below);
+  if (kind < 16) return counterStep(below);
+  if (kind < 20) return readStep(below);
+  if (kind < 22 && depth < 3) return transaction(below, depth);
+  return otherStep(below);
+}
+
+/** What a step gave, or how it failed. */
+function outcome(world: World, step: Step): unknown {
+  try {
+    return { gave: step(world) };
+  } catch (error) {
+    const { code, argument, message } = error as { code?: string; argument?: string; message: string };
+    return { code, argument, message };
+  } finally {
+    world.settle();
+  }
+}
+
+function everything(space: Space): unknown {
+  const units = (text: SharedText) => ({ text: text.toString(), length: text.length, delta: text.toDelta() });
+  return {
+    texts: texts.map((text) => units(text(space))),
+    lists: lists.map((list) => [list(space).toJSON(), list(space).length]),
+    counters: counters.map((counter) => counter(space).value),
+    map: space.getMap("map").toJSON(),
+  };
+}
+
+for (let seed = 1; seed <= 40; seed++) {
+  test(`gathered edits are as those that go to the engine one by one, seed ${seed}`, async (t) => {
+    t.mock.timers.enable({ apis: ["Date"], now: 1_800_000_000_000 });
+    const below = random(seed);
+    const worlds = [await world(t, true), await world(t, false)] as const;
+    for (let i = 0; i < 250; i++) {
+      // A step makes its choices once, and is then taken in both.
+      const one = step(below);
+      const [gathered, single] = worlds.map((each) => outcome(each, one));
+      assert.deepEqual(gathered, single, `step ${i}`);
+      if (below(5) === 0) await null;
+      if (below(15) === 0) t.mock.timers.tick(below(900));
+      if (below(40) === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    const [gathered, single] = worlds;
+    assert.deepEqual(gathered.told, single.told);
+    assert.deepEqual(everything(gathered.space), everything(single.space));
+    gathered.space.flush();
+    single.space.flush();
+    const [fewer, all] = [gathered.space.stats(), single.space.stats()];
+    assert.equal(fewer.changesets, all.changesets);
+    // One fewer where the first addition to a counter also makes a key show it: what is added next goes with the first.
+    assert.ok(fewer.ops <= all.ops && fewer.ops > all.ops - 10, `${fewer.ops} of ${all.ops} ops`);
+    const copy = await openSpace(t, { invite: await gathered.space.invite() });
+    await copy.import(await gathered.space.export());
+    assert.deepEqual(everything(copy), everything(gathered.space));
+  });
+}
+
+test("closing, flushing and a page that hides lose nothing that was gathered", async (t) => {
+  const dir = await newFolder(t);
+  const space = await openSpace(t, { name: "kept", storage: { dir } });
+  space.getText("text").append("flushed");
+  await space.flush().saved("local");
+  const { changesets } = space.stats();
+  assert.equal(changesets, 1);
+  space.getText("text").append(", closed");
+  space.getCounter("counter").add(2);
+  space.getList("list").push("last");
+  await space.close();
+  for (const edit of [() => space.getText("text"), () => space.flush()]) assert.throws(edit, { code: "E_CLOSED" });
+  const again = await openSpace(t, { name: "kept", storage: { dir } });
+  assert.deepEqual([`${again.getText("text")}`, again.getCounter("counter").value, again.getList("list").toJSON()], ["flushed, closed", 2, ["last"]]);
+});
+
+test("whoever may not write, or cannot any more, is told by the edit itself", async (t) => {
+  const owner = await openSpace(t);
+  const reader = await openSpace(t, { invite: await owner.invite({ role: "reader" }) });
+  for (const [space, code] of [[reader, "E_ACCESS"], [owner, "E_CLOSED"]] as const) {
+    const [text, list, counter] = [space.getText("text"), space.getList("list"), space.getCounter("counter")];
+    if (space === owner) {
+      text.append("a");
+      await space.close();
+    }
+    for (const edit of [() => text.insert(0, "a"), () => list.push(1), () => counter.add(1)]) assert.throws(edit, { code });
+  }
+});
+
+test("a batch is as old as its first gathered edit", async (t) => {
+  const space = await openSpace(t, { batchMs: 500 });
+  const text = space.getText("text");
+  text.append("a");
+  // The thread is busy: nothing is handed over meanwhile.
+  const begun = Date.now();
+  t.mock.timers.enable({ apis: ["Date", "setTimeout"], now: begun + 400 });
+  text.append("b");
+  await null;
+  t.mock.timers.tick(101);
+  assert.equal(space.stats().changesets, 1);
+});

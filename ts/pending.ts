@@ -1,0 +1,243 @@
+/**
+ * Edits that the engine does not know yet: gathered in their order, joined where one goes on with the one before, and
+ * handed over in one call before the engine is asked for anything else, in a microtask at the latest.
+ *
+ * Invariants: only what the engine cannot refuse is gathered, so whatever is wrong with an edit throws at its own call;
+ * whoever looks sees what would be there if each had gone to the engine at once. What an object's edits are checked
+ * against, its base, is asked for with the first of them and good until the engine is called: then an epoch ends.
+ *
+ * How edits are packed: for each the number of its object, then by kind
+ *
+ *     text      position, units removed, units inserted        those stand next in `units`
+ *     list      index, elements removed, elements inserted     a tag for each of those follows
+ *     counter                                                  the amount stands next in `numbers`
+ *
+ * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`.
+ */
+
+import type { ObjectCore } from "./object.js";
+import type { Engine } from "./replica.js";
+import type { Value } from "./value.js";
+
+/** Whoever calls the engine. */
+export interface Caller {
+  /** Asks the engine for something that no gathered edit changes; throws if there is none to ask. */
+  ask(work: (engine: Engine, object: number) => number, object: number): number;
+  /** Hands over what was gathered. */
+  release(): void;
+  /** Edits are about to be gathered. */
+  gathering(): void;
+}
+
+export class Pending {
+  /** Another one after each call of the engine. What an object knows of an older one is void. */
+  epoch = 1;
+
+  readonly #caller: Caller;
+  readonly #edits = new Int32Array(EDITS_MAX + VALUES_MAX + 4);
+  #used = 0;
+  readonly #units = new Uint16Array(UNITS_MAX + VALUES_MAX * STRING_MAX);
+  #length = 0;
+  #numbers: number[] = [];
+  #begunMs = 0;
+  /** Whose edit was gathered last, if one may be joined with it, and where that stands. */
+  #last: ObjectCore | undefined;
+  #at = 0;
+  /** The only object under a key whose base is known: an edit of one may empty another. */
+  #child: ObjectCore | undefined;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+  }
+
+  /** Gives the engine what was gathered, for it is called next. */
+  release(engine: Engine): void {
+    const edits = this.#used;
+    const units = this.#length;
+    const numbers = this.#numbers;
+    this.clear();
+    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), numbers, this.#begunMs);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.epoch++;
+    this.#last = undefined;
+    this.#child = undefined;
+    if (this.#used === 0) return;
+    this.#used = 0;
+    this.#length = 0;
+    if (this.#numbers.length > 0) this.#numbers = [];
+  }
+
+  /** Gathers an insertion into a text; whether it did. If not nothing has happened, and the engine is to be called. */
+  insert(core: ObjectCore, index: number, text: string): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    const units = text.length;
+    if (!isIndex(index, core.base) || units === 0 || units > STRING_MAX || !this.#write(text)) return false;
+    this.#put(core, index, units);
+    this.#relieve();
+    return true;
+  }
+
+  /** The same for a deletion from a text. */
+  delete(core: ObjectCore, index: number, length: number): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    // Where characters of two units are, more may go than was said.
+    return core.joins && this.#remove(core, index, length);
+  }
+
+  /** The same for an insertion into a list, at its end without an index. Values that are none are left to the caller too. */
+  insertValues(core: ObjectCore, index: number | undefined, values: readonly Value[]): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    const at = index === undefined ? core.base : index;
+    const count = values.length;
+    if (!isIndex(at, core.base) || count === 0 || count > VALUES_MAX || !values.every(isSimple)) return false;
+    this.#put(core, at, count);
+    for (let i = 0; i < count; i++) this.#edits[this.#used++] = this.#tag(values[i] as Value);
+    this.#relieve();
+    return true;
+  }
+
+  /** The same for a deletion from a list. */
+  deleteValues(core: ObjectCore, index: number, n: number): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    return this.#remove(core, index, n);
+  }
+
+  /** The same for an addition to a counter. */
+  add(core: ObjectCore, amount: number): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    if (typeof amount !== "number" || (amount | 0) !== amount || amount === 0 || (amount < 0 && core.options?.variant === true)) return false;
+    const value = core.base + amount;
+    if (!isSafe(value)) return false;
+    core.base = value;
+    const numbers = this.#numbers;
+    const before = this.#last === core ? (numbers[numbers.length - 1] as number) : 0;
+    // What is added is told apart from what is taken.
+    if (before !== 0 && before > 0 === amount > 0 && isSafe(before + amount)) {
+      numbers[numbers.length - 1] = before + amount;
+      return true;
+    }
+    this.#open(core);
+    numbers.push(amount);
+    this.#relieve();
+    return true;
+  }
+
+  /** Asks for the base of an object's edits, if they can be gathered. */
+  #begin(core: ObjectCore): boolean {
+    if (core.map && this.#child) return false;
+    const base = this.#caller.ask(baseOf, core.number);
+    if (Number.isNaN(base)) return false;
+    core.joins = core.kind !== "text" || base >= 0;
+    core.base = core.joins ? base : -1 - base;
+    core.epoch = this.epoch;
+    if (core.map) this.#child = core;
+    core.forget(core.kind === "list" ? [] : undefined);
+    this.#caller.gathering();
+    return true;
+  }
+
+  #open(core: ObjectCore): void {
+    if (this.#used === 0) this.#begunMs = Date.now();
+    this.#last = core.joins ? core : undefined;
+    this.#at = this.#used;
+    this.#edits[this.#used++] = core.number;
+  }
+
+  #splice(core: ObjectCore, index: number, removed: number, inserted: number): void {
+    this.#open(core);
+    const edits = this.#edits;
+    edits[this.#used++] = index;
+    edits[this.#used++] = removed;
+    edits[this.#used++] = inserted;
+  }
+
+  /** Behind what the last edit inserted, or in the place of what it removed, it is one with that. */
+  #put(core: ObjectCore, index: number, inserted: number): void {
+    const edits = this.#edits;
+    const at = this.#at;
+    const last = edits[at + 3] as number;
+    if (this.#last === core && index === (edits[at + 1] as number) + last) edits[at + 3] = last + inserted;
+    else this.#splice(core, index, 0, inserted);
+    core.base += inserted;
+  }
+
+  /** Where the last edit only removed, around that place, it is one with that. */
+  #remove(core: ObjectCore, index: number, removed: number): boolean {
+    if (!isIndex(index, core.base) || !isIndex(removed, core.base - index) || removed === 0) return false;
+    const edits = this.#edits;
+    const at = this.#at;
+    const last = edits[at + 1] as number;
+    if (this.#last === core && edits[at + 3] === 0 && index <= last && last <= index + removed) {
+      edits[at + 1] = index;
+      edits[at + 2] = (edits[at + 2] as number) + removed;
+    } else {
+      this.#splice(core, index, removed, 0);
+    }
+    core.base -= removed;
+    this.#relieve();
+    return true;
+  }
+
+  #tag(value: Value): number {
+    if (typeof value === "number") {
+      this.#numbers.push(value);
+      return TAGS.number;
+    }
+    if (typeof value === "string") {
+      this.#write(value);
+      return value.length;
+    }
+    return value === null ? TAGS.null : value ? TAGS.true : TAGS.false;
+  }
+
+  /** Unless it has halves of pairs, which must not meet where two strings do. */
+  #write(text: string): boolean {
+    const units = this.#units;
+    let at = this.#length;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if ((unit & 0xf800) === 0xd800) return false;
+      units[at++] = unit;
+    }
+    this.#length = at;
+    return true;
+  }
+
+  /** Memory has an end. */
+  #relieve(): void {
+    if (this.#used > EDITS_MAX || this.#length > UNITS_MAX) this.#caller.release();
+  }
+}
+
+/** As the engine numbers them. */
+const TAGS = { null: -1, false: -2, true: -3, number: -4 } as const;
+
+/** When what was gathered is handed over: so many integers, so many units. */
+const EDITS_MAX = 4_096;
+const UNITS_MAX = 16_384;
+/** Longer strings are not gathered, nor more values at once. */
+const STRING_MAX = 1_024;
+const VALUES_MAX = 16;
+
+const baseOf = (engine: Engine, object: number) => engine.editBase(object);
+
+/** Also false for what is no number, whatever the types say. */
+function isIndex(value: number, max: number): boolean {
+  return typeof value === "number" && (value | 0) === value && value >= 0 && value <= max;
+}
+
+function isSafe(value: number): boolean {
+  return value <= Number.MAX_SAFE_INTEGER && value >= -Number.MAX_SAFE_INTEGER;
+}
+
+/** A value without doubt, copied as it is passed, and small. */
+function isSimple(value: Value): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "string") return value.length <= STRING_MAX && !SURROGATE.test(value);
+  return typeof value === "boolean" || value === null;
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
