@@ -86,11 +86,11 @@ export function changesOf(change: EngineChange, object: Handle, origin: unknown)
     const write = (delta: Delta): TextChange => ({ kind: "text", source, member, actor, changeset, object, delta });
     return deltas.map((delta) => Object.freeze("origin" in told ? { ...write(delta), ...told } : write(delta)));
   }
-  const common = { kind: object.kind, source, member, actor, changeset, ...told };
   if (object.kind === "list") {
     const deltas = change.list ? deltasOf(change.list) : [];
-    return deltas.map((delta) => Object.freeze({ ...common, object, delta } as ListChange));
+    return deltas.map((delta) => Object.freeze({ kind: "list", source, member, actor, changeset, ...told, object, delta } as ListChange));
   }
+  const common = { kind: object.kind, source, member, actor, changeset, ...told };
   if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
   return [Object.freeze({ ...common, object, keys: freeze(change.keys ?? []) } as MapChange | SetChange | CartChange)];
 }

@@ -253,6 +253,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const known = origin === LOADED ? undefined : this.#meet(change.object);
     if (!known) return; // nobody can have a handle of it
     if (origin === DISCARDED && change.source === "local") return;
+    if (this.changes.size === 0 && known.core.listeners.size === 0) return;
     for (const one of changesOf(change, known.handle, origin)) this.#changed.push(one);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Changes of texts as the engine packs them. For each: the number of the object, its source by {@link SOURCES}, the number
- * of its author, the length of the id of its changeset, and how many splices follow, each of three numbers. The ids and
- * what was inserted follow one another in one string.
+ * Changes of texts as the engine packs them: whether another output waits, then for each change the number of the object,
+ * its source by {@link SOURCES}, the number of its author, the length of the id of its changeset, and how many splices
+ * follow, each of three numbers. The ids and what was inserted follow one another in one string.
  */
 
 import type { Engine, EngineChange } from "./replica.js";
@@ -17,7 +17,7 @@ export function unpack(packed: Int32Array, engine: Engine, authors: Authors): En
   const text = engine.packedText();
   const changes: EngineChange[] = [];
   let used = 0;
-  for (let at = 0; at < packed.length; ) {
+  for (let at = 1; at < packed.length; ) {
     const object = packed[at] as number;
     const source = SOURCES[packed[at + 1] as number] as (typeof SOURCES)[number];
     const number = packed[at + 2] as number;

@@ -176,10 +176,13 @@ export class Pump implements Caller {
   }
 
   #take(origin: unknown): void {
-    for (let output; (output = this.#run(poll)); ) {
+    for (let more = true; more; ) {
+      let output = this.#run(poll);
+      if (!output) return;
       if (output instanceof Int32Array) {
         const packed = output;
-        output = { type: "change" as const, changes: this.#run((engine) => unpack(packed, engine, this.#authors)) };
+        more = packed[0] === 1;
+        output = { type: "change", changes: this.#run((engine) => unpack(packed, engine, this.#authors)) };
       }
       this.#outlet.heard(output);
       this.#queue.push({ output, origin });

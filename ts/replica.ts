@@ -127,8 +127,11 @@ export interface Engine {
   restore(view: number, object?: number, key?: string): void;
 
   /** Signs words, each a phrase; the id of the last changeset that says them, empty without any. */
-  say(phrases: string[], reason: string | undefined, publish: boolean): string;
-  preview(phrases: string[]): { changesets: number; hidden: number; shown: number; members: string[]; view: number };
+  say(phrases: string[], dependents: boolean, reason: string | undefined, publish: boolean): string;
+  preview(
+    phrases: string[],
+    dependents: boolean,
+  ): { changesets: number; hidden: number; shown: number; members: string[]; dependents: number; others: string[]; view: number };
   policyTargets(member?: string, actor?: string, object?: number, since?: number, until?: number): string[];
   policyEntries(): EngineEntry[];
   policyVotes(phrase: string): EngineEntry[];

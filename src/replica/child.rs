@@ -312,6 +312,9 @@ impl Replica {
                 at = place.map;
             }
         }
+        if above.is_empty() {
+            return patches;
+        }
         for patch in &mut patches {
             if let PatchBody::Slots(slots) = &mut patch.body
                 && let Some(mut more) = above.remove(&patch.object)

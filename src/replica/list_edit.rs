@@ -16,7 +16,7 @@ impl Replica {
     ) -> Result<(), EditFault> {
         self.may_write()?;
         self.expect(object, ObjectKind::List)?;
-        if values.iter().any(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
+        if !values.iter().all(fits) {
             return Err(EditFault::TooLarge);
         }
         let any = !values.is_empty();
@@ -59,5 +59,13 @@ impl Replica {
             self.edited(object, env);
         }
         Ok(())
+    }
+}
+
+/// Whether a value fits into a changeset.
+fn fits(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        _ => value.to_bytes().len() <= VALUE_BYTES_MAX,
     }
 }

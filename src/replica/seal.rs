@@ -10,6 +10,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
 use crate::doc::{BatchMark, Draft, ObjectIx, resolve};
 use crate::event::{Changeset, Class, Content, Draft as Unsealed, Ready, Skeleton, Sort, Value, name_id};
+use crate::sorted::sort_by_key;
 
 /// What a batch that becomes this old is sealed at: with others online, alone, and during an IME composition.
 const AGE_MS: [u64; 3] = [200, 1_000, 2_000];
@@ -277,7 +278,7 @@ impl Replica {
             let graph = self.log.graph();
             let prev = self.own_tip(actor);
             let mut deps: Vec<ChangesetIx> = graph.heads().filter(|head| Some(*head) != prev).collect();
-            deps.sort_by_key(|dep| graph.id(*dep));
+            sort_by_key(&mut deps, |dep| graph.id(*dep));
             if deps.len() <= limits::DEPS_MAX {
                 return (prev, deps);
             }

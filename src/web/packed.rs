@@ -19,13 +19,14 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Packs changes, if all of them are of texts and of nothing but their units.
-    pub fn pack(&mut self, changes: &[Change]) -> Option<JsValue> {
+    /// `more` says whether another output waits.
+    pub fn pack(&mut self, changes: &[Change], more: bool) -> Option<JsValue> {
         let plain =
             |change: &Change| matches!(&change.body, PatchBody::Text { marks, .. } if marks.is_empty());
         if !changes.iter().all(plain) {
             return None;
         }
-        let mut numbers: Vec<i32> = Vec::new();
+        let mut numbers = vec![i32::from(more)];
         self.text.clear();
         for change in changes {
             let PatchBody::Text { splices, inserted, .. } = &change.body else { continue };

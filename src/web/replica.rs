@@ -417,7 +417,7 @@ impl Replica {
     pub fn poll(&mut self) -> JsValue {
         let Some(next) = self.core.poll() else { return JsValue::UNDEFINED };
         let packed = match &next {
-            Output::Change(changes) => self.packed.pack(changes),
+            Output::Change(changes) => self.packed.pack(changes, self.core.has_outputs()),
             _ => None,
         };
         packed.unwrap_or_else(|| output::to_js(next, &self.core))
@@ -465,10 +465,12 @@ pub(super) fn records(entries: &Array, argument: &'static str) -> Answer<BTreeMa
         let value = pair.get(1).dyn_into::<Uint8Array>().ok()?;
         Some((pair.get(0).as_string()?, value.to_vec()))
     };
-    entries
-        .iter()
-        .map(|item| entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record")))
-        .collect()
+    let mut records = BTreeMap::new();
+    for item in entries.iter() {
+        let (name, record) = entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record"))?;
+        records.insert(name, record);
+    }
+    Ok(records)
 }
 
 pub(super) fn changeset(id: &str) -> Answer<ChangesetId> {

@@ -153,7 +153,7 @@ test("waits and listeners", async () => {
   assert.throws(() => s.subscribe(any(5)), wrong("cb"));
   assert.throws(() => s.subscribe(() => {}, any({ once: true })), wrong("once"));
   assert.throws(() => s.getMap("m").subscribe(any({})), wrong("cb"));
-  assert.throws(() => s.on(any<"sync">("policy"), () => {}), wrong("type"));
+  assert.throws(() => s.on(any<"sync">("audit"), () => {}), wrong("type"));
   assert.throws(() => s.on("sync", any<() => void>(5)), wrong("cb"));
 });
 
