@@ -71,7 +71,7 @@ export interface Engine {
    */
   editBase(object: number): number;
   /** Applies edits that were gathered, packed as `pending.ts` says. */
-  applyEdits(edits: Int32Array, units: Uint16Array, numbers: number[], begunMs: number): void;
+  applyEdits(edits: Int32Array, units: Uint16Array, strings: string, numbers: number[], begunMs: number): void;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
