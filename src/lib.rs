@@ -8,12 +8,13 @@
 //! event                            MAKE changesets: the one thing everybody shares
 //! causal             |     crypto  who and when | secrets
 //! codec                            bytes
-//! steps                            counted by tests of growth
+//! sorted | steps                   order in little code | counted by tests of growth
 //! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![deny(rustdoc::broken_intra_doc_links)]
 
+mod sorted;
 #[doc(hidden)]
 pub mod steps;
 

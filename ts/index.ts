@@ -36,7 +36,7 @@ export type { ListenOptions } from "./listeners.js";
 export type { KeyWrite, MapOptions, SharedMap } from "./map.js";
 export type { OptionsOf } from "./options.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
-export type { BanOptions, Policy, PolicyEntry, Preview, PreviewOptions, Standing, Target, TargetSelection, WordOptions } from "./policy.js";
+export type { BanOptions, ExcludeOptions, Policy, PolicyEntry, Preview, PreviewOptions, Standing, Target, TargetSelection, WordOptions } from "./policy.js";
 export type { Readable } from "./readable.js";
 export type { Kind, Stats, Tier } from "./replica.js";
 export type { RestoreOptions } from "./restore.js";

@@ -38,6 +38,11 @@ export interface WordOptions {
   publish?: boolean;
 }
 
+export interface ExcludeOptions extends WordOptions {
+  /** Whether what makes sense only with it is excluded too, as it is now: see {@link Preview.dependents}. */
+  dependents?: boolean;
+}
+
 export interface BanOptions extends WordOptions {
   /**
    * From when on. Absent: everything, back to the beginning. A time, a `Date` or ms since 1970: what claims to be of then or
@@ -56,6 +61,8 @@ export interface PreviewOptions {
   unban?: string;
   trust?: string | { member: string; weight?: number };
   distrust?: string;
+  /** As in {@link ExcludeOptions}. */
+  dependents?: boolean;
 }
 
 /** What words would do. */
@@ -63,7 +70,14 @@ export interface Preview {
   /** Of how many changesets an op would stand otherwise. */
   readonly changesets: number;
   readonly ops: number;
-  /** The other members whose ops these are. */
+  /** Whose ops these are. */
+  readonly members: readonly string[];
+  /**
+   * How many ops, not among them, make sense only with what would go: what was typed inside of its text or between its list
+   * elements, and what is in an object that nobody else put under its key. `dependents: true` takes them along.
+   */
+  readonly dependents: number;
+  /** Whose ops those are. */
   readonly others: readonly string[];
   /** What turns the space as it is into {@link view}, as listeners would be told. */
   readonly patches: readonly Change[];
@@ -148,8 +162,11 @@ export class Policy {
   }
 
   /** It should not count. A target that has not arrived is hidden when it does. */
-  exclude(target: Target | readonly Target[], o?: WordOptions): Write {
-    return this.#say(this.#targets(target, "exclude"), o, "exclude");
+  exclude(target: Target | readonly Target[], o: ExcludeOptions = {}): Write {
+    checkOptions(o, "o", ["dependents", "reason", "publish"]);
+    const { dependents = false, ...rest } = o;
+    checkBoolean(dependents, "dependents");
+    return this.#say(this.#targets(target, "exclude"), rest, "exclude", dependents);
   }
 
   /** It should count, whoever says otherwise and whoever wrote it. */
@@ -195,19 +212,22 @@ export class Policy {
 
   /** What words would do. Nothing is written. */
   preview(o: PreviewOptions): Preview {
-    checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust"]);
+    checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust", "dependents"]);
+    const { dependents = false } = o;
+    checkBoolean(dependents, "dependents");
     this.#core.transactions.refuse("preview");
     const begun = performance.now();
     const phrases = this.tried(o);
-    const found = this.#core.pump.call((engine) => engine.preview(phrases));
+    const found = this.#core.pump.call((engine) => engine.preview(phrases, dependents));
     // The handles of the patches are of this view: it lasts as long as they do.
     const then = viewOf(this.#core, found.view);
     const now = viewOf(this.#core, {});
     const patches = Object.freeze(diffViews(this.#core, now, then, "policy"));
     now[Symbol.dispose]();
-    const others = found.members.filter((member) => member !== this.#me);
+    const { changesets, hidden, shown, members, others } = found;
     const ms = performance.now() - begun;
-    return Object.freeze({ changesets: found.changesets, ops: found.hidden + found.shown, others: freeze(others), patches, view: then, ms });
+    const counted = { changesets, ops: hidden + shown, members: freeze(members), dependents: found.dependents, others: freeze(others) };
+    return Object.freeze({ ...counted, patches, view: then, ms });
   }
 
   /** All words that can be read here, in the order in which they came in, those that were replaced too. */
@@ -239,15 +259,15 @@ export class Policy {
     return this.#core.pump.read((engine) => engine.member());
   }
 
-  #say(phrases: string[], o: WordOptions | undefined, method: string): Write {
+  #say(phrases: string[], o: WordOptions | undefined, method: string, dependents = false): Write {
     checkOptions(o, "o", ["reason", "publish"]);
     const { reason, publish } = o ?? {};
     if (reason !== undefined) checkString(reason, "reason");
-    if (publish !== undefined && typeof publish !== "boolean") throw argumentError("publish", "publish is not a boolean");
+    if (publish !== undefined) checkBoolean(publish, "publish");
     const { transactions, pump } = this.#core;
     transactions.refuse(`policy.${method}`);
     if (publish && pump.read((engine) => engine.role()) === "reader") throw new StemmaError("E_ACCESS", "a reader's policy is for the reader alone");
-    return transactions.sealed(pump.call((engine) => engine.say(phrases, reason, publish ?? true) || engine.lastWrite()));
+    return transactions.sealed(pump.call((engine) => engine.say(phrases, dependents, reason, publish ?? true) || engine.lastWrite()));
   }
 
   /** The phrases of what is only tried. @internal */
@@ -337,6 +357,10 @@ function checkBan(o: BanOptions, more: readonly string[]): BanOptions {
     if (o.since !== undefined) throw argumentError("since", "a ban is from now, or since a point: not both");
   }
   return o;
+}
+
+function checkBoolean(value: unknown, argument: string): asserts value is boolean {
+  if (typeof value !== "boolean") throw argumentError(argument, `${argument} is not a boolean`);
 }
 
 const ID = /^[0-9a-f]{64}$/i;

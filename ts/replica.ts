@@ -69,7 +69,7 @@ export interface Engine {
    */
   editBase(object: number): number;
   /** Applies edits that were gathered, packed as `pending.ts` says. */
-  applyEdits(edits: Int32Array, units: Uint16Array, numbers: number[], begunMs: number): void;
+  applyEdits(edits: Int32Array, units: Uint16Array, strings: string, numbers: number[], begunMs: number): void;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
@@ -125,8 +125,11 @@ export interface Engine {
   restore(view: number, object?: number, key?: string): void;
 
   /** Signs words, each a phrase; the id of the last changeset that says them, empty without any. */
-  say(phrases: string[], reason: string | undefined, publish: boolean): string;
-  preview(phrases: string[]): { changesets: number; hidden: number; shown: number; members: string[]; view: number };
+  say(phrases: string[], dependents: boolean, reason: string | undefined, publish: boolean): string;
+  preview(
+    phrases: string[],
+    dependents: boolean,
+  ): { changesets: number; hidden: number; shown: number; members: string[]; dependents: number; others: string[]; view: number };
   policyTargets(member?: string, actor?: string, object?: number, since?: number, until?: number): string[];
   policyEntries(): EngineEntry[];
   policyVotes(phrase: string): EngineEntry[];

@@ -13,6 +13,7 @@ use super::piece_list::{Loc, PieceList};
 use super::unit_log::UnitLog;
 use super::unit_op::{CHANGESET_UNITS_MAX, Invalid, UNITS_MAX, UnitOp, UnitRef, UnitSpan};
 use crate::causal::ChangesetIx;
+use crate::sorted::sort;
 use crate::steps;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -77,7 +78,7 @@ impl<'a, H: History, const LEAF: usize, const BLOCK: usize> Checker<'a, H, LEAF,
             }
         }
         self.marks_in_order()?;
-        self.deleted.sort_unstable();
+        sort(&mut self.deleted);
         let twice = |pair: &[(Spot, u32)]| match (pair[0], pair[1]) {
             ((Spot::Past(a), len), (Spot::Past(b), _)) | ((Spot::Own(a), len), (Spot::Own(b), _)) => {
                 b - a < len

@@ -4,7 +4,7 @@ use super::deltas::{Delta, MarkDelta};
 use super::text::Text;
 use crate::causal::NameId;
 use crate::event::Value;
-use std::collections::BTreeMap;
+use crate::sorted::SortedMap;
 
 /// Visible units that show the same marks. Neighbours in a list of runs differ, so a list says in one way what is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
     /// In debug builds, if the marks are not settled.
     pub fn runs(&self) -> Vec<Run<'_>> {
         let mut runs: Vec<Run<'_>> = Vec::new();
-        let (mut shown, mut from) = (BTreeMap::new(), 0);
+        let (mut shown, mut from) = (SortedMap::new(), 0);
         let changes = self.marks.as_ref().map_or_else(Vec::new, |marks| {
             debug_assert!(marks.is_settled(), "marks are settled before reading");
             marks.changes(&self.list)
@@ -33,8 +33,8 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
             for (_, key, value) in here {
                 match value {
                     Some(value) => shown.insert(*key, *value),
-                    None => shown.remove(key),
-                };
+                    None => drop(shown.remove(key)),
+                }
             }
         }
         push(&mut runs, self.len() - from, &shown);
@@ -113,7 +113,7 @@ fn spliced<'a>(runs: &[Run<'a>], changes: &[Delta]) -> Vec<Run<'a>> {
     out
 }
 
-fn push<'a>(runs: &mut Vec<Run<'a>>, len: u32, shown: &BTreeMap<NameId, &'a Value>) {
+fn push<'a>(runs: &mut Vec<Run<'a>>, len: u32, shown: &SortedMap<NameId, &'a Value>) {
     let marks = || shown.iter().map(|(key, value)| (*key, *value));
     match runs.last_mut() {
         _ if len == 0 => {}

@@ -7,6 +7,7 @@ use super::Recency;
 use super::bound::Bound;
 use super::piece_list::PieceList;
 use crate::causal::{ChangesetIx, OpIx};
+use crate::sorted::sort_by;
 use crate::steps;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -60,7 +61,7 @@ pub(super) fn sweep<const LEAF: usize, const BLOCK: usize>(
             }
         }
     }
-    edges.sort_by(|a, b| a.0.order(b.0, list));
+    sort_by(&mut edges, |a, b| a.0.order(b.0, list));
     let mut open = Open { history, rows, open: BTreeSet::new(), maximal: Vec::new(), stale: false };
     let mut segments = vec![Segment { from, winner: NO_MARK }];
     for here in edges.chunk_by(|a, b| a.0 == b.0) {

@@ -4,6 +4,7 @@ use super::bound::Bound;
 use super::deltas::DeltaLog;
 use super::mark_sweep::Segment;
 use super::piece_list::PieceList;
+use crate::sorted::sort;
 use crate::steps;
 use std::cmp::Ordering;
 
@@ -89,7 +90,7 @@ pub(super) fn differences<const LEAF: usize, const BLOCK: usize>(
 /// Puts what was told key by key into the order of the text, if no two keys overlap but where they agree.
 pub(super) fn in_order(told: &mut Vec<(u32, u32, u32, u32)>) {
     let mut sorted = told.clone();
-    sorted.sort_unstable();
+    sort(&mut sorted);
     let apart = |pair: &[(u32, u32, u32, u32)]| {
         let (a, b) = (pair[0], pair[1]);
         (a.0, a.1) == (b.0, b.1) || a.0 + a.1 <= b.0

@@ -6,6 +6,7 @@ use super::mark_sweep::{MarkRow, NO_MARK, Segment};
 use super::piece_list::PieceList;
 use crate::causal::NameId;
 use crate::event::Expand;
+use crate::sorted::sort_by;
 use std::cmp::Ordering;
 
 /// What is marked with one key.
@@ -88,7 +89,7 @@ pub(super) fn joined<const LEAF: usize, const BLOCK: usize>(
     mut stretches: Vec<(Bound, Bound)>,
     list: &PieceList<LEAF, BLOCK>,
 ) -> Vec<(Bound, Bound)> {
-    stretches.sort_by(|a, b| a.0.order(b.0, list));
+    sort_by(&mut stretches, |a, b| a.0.order(b.0, list));
     let mut joined: Vec<(Bound, Bound)> = Vec::new();
     for (from, to) in stretches {
         match joined.last_mut() {

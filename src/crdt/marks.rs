@@ -15,6 +15,7 @@ use super::mark_track::{RowEnds, Track, joined};
 use super::piece_list::PieceList;
 use crate::causal::{ChangesetIx, NameId, OpIx};
 use crate::event::{Expand, Value};
+use crate::sorted::sort_by_key;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 #[derive(Clone, Debug, Default)]
@@ -220,7 +221,7 @@ impl Marks {
                 cuts.push((at, number, value_of(&self.rows, segment.winner)));
             }
         }
-        cuts.sort_by_key(|cut| cut.0);
+        sort_by_key(&mut cuts, |cut| cut.0);
         let mut start = 0;
         let list_of = |shown: &BTreeMap<u32, u32>| -> Shown {
             shown.iter().filter(|(_, value)| **value != 0).map(|(track, value)| (*track, *value)).collect()
@@ -277,7 +278,7 @@ impl Marks {
                 changes.push((segment.from.position(list), *key, value));
             }
         }
-        changes.sort_by_key(|change| change.0);
+        sort_by_key(&mut changes, |change| change.0);
         changes
     }
 

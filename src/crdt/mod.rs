@@ -10,6 +10,7 @@ mod cart;
 mod cells;
 mod crowd;
 mod deltas;
+mod inside;
 mod intervals;
 mod leaf_order;
 mod list;

@@ -8,6 +8,7 @@
 use super::Recency;
 use crate::causal::OpIx;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
+use crate::sorted::sort_by;
 use crate::steps;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +146,9 @@ fn maximal<'a>(history: &impl Recency, writes: impl DoubleEndedIterator<Item = &
             found.push(Winner { op: write.op, deletes: write.deletes });
         }
     }
-    found.sort_by(|a, b| history.newer(b.op, a.op));
+    if found.len() > 1 {
+        sort_by(&mut found, |a, b| history.newer(b.op, a.op));
+    }
     found
 }
 

@@ -4,7 +4,7 @@ use super::{Body, Fold, Object, Patch, PatchBody, Written};
 use crate::causal::NameId;
 use crate::crdt::{Cart, Delta, Map, Slot, mark_deltas};
 use crate::event::Value;
-use std::collections::BTreeSet;
+use crate::sorted::sort;
 
 impl Fold {
     /// What turns the visible state of `old` into this one. The objects of `old` are here under the same numbers.
@@ -38,9 +38,11 @@ impl Fold {
                 Some(PatchBody::List { splices: vec![splice], inserted })
             }
             (Body::Map(then), Body::Map(now)) | (Body::Set(then), Body::Set(now)) => {
-                let slots: BTreeSet<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
+                let mut slots: Vec<Slot> = then.iter().chain(now.iter()).map(|(slot, _)| slot).collect();
+                sort(&mut slots);
+                slots.dedup();
                 let differs = |slot: &Slot| old.shown(then, slot) != self.shown(now, slot);
-                let slots: Vec<Slot> = slots.into_iter().filter(differs).collect();
+                slots.retain(differs);
                 (!slots.is_empty()).then_some(PatchBody::Slots(slots))
             }
             (Body::Counter(then), Body::Counter(now)) => {
@@ -51,9 +53,11 @@ impl Fold {
             (Body::Cart(then), Body::Cart(now)) => {
                 let quantity =
                     |cart: &Cart, item: &NameId| cart.get(item).map_or(0, |item| item.totals().sum());
-                let items: BTreeSet<NameId> = then.iter().chain(now.iter()).map(|(item, _)| item).collect();
+                let mut items: Vec<NameId> = then.iter().chain(now.iter()).map(|(item, _)| item).collect();
+                sort(&mut items);
+                items.dedup();
                 let differs = |item: &NameId| quantity(then, item) != quantity(now, item);
-                let items: Vec<NameId> = items.into_iter().filter(differs).collect();
+                items.retain(differs);
                 (!items.is_empty()).then_some(PatchBody::Items(items))
             }
             _ => unreachable!("an object keeps its kind"),

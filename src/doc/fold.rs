@@ -14,6 +14,7 @@ use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crdt::{KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
+use crate::sorted::{sort, sort_by_key};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -209,7 +210,7 @@ impl Fold {
 
     /// Gives marks their values and settles their texts.
     fn fill_marks(&mut self, graph: &CausalGraph, mut marks: Vec<(ObjectIx, OpIx, Option<Value>)>) {
-        marks.sort_by_key(|(object, ..)| *object);
+        sort_by_key(&mut marks, |(object, ..)| *object);
         let past = self.timeline.over(graph);
         for of_text in marks.chunk_by(|a, b| a.0 == b.0) {
             let Body::Text(text) = &mut self.objects[of_text[0].0.0 as usize].body else { continue };
@@ -225,7 +226,7 @@ impl Fold {
     /// What may read differently since the last time, by object in the order in which it was met.
     pub fn take_patches(&mut self) -> Vec<Patch> {
         let mut changed = std::mem::take(&mut self.changed);
-        changed.sort_unstable();
+        sort(&mut changed);
         let patch = |object: ObjectIx| {
             let of = &mut self.objects[object.0 as usize];
             of.listed = false;

@@ -4,6 +4,7 @@
 use crate::causal::{NameId, ObjectId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
 use crate::event::{NameEntry, ObjectKind, Options, Skeleton, Sort, Value};
+use crate::sorted::sort_by_key;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -183,14 +184,14 @@ impl ObjectName {
 impl Saved for Names {
     fn save(&self, out: &mut Writer) {
         let mut names: Vec<(&NameId, &(Sort, Clear))> = self.clear.iter().collect();
-        names.sort_unstable_by_key(|(id, _)| **id);
+        sort_by_key(&mut names, |(id, _)| **id);
         out.varint(names.len() as u64);
         for (id, (sort, clear)) in names {
             id.save(out);
             out.u8(*sort as u8).bytes(&clear.to_bytes());
         }
         let mut objects: Vec<(&ObjectId, &ObjectName)> = self.objects.iter().collect();
-        objects.sort_unstable_by_key(|(id, _)| **id);
+        sort_by_key(&mut objects, |(id, _)| **id);
         out.varint(objects.len() as u64);
         for (id, name) in objects {
             id.save(out);

@@ -6,6 +6,7 @@ use crate::causal::{ObjectId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer};
 use crate::crdt::{Cart, KeyIx, List, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
+use crate::sorted::sort;
 
 /// Local number of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,7 +177,7 @@ impl Object {
     /// What changed since the last time, if anything may have.
     pub(super) fn take_patch(&mut self) -> Option<PatchBody> {
         let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
+        sort(&mut touched);
         touched.dedup();
         match &mut self.body {
             Body::Text(text) => PatchBody::of_text(text.drain_deltas()),

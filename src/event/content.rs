@@ -11,7 +11,8 @@ use crate::causal::{NameId, ObjectId};
 use crate::codec::limits::{CHANGESET_BYTES_MAX, EXT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
 use crate::crypto::NameKey;
-use std::collections::{BTreeMap, HashSet};
+use crate::sorted::sort_by_key;
+use std::collections::HashSet;
 
 /// A content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -233,10 +234,11 @@ impl Meta {
     }
 
     fn encode(&self, out: &mut Writer) {
-        let mut entries: BTreeMap<u64, Vec<u8>> = self.others.iter().cloned().collect();
+        let mut entries: Vec<(u64, Vec<u8>)> = self.others.clone();
         entries.extend(self.message.iter().map(|message| (META_MESSAGE, message.as_bytes().to_vec())));
         entries.extend(self.headers.iter().map(|headers| (META_HEADERS, headers.to_bytes())));
         entries.extend(self.command.iter().map(|command| (META_COMMAND, command.as_bytes().to_vec())));
+        sort_by_key(&mut entries, |(tag, _)| *tag);
         let mut tlv = TlvWriter::new();
         for (tag, value) in &entries {
             tlv.entry(*tag, value);

@@ -5,6 +5,7 @@ use super::chain::{Device, InviteTerms};
 use super::{Author, Entry, Fate, Fork, Log, Role, SignedChangeset};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
+use crate::sorted::sort;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 
@@ -55,7 +56,7 @@ impl Log {
         }
         self.forks.save(out);
         let mut unsupported: Vec<ChangesetId> = self.unsupported.iter().copied().collect();
-        unsupported.sort_unstable();
+        sort(&mut unsupported);
         unsupported.save(out);
     }
 

@@ -3,6 +3,7 @@
 use super::ObjectKind;
 use crate::codec::limits::{EXT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
+use crate::sorted::sort;
 
 /// Options in their canonical form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +23,9 @@ impl Options {
     /// Puts the lists in order.
     #[must_use]
     pub fn canonical(mut self) -> Self {
-        self.groups.iter_mut().for_each(|group| group.sort());
-        self.groups.sort();
-        self.fields.sort();
+        self.groups.iter_mut().for_each(|group| sort(group));
+        sort(&mut self.groups);
+        sort(&mut self.fields);
         self
     }
 
@@ -35,7 +36,7 @@ impl Options {
         let mut keys: Vec<&str> = self.groups.iter().flatten().map(String::as_str).collect();
         keys.extend(self.fields.iter().map(|(key, _)| key.as_str()));
         let count = keys.len();
-        keys.sort_unstable();
+        sort(&mut keys);
         keys.dedup();
         (!self.variant || matches!(kind, ObjectKind::Counter | ObjectKind::Set))
             && (is_map || count == 0)

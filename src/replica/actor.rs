@@ -9,9 +9,10 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
 use crate::event::{Class, Content, Log, Ready, Skeleton};
+use crate::sorted::sort_by_key;
 use crate::store::StoreBatch;
 use crate::trust::Policy;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 /// Actors of a device whose keys are kept; one beyond them lasts as long as its tab.
 const ACTORS_MAX: usize = 64;
@@ -92,7 +93,7 @@ impl Replica {
             self.integrate(ready);
         }
         let old_actor = self.actor.expect("whoever wrote has an actor");
-        let others: BTreeSet<ActorId> = old_log.graph().tips().map(|tip| tip.actor).collect();
+        let others: Vec<ActorId> = old_log.graph().tips().map(|tip| tip.actor).collect();
         let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
         self.volatile.insert(actor);
         self.actor = Some(actor);
@@ -140,7 +141,7 @@ impl Replica {
             replica.log.graph().get(&now).expect("its past was put in before")
         };
         let mut deps: Vec<ChangesetIx> = parents.into_iter().map(|parent| moved(self, parent)).collect();
-        deps.sort_by_key(|dep| self.log.graph().id(*dep));
+        sort_by_key(&mut deps, |dep| self.log.graph().id(*dep));
         deps.dedup();
         // The old actor's own past is one more parent for the new one.
         while deps.len() > limits::DEPS_MAX {

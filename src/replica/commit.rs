@@ -6,6 +6,7 @@ use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier, Trouble};
 use crate::causal::{ActorId, ChangesetId};
 use crate::codec::{Reader, Writer};
+use crate::sorted::SortedMap;
 use crate::store::{StoreBatch, StoreName, TailRecord};
 use std::collections::BTreeMap;
 
@@ -144,11 +145,17 @@ impl Replica {
 }
 
 /// Reads the durable tips of own actors.
-pub(super) fn durable_tips(actors: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, (u32, ChangesetId)> {
+pub(super) fn durable_tips(actors: &BTreeMap<String, Vec<u8>>) -> SortedMap<String, (u32, ChangesetId)> {
     let tip = |record: &[u8]| {
         let mut reader = Reader::new(record);
         let seq = reader.varint_u32("seq", u32::MAX).ok()?;
         Some((seq, ChangesetId(reader.array("id").ok()?)))
     };
-    actors.iter().filter_map(|(actor, record)| Some((actor.clone(), tip(record)?))).collect()
+    let mut tips = SortedMap::new();
+    for (actor, record) in actors {
+        if let Some(tip) = tip(record) {
+            tips.insert(actor.clone(), tip);
+        }
+    }
+    tips
 }

@@ -1,14 +1,14 @@
 //! The hashes by which replicas compare what they have (docs/format.md §8).
 
 use super::Replica;
-use crate::causal::{ChangesetId, NameId, ObjectId, OpIx};
+use crate::causal::{NameId, ObjectId, OpIx};
 use crate::codec::Writer;
 use crate::crdt::{Map, Register, Slot};
 use crate::crypto::Digest;
 use crate::doc::{Body, ObjectIx, Written};
 use crate::event::digest::{self, ElementWrite};
 use crate::event::{ObjectKind, OpRuns, Value};
-use std::collections::BTreeMap;
+use crate::sorted::{sort, sort_by_key};
 
 impl Replica {
     /// The hash of what is visible (docs/format.md §8). O(visible content).
@@ -52,14 +52,14 @@ impl Replica {
             Body::Cart(cart) => {
                 let items = cart.iter().map(|(name, tally)| (name, tally.totals().sum()));
                 let mut items: Vec<(NameId, i128)> = items.filter(|(_, sum)| *sum > 0).collect();
-                items.sort_unstable();
+                sort(&mut items);
                 (!items.is_empty()).then(|| digest::cart_hash(&items))
             }
         }
     }
 
     fn map_hash(&self, map: &Map) -> Option<Digest> {
-        let (mut keys, mut groups) = (BTreeMap::new(), BTreeMap::new());
+        let (mut keys, mut groups) = (Vec::new(), Vec::new());
         for (slot, register) in map.iter() {
             let shown = register.winners().first().filter(|winner| !winner.deletes);
             if !shown.and_then(|winner| self.fold.written(winner.op)).is_some_and(Written::is_visible) {
@@ -67,16 +67,17 @@ impl Replica {
             }
             let writes = self.present(register).map(|written| written.map_or_else(Vec::new, written_bytes));
             match slot {
-                Slot::Key(name) => drop(keys.insert(name, writes.collect())),
-                Slot::Group(number) => drop(groups.insert(number, writes.collect())),
+                Slot::Key(name) => keys.push((name, writes.collect())),
+                Slot::Group(number) => groups.push((number, writes.collect())),
             }
         }
-        let (keys, groups): (Vec<_>, Vec<_>) = (keys.into_iter().collect(), groups.into_iter().collect());
+        sort_by_key(&mut keys, |(name, _)| *name);
+        sort_by_key(&mut groups, |(number, _)| *number);
         (!keys.is_empty() || !groups.is_empty()).then(|| digest::map_hash(&keys, &groups))
     }
 
     fn set_hash(&self, set: &Map) -> Option<Digest> {
-        let mut elements: BTreeMap<NameId, Vec<ElementWrite<'_>>> = BTreeMap::new();
+        let mut elements: Vec<(NameId, Vec<ElementWrite<'_>>)> = Vec::new();
         for (slot, register) in set.iter() {
             let Slot::Key(name) = slot else { continue };
             let writes = self.present(register).map(|written| match written {
@@ -86,10 +87,10 @@ impl Replica {
             });
             let writes: Vec<_> = writes.collect();
             if writes.iter().any(|write| !matches!(write, ElementWrite::Removed)) {
-                elements.insert(name, writes);
+                elements.push((name, writes));
             }
         }
-        let elements: Vec<_> = elements.into_iter().collect();
+        sort_by_key(&mut elements, |(name, _)| *name);
         (!elements.is_empty()).then(|| digest::set_hash(&elements))
     }
 
@@ -101,24 +102,31 @@ impl Replica {
         })
     }
 
+    /// Ascending ops as runs of those of each changeset, by its id.
     pub(super) fn runs(&self, ops: impl Iterator<Item = OpIx>) -> Vec<OpRuns> {
-        let mut by_changeset: BTreeMap<ChangesetId, Vec<(u32, u32)>> = BTreeMap::new();
-        for op in ops {
-            let changeset = self.fold.timeline().changeset_of(op);
-            let index = op.0 - self.fold.timeline().ops_of(changeset).start;
-            let runs = by_changeset.entry(self.log.graph().id(changeset)).or_default();
+        let mut found: Vec<OpRuns> = Vec::new();
+        let mut within = 0..0;
+        for OpIx(op) in ops {
+            if !within.contains(&op) {
+                let changeset = self.fold.timeline().changeset_of(OpIx(op));
+                within = self.fold.timeline().ops_of(changeset);
+                found.push(OpRuns { changeset: self.log.graph().id(changeset), runs: Vec::new() });
+            }
+            let index = op - within.start;
+            let runs = &mut found.last_mut().expect("the first op is in no range yet").runs;
             match runs.last_mut() {
                 Some(last) if last.0 + last.1 == index => last.1 += 1,
                 _ => runs.push((index, 1)),
             }
         }
-        by_changeset.into_iter().map(|(changeset, runs)| OpRuns { changeset, runs }).collect()
+        sort_by_key(&mut found, |of| of.changeset);
+        found
     }
 }
 
 /// The state hash of objects in any order.
 pub(super) fn sorted_hash(mut objects: Vec<(ObjectId, ObjectKind, Digest)>) -> Digest {
-    objects.sort_by_key(|(id, kind, _)| (*id, *kind as u8));
+    sort_by_key(&mut objects, |(id, kind, _)| (*id, *kind as u8));
     digest::state_hash(&objects)
 }
 

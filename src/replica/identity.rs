@@ -5,10 +5,10 @@ use crate::causal::{ActorId, MemberId, SpaceId};
 use crate::codec::{DecodeError, Reader, Writer, limits};
 use crate::crypto::{AgreementKey, EpochSecret, Keyring, NameKey, SigningKey};
 use crate::event::{Certificate, CertificateKind, Chain, Genesis, Invite, ReadError, Role};
+use crate::sorted::SortedMap;
 use crate::store::StoreName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::ops::Bound;
 use zeroize::Zeroizing;
 
 /// Why a stored identity cannot be used.
@@ -44,7 +44,7 @@ pub struct Identity {
     member: SigningKey,
     device: SigningKey,
     agreement_seed: Zeroizing<[u8; 32]>,
-    actors: BTreeMap<ActorId, SigningKey>,
+    actors: SortedMap<ActorId, SigningKey>,
     keyring: Keyring,
 }
 
@@ -98,7 +98,7 @@ impl Identity {
             member,
             device,
             agreement_seed,
-            actors: BTreeMap::new(),
+            actors: SortedMap::new(),
             keyring,
         }
     }
@@ -142,12 +142,13 @@ impl Identity {
         if verified.device.map(|found| found.key) != Some(device.public()) {
             return Err(IdentityError::Chain);
         }
-        let actors = keys.iter().filter(|(name, _)| name.starts_with("actor/")).map(|(_, seed)| {
+        let mut actors = SortedMap::new();
+        for (_, seed) in keys.iter().filter(|(name, _)| name.starts_with("actor/")) {
             let key = SigningKey::from_seed(&Zeroizing::new(Reader::new(seed).array("actor")?));
-            Ok((ActorId(key.public()), key))
-        });
+            actors.insert(ActorId(key.public()), key);
+        }
         Ok(Self {
-            actors: actors.collect::<Result<_, IdentityError>>()?,
+            actors,
             root: root.map(|seed| SigningKey::from_seed(&Zeroizing::new(seed))),
             role: verified.role,
             genesis,
@@ -193,17 +194,12 @@ impl Identity {
     /// Makes an actor that takes the place of another in the order of keys: none of `others` stands between the two, so
     /// that concurrent inserts stay in the order in which they are. It is not to be stored. Whoever made a key right beside
     /// the other one to prevent that succeeds; then the order may change.
-    pub fn new_actor_beside(
-        &mut self,
-        beside: ActorId,
-        others: &BTreeSet<ActorId>,
-        random: Random<'_>,
-    ) -> ActorId {
+    pub fn new_actor_beside(&mut self, beside: ActorId, others: &[ActorId], random: Random<'_>) -> ActorId {
         for _ in 0..BESIDE_TRIES {
             let key = SigningKey::from_seed(&bytes(random));
             let actor = ActorId(key.public());
-            let between = (Bound::Excluded(beside.min(actor)), Bound::Excluded(beside.max(actor)));
-            if actor != beside && others.range(between).next().is_none() {
+            let (from, to) = (beside.min(actor), beside.max(actor));
+            if actor != beside && !others.iter().any(|other| from < *other && *other < to) {
                 self.actors.insert(actor, key);
                 return actor;
             }

@@ -5,9 +5,10 @@ use super::{Env, Output, Replica, Tier};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
+use crate::sorted::SortedMap;
 use crate::sync::{Backoff, PeerSession, Position, Row, Session, SessionConfig, Status};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
@@ -82,13 +83,13 @@ impl PeerLink {
 /// All sessions.
 #[derive(Default)]
 pub(super) struct Links {
-    pub(super) relays: BTreeMap<u32, RelayLink>,
-    pub(super) peers: BTreeMap<u32, PeerLink>,
+    pub(super) relays: SortedMap<u32, RelayLink>,
+    pub(super) peers: SortedMap<u32, PeerLink>,
     pub(super) last_session: u32,
-    pub(super) positions: BTreeMap<String, Position>,
+    pub(super) positions: SortedMap<String, Position>,
     pub(super) last_heard_ms: Option<u64>,
     /// Own changesets that no relay is known to have.
-    pub(super) unacked: BTreeSet<ChangesetId>,
+    pub(super) unacked: HashSet<ChangesetId>,
 }
 
 impl Links {
@@ -363,7 +364,7 @@ impl Replica {
         if self.links.relays.is_empty() || self.need_bytes() {
             return;
         }
-        for (session, link) in &mut self.links.relays {
+        for (session, link) in self.links.relays.iter_mut() {
             if link.redial_ms.is_some_and(|at| at <= env.now_ms) && self.actor.is_some() {
                 link.redial_ms = None;
                 self.outputs.push_back(Output::Dial { session: *session, url: link.url.clone() });
@@ -379,7 +380,7 @@ impl Replica {
 
     /// The actors whose tips a relay is asked for: this device's, then the ones met last.
     pub(super) fn actors_for_tips(&self) -> Vec<ActorId> {
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         let graph = self.log.graph();
         let others = (0..graph.len()).rev().map(|ix| graph.actor(ChangesetIx(ix)));
         let mut actors: Vec<ActorId> =

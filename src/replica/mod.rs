@@ -20,6 +20,7 @@ mod list_edit;
 mod output;
 mod peer_link;
 mod policy;
+mod preview;
 mod read;
 mod receive;
 mod refusal;
@@ -39,7 +40,8 @@ pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
-pub use policy::{EntryInfo, PolicyFault, Preview, Selected, Waiting};
+pub use policy::{EntryInfo, PolicyFault, Selected, Waiting};
+pub use preview::Preview;
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
@@ -54,11 +56,12 @@ use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
 use crate::event::{Invite, Log, ObjectKind, Options, Role, object_id};
+use crate::sorted::SortedMap;
 use crate::store::{StoreBatch, StoreName};
 use crate::trust::Policy;
 use commit::InFlight;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -99,9 +102,9 @@ pub struct Replica {
     views: view::Views,
     policy: Policy,
     held: HashMap<ChangesetId, HoldReason>,
-    quarantine: BTreeSet<ChangesetId>,
+    quarantine: HashSet<ChangesetId>,
     /// Tips known to be on the medium, from the store.
-    durable_tips: BTreeMap<String, (u32, ChangesetId)>,
+    durable_tips: SortedMap<String, (u32, ChangesetId)>,
     commits: VecDeque<commit::InFlight>,
     next_commit: u64,
     /// Batches that failed and go along with the next commit.
@@ -186,8 +189,8 @@ impl Replica {
             undo: undo::UndoStack::default(),
             views: view::Views::default(),
             held: HashMap::new(),
-            quarantine: BTreeSet::new(),
-            durable_tips: BTreeMap::new(),
+            quarantine: HashSet::new(),
+            durable_tips: SortedMap::new(),
             commits: VecDeque::new(),
             next_commit: 0,
             unstored: Vec::new(),

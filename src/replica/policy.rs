@@ -2,8 +2,8 @@
 
 use super::seal::Sealed;
 use super::view::Target as ViewTarget;
-use super::{Env, Output, Replica, Source, ViewFault, ViewIx};
-use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc, MemberId, OpIx};
+use super::{Env, Output, Replica, Source, ViewFault};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Bits;
 use crate::doc::ObjectIx;
 use crate::event::{
@@ -92,21 +92,6 @@ pub struct Waiting {
     pub actor: ActorId,
     /// When, by its author's clock, in ms since 1970.
     pub time_ms: u64,
-}
-
-/// What words would do that nobody has said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preview {
-    /// Changesets of which an op would stand otherwise.
-    pub changesets: u32,
-    /// Ops that would not count any more.
-    pub hidden: u32,
-    /// Ops that would count again.
-    pub shown: u32,
-    /// Whose ops these are.
-    pub members: Vec<MemberId>,
-    /// The space as it would be; to be closed.
-    pub view: ViewIx,
 }
 
 impl Replica {
@@ -204,35 +189,6 @@ impl Replica {
             }
         }
         targets
-    }
-
-    /// What words would do, without saying them. Seals the open batch first. The time is that of what would stand otherwise,
-    /// and O(words of everybody + ops / 64).
-    pub fn preview(&mut self, ops: &[Op], env: &mut Env<'_>) -> Result<Preview, PolicyFault> {
-        self.check_words(ops)?;
-        if self.batch.in_transact {
-            return Err(PolicyFault::Transact);
-        }
-        self.flush(env);
-        let (policy, affected) = self.tried(ops.iter().flat_map(Subject::said_by));
-        let toggles = self.toggles(&policy, &affected);
-        let (mut changesets, mut members) = (BTreeSet::new(), BTreeSet::new());
-        for (op, _) in &toggles {
-            let ix = self.fold.timeline().changeset_of(*op);
-            changesets.insert(ix);
-            members.insert(self.log.author(ix).member);
-        }
-        let shown = toggles.iter().filter(|(_, on)| *on).count() as u32;
-        let mut hidden = self.hidden_now();
-        toggles.iter().for_each(|(op, on)| hidden.set(op.0..op.0 + 1, !on));
-        let all = vec![true; self.log.graph().len() as usize];
-        Ok(Preview {
-            changesets: changesets.len() as u32,
-            hidden: toggles.len() as u32 - shown,
-            shown,
-            members: members.into_iter().collect(),
-            view: self.open_view(&all, &hidden, &[], &[]),
-        })
     }
 
     /// All words that are readable here, in the order in which they arrived.
@@ -346,7 +302,7 @@ impl Replica {
     }
 
     /// The ops that stand otherwise under a policy than now, among those it bears on.
-    fn toggles(&self, policy: &Policy, affected: &[Affected]) -> Vec<(OpIx, bool)> {
+    pub(super) fn toggles(&self, policy: &Policy, affected: &[Affected]) -> Vec<(OpIx, bool)> {
         let mut toggles = Vec::new();
         for ix in self.reached(affected) {
             let mut was: BTreeSet<OpIx> = self.fold.hidden_in(self.fold.timeline().ops_of(ix)).collect();
@@ -383,36 +339,6 @@ impl Replica {
         }
         reached.extend(targets);
         reached
-    }
-
-    /// The policy as it would be with these words, and what they bear on.
-    pub(super) fn tried(&self, words: impl Iterator<Item = (Subject, Word)>) -> (Policy, Vec<Affected>) {
-        let mut policy = self.policy.clone();
-        let affected = self.try_words(&mut policy, words);
-        (policy, affected)
-    }
-
-    /// Adds words to a policy that nobody said, as if this member had said them last.
-    pub(super) fn try_words(
-        &self,
-        policy: &mut Policy,
-        words: impl Iterator<Item = (Subject, Word)>,
-    ) -> Vec<Affected> {
-        let mut affected = Vec::new();
-        for (subject, word) in words {
-            let entry = Entry {
-                author: self.member(),
-                changeset: ChangesetIx::OPEN,
-                index: 0,
-                stamp: Hlc::default(),
-                subject,
-                word,
-                reason: None,
-                is_private: true,
-            };
-            affected.extend(policy.add(self.log.graph(), entry));
-        }
-        affected
     }
 
     /// The policy of the words that stand in some changesets.

@@ -2,11 +2,11 @@
 
 use super::history::value_at;
 use super::{HoldReason, Replica, Tier};
-use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId};
 use crate::crdt::{List, Map, Register, Slot, Text};
 use crate::doc::{Body, ObjectIx, ObjectOrigin, Written};
 use crate::event::{Fate, ObjectKind, Options, Sort, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::sorted::{sort, sort_by, sort_by_cached_key, sort_by_key};
 use std::sync::Arc;
 
 /// Figures about the space.
@@ -64,7 +64,7 @@ impl Replica {
                 (_, Some(_)) => {}
             }
         }
-        keys.sort();
+        sort(&mut keys);
         keys
     }
 
@@ -128,7 +128,7 @@ impl Replica {
                 Some((self.names.value(&name)?, written.value()))
             })
             .collect();
-        elements.sort_by_cached_key(|(element, _)| element.to_bytes());
+        sort_by_cached_key(&mut elements, |(element, _)| element.to_bytes());
         elements
     }
 
@@ -145,7 +145,7 @@ impl Replica {
             .filter(|(_, quantity)| *quantity > 0)
             .filter_map(|(name, quantity)| Some((self.names.value(&name)?, quantity)))
             .collect();
-        entries.sort_by_cached_key(|(item, _)| item.to_bytes());
+        sort_by_cached_key(&mut entries, |(item, _)| item.to_bytes());
         entries
     }
 
@@ -177,9 +177,11 @@ impl Replica {
             let (name, kind) = self.name_of(ix)?;
             Some((self.fold.get(ix).id, (name.clone(), kind)))
         });
-        let mut names: Vec<(Arc<str>, ObjectKind)> =
-            named.collect::<BTreeMap<_, _>>().into_values().collect();
-        names.sort_by(|a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
+        let mut named: Vec<(ObjectId, (Arc<str>, ObjectKind))> = named.collect();
+        sort_by_key(&mut named, |(id, _)| *id);
+        named.dedup_by_key(|(id, _)| *id);
+        let mut names: Vec<(Arc<str>, ObjectKind)> = named.into_iter().map(|(_, name)| name).collect();
+        sort_by(&mut names, |a, b| (&a.0, a.1 as u8).cmp(&(&b.0, b.1 as u8)));
         names
     }
 
@@ -246,7 +248,7 @@ impl Replica {
     pub fn heads(&self) -> Vec<ChangesetId> {
         let mut heads: Vec<ChangesetId> =
             self.log.graph().heads().map(|head| self.log.graph().id(head)).collect();
-        heads.sort();
+        sort(&mut heads);
         heads
     }
 
@@ -266,7 +268,9 @@ impl Replica {
         let graph = self.log.graph();
         let Some(ix) = graph.get(&self.renamed.get(&id).copied().unwrap_or(id)) else { return 0 };
         let tips = graph.tips().filter_map(|tip| graph.get(&tip.id)).filter(|tip| graph.contains(*tip, ix));
-        let members: BTreeSet<MemberId> = tips.map(|tip| self.log.author(tip).member).collect();
+        let mut members: Vec<MemberId> = tips.map(|tip| self.log.author(tip).member).collect();
+        sort(&mut members);
+        members.dedup();
         members.iter().filter(|member| **member != self.member()).count()
     }
 

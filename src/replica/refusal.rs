@@ -7,7 +7,7 @@ use super::link::RelayLink;
 use super::{Replica, Tier};
 use crate::causal::ChangesetId;
 use crate::sync::{Backoff, Code, Status};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// Why a write will not reach a tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Refusals {
     /// Rows that it took, over this connection.
     taken: HashSet<ChangesetId>,
     /// Codes of the answer that is being read, each to be told once.
-    codes: BTreeSet<&'static str>,
+    codes: Vec<&'static str>,
     /// Answers in a row that came to nothing.
     fruitless: u32,
     backoff: Backoff,
@@ -43,8 +43,8 @@ pub(super) struct Refusals {
 impl Refusals {
     /// A row is not taken, and never will be.
     pub fn reject(&mut self, id: ChangesetId, code: Code) {
-        if self.rows.insert(id, code).is_none() {
-            self.codes.insert(code.name());
+        if self.rows.insert(id, code).is_none() && !self.codes.contains(&code.name()) {
+            self.codes.push(code.name());
         }
     }
 

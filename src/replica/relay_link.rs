@@ -5,6 +5,7 @@ use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
 use crate::event::{self, SignedChangeset};
+use crate::sorted::sort;
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
     Challenge, Code, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
@@ -147,7 +148,7 @@ impl Replica {
         if !again.is_empty() {
             // Numbers follow causality: sorted, each chain is in its order.
             link.queue.extend(again);
-            link.queue.make_contiguous().sort_unstable();
+            sort(link.queue.make_contiguous());
             let sorted = std::mem::take(&mut link.queue);
             let mut last = None;
             link.queue = sorted.into_iter().filter(|ix| last.replace(*ix) != Some(*ix)).collect();

@@ -10,6 +10,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
 use crate::doc::{BatchMark, Draft, ObjectIx, resolve};
 use crate::event::{Changeset, Class, Content, Draft as Unsealed, Ready, Skeleton, Sort, Value, name_id};
+use crate::sorted::sort_by_key;
 
 /// What a batch that becomes this old is sealed at: with others online, alone, and during an IME composition.
 const AGE_MS: [u64; 3] = [200, 1_000, 2_000];
@@ -132,6 +133,12 @@ impl Replica {
             self.fail_late(env);
         }
         edited
+    }
+
+    /// The same for a transaction of which whoever made it has told already: what it changed is not told.
+    pub fn close_told(&mut self, env: &mut Env<'_>) -> bool {
+        self.fold.take_patches();
+        self.close_transact(env)
     }
 
     /// The ids of closed transactions that were sealed since the last time, in the order in which they were closed; of one that
@@ -277,7 +284,7 @@ impl Replica {
             let graph = self.log.graph();
             let prev = self.own_tip(actor);
             let mut deps: Vec<ChangesetIx> = graph.heads().filter(|head| Some(*head) != prev).collect();
-            deps.sort_by_key(|dep| graph.id(*dep));
+            sort_by_key(&mut deps, |dep| graph.id(*dep));
             if deps.len() <= limits::DEPS_MAX {
                 return (prev, deps);
             }

@@ -10,8 +10,9 @@ use crate::crdt::Bits;
 use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
 use crate::event::{BanScope, BanSubject, ObjectKind, digest};
+use crate::sorted::sort;
 use crate::trust::{Subject, Word};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -185,7 +186,7 @@ impl Replica {
     pub fn view_heads(&self, view: ViewIx) -> Result<Vec<ChangesetId>, ViewFault> {
         let heads = self.views.get(view)?.heads.iter().map(|head| self.log.graph().id(*head));
         let mut heads: Vec<ChangesetId> = heads.collect();
-        heads.sort();
+        sort(&mut heads);
         Ok(heads)
     }
 
@@ -218,7 +219,10 @@ impl Replica {
         let (a, b) = (&self.views.get(from)?.ops.counting, &self.views.get(to)?.ops.counting);
         let patches = self.fold.diff(self.log.graph(), a, b);
         let above = patches.iter().flat_map(|patch| self.places.above(patch.object)).map(|place| place.map);
-        for map in above.collect::<BTreeSet<_>>() {
+        let mut above: Vec<ObjectIx> = above.collect();
+        sort(&mut above);
+        above.dedup();
+        for map in above {
             self.object_in(to, map)?;
         }
         // Where only one of the two shows an object, the key itself differs.

@@ -8,7 +8,8 @@
 //! while; nothing that waits grows beyond the credit given and the push window. It does not look into headers, holds no
 //! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
 
-use std::collections::{BTreeMap, VecDeque};
+use crate::sorted::SortedMap;
+use std::collections::VecDeque;
 
 use prost::bytes::Bytes;
 
@@ -165,7 +166,7 @@ pub struct Session {
     unstored: VecDeque<(Position, u64)>,
     /// Stored, and not yet given back as credit.
     owed_bytes: u64,
-    pushes: BTreeMap<u64, InFlight>,
+    pushes: SortedMap<u64, InFlight>,
     last_push_id: u64,
     outputs: VecDeque<SessionOutput>,
 }
@@ -214,7 +215,7 @@ impl Session {
             log_id: None,
             unstored: VecDeque::new(),
             owed_bytes: 0,
-            pushes: BTreeMap::new(),
+            pushes: SortedMap::new(),
             last_push_id: 0,
             outputs: VecDeque::new(),
         }

@@ -3,6 +3,7 @@
 use super::{Entry, Subject, Word};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, MemberId};
 use crate::event::{BanScope, BanSubject, Target, Verdict};
+use crate::sorted::sort_by_key;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -79,7 +80,7 @@ impl Policy {
         let register = self.registers.entry(author).or_default().entry(subject).or_default();
         register.retain(|at| !is_before(graph, &entries[*at as usize], last));
         register.push(number);
-        register.sort_by_key(|at| {
+        sort_by_key(register, |at| {
             let entry = &entries[*at as usize];
             let id = (entry.changeset != ChangesetIx::OPEN).then(|| graph.id(entry.changeset));
             Reverse((id.is_none(), entry.stamp, id, entry.index, *at))
@@ -143,7 +144,7 @@ impl Policy {
     pub fn said_on(&self, subject: Subject) -> Vec<u32> {
         let speakers = self.speakers.get(&subject).into_iter().flatten().copied();
         let mut found: Vec<u32> = speakers.filter_map(|member| self.winner(member, subject)).collect();
-        found.sort_by_key(|at| (self.entries[*at as usize].author != self.me, *at));
+        sort_by_key(&mut found, |at| (self.entries[*at as usize].author != self.me, *at));
         found
     }
 

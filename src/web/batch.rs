@@ -8,6 +8,7 @@ use web_sys::{IdbRequest, IdbTransaction};
 
 use super::error::EdgeError;
 use super::wait::Request;
+use crate::sorted::sort;
 
 /// The append-only store.
 pub(crate) const TAIL: &str = "tail";
@@ -63,7 +64,7 @@ impl Batch {
         if !self.append.is_empty() {
             stores.push(TAIL);
         }
-        stores.sort_unstable();
+        sort(&mut stores);
         stores.dedup();
         stores
     }

@@ -15,22 +15,32 @@ type Answer<T> = Result<T, EdgeError>;
 #[wasm_bindgen]
 impl Replica {
     /// Signs words; the id of the last changeset that says them, empty if there were none.
-    pub fn say(&mut self, phrases: Vec<String>, reason: Option<String>, publish: bool) -> Answer<String> {
-        let (words, reason) = (words(&phrases)?, reason.map(Value::String));
+    pub fn say(
+        &mut self,
+        phrases: Vec<String>,
+        dependents: bool,
+        reason: Option<String>,
+        publish: bool,
+    ) -> Answer<String> {
+        let (words, reason) = (self.words(&phrases, dependents)?, reason.map(Value::String));
         let said = with_env(|env| self.core_mut().say(words, reason.as_ref(), publish, env));
         said.map(|id| id.map_or_else(String::new, |id| id.to_string())).map_err(policy_error)
     }
 
-    /// What words would do: changesets, ops hidden, ops shown, the number of a view, and whose ops.
-    pub fn preview(&mut self, phrases: Vec<String>) -> Answer<JsValue> {
-        let words = words(&phrases)?;
+    /// What words would do: changesets, ops hidden, ops shown, the number of a view, and whose ops; what stands on them, and whose
+    /// that is.
+    pub fn preview(&mut self, phrases: Vec<String>, dependents: bool) -> Answer<JsValue> {
+        let words = self.words(&phrases, dependents)?;
         let preview = with_env(|env| self.core_mut().preview(&words, env)).map_err(policy_error)?;
         let members = preview.members.iter().map(|member| JsValue::from(member.to_string()));
+        let others = preview.others.iter().map(|member| JsValue::from(member.to_string()));
         Ok(object(&[
             ("changesets", preview.changesets.into()),
             ("hidden", preview.hidden.into()),
             ("shown", preview.shown.into()),
             ("members", members.collect::<Array>().into()),
+            ("dependents", preview.dependents.into()),
+            ("others", others.collect::<Array>().into()),
             ("view", preview.view.0.into()),
         ]))
     }
@@ -163,8 +173,16 @@ fn claim(claim: &Claim) -> JsValue {
     ])
 }
 
-fn words(phrases: &[String]) -> Answer<Vec<Op>> {
-    phrases.iter().map(|written| phrase::parse(written).ok_or_else(|| malformed(written))).collect()
+impl Replica {
+    fn words(&mut self, phrases: &[String], dependents: bool) -> Answer<Vec<Op>> {
+        let words = phrases.iter().map(|written| phrase::parse(written).ok_or_else(|| malformed(written)));
+        let words = words.collect::<Answer<Vec<Op>>>()?;
+        self.core().check_words(&words).map_err(policy_error)?;
+        Ok(match dependents {
+            true => with_env(|env| self.core_mut().with_dependents(words, env)),
+            false => words,
+        })
+    }
 }
 
 fn malformed(phrase: &str) -> EdgeError {

@@ -82,6 +82,13 @@ impl Replica {
         self.batch_ms
     }
 
+    /// Opens a transaction of which nothing is to be said in the history.
+    pub(super) fn begin(&mut self, env: &mut Env<'_>) {
+        self.marks.clear();
+        let begun = self.core.begin_transact(None, None, None, env);
+        begun.expect("a message that is not there is not too large");
+    }
+
     pub(super) fn core(&self) -> &Core {
         &self.core
     }
@@ -465,10 +472,12 @@ pub(super) fn records(entries: &Array, argument: &'static str) -> Answer<BTreeMa
         let value = pair.get(1).dyn_into::<Uint8Array>().ok()?;
         Some((pair.get(0).as_string()?, value.to_vec()))
     };
-    entries
-        .iter()
-        .map(|item| entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record")))
-        .collect()
+    let mut records = BTreeMap::new();
+    for item in entries.iter() {
+        let (name, record) = entry(item).ok_or_else(|| EdgeError::argument(argument, "not a record"))?;
+        records.insert(name, record);
+    }
+    Ok(records)
 }
 
 pub(super) fn changeset(id: &str) -> Answer<ChangesetId> {

@@ -255,6 +255,31 @@ class Unreachable extends EventTarget {
   close(): void {}
 }
 
+test("without random bytes nothing is signed, and nothing that was saved is touched", async (t) => {
+  const storage = new Scripted();
+  const s = await space(t, storage);
+  await s.transact(() => s.getMap("m").set("a", 1)).saved("local");
+  const heard: string[] = [];
+  s.on("error", ({ code }) => heard.push(code));
+  const real = crypto.getRandomValues;
+  const commits = storage.commits;
+  crypto.getRandomValues = () => {
+    throw new Error("no entropy");
+  };
+  try {
+    assert.throws(() => (s.transact(() => s.getMap("m").set("a", 2)), s.flush()), coded("E_ENGINE_CRASHED"));
+    await assert.rejects(open({ name: "no entropy", storage: "memory" }), coded("E_ENGINE_CRASHED"));
+  } finally {
+    crypto.getRandomValues = real;
+  }
+  assert.equal(storage.commits, commits, "nothing was stored");
+  while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(s.getMap("m").get("a"), 1);
+  await s.transact(() => s.getMap("m").set("a", 3)).saved("local");
+  assert.deepEqual([s.getMap("m").get("a"), heard], [3, ["E_ENGINE_CRASHED"]]);
+});
+
 test("an unreachable relay leaves the space offline and at work", async (t) => {
   const webSocket = Unreachable as unknown as typeof WebSocket;
   const s = await space(t, new Scripted(), { relay: "ws://127.0.0.1:9", webSocket });

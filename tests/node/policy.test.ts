@@ -77,7 +77,7 @@ test("Mallory vandalises a page; two ban her from different points, and take it 
   let second = "";
   for await (const { id } of ann.history({ member: mallory.me })) second = id;
   const preview = ann.policy.preview({ ban: { who: mallory.me, since: second } });
-  assert.deepEqual([preview.changesets, preview.others, preview.view.getText("page").toString()], [1, [mallory.me], before[0]]);
+  assert.deepEqual([preview.changesets, preview.members, preview.view.getText("page").toString()], [1, [mallory.me], before[0]]);
   assert.equal(text(ann), worst[0], "a preview changes nothing");
   const ban = ann.policy.ban(mallory.me, { since: second, reason: "vandalism" });
   assert.deepEqual([text(ann), ann.stateHash(), ann.getCounter("votes").value], [...before, 0]);
@@ -201,6 +201,40 @@ test("a policy survives a reload, an exclusion comes before what it excludes, an
   assert.equal(again.policy.entries().length, 3);
   again.policy.withdraw(write.id);
   assert.equal(text(again), "early");
+});
+
+test("what makes sense only with it goes along where that is asked for", async (t) => {
+  const [ann, bob, carl] = (await joined(t, 3)) as [Space, Space, Space];
+  const page = (space: Space) => space.getText("page");
+  ann.transact(() => (page(ann).append("[]"), ann.getMap("plan").set("title", "ours")));
+  await same(ann, bob, carl);
+  const quote = bob.transact(() => (page(bob).insert(1, "to be or not to be"), bob.getMap("plan").child("draft", "map").set("a", 1), bob.getList("todo").push("x", "y")));
+  await same(ann, bob, carl);
+  carl.transact(() => {
+    page(carl).insert(7, "(sic) ");
+    page(carl).append(" after");
+    carl.getMap("plan").child("draft", "map").child("deep", "text").append("carl's");
+    carl.getList("todo").insert(1, "between");
+    carl.getList("todo").push("behind");
+  });
+  await same(ann, bob, carl);
+  page(carl).insert(8, "!");
+  await same(ann, bob, carl);
+  const state = (space: { getText: Space["getText"]; getMap: Space["getMap"]; getList: Space["getList"] }) => [space.getText("page").toString(), space.getMap("plan").toJSON(), space.getList("todo").toJSON()];
+  const before = state(ann);
+  const without = ann.policy.preview({ exclude: quote.id });
+  assert.deepEqual([without.members, without.others], [[bob.me], [carl.me]]);
+  assert.deepEqual(state(without.view), ["[(!sic) ] after", { title: "ours" }, ["between", "behind"]]);
+  const along = ann.policy.preview({ exclude: quote.id, dependents: true });
+  assert.deepEqual([along.members, along.others, along.dependents].map((list) => Array.isArray(list) ? [...list].sort() : list), [[bob.me, carl.me].sort(), [], 0]);
+  assert.deepEqual(state(along.view), ["[] after", { title: "ours" }, ["behind"]]);
+  assert.deepEqual(state(ann), before);
+  ann.policy.exclude(quote.id, { dependents: true });
+  assert.deepEqual(state(ann), state(along.view));
+  assert.equal(ann.stateHash(), along.view.stateHash());
+  ann.policy.withdraw(ann.policy.entries().map(({ subject }) => subject));
+  assert.deepEqual(state(ann), before);
+  assert.equal(ann.stateHash(), bob.stateHash());
 });
 
 test("why a place reads as it does", async (t) => {

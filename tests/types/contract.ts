@@ -109,7 +109,7 @@ export async function contract(): Promise<void> {
   // @ts-expect-error not built yet
   space.view({ finalOnly: true });
   const said: Write = space.policy.exclude({ member: space.me, since: 0 }, { reason: "why", publish: false });
-  const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me });
+  const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me, dependents: true });
   const entry: PolicyEntry | undefined = space.policy.votes(said.id)[0];
   void [preview.patches.length, preview.view.heads, entry?.verb === "ban", space.policy.standing(said.id).status, space.policy.inbox().length];
   // @ts-expect-error not an option
