@@ -7,6 +7,7 @@
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
+use super::actor_keys::ActorKeys;
 use super::stored::{Authenticated, authenticate};
 use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
@@ -143,6 +144,7 @@ pub struct Log {
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
+    keys: ActorKeys,
 }
 
 impl Log {
@@ -166,6 +168,7 @@ impl Log {
             stored: Vec::new(),
             unsupported: HashSet::new(),
             away: 0,
+            keys: ActorKeys::default(),
         }
     }
 
@@ -185,7 +188,7 @@ impl Log {
         if signed.header().space() != self.space {
             return Offer::Refused(Refusal::Space);
         }
-        let authentic = signed.verify().or_else(|(signed, error)| match self.successor_of(&id) {
+        let authentic = self.keys.verify(signed).or_else(|(signed, error)| match self.successor_of(&id) {
             Some(successor) => signed.trust_by_descendant(successor),
             None => Err((signed, error)),
         });
