@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use stemma::Invite;
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::codec::{Saved, Writer};
+use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::Text;
 use stemma::crypto::{
     EpochKey, EpochSecret, SaltKey, SegmentContext, SegmentKind, Signature, SigningKey, Tag, hash, open, seal,
@@ -119,4 +119,28 @@ pub fn saved_text(edits: &[u32], inserted: &str, size: usize) -> Vec<u8> {
     let mut saved = Writer::new();
     text.save(&mut saved);
     saved.into_bytes()
+}
+
+/// A text from what a snapshot keeps of it, as the replica wakes it.
+#[wasm_bindgen]
+pub struct OpenedText(Text);
+
+#[wasm_bindgen]
+impl OpenedText {
+    #[wasm_bindgen(constructor)]
+    pub fn new(saved: &[u8]) -> Self {
+        let mut text: Text = Saved::load(&mut Reader::new(saved)).expect("what `savedText` made");
+        text.record_deltas(true);
+        Self(text)
+    }
+
+    pub fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Returns whether there is a change to tell of.
+    pub fn insert(&mut self, position: u32, string: &str) -> bool {
+        self.0.insert(position, string).expect("a position in the text");
+        !self.0.drain_deltas().changes.is_empty()
+    }
 }

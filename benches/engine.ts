@@ -13,7 +13,8 @@ interface Costs {
 export interface BenchEngine {
   Costs: new (bytes: number) => Costs;
   verifyAndOpen(invite: string, rows: Uint8Array[]): number;
-  savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array;
+  savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array<ArrayBuffer>;
+  OpenedText: new (saved: Uint8Array) => { text(): string; insert(position: number, string: string): boolean };
 }
 
 export async function benchEngine(): Promise<BenchEngine> {

@@ -20,14 +20,15 @@ export function printTable(rows: readonly Row[]): void {
     const key = `${row.trace}: ${row.measure}`;
     blocks.set(key, [...(blocks.get(key) ?? []), row]);
   }
-  for (const block of blocks.values()) printBlock(block);
+  for (const block of blocks.values()) printBlock(block, blocks);
 }
 
-function printBlock(block: Row[]): void {
+function printBlock(block: Row[], blocks: ReadonlyMap<string, Row[]>): void {
   const { trace, measure, unit } = block[0] as Row;
   const { title, goal } = MEASURES[bare(measure)] ?? { title: measure };
   const own = block.find(({ library }) => library === "stemma");
-  const peers = block.filter((row) => row !== own).sort((a, b) => (a.median ?? 0) - (b.median ?? 0));
+  const peers = peersOf(block);
+  const rivals = goal?.beside === undefined ? peers : peersOf(blocks.get(`${trace}: ${goal.beside}`) ?? []);
   const where = measure === bare(measure) ? "" : `, ${measure.slice(bare(measure).length + 1)}`;
   console.log(`\n${trace}${where}: ${title}, ${unit}`);
   for (const row of own ? [own, ...peers] : peers) {
@@ -35,8 +36,12 @@ function printBlock(block: Row[]): void {
     const range = median === null || min === max ? "" : `${show(min)} to ${show(max)}`;
     const cells = [`  ${library} ${version}`.padEnd(32), (median === null ? "not built yet" : show(median)).padStart(13), range.padStart(22)];
     const ratio = row !== own && own?.median && median ? `x${(own.median / median).toFixed(2)} of it` : "";
-    console.log(cells.join("") + (row === own ? verdict(own, peers, goal) : ratio && `   Stemma ${ratio}`));
+    console.log(cells.join("") + (row === own ? verdict(own, rivals, goal) : ratio && `   Stemma ${ratio}`));
   }
+}
+
+function peersOf(block: readonly Row[]): Row[] {
+  return block.filter(({ library }) => library !== "stemma").sort((a, b) => (a.median ?? 0) - (b.median ?? 0));
 }
 
 function verdict({ median, unit }: Row, peers: readonly Row[], goal: Goal | undefined): string {

@@ -8,9 +8,11 @@ use attacker::{Attacker, encoded};
 use common::{Node, assert_same, sync};
 use stemma::causal::ChangesetId;
 use stemma::codec::limits;
-use stemma::doc::ObjectIx;
+use stemma::doc::{ObjectIx, PatchBody};
 use stemma::event::{Fate, ObjectKind, Role, Value};
-use stemma::replica::{ChangesetSummary, EditFault, HistoryFilter, Tier, TransactFault};
+use stemma::replica::{
+    Change, ChangesetSummary, EditFault, Env, HistoryFilter, Replica, Tier, TransactFault,
+};
 use stemma::store::TailRecord;
 
 fn notes(node: &mut Node) -> ObjectIx {
@@ -173,6 +175,30 @@ fn closed_transactions_wait_in_line_and_are_sealed_in_their_order() {
     assert_eq!(again.replica.map_get(facts, "k"), Some(&Value::from(4)), "what was not sealed is gone");
     let received: Vec<u64> = history(&again).iter().map(|made| made.received_ms).collect();
     assert_eq!(received, [begun, begun + 1, begun + 2]);
+}
+
+#[test]
+fn a_transaction_that_was_told_of_already_is_not_told_again() {
+    let mut a = Node::create(1);
+    let facts = facts(&mut a);
+    let edit = |replica: &mut Replica, key: &str, env: &mut Env<'_>| {
+        replica.map_set(facts, key, Value::from(1), env).expect("a writer");
+    };
+    a.with(|replica, env| {
+        edit(replica, "loose", env);
+        replica.begin_transact(None, None, None, env).expect("small");
+        edit(replica, "told", env);
+        assert!(replica.close_told(env));
+        edit(replica, "after", env);
+    });
+    a.settle();
+    let keys = |change: &Change| match &change.body {
+        PatchBody::Slots(slots) => slots.len(),
+        _ => 0,
+    };
+    assert_eq!(a.changes.iter().map(keys).collect::<Vec<_>>(), [1, 1], "the loose ones");
+    a.with(|replica, env| replica.flush(env));
+    assert_eq!(history(&a).len(), 3);
 }
 
 #[test]

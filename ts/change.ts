@@ -92,7 +92,9 @@ export function changesOf(change: EngineChange, object: Handle, origin: unknown)
   }
   const common = { kind: object.kind, source, member, actor, changeset, ...told };
   if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
-  return [Object.freeze({ ...common, object, keys: freeze(change.keys ?? []) } as MapChange | SetChange | CartChange)];
+  const keys = freeze(change.keys ?? []);
+  if ("origin" in common) return [Object.freeze({ ...common, object, keys } as MapChange | SetChange | CartChange)];
+  return [Object.freeze({ kind: object.kind, source, member, actor, changeset, object, keys } as MapChange | SetChange | CartChange)];
 }
 
 /** What is said of an object after the engine was started again, with what it has now. */

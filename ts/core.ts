@@ -68,6 +68,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   #changed: Change[] = [];
   #faults: { type: "storage" | "error"; fault: StemmaError }[] = [];
   #syncChanged = false;
+  /** Something was handed over to be stored. */
+  #mayBeSealed = false;
   #policyChanged = false;
 
   constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
@@ -201,6 +203,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   handle(output: Output, origin: unknown): void {
     switch (output.type) {
       case "commit":
+        this.#mayBeSealed = true;
         return this.commits.add(output);
       case "dial":
         return this.links.dial(output.session, output.url);
@@ -236,7 +239,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#changed = [];
     this.#faults = [];
     this.#syncChanged = false;
-    this.#saves.nameSealed();
+    if (this.#mayBeSealed) this.#saves.nameSealed();
+    this.#mayBeSealed = false;
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
     if (!this.pump.isOpen) return;

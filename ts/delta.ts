@@ -34,6 +34,7 @@ export type ListDelta = readonly ListDeltaStep[];
 export function deltasOf(change: { ops: Int32Array; inserted: string; marks?: EngineMark[] }): Delta[];
 export function deltasOf(change: { ops: Int32Array; inserted: Value[] }): ListDelta[];
 export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: string | Value[]; marks?: EngineMark[] }): unknown[] {
+  if (!marks) return plainDeltas(ops, inserted);
   const deltas: object[][] = [];
   let delta: object[] | undefined;
   let end = 0; // of the last edit, in the text as it is after that edit
@@ -51,11 +52,11 @@ export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: 
   /** What stands next among the marks about one stretch, after so many edits. */
   const take = (after: number, position: number, length: number): EngineMark[] => {
     const first = next;
-    while (marks && next < marks.length && isAbout(marks[next] as EngineMark, after, position, length)) next++;
-    return marks?.slice(first, next) ?? [];
+    while (next < marks.length && isAbout(marks[next] as EngineMark, after, position, length)) next++;
+    return marks.slice(first, next);
   };
   const retain = (after: number): void => {
-    for (let mark = marks?.[next]; mark?.[0] === after; mark = marks?.[next]) {
+    for (let mark = marks[next]; mark?.[0] === after; mark = marks[next]) {
       const [, position, length] = mark;
       begin(position).push(Object.freeze({ retain: length, attributes: attributesOf(take(after, position, length), true) }));
       end = position + length;
@@ -65,20 +66,45 @@ export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: 
     const position = ops[i] as number;
     const removed = ops[i + 1] as number;
     const length = ops[i + 2] as number;
-    if (marks) retain(i / 3);
+    retain(i / 3);
     const steps = begin(position);
     if (removed > 0) steps.push(Object.freeze({ delete: removed }));
     if (length > 0) {
       const insert = inserted.slice(used, used + length);
-      const attributes = marks && attributesOf(take(i / 3 + 1, position, length), false);
-      const step = attributes && Object.keys(attributes).length > 0 ? { insert, attributes } : { insert };
-      // A string needs no freezing within, and attributes are frozen.
-      steps.push(typeof insert === "string" ? Object.freeze(step) : freeze(step));
+      const attributes = attributesOf(take(i / 3 + 1, position, length), false);
+      steps.push(Object.freeze(Object.keys(attributes).length > 0 ? { insert, attributes } : { insert }));
     }
     used += length;
     end = position + length;
   }
-  if (marks) retain(ops.length / 3);
+  retain(ops.length / 3);
+  for (const one of deltas) Object.freeze(one);
+  return deltas;
+}
+
+/** The same where nothing is marked: after most keystrokes, so it makes nothing that it does not give. */
+function plainDeltas(ops: Int32Array, inserted: string | Value[]): object[][] {
+  const deltas: object[][] = [];
+  let delta: object[] = [];
+  let [end, used] = [0, 0];
+  for (let i = 0; i + 2 < ops.length; i += 3) {
+    const position = ops[i] as number;
+    const removed = ops[i + 1] as number;
+    const length = ops[i + 2] as number;
+    if (i === 0 || position < end) {
+      delta = [];
+      deltas.push(delta);
+      end = 0;
+    }
+    if (position > end) delta.push(Object.freeze({ retain: position - end }));
+    if (removed > 0) delta.push(Object.freeze({ delete: removed }));
+    if (length > 0) {
+      const insert = inserted.slice(used, (used += length));
+      // A string needs no freezing within.
+      delta.push(typeof insert === "string" ? Object.freeze({ insert }) : freeze({ insert }));
+    }
+    end = position + length;
+  }
   for (const one of deltas) Object.freeze(one);
   return deltas;
 }

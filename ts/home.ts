@@ -8,7 +8,7 @@
 import { StemmaError } from "./errors.js";
 import { IndexedDbStorage } from "./indexeddb.js";
 import { MemoryStorage } from "./memory.js";
-import type { Engine } from "./replica.js";
+import type { Engine, Records } from "./replica.js";
 import { PAGE_BYTES } from "./rows.js";
 import type { StorageAdapter } from "./storage.js";
 import { beforeReset, type Glue, isTrap, resetCount, resetEngine } from "./wasm.js";
@@ -126,7 +126,7 @@ export class Home {
     signal?.throwIfAborted();
     const engine = glue.Replica.open(meta, keys, actors, batchMs);
     for (const changeset of quarantined) engine.quarantine(changeset);
-    const rows = bySnapshot ? engine.takeUp(await storage.entries("snapshots")) : 0;
+    const rows = bySnapshot ? await takeUp(engine, await storage.entries("snapshots")) : 0;
     const residence = this.#residence(engine, storage, rows);
     await loadRows(residence, signal);
     await this.#chooseActor(residence, signal);
@@ -235,6 +235,13 @@ export class Home {
     const { storage } = this.#o;
     return storage === "memory" || (typeof storage === "object" && "dir" in storage);
   }
+}
+
+/** Gives the engine the snapshot, if there is one; up to which row that stands for all. */
+async function takeUp(engine: Engine, records: Records): Promise<number> {
+  // What does not open there does not open in the engine either, which tells why.
+  const opened = await engine.openChunks(records)?.catch(() => undefined);
+  return engine.takeUp(records, opened);
 }
 
 /** Gives the engine the rows it lacks, in slices between which the page can breathe. */

@@ -91,8 +91,13 @@ export class SharedMap implements Iterable<[string, Value]> {
     const sound = checkKey(key);
     checkValue(value, "value");
     this.#checkNoField(sound);
-    this.#core.edit((engine, object) => engine.mapSet(object, key, value));
-    this.#written(sound);
+    const core = this.#core;
+    if (core.pending.write(core, sound, value)) {
+      core.forgetKey(sound);
+    } else {
+      core.edit((engine, object) => engine.mapSet(object, key, value));
+      this.#written(sound);
+    }
     return this;
   }
 

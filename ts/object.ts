@@ -11,6 +11,7 @@ import type { Handle } from "./handle.js";
 import { Listeners } from "./listeners.js";
 import type { Pending } from "./pending.js";
 import { type Engine, type Kind, KINDS, type ObjectOptions } from "./replica.js";
+import { textOf, type Value } from "./value.js";
 
 export class ObjectCore {
   /** For an object under a key of a map that key. */
@@ -125,6 +126,12 @@ export class ObjectCore {
   forget(keys?: readonly string[]): void {
     this.forgetOwn(keys);
     for (let at: ObjectCore = this; at.map; at = at.map) at.map.#forgetAround(at);
+  }
+
+  /** After a write of a key, or of an element, of an object that is in no map, and contains none. */
+  forgetKey(key: Value): void {
+    if (this.#whole.size > 0) this.#whole = new Map();
+    if (this.#byKey.size > 0) this.#byKey.delete(this.kind === "map" ? (key as string) : textOf(key));
   }
 
   /** After a key was written: whatever object it showed is empty. */

@@ -11,8 +11,14 @@
  *     text      position, units removed, units inserted        those stand next in `units`
  *     list      index, elements removed, elements inserted     a tag for each of those follows
  *     counter                                                  the amount stands next in `numbers`
+ *     map       tag of the key, tag of the value
+ *     set       tag of the element, tag of its value
  *
- * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`.
+ * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`,
+ * those of maps and sets in `strings`.
+ *
+ * A transaction stands between two of {@link MARKS}. If the engine was not called in the middle of it, and it edits maps and
+ * sets alone, whose changes need no engine to tell, then the engine hears of it later, and says nothing of it.
  */
 
 import type { ObjectCore } from "./object.js";
@@ -21,12 +27,20 @@ import type { Value } from "./value.js";
 
 /** Whoever calls the engine. */
 export interface Caller {
+  /** Throws if there is no engine. */
+  check(): void;
   /** Asks the engine for something that no gathered edit changes; throws if there is none to ask. */
-  ask(work: (engine: Engine, object: number) => number, object: number): number;
+  ask<T>(work: (engine: Engine, object: number) => T, object: number): T;
   /** Hands over what was gathered. */
   release(): void;
-  /** Edits are about to be gathered. */
+  /** An edit is about to be gathered. */
   gathering(): void;
+}
+
+/** What a transaction wrote: a map or a set, and beside it a key or an element, as often as it was written. */
+export interface Touched {
+  readonly cores: ObjectCore[];
+  readonly keys: Value[];
 }
 
 export class Pending {
@@ -34,17 +48,24 @@ export class Pending {
   epoch = 1;
 
   readonly #caller: Caller;
-  readonly #edits = new Int32Array(EDITS_MAX + VALUES_MAX + 4);
+  #edits = new Int32Array(8_192);
   #used = 0;
-  readonly #units = new Uint16Array(UNITS_MAX + VALUES_MAX * STRING_MAX);
+  #units = new Uint16Array(2 * UNITS_SLACK);
   #length = 0;
   #numbers: number[] = [];
+  #strings: string[] = [];
+  /** Units of them. */
+  #kept = 0;
   #begunMs = 0;
   /** Whose edit was gathered last, if one may be joined with it, and where that stands. */
   #last: ObjectCore | undefined;
   #at = 0;
   /** The only object under a key whose base is known: an edit of one may empty another. */
   #child: ObjectCore | undefined;
+  /** A transaction that the engine knows nothing of: where it begins. */
+  #transaction: { readonly used: number; readonly length: number; readonly numbers: number; readonly strings: number } | undefined;
+  /** What it wrote; nothing if the engine has to tell of it. */
+  #touched: Touched | undefined;
 
   constructor(caller: Caller) {
     this.#caller = caller;
@@ -55,8 +76,9 @@ export class Pending {
     const edits = this.#used;
     const units = this.#length;
     const numbers = this.#numbers;
+    const strings = this.#strings.join("");
     this.clear();
-    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), numbers, this.#begunMs);
+    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), strings, numbers, this.#begunMs);
   }
 
   /** Forgets everything. */
@@ -64,10 +86,61 @@ export class Pending {
     this.epoch++;
     this.#last = undefined;
     this.#child = undefined;
+    this.#transaction = undefined;
     if (this.#used === 0) return;
     this.#used = 0;
     this.#length = 0;
     if (this.#numbers.length > 0) this.#numbers = [];
+    if (this.#strings.length > 0) this.#strings = [];
+    this.#kept = 0;
+  }
+
+  /** A transaction begins. */
+  begin(): void {
+    this.#caller.check();
+    if (this.#used === 0) this.#begunMs = Date.now();
+    this.#edits[this.#used++] = MARKS.begin;
+    this.#transaction = { used: this.#used, length: this.#length, numbers: this.#numbers.length, strings: this.#strings.length };
+    this.#touched = { cores: [], keys: [] };
+    this.#last = undefined;
+  }
+
+  /** It is complete: what is to be told of it. Nothing if that is for the engine, which then has to close it. */
+  close(): Touched | undefined {
+    const touched = this.#touched;
+    if (!this.#transaction || !touched) return undefined;
+    this.#edits[this.#used++] = MARKS.close;
+    this.#transaction = undefined;
+    this.#relieve();
+    return touched;
+  }
+
+  /** It is given up. Whether it is gone with that: if not the engine has to forget it. */
+  abort(): boolean {
+    const start = this.#transaction;
+    if (!start) return false;
+    this.#used = start.used;
+    this.#length = start.length;
+    this.#numbers.length = start.numbers;
+    this.#strings.length = start.strings;
+    this.#edits[this.#used++] = MARKS.close; // what was edited before it is a unit for itself all the same
+    this.#caller.release(); // what is known of objects is void
+    return true;
+  }
+
+  /** Gathers a write of a key of a map, or of an element of a set; whether it did. Without a value the element has none. */
+  write(core: ObjectCore, key: Value, value: Value | undefined): boolean {
+    if (core.epoch !== this.epoch && !this.#begin(core)) return false;
+    if (!isSimple(key) || (value !== undefined && !isSimple(value))) return false;
+    this.#open(core);
+    this.#edits[this.#used++] = this.#keep(key);
+    this.#edits[this.#used++] = value === undefined ? TAGS.none : this.#keep(value);
+    if (this.#transaction && this.#touched) {
+      this.#touched.cores.push(core);
+      this.#touched.keys.push(key);
+    }
+    this.#relieve();
+    return true;
   }
 
   /** Gathers an insertion into a text; whether it did. If not nothing has happened, and the engine is to be called. */
@@ -134,13 +207,14 @@ export class Pending {
     core.base = core.joins ? base : -1 - base;
     core.epoch = this.epoch;
     if (core.map) this.#child = core;
-    core.forget(core.kind === "list" ? [] : undefined);
-    this.#caller.gathering();
+    core.forget(core.kind === "list" || writesKeys(core) ? [] : undefined);
     return true;
   }
 
   #open(core: ObjectCore): void {
+    this.#caller.gathering();
     if (this.#used === 0) this.#begunMs = Date.now();
+    if (!writesKeys(core)) this.#touched = undefined;
     this.#last = core.joins ? core : undefined;
     this.#at = this.#used;
     this.#edits[this.#used++] = core.number;
@@ -182,12 +256,22 @@ export class Pending {
   }
 
   #tag(value: Value): number {
+    if (typeof value === "string") {
+      this.#write(value);
+      return value.length;
+    }
+    return this.#keep(value);
+  }
+
+  /** The same for a key, an element or the value of one: strings are kept as they are. */
+  #keep(value: Value): number {
     if (typeof value === "number") {
       this.#numbers.push(value);
       return TAGS.number;
     }
     if (typeof value === "string") {
-      this.#write(value);
+      this.#strings.push(value);
+      this.#kept += value.length;
       return value.length;
     }
     return value === null ? TAGS.null : value ? TAGS.true : TAGS.false;
@@ -206,23 +290,45 @@ export class Pending {
     return true;
   }
 
-  /** Memory has an end. */
+  /** Makes room for the next edit. Memory has an end. */
   #relieve(): void {
-    if (this.#used > EDITS_MAX || this.#length > UNITS_MAX) this.#caller.release();
+    if (this.#used > EDITS_MAX || this.#length > UNITS_MAX || this.#kept > UNITS_MAX) this.#caller.release();
+    if (this.#used > this.#edits.length - EDITS_SLACK) {
+      const edits = this.#edits;
+      this.#edits = new Int32Array(2 * edits.length);
+      this.#edits.set(edits);
+    }
+    if (this.#length > this.#units.length - UNITS_SLACK) {
+      const units = this.#units;
+      this.#units = new Uint16Array(2 * units.length);
+      this.#units.set(units);
+    }
   }
 }
 
 /** As the engine numbers them. */
-const TAGS = { null: -1, false: -2, true: -3, number: -4 } as const;
+const TAGS = { null: -1, false: -2, true: -3, number: -4, none: -5 } as const;
+
+/** Where an edit would begin with the number of an object. */
+const MARKS = { begin: -1, close: -2 } as const;
 
 /** When what was gathered is handed over: so many integers, so many units. */
-const EDITS_MAX = 4_096;
-const UNITS_MAX = 16_384;
+const EDITS_MAX = 65_536;
+const UNITS_MAX = 262_144;
 /** Longer strings are not gathered, nor more values at once. */
 const STRING_MAX = 1_024;
 const VALUES_MAX = 16;
 
+/** What one edit and a mark may take. */
+const EDITS_SLACK = VALUES_MAX + 8;
+const UNITS_SLACK = VALUES_MAX * STRING_MAX;
+
 const baseOf = (engine: Engine, object: number) => engine.editBase(object);
+
+/** Whether edits of an object are writes of keys, of which nothing more is to be told. */
+function writesKeys(core: ObjectCore): boolean {
+  return core.kind === "map" || core.kind === "set";
+}
 
 /** Also false for what is no number, whatever the types say. */
 function isIndex(value: number, max: number): boolean {

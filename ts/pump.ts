@@ -9,7 +9,7 @@ import { StemmaError } from "./errors.js";
 import { reportUncaught } from "./listeners.js";
 import { type Authors, unpack } from "./packed.js";
 import { type Caller, Pending } from "./pending.js";
-import type { Engine, Output } from "./replica.js";
+import type { Engine, EngineChange, Output } from "./replica.js";
 import { isTrap, onReset, resetEngine } from "./wasm.js";
 
 /** Whoever carries out what the engine wants. */
@@ -38,6 +38,8 @@ export class Pump implements Caller {
   #held = 0;
   #handling = false;
   #drainScheduled = false;
+  /** Something was edited outside of a transaction since the last drain. */
+  #isUntold = false;
   #timer: { readonly id: ReturnType<typeof setTimeout>; readonly due: number } | undefined;
   /** A trap of this engine that is not dealt with yet. */
   #trapped: { thrown: unknown } | undefined;
@@ -73,7 +75,7 @@ export class Pump implements Caller {
   }
 
   /** For {@link Pending}, which alone may leave the engine without what was gathered. */
-  ask(work: (engine: Engine, object: number) => number, object: number): number {
+  ask<T>(work: (engine: Engine, object: number) => T, object: number): T {
     this.check();
     return this.#run(work, object, false);
   }
@@ -83,7 +85,9 @@ export class Pump implements Caller {
   }
 
   gathering(): void {
-    if (this.#held === 0) this.#scheduleDrain();
+    if (this.#held > 0) return;
+    this.#isUntold = true;
+    this.#scheduleDrain();
   }
 
   #run<T>(work: (engine: Engine, object: number) => T, object = 0, releases = true): T {
@@ -155,13 +159,28 @@ export class Pump implements Caller {
 
   /** What loose edits changed is told now, if it is not yet. */
   settle(): void {
-    if (this.#drainScheduled) this.drain();
+    if (this.#isUntold) this.drain();
+  }
+
+  /** Tells of what was gathered, and of which the engine, which gets it in a microtask, will say nothing. */
+  tell(changes: EngineChange[], origin: unknown): void {
+    this.#scheduleDrain();
+    if (changes.length === 0) return;
+    this.#queue.push({ output: { type: "change", changes }, origin });
+    this.#handle();
   }
 
   /** Handles every output, then tells those who listen, then sets the timer. */
   drain(origin?: unknown): void {
     if (this.#held > 0) return;
+    this.#isUntold = false;
     this.#take(origin);
+    if (this.#handling) return;
+    this.#handle();
+    this.#setTimer();
+  }
+
+  #handle(): void {
     if (this.#handling) return;
     this.#handling = true;
     try {
@@ -172,7 +191,6 @@ export class Pump implements Caller {
     } finally {
       this.#handling = false;
     }
-    this.#setTimer();
   }
 
   #take(origin: unknown): void {

@@ -27,8 +27,10 @@ export interface Engine {
   /** Integrates a slice of what was loaded; whether there is more. */
   finishLoad(): boolean;
   quarantine(changeset: string): void;
-  /** Takes up a snapshot: up to which row it stands for all, 0 without one that can be used. */
-  takeUp(snapshots: Records): number;
+  /** Opens the chunks of a snapshot with the machine's cipher, where there is one; rejects if one does not open. */
+  openChunks(snapshots: Records): Promise<ArrayBuffer[]> | undefined;
+  /** Takes up a snapshot, of chunks that are open already or not: up to which row it stands for all, 0 without one that can be used. */
+  takeUp(snapshots: Records, opened?: ArrayBuffer[]): number;
   /** Gives the rows that a snapshot stands for; {@link supplied} follows after the last, and says whether none is missing. */
   supply(records: [number, Uint8Array][]): void;
   supplied(): boolean;
@@ -69,7 +71,7 @@ export interface Engine {
    */
   editBase(object: number): number;
   /** Applies edits that were gathered, packed as `pending.ts` says. */
-  applyEdits(edits: Int32Array, units: Uint16Array, numbers: number[], begunMs: number): void;
+  applyEdits(edits: Int32Array, units: Uint16Array, strings: string, numbers: number[], begunMs: number): void;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;

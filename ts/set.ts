@@ -45,8 +45,13 @@ export class SharedSet implements Iterable<Value> {
   add(element: Value, value?: Value): this {
     checkShortValue(element, "element");
     if (value !== undefined) checkValue(value, "value");
-    this.#core.edit((engine, object) => engine.setAdd(object, element, value));
-    this.#core.forget([textOf(element)]);
+    const core = this.#core;
+    if (core.pending.write(core, element, value)) {
+      core.forgetKey(element);
+    } else {
+      core.edit((engine, object) => engine.setAdd(object, element, value));
+      core.forget([textOf(element)]);
+    }
     return this;
   }
 

@@ -7,9 +7,12 @@
  */
 
 import { argumentError, checkFunction, checkOptions, checkString } from "./check.js";
+import type { ObjectCore } from "./object.js";
+import type { Touched } from "./pending.js";
 import type { Pump } from "./pump.js";
-import { checkValue, type Json } from "./value.js";
-import { type OpenWrite, openWrite, type Saves, sealedWrite, type Write } from "./write.js";
+import type { EngineChange } from "./replica.js";
+import { checkValue, type Json, type Value } from "./value.js";
+import { OpenWrite, type Saves, sealedWrite, type Write } from "./write.js";
 
 /** Options of {@link Space.transact}. */
 export interface TransactOptions {
@@ -31,6 +34,8 @@ export class Transactions {
   readonly #saves: Saves;
   readonly #forget: () => void;
   #outer: OpenWrite | undefined;
+  /** Who writes here, as of an epoch of what is gathered. */
+  #author: { readonly member: string; readonly actor: string; readonly epoch: number } | undefined;
 
   /** `forget` drops what is cached of the objects, after edits were removed. */
   constructor(pump: Pump, saves: Saves, forget: () => void) {
@@ -78,19 +83,23 @@ export class Transactions {
     // Loose edits are told with their own origin, that is none.
     this.#pump.settle();
     const { message, headers, command } = o;
-    this.#pump.read((engine) => engine.beginTransact(message, headers, command));
-    const outer = openWrite(this.#saves);
+    const { pending } = this.#pump;
+    if (message === undefined && headers === undefined && command === undefined) pending.begin();
+    else this.#pump.read((engine) => engine.beginTransact(message, headers, command));
+    const outer = new OpenWrite(this.#saves);
     this.#outer = outer;
     this.#pump.hold();
+    let touched: Touched | undefined;
     let edited: boolean;
     try {
       refuseThenable(fn(), "fn");
-      edited = this.#pump.read((engine) => engine.closeTransact());
+      touched = pending.close();
+      edited = touched ? touched.cores.length > 0 : this.#pump.read((engine) => engine.closeTransact());
     } catch (error) {
       this.#end();
       outer.discard(error);
       this.#remove(() => {
-        this.#pump.read((engine) => engine.abortTransact());
+        if (!pending.abort()) this.#pump.read((engine) => engine.abortTransact());
         this.#pump.drain(DISCARDED);
       });
       throw error;
@@ -98,8 +107,30 @@ export class Transactions {
     this.#end();
     if (edited) outer.close();
     else outer.seal(this.#pump.read((engine) => engine.lastWrite()));
-    this.#pump.drain(o.origin);
+    if (touched && edited) this.#pump.tell(this.#changesOf(touched), o.origin);
+    else this.#pump.drain(o.origin);
     return outer.write;
+  }
+
+  /** What is told of what was written, if anybody listens. */
+  #changesOf({ cores, keys }: Touched): EngineChange[] {
+    const written = new Map<ObjectCore, Set<Value>>();
+    for (let i = 0; i < cores.length; i++) {
+      const [core, key] = [cores[i] as ObjectCore, keys[i] as Value];
+      if (core.listeners.size === 0 && core.space.changes.size === 0) continue;
+      const known = written.get(core);
+      if (known) known.add(key);
+      else written.set(core, new Set([key]));
+    }
+    if (written.size === 0) return [];
+    if (this.#author?.epoch !== this.#pump.pending.epoch) {
+      const [member, actor] = this.#pump.ask((engine) => [engine.member(), engine.actor()] as const, 0);
+      this.#author = { member, actor, epoch: this.#pump.pending.epoch };
+    }
+    const { member, actor } = this.#author;
+    // By the numbers of objects, as the engine tells.
+    const inOrder = [...written].sort(([a], [b]) => a.number - b.number);
+    return inOrder.map(([{ number: object }, keys]) => ({ source: "local", member, actor, changeset: "", object, keys: [...keys] }));
   }
 
   #join(outer: OpenWrite, fn: () => unknown, o: TransactOptions): Write {

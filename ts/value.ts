@@ -33,10 +33,11 @@ const BIGINT_LIMIT = 1n << 8192n;
  */
 export function checkValue(value: unknown, argument: string): asserts value is Value {
   if (typeof value === "string" || typeof value === "boolean" || Number.isFinite(value)) return;
-  check(value, argument, argument, new Set());
+  check(value, argument, argument, undefined);
 }
 
-function check(value: unknown, place: string, argument: string, open: Set<object>): void {
+/** `open`: the arrays and objects that it is inside of. */
+function check(value: unknown, place: string, argument: string, open: Set<object> | undefined): void {
   switch (typeof value) {
     case "boolean":
     case "string":
@@ -53,6 +54,7 @@ function check(value: unknown, place: string, argument: string, open: Set<object
       throw argumentError(argument, `${place} is ${typeof value === "undefined" ? "undefined" : `a ${typeof value}`}, which cannot be stored`);
   }
   if (value === null || isBytes(value)) return;
+  open ??= new Set();
   if (open.has(value)) throw argumentError(argument, `${place} contains itself`);
   if (open.size >= DEPTH_MAX) throw argumentError(argument, `${place} is nested more than ${DEPTH_MAX} levels deep`);
   open.add(value);

@@ -121,68 +121,90 @@ export class Saves {
 }
 
 /** A write and what becomes of its transaction. */
-export interface OpenWrite {
-  readonly write: Write;
+export class OpenWrite {
+  readonly write: Write = new Receipt(this);
+  readonly #saves: Saves;
+  #id: string | Uint8Array | undefined;
+  #discarded: { error: unknown; isLost: boolean } | undefined;
+  #isClosed = false;
+  #ended: Promise<void> | undefined;
+  #tell: (() => void) | undefined;
+
+  constructor(saves: Saves) {
+    this.#saves = saves;
+  }
+
+  get id(): string {
+    if (this.#isClosed && this.#id === undefined) this.#saves.sealAll();
+    if (this.#discarded?.isLost) throw this.#discarded.error;
+    if (this.#id === undefined) {
+      throw argumentError("id", this.#discarded ? "the transaction was rolled back" : "the id is known when the outermost transact returns");
+    }
+    return (this.#id = hexOf(this.#id));
+  }
+
+  async saved(tier: Tier, signal: AbortSignal | undefined): Promise<void> {
+    if (!this.#isClosed) await (this.#ended ??= new Promise((resolve) => (this.#tell = resolve)));
+    if (this.#discarded) throw this.#discarded.error;
+    return this.#saves.wait(this.id, tier, signal);
+  }
+
+  seenBy(): number {
+    return this.#saves.seenBy(this.id);
+  }
+
   /** It is complete, and sealed as soon as there is time. */
-  close(): void;
-  seal(id: string | Uint8Array): void;
+  close(): void {
+    this.#end();
+    this.#saves.follow(this);
+  }
+
+  seal(id: string | Uint8Array): void {
+    this.#id = id;
+    this.#end();
+  }
+
   /** Its edits were removed, or went with an engine that crashed. */
-  discard(error: unknown): void;
+  discard(error: unknown): void {
+    this.#discarded = { error, isLost: this.#isClosed };
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isClosed = true;
+    this.#tell?.();
+  }
 }
 
-/** The write of a transaction that is still running. */
-export function openWrite(saves: Saves): OpenWrite {
-  let id: string | Uint8Array | undefined;
-  let discarded: { error: unknown; isLost: boolean } | undefined;
-  let isClosed = false;
-  let ended: Promise<void> | undefined;
-  let tell: (() => void) | undefined;
+class Receipt implements Write {
+  readonly #of: OpenWrite;
 
-  const end = () => {
-    isClosed = true;
-    tell?.();
-  };
-  const write: Write = {
-    get id() {
-      if (isClosed && id === undefined) saves.sealAll();
-      if (discarded?.isLost) throw discarded.error;
-      if (id === undefined) {
-        throw argumentError("id", discarded ? "the transaction was rolled back" : "the id is known when the outermost transact returns");
-      }
-      return (id = hexOf(id));
-    },
-    async saved(tier, o) {
-      checkWord(tier, "tier", ["local", "relay"]);
-      checkOptions(o, "o", ["signal"]);
-      checkSignal(o?.signal);
-      if (!isClosed) await (ended ??= new Promise((resolve) => (tell = resolve)));
-      if (discarded) throw discarded.error;
-      return saves.wait(write.id, tier, o?.signal);
-    },
-    seenBy: () => saves.seenBy(write.id),
-  };
-  return {
-    write: Object.freeze(write),
-    close() {
-      end();
-      saves.follow(this);
-    },
-    seal(sealed) {
-      id = sealed;
-      end();
-    },
-    discard(error) {
-      discarded = { error, isLost: isClosed };
-      end();
-    },
-  };
+  constructor(of: OpenWrite) {
+    this.#of = of;
+    Object.freeze(this);
+  }
+
+  get id(): string {
+    return this.#of.id;
+  }
+
+  async saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void> {
+    checkWord(tier, "tier", ["local", "relay"]);
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o?.signal);
+    return this.#of.saved(tier, o?.signal);
+  }
+
+  seenBy(): number {
+    return this.#of.seenBy();
+  }
 }
 
 /** The write of a changeset that is sealed. */
 export function sealedWrite(saves: Saves, id: string): Write {
-  const { write, seal } = openWrite(saves);
-  seal(id);
-  return write;
+  const sealed = new OpenWrite(saves);
+  sealed.seal(id);
+  return sealed.write;
 }
 
 function hexOf(id: string | Uint8Array): string {

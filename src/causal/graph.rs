@@ -85,6 +85,12 @@ impl CausalGraph {
         ix
     }
 
+    /// Makes room for that many more.
+    pub fn reserve(&mut self, changesets: usize) {
+        self.nodes.reserve_exact(changesets);
+        self.index.reserve(changesets);
+    }
+
     /// How many changesets there are.
     pub fn len(&self) -> u32 {
         self.nodes.len() as u32

@@ -61,6 +61,18 @@ impl<'a> Reader<'a> {
         if value > max { Err(over) } else { Ok(value) }
     }
 
+    /// The same for columns of many numbers, most of them of one byte.
+    #[inline]
+    pub fn number(&mut self, what: &'static str, max: u64) -> Result<u64, DecodeError> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 && u64::from(byte) <= max => {
+                (self.rest, self.at) = (rest, self.at + 1);
+                Ok(byte.into())
+            }
+            _ => self.varint(what, max),
+        }
+    }
+
     /// A varint that fits 32 bits.
     pub fn varint_u32(&mut self, what: &'static str, max: u32) -> Result<u32, DecodeError> {
         let value = self.varint(what, max.into())?;
@@ -70,8 +82,7 @@ impl<'a> Reader<'a> {
     /// A signed integer below 2^53 in size.
     pub fn zigzag(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         let coded = self.varint(what, 2 * SAFE_INTEGER_MAX as u64)?;
-        let half = i64::try_from(coded >> 1).expect("a varint shifted right fits");
-        Ok(if coded & 1 == 0 { half } else { -half - 1 })
+        Ok(super::saved::from_unsigned(coded))
     }
 
     /// `N` raw bytes.

@@ -156,6 +156,52 @@ pub fn load_rising(from: &mut Reader<'_>) -> Result<Vec<u32>, DecodeError> {
     Ok(numbers)
 }
 
+/// Writes numbers that rise strictly as stretches without a gap; how many there are is known otherwise.
+pub fn save_ranges(out: &mut Writer, numbers: impl IntoIterator<Item = u32>) {
+    let mut numbers = numbers.into_iter().peekable();
+    let mut end = 0;
+    while let Some(first) = numbers.next() {
+        let mut next = first.wrapping_add(1);
+        while numbers.next_if_eq(&next).is_some() {
+            next = next.wrapping_add(1);
+        }
+        (first - end).save(out);
+        (next.wrapping_sub(first)).save(out);
+        end = next;
+    }
+}
+
+/// Reads such numbers, one for each of `rows`.
+pub fn load_ranges<T>(
+    from: &mut Reader<'_>,
+    rows: impl IntoIterator<Item = T>,
+    mut put: impl FnMut(T, u32),
+) -> Result<(), DecodeError> {
+    let (mut next, mut left) = (0_u32, 0_u32);
+    for row in rows {
+        if left == 0 {
+            let first = next.checked_add(u32::load(from)?);
+            left = u32::load(from)?;
+            let end = first.and_then(|first| first.checked_add(left));
+            check(left > 0 && end.is_some(), from, "numbers", "they rise")?;
+            next = first.unwrap_or_default();
+        }
+        put(row, next);
+        (next, left) = (next + 1, left - 1);
+    }
+    check(left == 0, from, "numbers", "there are as many as rows")
+}
+
+/// A signed number as one that is small where it is near 0.
+pub fn to_unsigned(signed: i64) -> u64 {
+    ((signed << 1) ^ (signed >> 63)) as u64
+}
+
+/// The way back.
+pub fn from_unsigned(unsigned: u64) -> i64 {
+    (unsigned >> 1) as i64 ^ -((unsigned & 1) as i64)
+}
+
 /// Fails with a rule that does not hold.
 pub fn check(
     holds: bool,

@@ -38,7 +38,7 @@ impl Writer {
 
     /// A signed integer.
     pub fn zigzag(&mut self, value: i64) -> &mut Self {
-        self.varint(((value << 1) ^ (value >> 63)) as u64)
+        self.varint(super::saved::to_unsigned(value))
     }
 
     /// Bytes without a length.

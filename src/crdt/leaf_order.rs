@@ -50,6 +50,29 @@ impl<const BLOCK: usize> LeafOrder<BLOCK> {
         }
     }
 
+    /// The order of leaves by number, from their visible lengths; at least one.
+    pub fn of(visible: Vec<u32>) -> Self {
+        let places = (0..visible.len() as u32)
+            .map(|leaf| Place { block: leaf / Self::FILLED, slot: leaf % Self::FILLED });
+        let blocks = visible.chunks(Self::FILLED as usize).zip(0..).map(|(visible, top)| {
+            let first = top * Self::FILLED;
+            Block { top, leaves: (first..first + visible.len() as u32).collect(), visible: visible.to_vec() }
+        });
+        let blocks: Vec<Block> = blocks.collect();
+        let top_visible: Vec<u32> = blocks.iter().map(|block| block.visible.iter().sum()).collect();
+        Self {
+            places: places.collect(),
+            top: (0..blocks.len() as u32).collect(),
+            groups: top_visible.chunks(BLOCK).map(|group| group.iter().sum()).collect(),
+            top_visible,
+            blocks,
+            free_blocks: Vec::new(),
+        }
+    }
+
+    /// Leaves of a block that has room for some more.
+    const FILLED: u32 = (BLOCK - BLOCK / 4) as u32;
+
     pub fn add_visible(&mut self, leaf: u32, delta: i32) {
         let Place { block, slot } = self.places[leaf as usize];
         let block = &mut self.blocks[block as usize];

@@ -17,6 +17,7 @@ use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
 use super::unit_op::{UNITS_MAX, UnitError};
+use super::unit_saved;
 use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::event::Value;
@@ -227,14 +228,15 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for List<LEAF, BLOCK> {
     fn save(&self, out: &mut Writer) {
         assert!(self.batch.is_empty(), "what is not sealed is in no snapshot");
         self.cells.save(out);
-        self.list.save(out);
-        self.log.save(out);
+        unit_saved::save(&self.log, &unit_saved::runs(&self.list), out);
         self.moves.save(out);
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (cells, list, log) = (Cells::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
-        let agree = cells.len() == list.units() && list.units() == log.units();
+        let cells = Cells::load(from)?;
+        let (log, runs) = unit_saved::load(from)?;
+        let list = PieceList::from_runs(&runs, log.units());
+        let agree = cells.len() == log.units();
         saved::check(agree, from, "list", "its parts are of as many units")?;
         let slots = (0..cells.len()).filter(|unit| cells.is_slot(*unit));
         let known = slots.eq(log.moves().map(|(_, slot)| slot));

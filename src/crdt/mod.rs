@@ -39,6 +39,7 @@ mod text_merge;
 mod unit_index;
 mod unit_log;
 mod unit_op;
+mod unit_saved;
 mod units;
 
 pub use anchor::{Anchor, Bias};

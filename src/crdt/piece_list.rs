@@ -9,8 +9,6 @@ use super::crowd::Crowd;
 use super::leaf_order::LeafOrder;
 use super::piece::{NONE, Piece};
 use super::unit_index::UnitIndex;
-use super::unit_op::UNITS_MAX;
-use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::steps;
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -414,98 +412,16 @@ fn join(pieces: &mut Vec<Piece>, at: usize) {
     }
 }
 
-impl<const LEAF: usize, const BLOCK: usize> Saved for PieceList<LEAF, BLOCK> {
-    /// Five columns of numbers that are mostly what their neighbours let expect.
-    fn save(&self, out: &mut Writer) {
-        let pieces: Vec<&Piece> = self.iter().collect();
-        out.varint(pieces.len() as u64);
-        let signed = |unit: u32| i64::from(unit as i32);
-        let mut before = 0;
-        for run in &pieces {
-            out.zigzag(signed(run.first) - signed(before));
-            before = run.end();
-        }
-        pieces.iter().for_each(|run| run.len.save(out));
-        let mut before = NONE;
-        for run in &pieces {
-            out.zigzag(signed(run.left) - signed(before));
-            before = run.end() - 1;
-        }
-        let behind = pieces.iter().skip(1).map(|next| next.first).chain([NONE]);
-        pieces.iter().zip(behind).for_each(|(run, behind)| {
-            out.zigzag(signed(run.right) - signed(behind));
-        });
-        pieces.iter().for_each(|run| run.hide.save(out));
-    }
-
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        // Five numbers of a byte at least.
-        let count = from.count("pieces", u32::MAX as usize, 5)?;
-        let near = |from: &mut Reader<'_>, expected: u32| {
-            let at = from.position();
-            let unit = i64::from(expected as i32) + from.zigzag("unit")?;
-            let over = DecodeError::OverLimit { what: "unit", at, limit: u64::from(UNITS_MAX) };
-            i32::try_from(unit).ok().filter(|unit| *unit >= -1).map(|unit| unit as u32).ok_or(over)
-        };
-        let mut pieces = vec![Piece { first: 0, len: 0, left: NONE, right: NONE, hide: 0 }; count];
-        let mut firsts = Vec::with_capacity(count);
-        // A first is told from the end of the piece before it, which takes its length.
-        let steps = (0..count).map(|_| from.zigzag("unit")).collect::<Result<Vec<_>, _>>()?;
-        let mut before = 0_i64;
-        for (run, step) in pieces.iter_mut().zip(steps) {
-            let at = from.position();
-            let over = DecodeError::OverLimit { what: "unit", at, limit: u64::from(UNITS_MAX) };
-            run.len = u32::load(from)?;
-            let first = before.checked_add(step).and_then(|first| u32::try_from(first).ok()).ok_or(over)?;
-            let end =
-                first.checked_add(run.len).filter(|end| run.len > 0 && *end <= UNITS_MAX).ok_or(over)?;
-            (run.first, before) = (first, i64::from(end));
-            firsts.push((first, end));
-        }
-        firsts.sort_unstable();
-        let mut units = 0;
-        for (first, end) in firsts {
-            saved::check(first == units, from, "pieces", "each unit is in one piece")?;
-            units = end;
-        }
-        let mut before = NONE;
-        for run in &mut pieces {
-            run.left = near(from, before)?;
-            before = run.end() - 1;
-        }
-        for at in 0..count {
-            let behind = pieces.get(at + 1).map_or(NONE, |next| next.first);
-            pieces[at].right = near(from, behind)?;
-        }
-        for run in &mut pieces {
-            run.hide = u32::load(from)?;
-            let older = |unit: u32| unit == NONE || unit < run.first;
-            saved::check(older(run.left) && older(run.right), from, "pieces", "neighbours are older")?;
-        }
-        Ok(Self::from_pieces(&pieces, units))
-    }
-}
-
 impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
-    /// The list of these pieces, with room in each leaf for some more.
-    fn from_pieces(pieces: &[Piece], units: u32) -> Self {
-        let mut list = Self::new();
-        let mut leaf = 0;
-        for (nth, pieces) in pieces.chunks(LEAF - LEAF / 4).enumerate() {
-            if nth > 0 {
-                list.leaves.push(Vec::new());
-                list.order.insert_after(leaf, nth as u32);
-                leaf = nth as u32;
-            }
-            let joined = &mut list.leaves[nth];
-            joined.reserve_exact(LEAF);
-            joined.extend_from_slice(pieces);
-            (1..joined.len()).rev().for_each(|at| join(joined, at - 1));
-            let visible: u32 = joined.iter().map(Piece::visible).sum();
-            list.order.add_visible(leaf, visible as i32);
-            list.visible += visible;
+    /// The list of these runs, none of which joins the next, and which are of all units; with room in each leaf for some more.
+    pub fn from_runs(runs: &[Piece], units: u32) -> Self {
+        if runs.is_empty() {
+            return Self::new();
         }
-        list.units = units;
-        list
+        let leaves: Vec<Vec<Piece>> = runs.chunks(LEAF - LEAF / 4).map(<[Piece]>::to_vec).collect();
+        let lengths = leaves.iter().map(|pieces| pieces.iter().map(Piece::visible).sum());
+        let order = LeafOrder::of(lengths.collect());
+        let visible = runs.iter().map(Piece::visible).sum();
+        Self { leaves, order, units, visible, ..Self::new() }
     }
 }

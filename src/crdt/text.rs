@@ -14,7 +14,8 @@ use super::piece::NONE;
 use super::piece_list::{Loc, PieceList};
 use super::unit_log::{Effect, Span, UnitLog};
 use super::unit_op::{UNITS_MAX, UnitError};
-use super::units::Units;
+use super::unit_saved;
+use super::units::{SavedUnits, Units};
 use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::fmt;
@@ -134,7 +135,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
     /// All visible units.
     pub fn visible_units(&self) -> Units {
-        let mut out = Units::default();
+        let mut out = self.units.with_room(self.len());
         for run in self.list.iter().filter(|run| run.hide == 0) {
             out.push_units(&self.units, run.first..run.end());
         }
@@ -217,9 +218,9 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
     /// If a batch is open.
     fn save(&self, out: &mut Writer) {
         assert!(self.batch.is_empty(), "what is not sealed is in no snapshot");
-        self.units.save(out);
-        self.list.save(out);
-        self.log.save(out);
+        let runs = unit_saved::runs(&self.list);
+        self.units.save(&runs, out);
+        unit_saved::save(&self.log, &runs, out);
         self.marks.is_some().save(out);
         if let Some(marks) = &self.marks {
             marks.save(out);
@@ -227,9 +228,11 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (units, list, log) = (Units::load(from)?, PieceList::load(from)?, UnitLog::load(from)?);
-        let agree = units.len() == list.units() && units.len() == log.units();
-        saved::check(agree, from, "text", "its parts are of as many units")?;
+        let units = SavedUnits::read(from)?;
+        let (log, runs) = unit_saved::load(from)?;
+        let units = units.spread(&runs);
+        saved::check(units.is_some(), from, "text", "its runs are of as many units")?;
+        let (units, list) = (units.unwrap_or_default(), PieceList::from_runs(&runs, log.units()));
         saved::check(log.moves().next().is_none(), from, "text", "it moves nothing")?;
         let marks = if bool::load(from)? { Some(Box::new(Marks::load(from, &list)?)) } else { None };
         Ok(Self { units, list, log, marks, ..Self::default() })

@@ -4,39 +4,38 @@
 //! Invariant: changesets, ops and units all grow, so every question is a binary search. Units from
 //! [`UnitLog::units`] on belong to the open batch.
 
-use super::unit_op::{UNITS_MAX, UnitRef, UnitSpan};
+use super::unit_op::{UnitRef, UnitSpan};
 use crate::causal::{ChangesetIx, OpIx};
-use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnitLog {
     /// Only changesets that inserted something.
-    changesets: Vec<ChangesetRow>,
-    ops: Vec<OpRow>,
-    spans: Vec<Span>,
-    units: u32,
+    pub(super) changesets: Vec<ChangesetRow>,
+    pub(super) ops: Vec<OpRow>,
+    pub(super) spans: Vec<Span>,
+    pub(super) units: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct ChangesetRow {
-    changeset: ChangesetIx,
-    first: u32,
-    absent: bool,
+pub(super) struct ChangesetRow {
+    pub changeset: ChangesetIx,
+    pub first: u32,
+    pub absent: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct OpRow {
-    op: OpIx,
-    kind: Kind,
+pub(super) struct OpRow {
+    pub op: OpIx,
+    pub kind: Kind,
     /// Units of an insert or a move, spans of a delete.
-    first: u32,
-    end: u32,
-    active: bool,
+    pub first: u32,
+    pub end: u32,
+    pub active: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Insert,
     Delete,
     Move,
@@ -238,61 +237,5 @@ impl UnitLog {
         let units = self.units_of(at.changeset)?;
         let end = at.offset.checked_add(len)?;
         (end <= units.len).then(|| units.first + at.offset)
-    }
-}
-
-impl Saved for UnitLog {
-    fn save(&self, out: &mut Writer) {
-        saved::save_steps(out, self.changesets.iter().map(|row| row.changeset.0));
-        saved::save_steps(out, self.changesets.iter().map(|row| row.first));
-        self.changesets.iter().for_each(|row| row.absent.save(out));
-        saved::save_steps(out, self.ops.iter().map(|row| row.op.0));
-        for row in &self.ops {
-            out.u8(row.kind as u8 | u8::from(row.active) << 2);
-        }
-        self.ops.iter().for_each(|row| (row.end - row.first).save(out));
-        saved::save_steps(out, self.spans.iter().map(|span| span.first));
-        self.spans.iter().for_each(|span| span.len.save(out));
-    }
-
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut log = Self::default();
-        let (changesets, firsts) = (saved::load_rising(from)?, saved::load_rising(from)?);
-        saved::check(changesets.len() == firsts.len(), from, "unit log", "each changeset has a first unit")?;
-        for (changeset, first) in changesets.into_iter().zip(firsts) {
-            let absent = bool::load(from)?;
-            log.changesets.push(ChangesetRow { changeset: ChangesetIx(changeset), first, absent });
-        }
-        let ops = saved::load_rising(from)?;
-        let flags = from.raw("flags", ops.len())?;
-        let (mut units, mut spans) = (0_u32, 0_u32);
-        for (op, flags) in ops.into_iter().zip(flags) {
-            let len = u32::load(from)?;
-            let kind = match flags & 3 {
-                0 => Kind::Insert,
-                1 => Kind::Delete,
-                _ => Kind::Move,
-            };
-            saved::check(kind != Kind::Move || len == 1, from, "unit log", "a move has one unit")?;
-            let count = if kind == Kind::Delete { &mut spans } else { &mut units };
-            let first = *count;
-            let end = first.checked_add(len).filter(|end| *end <= UNITS_MAX);
-            saved::check(end.is_some_and(|end| end > first), from, "unit log", "an op has units or spans")?;
-            *count = end.unwrap_or(first);
-            log.ops.push(OpRow { op: OpIx(op), kind, first, end: *count, active: flags & 4 != 0 });
-        }
-        log.units = units;
-        let in_units = log.changesets.first().map_or(units == 0, |row| row.first == 0)
-            && log.changesets.last().is_none_or(|row| row.first < units);
-        saved::check(in_units, from, "unit log", "each unit has a changeset")?;
-        let firsts = saved::load_steps(from)?;
-        saved::check(firsts.len() == spans as usize, from, "unit log", "deletes have their spans")?;
-        for first in firsts {
-            let len = u32::load(from)?;
-            let end = first.checked_add(len);
-            saved::check(end.is_some_and(|end| end <= units), from, "unit log", "spans are of units")?;
-            log.spans.push(Span { first, len });
-        }
-        Ok(log)
     }
 }

@@ -4,6 +4,7 @@
 //! It knows nothing of who inserted a unit or whether it shows, and half pairs are allowed: only reading as UTF-8
 //! replaces them.
 
+use super::piece::Piece;
 use super::unit_op::UNITS_MAX;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
@@ -29,6 +30,15 @@ impl Default for Units {
 }
 
 impl Units {
+    /// An empty string of the same form with room for some units.
+    pub(super) fn with_room(&self, len: u32) -> Self {
+        let form = match &self.form {
+            Form::Ascii(_) => Form::Ascii(Vec::with_capacity(len as usize)),
+            Form::Wide(_) => Form::Wide(Vec::with_capacity(len as usize)),
+        };
+        Self { form, may_pair: false }
+    }
+
     /// Appends a string.
     pub(super) fn push_str(&mut self, s: &str) {
         self.may_pair |= has_pairs(s);
@@ -173,31 +183,86 @@ pub(super) fn utf16_len(s: &str) -> usize {
     if s.is_ascii() { s.len() } else { s.encode_utf16().count() }
 }
 
-impl Saved for Units {
-    fn save(&self, out: &mut Writer) {
-        out.u8(u8::from(matches!(self.form, Form::Wide(_)))).varint(u64::from(self.len()));
-        match &self.form {
-            Form::Ascii(bytes) => {
-                out.raw(bytes);
-            }
-            Form::Wide(wide) => wide.iter().for_each(|unit| {
-                out.raw(&unit.to_le_bytes());
-            }),
-        }
+/// The units of a text in a snapshot: what shows, as it is read, then what is hidden.
+pub(super) struct SavedUnits<'a> {
+    is_wide: bool,
+    columns: [&'a [u8]; 2],
+}
+
+impl<'a> SavedUnits<'a> {
+    /// Finds them.
+    pub fn read(from: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let is_wide = bool::load(from)?;
+        let mut column = || from.bytes("units", 2 * UNITS_MAX as usize);
+        let columns = [column()?, column()?];
+        let narrow = is_wide || columns.iter().all(|column| column.is_ascii());
+        saved::check(narrow, from, "units", "one byte each is ASCII")?;
+        Ok(Self { is_wide, columns })
     }
 
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let is_wide = bool::load(from)?;
-        let len = from.count("units", UNITS_MAX as usize, if is_wide { 2 } else { 1 })?;
-        if !is_wide {
-            let bytes = from.raw("units", len)?;
-            saved::check(bytes.is_ascii(), from, "units", "one byte each is ASCII")?;
-            return Ok(Self { form: Form::Ascii(bytes.to_vec()), may_pair: false });
+    /// Puts them where they belong in a text that has these runs; none if they are not as many.
+    pub fn spread(&self, runs: &[Piece]) -> Option<Units> {
+        // Compared before anything is allocated.
+        let len: usize = runs.iter().map(|run| run.len as usize).sum();
+        let bytes: usize = self.columns.iter().map(|column| column.len()).sum();
+        if bytes != len * if self.is_wide { 2 } else { 1 } {
+            return None;
         }
-        let units = from.raw("units", 2 * len)?.chunks_exact(2);
-        let wide: Vec<u16> = units.map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+        if !self.is_wide {
+            let bytes = self.spread_to(runs, room(len), 1, |place, bytes| place.copy_from_slice(bytes));
+            return bytes.map(|bytes| Units { form: Form::Ascii(bytes), may_pair: false });
+        }
+        let wide = self.spread_to(runs, room(len), 2, |place, bytes| {
+            for (unit, bytes) in place.iter_mut().zip(bytes.chunks_exact(2)) {
+                *unit = u16::from_le_bytes([bytes[0], bytes[1]]);
+            }
+        })?;
         let may_pair = wide.iter().any(|unit| (0xD800..0xE000).contains(unit));
-        Ok(Self { form: Form::Wide(wide), may_pair })
+        Some(Units { form: Form::Wide(wide), may_pair })
+    }
+
+    fn spread_to<T: Copy + Default>(
+        &self,
+        runs: &[Piece],
+        mut units: Vec<T>,
+        unit_bytes: usize,
+        put: impl Fn(&mut [T], &[u8]),
+    ) -> Option<Vec<T>> {
+        let mut columns = self.columns;
+        for run in runs {
+            let column = &mut columns[usize::from(run.hide > 0)];
+            let (bytes, rest) = column.split_at_checked(run.len as usize * unit_bytes)?;
+            put(&mut units[run.first as usize..run.end() as usize], bytes);
+            *column = rest;
+        }
+        columns.iter().all(|column| column.is_empty()).then_some(units)
+    }
+}
+
+/// Units to be filled in, with room for more: whoever opens a text types, and full room doubles.
+fn room<T: Copy + Default>(len: usize) -> Vec<T> {
+    let mut units = Vec::with_capacity(len + len / 8);
+    units.resize(len, T::default());
+    units
+}
+
+impl Units {
+    /// Writes the units of a text that has these runs.
+    pub(super) fn save(&self, runs: &[Piece], out: &mut Writer) {
+        let is_wide = matches!(self.form, Form::Wide(_));
+        is_wide.save(out);
+        for is_hidden in [false, true] {
+            let mut column = self.with_room(0);
+            for run in runs.iter().filter(|run| (run.hide > 0) == is_hidden) {
+                column.push_units(self, run.first..run.end());
+            }
+            match column.form {
+                Form::Ascii(bytes) => out.bytes(&bytes),
+                Form::Wide(wide) => {
+                    out.bytes(&wide.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>())
+                }
+            };
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod seal;
 mod sign;
 
 pub use agree::{AgreementKey, AgreementPublic};
-pub use chunk::{ChunkContext, open_chunk, seal_chunk};
+pub use chunk::{ChunkContext, ChunkKey};
 pub use hash::{Digest, Tag, hash, hmac};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{

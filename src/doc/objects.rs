@@ -3,10 +3,11 @@
 
 use super::{Fold, Object};
 use crate::causal::ObjectId;
-use crate::codec::{DecodeError, Reader, Saved, Writer};
+use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::event::ObjectKind;
 use std::cell::OnceCell;
-use std::ops::{Index, IndexMut};
+use std::ops::{Index, IndexMut, Range};
+use std::sync::Arc;
 
 /// The objects of a fold.
 #[derive(Clone, Debug, Default)]
@@ -28,11 +29,13 @@ pub(super) struct Sleeper {
     pub kind: ObjectKind,
     /// How many places ops can go to.
     pub places: u32,
-    bytes: Box<[u8]>,
+    /// The bodies of all that were saved, until the last of them is another one.
+    bodies: Arc<[u8]>,
+    at: Range<usize>,
 }
 
-/// Bytes that one object may take.
-const OBJECT_BYTES_MAX: usize = u32::MAX as usize;
+/// Bytes of all bodies: they are compared with what is left.
+const BODIES_BYTES_MAX: usize = u32::MAX as usize;
 
 impl Objects {
     /// How many there are.
@@ -55,13 +58,27 @@ impl Objects {
         self.rows.iter().map(Row::awake)
     }
 
-    /// Writes one.
-    pub fn save(&self, at: usize, out: &mut Writer) {
-        let fresh = match &self.rows[at].saved {
-            Some(saved) => return saved.save(out),
-            None => Sleeper::of(&self[at]),
-        };
-        fresh.save(out);
+    /// Writes all of them: a table, then the bodies.
+    pub fn save(&self, out: &mut Writer) {
+        let mut bodies = Writer::new();
+        out.varint(self.rows.len() as u64);
+        for row in &self.rows {
+            let begun = bodies.len();
+            let (id, kind, places) = match &row.saved {
+                Some(Sleeper { id, kind, places, bodies: saved, at }) => {
+                    bodies.raw(&saved[at.clone()]);
+                    (*id, *kind, *places)
+                }
+                None => {
+                    let object = row.awake();
+                    object.save(&mut bodies);
+                    (object.id, object.kind(), object.places())
+                }
+            };
+            id.save(out);
+            out.u8(kind as u8).varint(u64::from(places)).varint((bodies.len() - begun) as u64);
+        }
+        out.bytes(bodies.as_slice());
     }
 }
 
@@ -93,34 +110,28 @@ impl Row {
 }
 
 impl Sleeper {
-    fn of(object: &Object) -> Self {
-        let mut bytes = Writer::new();
-        object.save(&mut bytes);
-        Self { id: object.id, kind: object.kind(), places: object.places(), bytes: bytes.into_bytes().into() }
+    /// Reads all that were saved.
+    pub fn load(from: &mut Reader<'_>) -> Result<Vec<Self>, DecodeError> {
+        let mut end = 0_usize;
+        let rows = saved::load_list(from, |from| {
+            let (id, at) = (ObjectId::load(from)?, from.position());
+            let kind = from.u8("kind")?;
+            let unknown = DecodeError::Unknown { what: "kind", at, found: kind.into() };
+            let kind = ObjectKind::from_code(kind).filter(|kind| Fold::folds(*kind)).ok_or(unknown)?;
+            let (places, begun) = (u32::load(from)?, end);
+            end = end.saturating_add(u32::load(from)? as usize);
+            Ok((id, kind, places, begun..end))
+        })?;
+        let bodies: Arc<[u8]> = from.bytes("objects", BODIES_BYTES_MAX)?.into();
+        saved::check(bodies.len() == end, from, "objects", "each has its bytes")?;
+        let sleeper = |(id, kind, places, at)| Self { id, kind, places, bodies: bodies.clone(), at };
+        Ok(rows.into_iter().map(sleeper).collect())
     }
 
     fn wake(&self) -> Result<Option<Object>, DecodeError> {
-        let mut from = Reader::new(&self.bytes);
+        let mut from = Reader::new(&self.bodies[self.at.clone()]);
         let object = Object::load(self.id, self.kind, &mut from)?;
         from.finish("object")?;
         Ok(object)
-    }
-}
-
-impl Saved for Sleeper {
-    fn save(&self, out: &mut Writer) {
-        self.id.save(out);
-        out.u8(self.kind as u8);
-        self.places.save(out);
-        out.bytes(&self.bytes);
-    }
-
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (id, at) = (ObjectId::load(from)?, from.position());
-        let kind = from.u8("kind")?;
-        let unknown = DecodeError::Unknown { what: "kind", at, found: kind.into() };
-        let kind = ObjectKind::from_code(kind).filter(|kind| Fold::folds(*kind)).ok_or(unknown)?;
-        let places = u32::load(from)?;
-        Ok(Self { id, kind, places, bytes: from.bytes("object", OBJECT_BYTES_MAX)?.into() })
     }
 }

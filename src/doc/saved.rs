@@ -26,8 +26,7 @@ impl Saved for Fold {
         saved::save_steps(out, self.absent.iter().map(|op| op.0));
         self.reasons.save(out);
         self.writings.save(out);
-        out.varint(self.objects.len() as u64);
-        (0..self.objects.len()).for_each(|at| self.objects.save(at, out));
+        self.objects.save(out);
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -49,7 +48,7 @@ impl Saved for Fold {
         saved::check(known, from, "ops", "they are numbered")?;
         fold.writings = Saved::load(from)?;
         let mut places = Vec::new();
-        let sleepers = saved::load_list(from, Sleeper::load)?;
+        let sleepers = Sleeper::load(from)?;
         fold.index.reserve(sleepers.len());
         for (saved, at) in sleepers.into_iter().zip(0..) {
             let is_new = fold.index.insert((saved.id, saved.kind), ObjectIx(at)).is_none();

@@ -128,7 +128,8 @@ impl Saved for Timeline {
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         // Four numbers of a byte at least.
         let count = from.count("changesets", u32::MAX as usize, 4)?;
-        let mut stamps = Vec::with_capacity(count);
+        let mut timeline = Self { first_ops: Vec::with_capacity(count), ..Self::default() };
+        timeline.stamps.reserve_exact(count);
         let mut last = 0_i64;
         for _ in 0..count {
             let at = from.position();
@@ -136,14 +137,17 @@ impl Saved for Timeline {
             last += from.zigzag("stamp")?;
             let ms = u64::try_from(last).ok().filter(|ms| *ms <= limits::TIME_MS_MAX).ok_or(over)?;
             let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
-            stamps.push(Hlc { ms, counter });
+            timeline.stamps.push(Hlc { ms, counter });
         }
-        let undo_groups = (0..count).map(|_| u64::load(from)).collect::<Result<Vec<_>, _>>()?;
-        let mut timeline = Self::default();
-        for (stamp, undo_group) in stamps.into_iter().zip(undo_groups) {
+        timeline.undo_groups.reserve_exact(count);
+        for _ in 0..count {
+            timeline.undo_groups.push(u64::load(from)?);
+        }
+        for _ in 0..count {
             let ops = from.varint_u32("ops", limits::OPS_MAX as u32)?;
             saved::check(timeline.ops.checked_add(ops).is_some(), from, "ops", "they can be numbered")?;
-            timeline.push(stamp, undo_group, ops);
+            timeline.first_ops.push(timeline.ops);
+            timeline.ops += ops;
         }
         Ok(timeline)
     }

@@ -109,11 +109,18 @@ impl SignedChangeset {
 
     /// Makes it authentic by its own signature. Gives it back otherwise: a descendant may still vouch for it.
     pub fn verify(self) -> Result<Changeset, (Box<Self>, VerifyError)> {
+        let key = VerifyingKey::parse(&self.header.actor().0);
+        self.verify_by(key.as_ref())
+    }
+
+    /// The same with the parsed key of its actor; with none, or with another one, it is not authentic.
+    pub fn verify_by(self, key: Option<&VerifyingKey>) -> Result<Changeset, (Box<Self>, VerifyError)> {
         if let Err(unsupported) = self.header.class() {
             return Err((Box::new(self), unsupported.into()));
         }
         let parts: [&[u8]; 1] = [&self.header.id().0];
-        let valid = VerifyingKey::parse(&self.header.actor().0)
+        let valid = key
+            .filter(|key| key.to_bytes() == self.header.actor().0)
             .is_some_and(|key| key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature).is_ok());
         if valid { Ok(Changeset(self)) } else { Err((Box::new(self), VerifyError::Signature)) }
     }

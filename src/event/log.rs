@@ -7,6 +7,7 @@
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
+use super::actor_keys::ActorKeys;
 use super::stored::{Authenticated, authenticate};
 use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
@@ -82,7 +83,7 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The authentic bytes; none while a snapshot stands for them.
-    pub(super) changeset: Option<Changeset>,
+    pub(super) changeset: Option<Box<Changeset>>,
     /// Bytes of the row.
     pub size: u32,
     /// When it arrived here, in ms since 1970.
@@ -95,7 +96,7 @@ pub struct Entry {
 impl Entry {
     /// The authentic bytes; none while only a snapshot is here, see [`Log::supply`].
     pub fn changeset(&self) -> Option<&Changeset> {
-        self.changeset.as_ref()
+        self.changeset.as_deref()
     }
 }
 
@@ -143,6 +144,7 @@ pub struct Log {
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
+    keys: ActorKeys,
 }
 
 impl Log {
@@ -166,6 +168,7 @@ impl Log {
             stored: Vec::new(),
             unsupported: HashSet::new(),
             away: 0,
+            keys: ActorKeys::default(),
         }
     }
 
@@ -185,7 +188,7 @@ impl Log {
         if signed.header().space() != self.space {
             return Offer::Refused(Refusal::Space);
         }
-        let authentic = signed.verify().or_else(|(signed, error)| match self.successor_of(&id) {
+        let authentic = self.keys.verify(signed).or_else(|(signed, error)| match self.successor_of(&id) {
             Some(successor) => signed.trust_by_descendant(successor),
             None => Err((signed, error)),
         });
@@ -273,7 +276,7 @@ impl Log {
         let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
         self.entries.push(Entry {
             size: ready.changeset.signed().size() as u32,
-            changeset: Some(ready.changeset),
+            changeset: Some(ready.changeset.into()),
             received_ms: ready.received_ms,
             fate: Fate::Integrated,
             root,

@@ -18,7 +18,7 @@ impl Log {
         if let Some(changeset) = &mut entry.changeset {
             changeset.complete_from(signed);
         } else {
-            entry.changeset = signed.trust_by_id(id);
+            entry.changeset = signed.trust_by_id(id).map(Box::new);
             self.away -= u32::from(entry.changeset.is_some());
         }
     }
@@ -41,6 +41,7 @@ impl Log {
         }
         table.save(out);
         out.varint(u64::from(graph.len()));
+        let mut last_ms = 0;
         for (ix, entry) in (0..).map(ChangesetIx).zip(&self.entries) {
             let steps = |parent: ChangesetIx| ix.0 - parent.0;
             graph.id(ix).save(out);
@@ -48,7 +49,8 @@ impl Log {
             graph.prev(ix).map_or(0, steps).save(out);
             graph.deps(ix).iter().copied().map(steps).collect::<Vec<_>>().save(out);
             entry.size.save(out);
-            entry.received_ms.save(out);
+            out.varint(saved::to_unsigned(entry.received_ms.wrapping_sub(last_ms) as i64));
+            last_ms = entry.received_ms;
             (entry.fate == Fate::Integrated).save(out);
             if entry.root == ix {
                 self.author(ix).save(out);
@@ -66,8 +68,11 @@ impl Log {
         let table = Vec::<ActorId>::load(from)?;
         // An id, four numbers, an empty list and a flag.
         let count = from.count("changesets", u32::MAX as usize, 38)?;
+        log.graph.reserve(count);
+        log.entries.reserve_exact(count);
+        let mut last_ms = 0;
         for _ in 0..count {
-            log.load_entry(&table, from)?;
+            log.load_entry(&table, &mut last_ms, from)?;
         }
         log.away = log.graph.len();
         log.forks = Saved::load(from)?;
@@ -76,7 +81,12 @@ impl Log {
         Ok(())
     }
 
-    fn load_entry(&mut self, table: &[ActorId], from: &mut Reader<'_>) -> Result<(), DecodeError> {
+    fn load_entry(
+        &mut self,
+        table: &[ActorId],
+        last_ms: &mut u64,
+        from: &mut Reader<'_>,
+    ) -> Result<(), DecodeError> {
         let next = self.graph.len();
         let earlier = |from: &Reader<'_>, steps: u32| {
             saved::check(steps > 0 && steps <= next, from, "parent", "it is an earlier changeset")?;
@@ -96,7 +106,9 @@ impl Log {
         let deps: Vec<u32> = Saved::load(from)?;
         saved::check(deps.len() <= limits::DEPS_MAX, from, "deps", "there are not many")?;
         let deps = deps.into_iter().map(|steps| earlier(from, steps)).collect::<Result<Vec<_>, _>>()?;
-        let (size, received_ms) = (u32::load(from)?, u64::load(from)?);
+        let size = u32::load(from)?;
+        let received_ms = last_ms.wrapping_add(saved::from_unsigned(u64::load(from)?) as u64);
+        *last_ms = received_ms;
         let fate = if bool::load(from)? { Fate::Integrated } else { Fate::Inert };
         let ix = self.graph.add(id, actor, prev, &deps);
         if prev.is_none() {

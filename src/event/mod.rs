@@ -9,6 +9,7 @@
 //! Invariant: what did not come through one of the arrows in the middle cannot be opened, by type. Nothing here
 //! decides a fate that depends on other changesets, and nothing folds.
 
+mod actor_keys;
 mod certificate;
 mod chain;
 mod changeset;

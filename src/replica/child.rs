@@ -12,7 +12,7 @@ use crate::crdt::{Slot, Totals};
 use crate::doc::{Body, Edit, Fold, ObjectIx, ObjectName, ObjectOrigin, Patch, PatchBody, Written};
 use crate::event::{ObjectKind, Options, Sort, Value, child_id};
 use crate::steps;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many keys lead to the deepest object.
@@ -43,6 +43,8 @@ pub(super) struct Places {
     rows: Vec<Option<Place>>,
     /// One child for each, to spare the HMAC; with other options there are others.
     index: HashMap<(ObjectIx, NameId, ObjectKind), ObjectIx>,
+    /// The maps that have one.
+    maps: HashSet<ObjectIx>,
 }
 
 impl Places {
@@ -53,10 +55,16 @@ impl Places {
     fn set(&mut self, object: ObjectIx, kind: ObjectKind, place: Place) {
         let at = object.0 as usize;
         self.index.insert((place.map, place.key, kind), object);
+        self.maps.insert(place.map);
         if self.rows.len() <= at {
             self.rows.resize(at + 1, None);
         }
         self.rows[at] = Some(place);
+    }
+
+    /// Whether a key of a map leads to a child that was named or asked for.
+    pub fn is_above(&self, map: ObjectIx) -> bool {
+        self.maps.contains(&map)
     }
 
     /// A child that was named or asked for.

@@ -93,6 +93,8 @@ pub enum EditBase {
         /// A safe integer.
         value: i64,
     },
+    /// A map or a set whose writes change the keys or elements that they name and nothing else, whatever is there.
+    Keys,
 }
 
 /// A place in the open batch.
@@ -253,7 +255,7 @@ impl Replica {
         Ok(true)
     }
 
-    /// What edits of a text, a list or a counter can be checked against; none if this member may not edit it, or edits could
+    /// What edits of an object can be checked against; none if this member may not edit it, or edits could
     /// fail in other ways.
     pub fn edit_base(&self, object: ObjectIx) -> Option<EditBase> {
         let of_kind = |kind| self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
@@ -271,7 +273,16 @@ impl Replica {
                 let safe = of_kind(ObjectKind::Counter) && value.unsigned_abs() <= AMOUNT_MAX.unsigned_abs();
                 safe.then_some(EditBase::Counter { value })
             }
-            _ => None,
+            Body::Map(_) => {
+                let plain = *self.options_of(object)? == Options::default();
+                let alone = plain && self.places.get(object).is_none() && !self.places.is_above(object);
+                (of_kind(ObjectKind::Map) && alone).then_some(EditBase::Keys)
+            }
+            Body::Set(_) => {
+                let alone = self.places.get(object).is_none();
+                (of_kind(ObjectKind::Set) && alone).then_some(EditBase::Keys)
+            }
+            Body::Cart(_) => None,
         }
     }
 

@@ -334,6 +334,7 @@ impl Replica {
         // By member: the key of an actor that was not to last is gone, its changesets are not.
         let member = self.member();
         let graph = self.log.graph();
+        self.saved.reserve(arrived.len());
         for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
             if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
                 new.insert(Tier::Local);

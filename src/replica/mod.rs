@@ -47,7 +47,7 @@ pub use receive::HoldReason;
 pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
-pub use snapshot::{Examined, Restored, SnapshotRecords};
+pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
 pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};

@@ -135,6 +135,12 @@ impl Replica {
         edited
     }
 
+    /// The same for a transaction of which whoever made it has told already: what it changed is not told.
+    pub fn close_told(&mut self, env: &mut Env<'_>) -> bool {
+        self.fold.take_patches();
+        self.close_transact(env)
+    }
+
     /// The ids of closed transactions that were sealed since the last time, in the order in which they were closed; of one that
     /// became several changesets the last one's.
     pub fn take_sealed(&mut self) -> Vec<ChangesetId> {

@@ -8,7 +8,7 @@
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
-use crate::crypto::{ChunkContext, EpochKey, Kid, open_chunk, seal_chunk};
+use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
 use crate::doc::{Fold, Names};
 use crate::event::SignedChangeset;
 use crate::store::TailRecord;
@@ -16,16 +16,16 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-const SNAPSHOT_VERSION: u8 = 1;
-
-/// Key of the record that says which chunks there are.
-const HEAD: &str = "head";
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 const CHUNK_BYTES: usize = 256 * 1024 - 16;
 
 /// 16 GiB of state.
 const CHUNKS_MAX: u32 = 1 << 16;
+
+/// Key of the record that says which chunks there are.
+pub const SNAPSHOT_HEAD: &str = "head";
 
 /// Bytes of changesets outside of the graph that a snapshot takes along.
 const OUTSIDE_BYTES_MAX: usize = 1 << 20;
@@ -87,13 +87,21 @@ impl SnapshotRecords {
             let start = number as usize * CHUNK_BYTES;
             let plain = &self.state[start..self.state.len().min(start + CHUNK_BYTES)];
             let at = ChunkContext { space: &self.space, run: &self.run, number, count };
-            return Some((chunk_key(&self.run, number), seal_chunk(&self.key, &at, plain)));
+            return Some((record_key(&self.run, number), ChunkKey::new(&self.key, &at).seal(plain)));
         }
         (number == count).then(|| {
             let head = Head { run: self.run, kid: self.key.kid(), chunks: count };
-            (HEAD.to_owned(), head.encode())
+            (SNAPSHOT_HEAD.to_owned(), head.encode())
         })
     }
+}
+
+/// A chunk of a snapshot in the store.
+pub struct SealedChunk {
+    /// The key of its record.
+    pub record: String,
+    /// What opens it.
+    pub key: ChunkKey,
 }
 
 /// The record that says which chunks there are.
@@ -164,7 +172,21 @@ impl Replica {
     /// Takes up the snapshot of a store; right after [`Replica::open`]. The rows behind it follow with
     /// [`Replica::load_tail`].
     pub fn take_up(&mut self, records: &BTreeMap<String, Vec<u8>>) -> Restored {
-        let Some(head) = records.get(HEAD) else { return Restored::Nothing };
+        let room = records.values().map(Vec::len).sum();
+        self.take_up_by(records.get(SNAPSHOT_HEAD).map(Vec::as_slice), room, |chunk, state| {
+            records.get(&chunk.record).is_some_and(|sealed| chunk.key.open(sealed, state).is_ok())
+        })
+    }
+
+    /// The same for records that are somewhere else: `open` is to put what is in a chunk behind the state, and says whether
+    /// it could. The state has about `room` bytes.
+    pub fn take_up_by(
+        &mut self,
+        head: Option<&[u8]>,
+        room: usize,
+        mut open: impl FnMut(&SealedChunk, &mut Vec<u8>) -> bool,
+    ) -> Restored {
+        let Some(head) = head else { return Restored::Nothing };
         match head.first() {
             Some(version) if *version > SNAPSHOT_VERSION => {
                 self.last_snapshot.is_newer = true;
@@ -174,7 +196,12 @@ impl Replica {
             Some(version) if *version < SNAPSHOT_VERSION => return Restored::Nothing,
             _ => {}
         }
-        let restored = self.open_chunks(head, records).and_then(|state| self.load_state(&state).ok());
+        let chunks = self.snapshot_chunks(head);
+        let state = chunks.and_then(|chunks| {
+            let mut state = Vec::with_capacity(room);
+            chunks.iter().all(|chunk| open(chunk, &mut state)).then_some(state)
+        });
+        let restored = state.and_then(|state| self.load_state(state).ok());
         if restored.is_none() {
             self.trouble(Trouble::Snapshot("E_STORAGE_DAMAGED"));
         }
@@ -222,7 +249,9 @@ impl Replica {
     pub fn snapshot_reaches(head: Option<&[u8]>, key: &str) -> bool {
         let Some(head) = head else { return false };
         match Head::decode(head) {
-            Ok(head) => key == HEAD || (0..head.chunks).any(|number| chunk_key(&head.run, number) == key),
+            Ok(head) => {
+                key == SNAPSHOT_HEAD || (0..head.chunks).any(|number| record_key(&head.run, number) == key)
+            }
             // Whoever wrote it knows.
             Err(_) => head.first().is_some_and(|version| *version > SNAPSHOT_VERSION),
         }
@@ -253,21 +282,20 @@ impl Replica {
             && !self.log.has_ready()
     }
 
-    fn open_chunks(&self, head: &[u8], records: &BTreeMap<String, Vec<u8>>) -> Option<Vec<u8>> {
+    /// The chunks that a head counts on, in order, if this version and the keys that are here can open them.
+    pub fn snapshot_chunks(&self, head: &[u8]) -> Option<Vec<SealedChunk>> {
         let Head { run, kid, chunks: count } = Head::decode(head).ok()?;
         let key = self.identity.keyring().get(kid)?;
         let space = self.space().0;
-        let mut state = Vec::new();
-        for number in 0..count {
-            let sealed = records.get(&chunk_key(&run, number))?;
+        let chunk = |number| {
             let at = ChunkContext { space: &space, run: &run, number, count };
-            state.append(&mut open_chunk(key, &at, sealed).ok()?);
-        }
-        Some(state)
+            SealedChunk { record: record_key(&run, number), key: ChunkKey::new(key, &at) }
+        };
+        Some((0..count).map(chunk).collect())
     }
 
-    fn load_state(&mut self, state: &[u8]) -> Result<u64, DecodeError> {
-        let mut from = Reader::new(state);
+    fn load_state(&mut self, state: Vec<u8>) -> Result<u64, DecodeError> {
+        let (bytes, mut from) = (state.len() as u64, Reader::new(&state));
         let rows = from.varint("rows", u64::MAX)?;
         let ms = from.varint("stamp", limits::TIME_MS_MAX)?;
         let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
@@ -292,22 +320,19 @@ impl Replica {
             log.offer_stored(SignedChangeset::decode(row)?, received_ms);
         }
         from.finish("snapshot")?;
+        drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
         (self.log, self.fold, self.names) = (log, fold, names);
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
-        self.last_snapshot = LastSnapshot {
-            changesets: all.len() as u32,
-            bytes: state.len() as u64,
-            ..LastSnapshot::default()
-        };
+        self.last_snapshot = LastSnapshot { changesets: all.len() as u32, bytes, ..LastSnapshot::default() };
         Ok(rows)
     }
 }
 
-fn chunk_key(run: &[u8; 16], number: u32) -> String {
+fn record_key(run: &[u8; 16], number: u32) -> String {
     let run: String = run.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{run}/{number:05}")
 }

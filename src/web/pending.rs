@@ -17,26 +17,39 @@ impl Replica {
             Some(EditBase::Text { len, joins: false }) => -1.0 - f64::from(len),
             Some(EditBase::Text { len, .. } | EditBase::List { len }) => f64::from(len),
             Some(EditBase::Counter { value }) => value as f64,
+            Some(EditBase::Keys) => 0.0,
             None => f64::NAN,
         })
     }
 
     /// Applies edits in their order. `begun_ms` is when the first of them was made.
     #[wasm_bindgen(js_name = applyEdits)]
-    pub fn apply_edits(&mut self, edits: &[i32], units: &[u16], numbers: &[f64], begun_ms: f64) {
+    pub fn apply_edits(
+        &mut self,
+        edits: &[i32],
+        units: &[u16],
+        strings: &str,
+        numbers: &[f64],
+        begun_ms: f64,
+    ) {
         let is_ascii = units.iter().all(|unit| *unit < 0x80);
         let text = if is_ascii {
             String::from_utf8(units.iter().map(|unit| *unit as u8).collect()).expect("ASCII is UTF-8")
         } else {
             String::from_utf16(units).expect("what has halves of pairs is not gathered")
         };
-        let mut packed = Packed { edits: edits.iter(), text: &text, is_ascii, numbers: numbers.iter() };
+        let text = Text { rest: &text, is_ascii };
+        let strings = Text { rest: strings, is_ascii: strings.is_ascii() };
+        let mut packed = Packed { edits: edits.iter(), text, strings, numbers: numbers.iter() };
         let begun_ms = self.batch_begun(begun_ms.max(0.0) as u64);
         with_env_at(begun_ms, |env| {
             while let Some(object) = packed.edits.next() {
-                let object = ObjectIx(*object as u32);
-                apply(self.core_mut(), object, &mut packed, env)
-                    .expect("edits are checked before they are gathered");
+                match *object {
+                    BEGIN => self.begin(env),
+                    CLOSE => drop(self.core_mut().close_told(env)),
+                    object => apply(self.core_mut(), ObjectIx(object as u32), &mut packed, env)
+                        .expect("edits are checked before they are gathered"),
+                }
             }
         });
     }
@@ -55,7 +68,7 @@ fn apply(
                 core.text_delete(object, position, removed, env)?;
             }
             if inserted > 0 {
-                core.text_insert(object, position, packed.string(inserted), env)?;
+                core.text_insert(object, position, packed.text.take(inserted), env)?;
             }
             Ok(())
         }
@@ -64,10 +77,21 @@ fn apply(
             if removed > 0 {
                 core.list_delete(object, index, removed, env)?;
             }
-            let values = (0..inserted).map(|_| packed.value()).collect();
+            let values = (0..inserted).map(|_| packed.element()).collect();
             core.list_insert(object, index, values, env)
         }
         ObjectKind::Counter => core.counter_add(object, packed.number() as i64, env),
+        ObjectKind::Map => {
+            let key = packed.int();
+            let key = packed.strings.take(key);
+            let value = packed.kept().expect("a key has a value");
+            core.map_set(object, key, value, env)
+        }
+        ObjectKind::Set => {
+            let element = packed.kept().expect("an element is a value");
+            let value = packed.kept();
+            core.set_add(object, &element, value, env)
+        }
         kind => unreachable!("edits of a {kind:?} are not gathered"),
     }
 }
@@ -75,8 +99,9 @@ fn apply(
 /// The rest of what was gathered.
 struct Packed<'a> {
     edits: std::slice::Iter<'a, i32>,
-    text: &'a str,
-    is_ascii: bool,
+    text: Text<'a>,
+    /// Those of maps and sets.
+    strings: Text<'a>,
     numbers: std::slice::Iter<'a, f64>,
 }
 
@@ -89,23 +114,49 @@ impl<'a> Packed<'a> {
         *self.numbers.next().expect("each number of an edit follows")
     }
 
-    /// The next so many UTF-16 units.
-    fn string(&mut self, units: u32) -> &'a str {
-        let units = units as usize;
-        let end = if self.is_ascii { units } else { end_of_units(self.text, units) };
-        let (string, rest) = self.text.split_at(end);
-        self.text = rest;
-        string
+    /// The next element of a list.
+    fn element(&mut self) -> Value {
+        let tag = self.int() as i32;
+        match self.plain(tag) {
+            Some(value) => value,
+            None => Value::String(self.text.take(tag as u32).to_owned()),
+        }
     }
 
-    fn value(&mut self) -> Value {
+    /// What is next of a map or a set, if there is something.
+    fn kept(&mut self) -> Option<Value> {
         match self.int() as i32 {
+            NONE => None,
+            tag => self.plain(tag).or_else(|| Some(Value::String(self.strings.take(tag as u32).to_owned()))),
+        }
+    }
+
+    /// What a tag stands for that is not the length of a string.
+    fn plain(&mut self, tag: i32) -> Option<Value> {
+        Some(match tag {
             NULL => Value::Null,
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
             NUMBER => Value::Number(Number::new(self.number()).expect("numbers are checked before")),
-            units => Value::String(self.string(units as u32).to_owned()),
-        }
+            _ => return None,
+        })
+    }
+}
+
+/// Text that is taken piece by piece.
+struct Text<'a> {
+    rest: &'a str,
+    is_ascii: bool,
+}
+
+impl<'a> Text<'a> {
+    /// The next so many UTF-16 units.
+    fn take(&mut self, units: u32) -> &'a str {
+        let units = units as usize;
+        let end = if self.is_ascii { units } else { end_of_units(self.rest, units) };
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
     }
 }
 
@@ -125,3 +176,8 @@ const NULL: i32 = -1;
 const FALSE: i32 = -2;
 const TRUE: i32 = -3;
 const NUMBER: i32 = -4;
+const NONE: i32 = -5;
+
+/// A transaction, in the place of the number of an object.
+const BEGIN: i32 = -1;
+const CLOSE: i32 = -2;

@@ -5,15 +5,16 @@ use std::pin::pin;
 
 use js_sys::Promise;
 use rexie::{ObjectStore, Rexie, TransactionMode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use super::error::{EdgeError, Fault};
+use super::value::field;
 use super::wait::{Patience, both, settled};
 
 /// A space as it is remembered: its id and when this browser first had it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Entry {
     space: String,
     created: f64,
@@ -23,8 +24,8 @@ struct Entry {
 #[derive(Serialize)]
 struct Listed {
     name: String,
-    #[serde(flatten)]
-    entry: Entry,
+    space: String,
+    created: f64,
 }
 
 #[wasm_bindgen(js_name = registryList)]
@@ -39,11 +40,10 @@ pub fn registry_list() -> Promise {
         .await?;
         let named = keys.into_iter().zip(values).filter_map(|(key, value)| {
             // A record of another form is somebody else's.
-            let entry = serde_wasm_bindgen::from_value(value).ok()?;
-            Some(Listed { name: key.as_string()?, entry })
+            let (space, created) = (field(&value, "space"), field(&value, "created"));
+            Some(Listed { name: key.as_string()?, space: space.as_string()?, created: created.as_f64()? })
         });
-        let plain = serde_wasm_bindgen::Serializer::json_compatible();
-        Ok(named.collect::<Vec<_>>().serialize(&plain)?)
+        Ok(serde_wasm_bindgen::to_value(&named.collect::<Vec<_>>())?)
     })
 }
 
@@ -76,12 +76,16 @@ pub fn registry_remove(name: String) -> Promise {
 }
 
 async fn with_registry<T>(verb: impl AsyncFn(&Rexie) -> rexie::Result<T>) -> Result<T, EdgeError> {
-    let builder = Rexie::builder(NAME).version(1).add_object_store(ObjectStore::new(SPACES));
-    let opening = async move { Ok(builder.build().await?) };
-    let registry = Patience::default().wait(opening, Rexie::close).await.map_err(Fault::settle)?;
+    let registry = open_registry().await?;
     let result = verb(&registry).await;
     registry.close();
     result.map_err(|error| Fault::from(error).settle())
+}
+
+async fn open_registry() -> Result<Rexie, EdgeError> {
+    let builder = Rexie::builder(NAME).version(1).add_object_store(ObjectStore::new(SPACES));
+    let opening = async move { Ok(builder.build().await?) };
+    Patience::default().wait(opening, Rexie::close).await.map_err(Fault::settle)
 }
 
 const NAME: &str = "stemma";

@@ -82,6 +82,13 @@ impl Replica {
         self.batch_ms
     }
 
+    /// Opens a transaction of which nothing is to be said in the history.
+    pub(super) fn begin(&mut self, env: &mut Env<'_>) {
+        self.marks.clear();
+        let begun = self.core.begin_transact(None, None, None, env);
+        begun.expect("a message that is not there is not too large");
+    }
+
     pub(super) fn core(&self) -> &Core {
         &self.core
     }

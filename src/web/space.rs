@@ -1,6 +1,6 @@
 //! The replica for JavaScript, second part: the space as a whole, its history and its sync.
 use js_sys::Array;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -12,18 +12,6 @@ use crate::{ActorId, MemberId};
 use crate::{Fate, Role};
 
 type Answer<T> = Result<T, EdgeError>;
-
-#[derive(Deserialize)]
-struct HistoryQuery {
-    object: Option<u32>,
-    key: Option<String>,
-    actor: Option<String>,
-    member: Option<String>,
-    since: Option<f64>,
-    until: Option<f64>,
-    after: Option<u32>,
-    limit: u32,
-}
 
 #[derive(Serialize)]
 struct Summary {
@@ -146,17 +134,17 @@ impl Replica {
     }
 
     pub fn history(&mut self, query: JsValue) -> Answer<JsValue> {
-        let query: HistoryQuery = serde_wasm_bindgen::from_value(query)
-            .map_err(|error| EdgeError::argument("options", error.to_string()))?;
+        let text = |name| value::field(&query, name).as_string();
+        let number = |name| value::field(&query, name).as_f64();
         let filter = HistoryFilter {
-            object: query.object.map(|handle| self.object_at(handle)).transpose()?,
-            key: query.key,
-            actor: query.actor.map(|id| id32(&id, "actor")).transpose()?.map(ActorId),
-            member: query.member.map(|id| id32(&id, "member")).transpose()?.map(MemberId),
-            since_ms: query.since.map(|ms| ms as u64),
-            until_ms: query.until.map(|ms| ms as u64),
-            after: query.after,
-            limit: query.limit as usize,
+            object: number("object").map(|handle| self.object_at(handle as u32)).transpose()?,
+            key: text("key"),
+            actor: text("actor").map(|id| id32(&id, "actor")).transpose()?.map(ActorId),
+            member: text("member").map(|id| id32(&id, "member")).transpose()?.map(MemberId),
+            since_ms: number("since").map(|ms| ms as u64),
+            until_ms: number("until").map(|ms| ms as u64),
+            after: number("after").map(|number| number as u32),
+            limit: number("limit").unwrap_or_default() as usize,
         };
         let found = self.sealed_core().history(&filter);
         let next = found.last().filter(|_| found.len() == filter.limit).map(|last| last.number);

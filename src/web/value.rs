@@ -72,6 +72,22 @@ fn big_from_js(integer: &JsBigInt) -> Option<BigInt> {
     BigInt::new(negative && first < bytes.len(), &bytes[first..])
 }
 
+/// A property of a flat object; undefined if it has none of that name.
+pub(super) fn field(of: &JsValue, name: &str) -> JsValue {
+    Reflect::get(of, &name.into()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// A property that is a list of strings, or absent.
+pub(super) fn texts(of: &JsValue, name: &'static str) -> Result<Vec<String>, EdgeError> {
+    let (list, wrong) =
+        (field(of, name), || EdgeError::argument(name, format!("{name} is not a list of strings")));
+    if list.is_undefined() {
+        return Ok(Vec::new());
+    }
+    let list = list.dyn_into::<Array>().map_err(|_| wrong())?;
+    list.iter().map(|text| text.as_string().ok_or_else(wrong)).collect()
+}
+
 /// Writes a value.
 pub(super) fn to_js(value: &Value) -> JsValue {
     match value {

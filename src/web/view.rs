@@ -1,7 +1,7 @@
 //! The replica for JavaScript, fourth part: views. Objects of a view have numbers of their own, good for every method that
 //! reads.
 use js_sys::Array;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -9,28 +9,11 @@ use super::error::{Code, EdgeError};
 use super::output;
 use super::policy::policy_error;
 use super::replica::{Replica, edit_error, id32, with_env};
+use super::value::{field, texts};
 use crate::replica::{EditFault, PolicyOf, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
 use crate::{ChangesetId, Op, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
-
-/// At most one of the first three is there.
-#[derive(Deserialize)]
-struct Query {
-    claimed: Option<f64>,
-    received: Option<f64>,
-    past: Option<String>,
-    #[serde(default)]
-    exclude: Vec<String>,
-    #[serde(default)]
-    include: Vec<String>,
-    /// Bans, as words.
-    #[serde(default)]
-    ban: Vec<String>,
-    /// Whether the policy is that of the view, and not that of today.
-    #[serde(default)]
-    then: bool,
-}
 
 #[derive(Serialize)]
 struct Named {
@@ -40,21 +23,22 @@ struct Named {
 
 #[wasm_bindgen]
 impl Replica {
-    /// Makes a view; its number.
+    /// Makes a view; its number. Of `claimed`, `received` and `past` at most one is there; `ban` are words, and with
+    /// `then` the policy is that of the view, not that of today.
     pub fn view(&mut self, query: JsValue) -> Answer<u32> {
-        let query: Query = serde_wasm_bindgen::from_value(query)
-            .map_err(|error| EdgeError::argument("when", error.to_string()))?;
-        let when = match (query.claimed, query.received, &query.past) {
-            (Some(ms), ..) => When::Claimed(ms.max(0.0) as u64),
-            (_, Some(ms), _) => When::Received(ms.max(0.0) as u64),
-            (.., Some(id)) => When::Past(ChangesetId(id32(id, "when")?)),
+        let ms = |name| field(&query, name).as_f64().map(|ms| ms.max(0.0) as u64);
+        let when = match (ms("claimed"), ms("received"), field(&query, "past").as_string()) {
+            (Some(ms), ..) => When::Claimed(ms),
+            (_, Some(ms), _) => When::Received(ms),
+            (.., Some(id)) => When::Past(ChangesetId(id32(&id, "when")?)),
             _ => When::Now,
         };
-        let targets = |targets: &[String], argument: &'static str| {
-            targets.iter().map(|written| target(written, argument)).collect::<Answer<Vec<Target>>>()
+        let targets = |name: &'static str| {
+            texts(&query, name)?.iter().map(|written| target(written, name)).collect::<Answer<Vec<Target>>>()
         };
-        let (exclude, include) = (targets(&query.exclude, "exclude")?, targets(&query.include, "include")?);
-        let bans = query.ban.iter().map(|written| match phrase::parse(written) {
+        let (exclude, include) = (targets("exclude")?, targets("include")?);
+        let ban = texts(&query, "ban")?;
+        let bans = ban.iter().map(|written| match phrase::parse(written) {
             Some(Op::PolicyBan { subject, scope }) => Ok((subject, scope)),
             _ => Err(EdgeError::argument("ban", format!("ban has {written:?}"))),
         });
@@ -62,7 +46,7 @@ impl Replica {
         let words: Vec<Op> =
             ban.iter().map(|(subject, scope)| Op::PolicyBan { subject: *subject, scope: *scope }).collect();
         self.core().check_words(&words).map_err(policy_error)?;
-        let policy = if query.then { PolicyOf::Then } else { PolicyOf::Now };
+        let policy = if field(&query, "then").is_truthy() { PolicyOf::Then } else { PolicyOf::Now };
         let filter = ViewFilter { when, exclude, include, policy, ban };
         let view = with_env(|env| self.core_mut().view(&filter, env));
         view.map(|view| view.0).map_err(|fault| view_error(fault, argument_of(fault, &filter)))

@@ -53,8 +53,11 @@ impl Wrap {
     pub(crate) async fn seal(&self, name: &str, value: &Uint8Array) -> Result<Uint8Array, Fault> {
         let Self(Some(key)) = self else { return Ok(joined(&[&[PLAIN]], value)) };
         let iv = random::<IV_BYTES>();
-        let sealed =
-            subtle_of_key().encrypt_with_object_and_js_u8_array(&algorithm(&iv, name), key, value)?;
+        let sealed = subtle_of_key().encrypt_with_object_and_js_u8_array(
+            &algorithm(&iv, name.as_bytes()),
+            key,
+            value,
+        )?;
         let sealed = JsFuture::from(sealed).await?;
         Ok(joined(&[&[WRAPPED], &iv], &Uint8Array::new(&sealed)))
     }
@@ -68,7 +71,7 @@ impl Wrap {
             (Some(WRAPPED), Some(key)) if stored.length() as usize > IV_BYTES => {
                 let iv = stored.slice(1, 1 + IV_BYTES as u32).to_vec();
                 let sealed = stored.slice(1 + IV_BYTES as u32, stored.length());
-                let algorithm = algorithm(&iv, name);
+                let algorithm = algorithm(&iv, name.as_bytes());
                 let value = subtle_of_key().decrypt_with_object_and_js_u8_array(&algorithm, key, &sealed)?;
                 let value =
                     JsFuture::from(value).await.map_err(|_| unreadable("was not sealed by this browser"))?;
@@ -94,11 +97,12 @@ async fn generate(subtle: &SubtleCrypto) -> Result<CryptoKey, Fault> {
     Ok(key.unchecked_into())
 }
 
-fn algorithm(iv: &[u8], name: &str) -> Object {
+/// AES-GCM with additional data.
+pub(crate) fn algorithm(iv: &[u8], additional: &[u8]) -> Object {
     let parts: [(&str, JsValue); 3] = [
         ("name", "AES-GCM".into()),
         ("iv", Uint8Array::from(iv).into()),
-        ("additionalData", Uint8Array::from(name.as_bytes()).into()),
+        ("additionalData", Uint8Array::from(additional).into()),
     ];
     let algorithm = Object::new();
     for (key, value) in parts {
@@ -120,7 +124,7 @@ fn subtle_of_key() -> SubtleCrypto {
 }
 
 /// WebCrypto, absent on insecure origins.
-fn subtle() -> Option<SubtleCrypto> {
+pub(crate) fn subtle() -> Option<SubtleCrypto> {
     let crypto = Reflect::get(&js_sys::global(), &"crypto".into()).ok()?;
     let subtle = Reflect::get(&crypto, &"subtle".into()).ok()?;
     subtle.is_object().then(|| subtle.unchecked_into())

@@ -101,9 +101,11 @@ test("a bad frame in an older segment is E_STORAGE_LOST: the rest can be read, n
   const told: StemmaError[] = [];
   damaged.onLost = (error) => told.push(error);
   await damaged.open("test");
+  // What a checkpoint stands for is looked at when it is read.
+  assert.deepEqual([await damaged.read(12, 1e9), told], [[], []]);
+  const small = (await damaged.read(0, 1e9)).filter(([, row]) => row.length < 100);
   assert.deepEqual(told.map((error) => error.code), ["E_STORAGE_LOST"]);
   assert.match(told[0]?.message ?? "", /segment 1 is damaged at byte \d+/);
-  const small = (await damaged.read(0, 1e9)).filter(([, row]) => row.length < 100);
   assert.deepEqual(texts(small), ["row 1", "row 2", "row 4", "row 5", "row 6"]);
   assert.deepEqual(small.map(([number]) => number), [2, 4, 8, 10, 12]);
   assert.deepEqual(records(await damaged.entries("meta")), ["n=6"]);
@@ -127,6 +129,7 @@ test("a log that lost what was confirmed is E_STORAGE_LOST, whole segments inclu
     await writeFile(segment, whole);
     await damage();
     const damaged = await opened(dir);
+    await damaged.read(0, 1e9).catch(() => {});
     codes.push(String((await rejects(damaged.commit({ append: [bytes("x")] }, STRICT)))["code"]));
     await damaged.close();
   }

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { Change, SharedCounter, SharedList, SharedText, Space, Value } from "stemma";
+import type { Change, SharedCounter, SharedList, SharedMap, SharedSet, SharedText, Space, Value } from "stemma";
 import { newFolder, openSpace } from "./ends.ts";
 
 type Random = (below: number) => number;
@@ -62,6 +62,19 @@ const counters: ((space: Space) => SharedCounter)[] = [
   (space) => space.getCounter("g", { kind: "g" }),
   (space) => space.getMap("map").child("key", "counter"),
 ];
+
+const maps: ((space: Space) => SharedMap)[] = [
+  (space) => space.getMap("keyed"),
+  (space) => space.getMap("mixed"),
+  (space) => space.getMap("coupled", { couple: [["a", "b"]] }),
+  (space) => space.getMap("map").child("key", "map"),
+];
+const sets: ((space: Space) => SharedSet)[] = [
+  (space) => space.getSet("or"),
+  (space) => space.getSet("lww", { kind: "lww" }),
+  (space) => space.getMap("map").child("key", "set"),
+];
+const KEYS = ["a", "b", "c", "", "é", "\u{1f600}", "\ud83d", "long".repeat(300), "too long".repeat(600)];
 
 /** A place in a text or a list, mostly where it was edited last, now and then none. */
 function place(below: Random, last: { at: number }): (length: number) => number {
@@ -157,6 +170,47 @@ function counterStep(below: Random): Step {
   return ({ space }) => void counter(space).add(amount as number);
 }
 
+/** A write of a key or an element. */
+function keyStep(below: Random): Step {
+  const [map, set] = [pick(below, maps), pick(below, sets)];
+  const key = pick(below, below(3) === 0 ? KEYS : KEYS.slice(0, 3));
+  const value = below(4) === 0 ? pick(below, VALUES) : below(100);
+  const element = below(3) === 0 ? pick(below, VALUES) : below(5);
+  switch (below(8)) {
+    case 0:
+      return ({ space }) => void set(space).add(element, value);
+    case 1:
+    case 2:
+      return ({ space }) => void set(space).add(element);
+    case 3:
+      return ({ space }) => void map(space).set(key, pick(random(5), WRONG) as Value);
+    default:
+      return ({ space }) => void map(space).set(key, value);
+  }
+}
+
+/** What else there is to do with keys and elements. */
+function keyedStep(below: Random): Step {
+  const [map, set] = [pick(below, maps), pick(below, sets)];
+  const [key, element] = [pick(below, KEYS.slice(0, 3)), below(5)];
+  switch (below(7)) {
+    case 0:
+      return ({ space }) => map(space).delete(key);
+    case 1:
+      return ({ space }) => [map(space).get(key), map(space).has(key), map(space).conflicts(key), map(space).size];
+    case 2:
+      return ({ space }) => [...map(space)];
+    case 3:
+      return ({ space }) => set(space).delete(element);
+    case 4:
+      return ({ space }) => [set(space).has(element), set(space).get(element), set(space).size];
+    case 5:
+      return ({ space }) => [...set(space).entries()];
+    default:
+      return ({ space }) => void space.getMap("mixed").child(key, "counter").add(1);
+  }
+}
+
 function readStep(below: Random): Step {
   const [text, list, counter] = [pick(below, texts), pick(below, lists), pick(below, counters)];
   const at = below(8);
@@ -204,7 +258,8 @@ function otherStep(below: Random): Step {
 }
 
 function transaction(below: Random, depth: number): Step {
-  const inner = Array.from({ length: below(8) }, () => step(below, depth + 1));
+  const next = below(3) === 0 ? () => keyStep(below) : () => step(below, depth + 1);
+  const inner = Array.from({ length: below(8) }, next);
   const fails = below(4) === 0;
   const caught = below(2) === 0;
   return (world) => {
@@ -224,12 +279,15 @@ function transaction(below: Random, depth: number): Step {
 }
 
 function step(below: Random, depth = 0): Step {
-  const kind = below(24);
+  const kind = below(34);
   if (kind < 10) return textStep(below);
   if (kind < 13) return listStep(below);
   if (kind < 16) return counterStep(below);
   if (kind < 20) return readStep(below);
   if (kind < 22 && depth < 3) return transaction(below, depth);
+  if (kind < 28) return keyStep(below);
+  if (kind < 30) return keyedStep(below);
+  if (kind < 32 && depth === 0) return transaction(below, depth);
   return otherStep(below);
 }
 
@@ -252,6 +310,8 @@ function everything(space: Space): unknown {
     lists: lists.map((list) => [list(space).toJSON(), list(space).length]),
     counters: counters.map((counter) => counter(space).value),
     map: space.getMap("map").toJSON(),
+    maps: maps.map((map) => map(space).toJSON()),
+    sets: sets.map((set) => [...set(space).entries()]),
   };
 }
 
@@ -295,10 +355,13 @@ test("closing, flushing and a page that hides lose nothing that was gathered", a
   space.getText("text").append(", closed");
   space.getCounter("counter").add(2);
   space.getList("list").push("last");
+  space.transact(() => space.getMap("kept").set("k", 1));
+  space.getSet("kept too").add("e");
   await space.close();
   for (const edit of [() => space.getText("text"), () => space.flush()]) assert.throws(edit, { code: "E_CLOSED" });
   const again = await openSpace(t, { name: "kept", storage: { dir } });
   assert.deepEqual([`${again.getText("text")}`, again.getCounter("counter").value, again.getList("list").toJSON()], ["flushed, closed", 2, ["last"]]);
+  assert.deepEqual([again.getMap("kept").toJSON(), again.getSet("kept too").toJSON()], [{ k: 1 }, ["e"]]);
 });
 
 test("whoever may not write, or cannot any more, is told by the edit itself", async (t) => {
@@ -306,11 +369,14 @@ test("whoever may not write, or cannot any more, is told by the edit itself", as
   const reader = await openSpace(t, { invite: await owner.invite({ role: "reader" }) });
   for (const [space, code] of [[reader, "E_ACCESS"], [owner, "E_CLOSED"]] as const) {
     const [text, list, counter] = [space.getText("text"), space.getList("list"), space.getCounter("counter")];
+    const [map, set] = [space.getMap("map"), space.getSet("set")];
     if (space === owner) {
       text.append("a");
       await space.close();
     }
-    for (const edit of [() => text.insert(0, "a"), () => list.push(1), () => counter.add(1)]) assert.throws(edit, { code });
+    const edits = [() => text.insert(0, "a"), () => list.push(1), () => counter.add(1), () => map.set("k", 1), () => set.add(1)];
+    for (const edit of edits) assert.throws(edit, { code });
+    assert.throws(() => space.transact(() => map.set("k", 1)), { code });
   }
 });
 

@@ -2,21 +2,22 @@
 //
 //   LOCK         which process has the folder open
 //   log/<n>.seg  every commit, one frame each, appended records and keyed ones together
-//   small.bin    one frame: the keyed stores up to a place in the log, replaced as a whole
+//   small.bin    one frame: the keyed stores up to a place in the log, and where rows lie before it, replaced as a whole
 //
 // Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading.
-// Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Keyed records live in memory. Secrets are plain: mode 0600 is
-// all that guards them.
+// Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Other keyed records live in memory.
+// Secrets are plain: mode 0600 is all that guards them.
 
-import { mkdir, open, readdir, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkBatch } from "../batch.js";
 import { type ErrorCode, StemmaError, isAbort, isStemmaError, throwIfAborted } from "../errors.js";
 import { MemoryStorage } from "../memory.js";
 import { STORE_NAMES, type StorageAdapter, type StorageBatch, type StoreName } from "../storage.js";
-import { type Checkpoint, type Commit, type Put, decodeCheckpoint, decodeFrame, encodeCheckpoint, encodeFrame } from "./frame.js";
+import { type Checkpoint, type Commit, FRAME_HEAD_BYTES, type Put, decodeCheckpoint, decodeFrame, encodeCheckpoint, encodeFrame } from "./frame.js";
 import { FolderLock } from "./lock.js";
-import { type Findings, type Place, SegmentLog, type Span, syncFolder } from "./log.js";
+import { type Findings, type Place, readFrom, SegmentLog, type Span, syncFolder, type Visit } from "./log.js";
 
 export class FileStorage implements StorageAdapter {
   readonly secrets = "plain";
@@ -51,11 +52,19 @@ export class FileStorage implements StorageAdapter {
   }
 
   async entries(store: StoreName): Promise<[string, Uint8Array][]> {
-    return this.#opened().keyed.entries(store);
+    if (store !== "snapshots") return this.#opened().keyed.entries(store);
+    return this.#inTurn(() => this.#opened().snapshots().catch(rethrow("E_STORAGE_LOST")));
   }
 
   async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
-    return this.#inTurn(() => this.#opened().read(after, maxBytes).catch(rethrow("E_STORAGE_LOST")));
+    return this.#inTurn(async () => {
+      const opened = this.#opened();
+      try {
+        return await opened.read(after, maxBytes).catch(rethrow("E_STORAGE_LOST"));
+      } finally {
+        this.#tellLoss(opened);
+      }
+    });
   }
 
   async commit(batch: StorageBatch, o: { strict: boolean }): Promise<number[]> {
@@ -116,9 +125,13 @@ class OpenFolder {
   readonly #lock: FolderLock;
   #log!: SegmentLog;
   #next = 1;
-  readonly #numbers: number[] = [];
-  readonly #spans: Span[] = [];
+  /** From the first one on. */
+  readonly #segments: Segment[] = [];
   #checkpointed: Place = NOWHERE;
+  /** Where the records of snapshots lie, which are large and read once. */
+  readonly #snapshots = new Map<string, Span>();
+  /** What was read of small.bin, until the snapshots are asked for. */
+  #small: Uint8Array | undefined;
   /** Bytes of snapshots in the log, and the last segment that has none. */
   #stale = 0;
   #packed = 0;
@@ -129,8 +142,8 @@ class OpenFolder {
   }
 
   static async at(folder: string): Promise<OpenFolder> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const opened = new OpenFolder(folder, await FolderLock.acquire(folder));
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const opened = new OpenFolder(folder, FolderLock.acquire(folder));
     try {
       await opened.#load();
       return opened;
@@ -142,51 +155,114 @@ class OpenFolder {
 
   async #load(): Promise<void> {
     await this.keyed.open("");
-    const checkpoint = await readCheckpoint(this.#folder);
-    for (const folder of [this.#folder, dirname(this.#folder)]) await syncFolder(folder);
-    this.#checkpointed = checkpoint ?? NOWHERE;
+    this.#small = await readFrom(this.#smallPath, 0, Infinity);
+    const { record } = this.#small ? decodeFrame(this.#small, 0) : {};
+    // One that is missing or malformed costs only the reading of the whole log.
+    const checkpoint = record && decodeCheckpoint(record);
+    // Whoever wrote a checkpoint had done so.
+    if (!checkpoint) for (const folder of [this.#folder, dirname(this.#folder)]) await syncFolder(folder);
+    const { segment, offset } = checkpoint ?? NOWHERE;
+    this.#checkpointed = { segment, offset };
     this.#next = checkpoint?.next ?? 1;
+    this.#stale = checkpoint?.stale ?? 0;
+    for (const first of checkpoint?.firsts ?? []) {
+      const unread = this.#segments.length + 1 === segment ? offset : Infinity;
+      this.#segments.push({ first, unread, rows: [] });
+    }
     const later: Commit[] = [];
-    const visit = (commit: Commit, spans: Span[], end: Place): void => {
-      this.#index(commit, spans);
-      if (isAfter(end, this.#checkpointed)) later.push(commit);
+    if (checkpoint && this.#small) this.#noteSnapshots(checkpoint, this.#small);
+    const visit: Visit = (commit, spanOf, segment) => {
+      while (this.#segments.length < segment) this.#segments.push({ first: commit.first, unread: 0, rows: [] });
+      this.#index(commit, spanOf);
+      later.push(commit);
     };
     [this.#log, this.findings] = await SegmentLog.open(join(this.#folder, "log"), this.#checkpointed, visit);
-    await this.keyed.commit({ put: checkpoint?.records ?? [] });
-    for (const commit of later) await this.keyed.commit({ put: commit.put, delete: commit.delete });
+    while (this.#segments.length < this.#log.end.segment) this.#segments.push({ first: this.#next, unread: 0, rows: [] });
+    await this.keyed.commit({ put: (checkpoint?.records ?? []).filter(isSmall) });
+    for (const commit of later) await this.keyed.commit({ put: commit.put.filter(isSmall), delete: commit.delete });
+    this.#noteDamage();
+  }
+
+  /** The records of snapshots. */
+  async snapshots(): Promise<[string, Uint8Array][]> {
+    const records: [string, Uint8Array][] = [];
+    for (const key of [...this.#snapshots.keys()].sort()) {
+      const { segment, offset, length } = this.#snapshots.get(key) as Span;
+      const inMemory = segment === IN_SMALL ? this.#small?.subarray(offset, offset + length) : undefined;
+      const read = async () => {
+        if (segment !== IN_SMALL) return (await this.#log.read([{ segment, offset, length }]))[0];
+        return readFrom(this.#smallPath, offset, offset + length);
+      };
+      const bytes = inMemory ?? (await read());
+      if (bytes) records.push([key, bytes]);
+    }
+    this.#small = undefined;
+    return records;
+  }
+
+  /** All that a checkpoint holds of them lie in small.bin. */
+  #noteSnapshots({ records }: Checkpoint, small: Uint8Array): void {
+    for (const [store, key, value] of records) {
+      if (store !== "snapshots") continue;
+      this.#snapshots.set(key, { segment: IN_SMALL, offset: value.byteOffset - small.byteOffset, length: value.length });
+    }
+  }
+
+  get #smallPath(): string {
+    return join(this.#folder, "small.bin");
+  }
+
+  #noteDamage(): void {
     const [damage] = this.findings.damage;
-    if (damage) this.lost = new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${damage}; it can be read, not written`);
+    if (damage) this.lost ??= new StemmaError("E_STORAGE_LOST", `${this.#folder}: ${damage}; it can be read, not written`);
   }
 
   async read(after: number, maxBytes: number): Promise<[number, Uint8Array][]> {
     const records: [number, Uint8Array][] = [];
-    let at = firstAbove(this.#numbers, after);
-    for (let bytes = 0; at < this.#spans.length; ) {
-      const segment = this.#spans[at]?.segment;
-      const run: Span[] = [];
-      for (let span = this.#spans[at]; span?.segment === segment; span = this.#spans[at + run.length]) {
-        if (!span || (bytes + span.length > maxBytes && records.length + run.length > 0)) break;
-        bytes += span.length;
-        run.push(span);
+    if (after >= this.#next - 1) return records;
+    let bytes = 0;
+    for (let at = Math.max(0, lastAtMost(this.#segments, ({ first }) => first, after + 1)); at < this.#segments.length; at += 1) {
+      const rows = await this.#rows(at);
+      const begin = lastAtMost(rows, ({ number }) => number, after) + 1;
+      const run: Row[] = [];
+      for (const row of rows.slice(begin)) {
+        if (bytes + row.span.length > maxBytes && records.length + run.length > 0) break;
+        bytes += row.span.length;
+        run.push(row);
       }
-      if (run.length === 0) break;
-      for (const record of await this.#log.read(run)) records.push([this.#numbers[at++] as number, record]);
+      const read = await this.#log.read(run.map(({ span }) => span));
+      for (const [index, record] of read.entries()) records.push([(run[index] as Row).number, record]);
+      if (begin + run.length < rows.length) break;
     }
     return records;
+  }
+
+  /** The rows of a segment; what lies before the checkpoint is read only when it is asked for. */
+  async #rows(at: number): Promise<readonly Row[]> {
+    const segment = this.#segments[at] as Segment;
+    const { unread } = segment;
+    if (unread > 0) {
+      const earlier: Row[] = [];
+      await this.#log.scan(at + 1, unread, (commit, spanOf) => void earlier.push(...rowsOf(commit, spanOf)), this.findings);
+      segment.rows = [...earlier, ...segment.rows];
+      segment.unread = 0;
+      this.#noteDamage();
+    }
+    return segment.rows;
   }
 
   async commit(batch: StorageBatch, strict: boolean): Promise<number[]> {
     const { absent, append = [], put = [] } = batch;
     if (this.lost) throw this.lost;
-    if (absent && (await this.keyed.entries(absent[0])).some(([key]) => key === absent[1])) {
+    if (absent && (await this.#has(...absent))) {
       throw new StemmaError("E_STORAGE_EXISTS", `the record ${absent.join("/")} exists`);
     }
     const commit: Commit = { first: this.#next, append, put, delete: batch.delete ?? [] };
     if (append.length + put.length + commit.delete.length === 0) return [];
     if (!(await this.#lock.isHeld())) throw this.#give("another process took this folder");
-    let spans: Span[];
+    let index = (): void => {};
     try {
-      spans = await this.#log.append(commit);
+      await this.#log.append(commit, (written, spanOf) => (index = () => this.#index(written, spanOf)));
     } catch (thrown) {
       // The write was taken back, unless that failed too.
       const error = ioError(thrown, "E_STORAGE_LOST");
@@ -199,8 +275,8 @@ class OpenFolder {
         throw this.#give(`the disk refused to confirm a commit (${thrown.code})`);
       });
     }
-    this.#index(commit, spans);
-    await this.keyed.commit({ put, delete: commit.delete });
+    index();
+    await this.keyed.commit({ put: put.filter(isSmall), delete: commit.delete });
     if (this.#log.end.offset > SEGMENT_BYTES) await this.#rotate();
     return append.map((_, index) => commit.first + index);
   }
@@ -211,9 +287,8 @@ class OpenFolder {
     await this.#rotate();
     if (this.lost || this.#checkpointed.segment !== this.#log.end.segment) return;
     for (let segment = this.#packed + 1; segment < this.#checkpointed.segment; segment += 1) {
-      const moved = await this.#log.strip(segment, "snapshots");
-      let at = this.#spans.findIndex((span) => span.segment === segment);
-      for (const span of moved) this.#spans[at++] = span;
+      await this.#log.strip(segment, "snapshots");
+      Object.assign(this.#segments[segment - 1] as Segment, { unread: Infinity, rows: [] });
       this.#packed = segment;
     }
     this.#stale = 0;
@@ -231,11 +306,15 @@ class OpenFolder {
     }
   }
 
-  #index(commit: Commit, spans: Span[]): void {
-    for (const [index, span] of spans.entries()) {
-      this.#numbers.push(commit.first + index);
-      this.#spans.push(span);
-    }
+  async #has(store: StoreName, key: string): Promise<boolean> {
+    if (store === "snapshots") return this.#snapshots.has(key);
+    return (await this.keyed.entries(store)).some(([found]) => found === key);
+  }
+
+  #index(commit: Commit, spanOf: (record: Uint8Array) => Span): void {
+    this.#segments.at(-1)?.rows.push(...rowsOf(commit, spanOf));
+    for (const [store, key] of commit.delete) if (store === "snapshots") this.#snapshots.delete(key);
+    for (const [store, key, value] of commit.put) if (store === "snapshots") this.#snapshots.set(key, spanOf(value));
     this.#next = Math.max(this.#next, commit.first + commit.append.length);
     for (const [store, , value] of commit.put) if (store === "snapshots") this.#stale += value.length;
   }
@@ -244,6 +323,7 @@ class OpenFolder {
   async #rotate(): Promise<void> {
     try {
       await this.#log.rotate();
+      this.#segments.push({ first: this.#next, unread: 0, rows: [] });
       await this.#checkpoint();
     } catch (thrown) {
       const { code, message } = ioError(thrown, "E_STORAGE_LOST");
@@ -255,10 +335,14 @@ class OpenFolder {
   async #checkpoint(): Promise<void> {
     const records: Put[] = [];
     for (const store of STORE_NAMES) {
-      for (const [key, value] of await this.keyed.entries(store)) records.push([store, key, value]);
+      const entries = store === "snapshots" ? await this.snapshots() : await this.keyed.entries(store);
+      for (const [key, value] of entries) records.push([store, key, value]);
     }
-    const checkpoint: Checkpoint = { ...this.#log.end, next: this.#next, records };
-    await replaceFile(this.#folder, "small.bin", encodeFrame(encodeCheckpoint(checkpoint)));
+    const firsts = this.#segments.map(({ first }) => first);
+    const checkpoint: Checkpoint = { ...this.#log.end, next: this.#next, stale: this.#stale, firsts, records };
+    const frame = encodeFrame(encodeCheckpoint(checkpoint));
+    await replaceFile(this.#folder, "small.bin", frame);
+    this.#noteSnapshots(decodeCheckpoint(frame.subarray(FRAME_HEAD_BYTES)) as Checkpoint, frame);
     this.#checkpointed = this.#log.end;
   }
 
@@ -273,13 +357,9 @@ function isStrict(batch: StorageBatch): boolean {
   return batch.absent !== undefined || (batch.put ?? []).some(([store]) => store === "keys");
 }
 
-/** A checkpoint that is missing or malformed costs only the reading of the whole log. */
-async function readCheckpoint(folder: string): Promise<Checkpoint | undefined> {
-  const bytes = await readFile(join(folder, "small.bin")).catch((thrown) => {
-    if (thrown.code !== "ENOENT") throw thrown;
-  });
-  const { record } = bytes ? decodeFrame(bytes, 0) : {};
-  return record && decodeCheckpoint(record);
+/** What is kept in memory. */
+function isSmall([store]: Put): boolean {
+  return store !== "snapshots";
 }
 
 async function replaceFile(folder: string, name: string, bytes: Uint8Array): Promise<void> {
@@ -298,7 +378,7 @@ async function replaceFile(folder: string, name: string, bytes: Uint8Array): Pro
 async function destroyFolder(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => undefined);
   if (!names) return;
-  const lock = await FolderLock.acquire(folder);
+  const lock = FolderLock.acquire(folder);
   // What is in there besides is not ours.
   const ours = names.filter((name) => name === "log" || name.startsWith("small.bin") || name.startsWith("LOCK."));
   for (const name of ours) await rm(join(folder, name), { recursive: true, force: true });
@@ -306,15 +386,35 @@ async function destroyFolder(folder: string): Promise<void> {
   await rmdir(folder).catch(() => undefined);
 }
 
-/** The first index whose number is above `after`. */
-function firstAbove(numbers: number[], after: number): number {
-  let [low, high] = [0, numbers.length];
+/** A record of the tail, and where it lies. */
+interface Row {
+  number: number;
+  span: Span;
+}
+
+function rowsOf(commit: Commit, spanOf: (record: Uint8Array) => Span): Row[] {
+  return commit.append.map((record, index) => ({ number: commit.first + index, span: spanOf(record) }));
+}
+
+/** A segment of the log. */
+interface Segment {
+  /** The number of the first row that is in it, or of the next one if none is. */
+  first: number;
+  /** Up to which offset it was not read yet. */
+  unread: number;
+  /** Those behind that. */
+  rows: Row[];
+}
+
+/** The index of the last item whose number is at most `limit`, or -1; numbers rise. */
+function lastAtMost<T>(items: readonly T[], number: (item: T) => number, limit: number): number {
+  let [low, high] = [0, items.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((numbers[middle] as number) > after) high = middle;
+    if (number(items[middle] as T) > limit) high = middle;
     else low = middle + 1;
   }
-  return low;
+  return low - 1;
 }
 
 function isAfter(a: Place, b: Place): boolean {
@@ -334,6 +434,8 @@ function ioError(thrown: unknown, fallback: ErrorCode): StemmaError {
   return new StemmaError(full ? "E_STORAGE_QUOTA" : fallback, message, { cause: thrown });
 }
 
+/** A checkpoint does not lie in a segment. */
+const IN_SMALL = 0;
 const NOWHERE: Place = { segment: 0, offset: 0 };
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 /** Less is not worth rewriting a segment for. */

@@ -3,7 +3,8 @@
 //   frame       length u32 LE | crc32 of the record u32 LE | record, never empty
 //   commit      first varint | append: list of bytes | put: list of (store u8, key string, value bytes)
 //               | delete: list of (store u8, key string)
-//   checkpoint  version u8 = 1 | segment varint | offset varint | next varint | list of (store u8, key string, value bytes)
+//   checkpoint  version u8 = 2 | segment varint | offset varint | next varint | stale varint | firsts: list of varint
+//               | list of (store u8, key string, value bytes)
 //
 // `first` is the number of the first appended record, or of the next one if the commit appends none. Lists, strings and
 // varints are those of docs/format.md §1. Decoders take any bytes and answer `undefined` to what is malformed.
@@ -25,6 +26,10 @@ export interface Checkpoint {
   segment: number;
   offset: number;
   next: number;
+  /** Bytes of snapshots in the log. */
+  stale: number;
+  /** By segment, the number of the first record that is in it, or of the next one if none is. */
+  firsts: number[];
   records: Put[];
 }
 
@@ -76,6 +81,8 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   writer.varint(checkpoint.segment);
   writer.varint(checkpoint.offset);
   writer.varint(checkpoint.next);
+  writer.varint(checkpoint.stale);
+  writer.list(checkpoint.firsts, (first) => writer.varint(first));
   writer.list(checkpoint.records, (put) => writer.put(put));
   return writer.finish();
 }
@@ -87,6 +94,8 @@ export function decodeCheckpoint(record: Uint8Array): Checkpoint | undefined {
       segment: reader.varint(),
       offset: reader.varint(),
       next: reader.varint(),
+      stale: reader.varint(),
+      firsts: reader.list(() => reader.varint()),
       records: reader.list(() => reader.put()),
     };
   });
@@ -197,4 +206,4 @@ function decode<T>(record: Uint8Array, read: (reader: Reader) => T): T | undefin
   }
 }
 
-const CHECKPOINT_VERSION = 1;
+const CHECKPOINT_VERSION = 2;

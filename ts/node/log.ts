@@ -2,9 +2,10 @@
 //
 // Invariant: only the last segment is ever written, at its end; all before it are on the medium. So an unfinished frame
 // at the end of the last segment is a commit that was never confirmed, and is cut off; a bad frame anywhere else is
-// damage, which is reported and left as it is.
+// damage, which is reported and left as it is. What lies before a checkpoint is looked at when it is read.
 
-import { type FileHandle, mkdir, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
+import { type FileHandle, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoreName } from "../storage.js";
 import { type Commit, FRAME_HEAD_BYTES, decodeCommit, decodeFrame, encodeCommit, encodeFrame } from "./frame.js";
@@ -18,6 +19,9 @@ export interface Place {
 export interface Span extends Place {
   length: number;
 }
+
+/** Visits a commit; `spanOf` tells where one of its records lies. */
+export type Visit = (commit: Commit, spanOf: (record: Uint8Array) => Span, segment: number) => void;
 
 /** What opening found: whether bytes were cut off the end, and what is unreadable. */
 export interface Findings {
@@ -37,25 +41,35 @@ export class SegmentLog {
   }
 
   /**
-   * Reads every segment and gives each commit to `visit`, with the spans of its appended records and the place where its
-   * frame ends. What lies before `durable` was once confirmed, so a bad frame there is damage even in the last segment.
+   * Reads what lies behind `durable` and gives each commit to `visit`. Before that place is what was once confirmed, so
+   * nothing of it may be missing.
    */
-  static async open(
-    folder: string,
-    durable: Place,
-    visit: (commit: Commit, spans: Span[], end: Place) => void,
-  ): Promise<[SegmentLog, Findings]> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+  static async open(folder: string, durable: Place, visit: Visit): Promise<[SegmentLog, Findings]> {
     const log = new SegmentLog(folder);
     const findings: Findings = { damage: [] };
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     const segments = (await readdir(folder)).map((name) => Number(/^(\d+)\.seg$/.exec(name)?.[1] ?? 0));
     const last = Math.max(0, ...segments);
-    for (let segment = 1; segment <= last; segment += 1) await log.#scan(segment, last, durable, visit, findings);
+    for (let segment = 1; segment < durable.segment; segment += 1) {
+      if (!segments.includes(segment)) findings.damage.push(`segment ${segment} is missing`);
+    }
+    for (let segment = Math.max(1, durable.segment); segment <= last; segment += 1) {
+      let from: number | undefined = segment === durable.segment ? durable.offset : 0;
+      while (from !== undefined) {
+        const { bad, end, next }: Scanned = await log.#scan(segment, from, Infinity, visit, findings);
+        const isTorn = bad !== undefined && segment === last;
+        if (isTorn) findings.torn = { segment, offset: bad, bytes: end - bad };
+        else if (bad !== undefined) findings.damage.push(`segment ${segment} is damaged at byte ${bad}`);
+        from = isTorn ? undefined : next;
+      }
+    }
     if (last < durable.segment) findings.damage.push(`segment ${durable.segment} is missing`);
     if (findings.damage.length === 0) {
       if (last === 0) await log.rotate();
       else await log.#resume(last, findings.torn?.offset);
     }
+    const isShort = last === durable.segment && log.#file && log.#end < durable.offset;
+    if (isShort) findings.damage.push(`segment ${last} lost its end`);
     return [log, findings];
   }
 
@@ -63,8 +77,17 @@ export class SegmentLog {
     return { segment: this.#segment, offset: this.#end };
   }
 
-  /** Writes one commit at the end, or nothing: a failed write is taken back. Answers where its appended records lie. */
-  async append(commit: Commit): Promise<Span[]> {
+  /** Gives the commits of a segment up to an offset to `visit`; what is damaged there is added to `findings`. */
+  async scan(segment: number, until: number, visit: Visit, findings: Findings): Promise<void> {
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      const { bad, next }: Scanned = await this.#scan(segment, from, until, visit, findings);
+      if (bad !== undefined) findings.damage.push(`segment ${segment} is damaged at byte ${bad}`);
+      from = next;
+    }
+  }
+
+  /** Writes one commit at the end, or nothing: a failed write is taken back. Gives what was written to `visit`. */
+  async append(commit: Commit, visit: Visit): Promise<void> {
     const file = this.#writable();
     const frame = encodeFrame(encodeCommit(commit));
     try {
@@ -77,31 +100,26 @@ export class SegmentLog {
       throw thrown;
     }
     const written = decodeCommit(frame.subarray(FRAME_HEAD_BYTES)) as Commit;
-    const spans = spansOf(written, frame, { segment: this.#segment, offset: this.#end });
+    visit(written, spansIn(frame, { segment: this.#segment, offset: this.#end }), this.#segment);
     this.#end += frame.length;
-    return spans;
   }
 
   /**
-   * Rewrites a segment that is written to no more without the records of one keyed store, and answers where its appended
-   * records lie then. The new file takes the place of the old one as a whole.
+   * Rewrites a segment that is written to no more without the records of one keyed store; the others lie elsewhere then. The
+   * new file takes the place of the old one as a whole.
    */
-  async strip(segment: number, store: StoreName): Promise<Span[]> {
+  async strip(segment: number, store: StoreName): Promise<void> {
     const path = this.#path(segment);
     const bytes = await readFile(path);
-    const [frames, spans]: [Uint8Array[], Span[]] = [[], []];
-    for (let [offset, at] = [0, 0]; offset < bytes.length; ) {
+    const frames: Uint8Array[] = [];
+    for (let offset = 0; offset < bytes.length; ) {
       const { record, end } = decodeFrame(bytes, offset);
       const commit = record && decodeCommit(record);
       if (!commit) throw new Error(`segment ${segment} is damaged at byte ${offset}`);
       offset = end;
       const put = commit.put.filter(([of]) => of !== store);
       if (commit.append.length + put.length + commit.delete.length === 0) continue;
-      const frame = encodeFrame(encodeCommit({ ...commit, put }));
-      const written = decodeCommit(frame.subarray(FRAME_HEAD_BYTES)) as Commit;
-      spans.push(...spansOf(written, frame, { segment, offset: at }));
-      frames.push(frame);
-      at += frame.length;
+      frames.push(encodeFrame(encodeCommit({ ...commit, put })));
     }
     const file = await open(`${path}.new`, "w", 0o600);
     try {
@@ -114,7 +132,6 @@ export class SegmentLog {
     this.#readers.delete(segment);
     await rename(`${path}.new`, path);
     await syncFolder(this.#folder);
-    return spans;
   }
 
   async sync(): Promise<void> {
@@ -153,37 +170,30 @@ export class SegmentLog {
     this.#readers.clear();
   }
 
+  /** Gives the commits between two offsets of a segment to `visit`. */
   async #scan(
     segment: number,
-    last: number,
-    durable: Place,
-    visit: (commit: Commit, spans: Span[], end: Place) => void,
+    from: number,
+    until: number,
+    visit: Visit,
     findings: Findings,
-  ): Promise<void> {
-    const bytes = await readFile(this.#path(segment)).catch((thrown) => {
-      if (thrown.code !== "ENOENT") throw thrown;
-    });
+  ): Promise<Scanned> {
+    const bytes = await readFrom(this.#path(segment), from, until);
     if (!bytes) {
       findings.damage.push(`segment ${segment} is missing`);
-      return;
+      return { end: 0 };
     }
     for (let offset = 0; offset < bytes.length; ) {
-      const { record, end } = decodeFrame(bytes, offset);
-      const commit = record && decodeCommit(record);
-      if (commit) {
-        visit(commit, spansOf(commit, bytes, { segment, offset: 0 }), { segment, offset: end });
-      } else if (segment === last && !(segment === durable.segment && offset < durable.offset)) {
-        findings.torn = { segment, offset, bytes: bytes.length - offset };
-        return;
-      } else {
-        findings.damage.push(`segment ${segment} is damaged at byte ${offset}`);
-        // Its length may be right and only its content wrong: what follows is then readable.
-        if (end >= bytes.length || !decodeFrame(bytes, end).record) return;
+      const frame = decodeFrame(bytes, offset);
+      const commit = frame.record && decodeCommit(frame.record);
+      if (!commit) {
+        const isMore = frame.end < bytes.length && decodeFrame(bytes, frame.end).record !== undefined;
+        return { bad: from + offset, end: from + bytes.length, ...(isMore ? { next: from + frame.end } : {}) };
       }
-      offset = end;
+      visit(commit, spansIn(bytes, { segment, offset: from }), segment);
+      offset = frame.end;
     }
-    const shortest = segment === durable.segment ? durable.offset : 0;
-    if (bytes.length < shortest) findings.damage.push(`segment ${segment} lost its end`);
+    return { end: from + bytes.length };
   }
 
   /** Goes on at the end of the last segment, without its torn frame; the bytes cut off are kept beside it. */
@@ -219,6 +229,34 @@ export class SegmentLog {
   }
 }
 
+interface Scanned {
+  /** Where a frame is bad. */
+  bad?: number;
+  /** Where the bytes end. */
+  end: number;
+  /** Where it goes on behind the bad frame, if its length was right and only its content wrong. */
+  next?: number;
+}
+
+/** The bytes between two offsets of a file, if it is there. */
+export async function readFrom(path: string, from: number, until: number): Promise<Uint8Array | undefined> {
+  const file = await open(path, "r").catch((thrown) => {
+    if (thrown.code !== "ENOENT") throw thrown;
+  });
+  if (!file) return undefined;
+  try {
+    const { size } = await file.stat();
+    const bytes = new Uint8Array(Math.max(0, Math.min(size, until) - from));
+    let done = 0;
+    for (let more = 1; more > 0 && done < bytes.length; done += more) {
+      more = (await file.read(bytes, done, bytes.length - done, from + done)).bytesRead;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Makes names in a folder durable, where the system can. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r").catch(() => undefined); // Windows opens no folders
@@ -226,10 +264,7 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
-function spansOf(commit: Commit, bytes: Uint8Array, at: Place): Span[] {
-  return commit.append.map((record) => ({
-    segment: at.segment,
-    offset: at.offset + record.byteOffset - bytes.byteOffset,
-    length: record.length,
-  }));
+/** Where records lie that are views of `bytes`. */
+function spansIn(bytes: Uint8Array, at: Place): (record: Uint8Array) => Span {
+  return (record) => ({ segment: at.segment, offset: at.offset + record.byteOffset - bytes.byteOffset, length: record.length });
 }
