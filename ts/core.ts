@@ -100,6 +100,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       .saved("local")
       .catch(() => {});
     await this.snapshots.whole();
+    if (this.pump.peek((engine) => engine.isWhole()) === false) {
+      throw new StemmaError("E_STORAGE_LOST", `${what}: changesets that are shown here were lost from the store`);
+    }
   }
 
   /** Where the space is stored now. */

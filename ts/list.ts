@@ -15,7 +15,7 @@ import { checkValue, freeze, type Value } from "./value.js";
  *
  * Elements are not changed, they are replaced; what is to be edited inside is better kept in maps or texts, with the list
  * holding their names. Values come back frozen, and as the same object for as long as the element is there, wherever it
- * is moved; bytes cannot be frozen, changing them changes nothing here.
+ * is moved; bytes cannot be frozen: take a copy to change them, for whoever reads here gets the same.
  *
  * Reads and writes are synchronous and O(log n) unless stated otherwise. Every method throws `E_CLOSED` after
  * {@link Space.close}, `E_ARGUMENT` for an index out of range or what is not a {@link Value}; writers throw `E_ACCESS`

@@ -46,7 +46,7 @@ export interface KeyWrite {
  * {@link child}: it reads as what its `toJSON` gives, and whoever subscribes to the map hears of its key when it changes.
  *
  * Reads and writes are synchronous. Values come back frozen, and as the same object until the key changes; bytes
- * cannot be frozen, changing them changes nothing here. Keys are up to 4,096 bytes of UTF-8; `__proto__` is a key
+ * cannot be frozen: take a copy to change them, for whoever reads here gets the same. Keys are up to 4,096 bytes of UTF-8; `__proto__` is a key
  * like any other. A lone surrogate in a key or a value becomes U+FFFD.
  *
  * Every method throws `E_CLOSED` after {@link Space.close}; writers throw `E_ACCESS` for a reader.

@@ -32,7 +32,7 @@ export interface TargetSelection {
 
 /** Options of every word. */
 export interface WordOptions {
-  /** Why, for those who read it; up to 8,000 bytes. */
+  /** Why, for those who read it; up to 8,192 bytes as the format writes it. */
   reason?: string;
   /** Whether other members read it, as they do unless stated. What a reader says is always for that reader's own devices. */
   publish?: boolean;
@@ -125,7 +125,7 @@ export interface Standing {
 /**
  * What I believe of this space.
  *
- * A word on an op goes before one on its changeset, that before one on its actor, and that before one on its member. My own words go
+ * A word on an op goes before one on its changeset, and that before a ban, be it of its actor or of its member. My own words go
  * before those of members whom I {@link trust}; whom they trust means nothing to me. Words of the latter are weighed: something is
  * hidden once those against it outweigh those for it by the {@link threshold}. What I wrote myself is hidden by my own `exclude` alone. A ban
  * hides what somebody wrote, never keys, membership or words.
@@ -161,7 +161,10 @@ export class Policy {
     return this.#say([`threshold ${weight}`], { publish: false }, "setThreshold");
   }
 
-  /** It should not count. A target that has not arrived is hidden when it does. */
+  /**
+   * It should not count. A target that has not arrived is hidden when it does. What `dependents` takes along is a word on each of
+   * those: {@link entries} lists them, for {@link withdraw}.
+   */
   exclude(target: Target | readonly Target[], o: ExcludeOptions = {}): Write {
     checkOptions(o, "o", ["dependents", "reason", "publish"]);
     const { dependents = false, ...rest } = o;
@@ -203,15 +206,16 @@ export class Policy {
     checkOptions(o, "o", ["weight", "reason", "publish"]);
     const { weight = 1, ...rest } = o;
     checkInteger(weight, "weight", 1, Number.MAX_SAFE_INTEGER);
-    return this.#say([`trust ${id(member, "member")} ${weight}`], rest, "trust");
+    return this.#say([`trust ${this.#other(member)} ${weight}`], rest, "trust");
   }
 
   distrust(member: string, o?: WordOptions): Write {
-    return this.#say([`trust ${id(member, "member")} 0`], o, "distrust");
+    return this.#say([`trust ${this.#other(member)} 0`], o, "distrust");
   }
 
   /** What words would do. Nothing is written. */
   preview(o: PreviewOptions): Preview {
+    if (o === undefined) throw argumentError("o", "o is not an object of options");
     checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust", "dependents"]);
     const { dependents = false } = o;
     checkBoolean(dependents, "dependents");
@@ -250,7 +254,7 @@ export class Policy {
     return freeze({ status: status as Standing["status"], considered: (considered as EngineEntry[]).map(entryOf) });
   }
 
-  /** What waits for review, oldest first. O(changesets). */
+  /** What waits for review, in the order in which it came in. O(changesets). */
   inbox(): readonly Pick<ChangesetInfo, "id" | "member" | "actor" | "time">[] {
     return freeze(this.#core.pump.read((engine) => engine.inbox()));
   }
@@ -276,17 +280,19 @@ export class Policy {
     if (exclude !== undefined) phrases.push(...this.#targets(exclude, "exclude"));
     if (include !== undefined) phrases.push(...this.#targets(include, "include"));
     if (ban !== undefined) {
+      if (ban === null || Array.isArray(ban)) throw argumentError("ban", "ban is not an id, nor { who }");
       const { who, ...scope } = typeof ban === "string" ? { who: ban } : ban;
       const { since, from } = checkBan(scope, []);
       phrases.push(this.#ban(who, since, from));
     }
     if (unban !== undefined) phrases.push(`ban ${this.#who(unban)} lifted`);
     if (trust !== undefined) {
+      if (typeof trust !== "string") checkOptions(trust, "trust", ["member", "weight"]);
       const { member, weight = 1 } = typeof trust === "string" ? { member: trust } : trust;
       checkInteger(weight, "weight", 1, Number.MAX_SAFE_INTEGER);
-      phrases.push(`trust ${id(member, "member")} ${weight}`);
+      phrases.push(`trust ${this.#other(member)} ${weight}`);
     }
-    if (distrust !== undefined) phrases.push(`trust ${id(distrust, "member")} 0`);
+    if (distrust !== undefined) phrases.push(`trust ${this.#other(distrust)} 0`);
     return phrases;
   }
 
@@ -333,12 +339,22 @@ export class Policy {
     if (from !== undefined) return `${whom} here`;
     if (since === undefined) return `${whom} all`;
     if (typeof since === "string") return `${whom} changeset ${id(since, "since")}`;
-    return `${whom} time ${Math.max(0, Math.floor(checkTime(since, "since")))}`;
+    const ms = Math.floor(checkTime(since, "since"));
+    checkInteger(ms, "since", 0, TIME_MAX);
+    return `${whom} time ${ms}`;
   }
 
   #who(who: string): string {
     const known = id(who, "who");
     return `${this.#isActor(known) ? "actor" : "member"} ${known}`;
+  }
+
+  /** A member who is not I. */
+  #other(member: string): string {
+    const known = id(member, "member");
+    if (known === this.#me) throw argumentError("member", "nobody trusts oneself: one's own words decide");
+    if (!this.#isMember(known) && this.#isActor(known)) throw argumentError("member", "member is the id of an actor");
+    return known;
   }
 
   #isActor(id: string): boolean {
@@ -362,6 +378,9 @@ function checkBan(o: BanOptions, more: readonly string[]): BanOptions {
 function checkBoolean(value: unknown, argument: string): asserts value is boolean {
   if (typeof value !== "boolean") throw argumentError(argument, `${argument} is not a boolean`);
 }
+
+/** The latest time that the format has, ms since 1970. */
+const TIME_MAX = 2 ** 48 - 1;
 
 const ID = /^[0-9a-f]{64}$/i;
 

@@ -61,6 +61,8 @@ export interface StorageAdapter {
    * for everybody who has the database open. Never called by two at once. A store that gains nothing by it has none.
    */
   pack?(through: number): Promise<void>;
+  /** How many places were found so far where records are lost: {@link Space.doctor} counts them. A store that finds none has none. */
+  damage?(): number;
   /** Lets go of the database. Commits that were begun are finished first. */
   close(): Promise<void>;
   /** Closes and deletes everything. */

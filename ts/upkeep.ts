@@ -15,7 +15,10 @@ export interface Report {
   readonly snapshot?: { readonly records: number; readonly bytes: number };
   /** Stored changesets that no signature vouches for, or that only a newer version can read. They are kept. */
   readonly unknown: number;
-  /** Stored rows that do not decode, or lost a part. They are kept; a relay or a peer may bring them again. */
+  /**
+   * Stored rows that do not decode, or lost a part, and places of the store where records are lost. They are kept; what is shown of
+   * them all the same, for a snapshot has it, is stored again by {@link Space.import} of a backup.
+   */
   readonly damaged: number;
   /** Records that nothing counts on: {@link Space.compact} removes them. */
   readonly unreached: readonly Unreached[];
@@ -37,6 +40,7 @@ export async function examine(core: SpaceCore, signal?: AbortSignal): Promise<Re
     faults.unknown += unknown;
     faults.damaged += damaged;
   }
+  faults.damaged += storage.damage?.() ?? 0;
   const unreached = await abortable(core.snapshots.unreached(), signal);
   const lost = new Set(unreached.map(({ key }) => key));
   const kept = (await abortable(storage.entries("snapshots"), signal)).filter(([key]) => !lost.has(key));

@@ -222,7 +222,9 @@ impl Log {
     pub fn offer_stored(&mut self, signed: SignedChangeset, received_ms: u64) {
         let known = self.graph.get(&signed.id());
         match known.filter(|ix| self.entry(*ix).changeset.is_none()) {
-            Some(_) => self.supply(signed),
+            Some(_) => {
+                self.supply(signed);
+            }
             None => self.stored.push((signed, received_ms)),
         }
     }

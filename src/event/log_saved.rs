@@ -10,17 +10,18 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 impl Log {
-    /// Supplies the bytes of a changeset that a snapshot stood for; others are left alone.
-    pub fn supply(&mut self, signed: SignedChangeset) {
-        let Some(ix) = self.graph.get(&signed.id()) else { return };
+    /// Supplies the bytes of a changeset that a snapshot stood for; others are left alone. Whether they were missing.
+    pub fn supply(&mut self, signed: SignedChangeset) -> bool {
+        let Some(ix) = self.graph.get(&signed.id()) else { return false };
         let id = self.graph.id(ix);
         let entry = &mut self.entries[ix.0 as usize];
         if let Some(changeset) = &mut entry.changeset {
             changeset.complete_from(signed);
-        } else {
-            entry.changeset = signed.trust_by_id(id).map(Box::new);
-            self.away -= u32::from(entry.changeset.is_some());
+            return false;
         }
+        entry.changeset = signed.trust_by_id(id).map(Box::new);
+        self.away -= u32::from(entry.changeset.is_some());
+        entry.changeset.is_some()
     }
 
     /// Whether the bytes of every changeset are here.

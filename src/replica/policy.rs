@@ -203,6 +203,7 @@ impl Replica {
 
     /// How an op stands here, or a changeset as a whole, and the words that were looked at to say so, by rank.
     pub fn standing(&self, target: ViewTarget) -> Result<(Standing, Vec<EntryInfo>), ViewFault> {
+        self.target(target)?;
         let ix = self.in_graph(target.changeset)?;
         let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);
         let mut considered = Vec::new();

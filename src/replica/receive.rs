@@ -85,8 +85,14 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> (usize, usize) {
         let (mut new, mut completed, mut refused) = (Vec::new(), Vec::new(), 0);
+        let was_hollow = self.last_snapshot.is_hollow;
         for signed in rows {
             let (id, row) = (signed.id(), signed.encode());
+            if was_hollow && self.log.supply(signed.clone()) {
+                // The store had lost it: it is stored again.
+                new.push(row);
+                continue;
+            }
             if signed.is_damaged() {
                 self.trouble(Trouble::Refused(id, "a segment does not match its hash".to_owned()));
             }
@@ -123,6 +129,9 @@ impl Replica {
         } else {
             let strict = matches!(origin, Origin::Import);
             self.commit(batch, strict, InFlight { received, ..InFlight::default() });
+        }
+        if was_hollow && self.log.is_whole() {
+            self.go_on_whole(env);
         }
         self.integrate_ready(env);
         (added, refused)

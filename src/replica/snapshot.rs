@@ -134,14 +134,15 @@ impl Replica {
         let last = self.last_snapshot;
         let new = (last.changesets..self.log.graph().len()).map(ChangesetIx);
         let bytes: u64 = new.map(|ix| u64::from(self.log.entry(ix).size)).sum();
-        !last.is_newer && bytes >= NEW_BYTES_MIN.max(last.bytes / 4) && self.is_at_rest()
+        !last.is_newer && !last.is_hollow && bytes >= NEW_BYTES_MIN.max(last.bytes / 4) && self.is_at_rest()
     }
 
     /// A snapshot of everything that is integrated. `rows` is a number up to which every row of the store is here. None while
     /// anything is edited, stored or waiting to be integrated, and where too much waits for its parents.
     pub fn snapshot(&mut self, rows: u64, env: &mut Env<'_>) -> Option<SnapshotRecords> {
         let outside: usize = self.log.outside().map(|(changeset, _)| changeset.signed().size()).sum();
-        if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX || self.last_snapshot.is_newer {
+        let is_last = self.last_snapshot.is_newer || self.last_snapshot.is_hollow;
+        if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX || is_last {
             return None;
         }
         let key = self.identity.keyring().current()?.clone();
@@ -211,7 +212,9 @@ impl Replica {
     /// Supplies rows that the snapshot stands for, as records of the store.
     pub fn supply(&mut self, record: &[u8]) {
         let Ok((record, _)) = TailRecord::decode(record) else { return };
-        record.rows.into_iter().for_each(|row| self.log.supply(row));
+        for row in record.rows {
+            self.log.supply(row);
+        }
     }
 
     /// All rows of the store were supplied. Says whether they are what the snapshot was made of; if not, it is to be removed,
@@ -223,10 +226,16 @@ impl Replica {
             self.give_up_late();
             return false;
         }
+        self.go_on_whole(env);
+        true
+    }
+
+    /// The bytes of every changeset are here: what waited for them goes on.
+    pub(super) fn go_on_whole(&mut self, env: &mut Env<'_>) {
+        self.last_snapshot.is_hollow = false;
         self.fail_late(env);
         self.hear_held(env);
         self.tick(env);
-        true
     }
 
     /// Looks at a record of the store's tail.

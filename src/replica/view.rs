@@ -266,7 +266,7 @@ impl Replica {
         })
     }
 
-    fn target(&self, target: Target) -> Result<Range<u32>, ViewFault> {
+    pub(super) fn target(&self, target: Target) -> Result<Range<u32>, ViewFault> {
         let ops = self.fold.timeline().ops_of(self.in_graph(target.changeset)?);
         let Some(index) = target.index else { return Ok(ops) };
         let op = ops.start.checked_add(index).filter(|op| *op < ops.end);

@@ -1,8 +1,10 @@
 // Snapshots as an app meets them: openings that need no history, upkeep, and a store whose snapshot is of no use.
 
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import type { Space, StemmaError } from "stemma";
+import { open, type Space, type StemmaError } from "stemma";
 import { MemoryStorage } from "../../ts/memory.ts";
 import { FileStorage } from "../../ts/node/file.ts";
 import { newFolder, openSpace } from "./ends.ts";
@@ -204,4 +206,35 @@ test("a folder keeps one snapshot, however many were made", async (t: TestContex
   assert.ok(log < rows + 3 * bytes + 1_500_000, `the log has ${log} bytes`);
   const again = await openSpace(t, { storage: { dir } });
   assert.equal(again.stateHash(), before.hash);
+});
+
+test("a log that lost a part under its snapshot: nothing hangs, no half backup is made, and a whole one mends it", async (t) => {
+  const dir = await newFolder(t);
+  const first = await open({ name: "before the damage", storage: { dir } });
+  for (let i = 0; i < 20; i++) await first.transact(() => first.getMap("m").set(`k${i}`, i)).saved("local");
+  const backup = await first.export();
+  const invite = await first.invite();
+  await first.compact();
+  await first.close();
+  const log = join(dir, "log", "1.seg");
+  const bytes = await readFile(log);
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+  await writeFile(log, bytes);
+  const space = await open({ name: "after the damage", storage: { dir } });
+  t.after(() => space.close().catch(() => {}));
+  const told: string[] = [];
+  space.on("storage", ({ code }) => told.push(code));
+  assert.equal(space.getMap("m").size, 20);
+  await assert.rejects(space.export(), { code: "E_STORAGE_LOST" });
+  await assert.rejects(space.getMap("m").export(), { code: "E_STORAGE_LOST" });
+  assert.ok((await space.doctor()).damaged > 0);
+  assert.ok(told.includes("E_STORAGE_LOST"));
+  await space.compact();
+  await assert.rejects(space.transact(() => space.getMap("m").set("new", 1)).saved("local"), { code: "E_STORAGE_LOST" });
+  await space.import(backup);
+  const other = await open({ name: "from the mended one", storage: "memory", invite });
+  t.after(() => other.close());
+  await other.import(await space.export());
+  assert.deepEqual(other.getMap("m").toJSON(), space.getMap("m").toJSON());
+  assert.equal(other.getMap("m").size, 21);
 });

@@ -98,6 +98,10 @@ export class FileStorage implements StorageAdapter {
     await this.#inTurn(() => destroyFolder(this.#folder).catch(rethrow("E_STORAGE_UNAVAILABLE")));
   }
 
+  damage(): number {
+    return new Set(this.#opened().findings.damage).size;
+  }
+
   #tellLoss(opened: OpenFolder): void {
     if (!opened.lost || this.#isLossTold) return;
     this.#isLossTold = true;
