@@ -28,8 +28,8 @@ pub struct Preview {
 }
 
 impl Replica {
-    /// What words would do, without saying them. Seals the open batch first. The time is that of what would stand otherwise,
-    /// and O(words of everybody + ops / 64).
+    /// What words would do, without saying them. Seals the open batch first. O(words of everybody + ops), for what stands on
+    /// what would go is looked for among all ops.
     pub fn preview(&mut self, ops: &[Op], env: &mut Env<'_>) -> Result<Preview, PolicyFault> {
         self.check_words(ops)?;
         if self.batch.in_transact {
