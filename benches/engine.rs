@@ -3,14 +3,15 @@
 #![cfg(target_arch = "wasm32")]
 
 use std::hint::black_box;
-use stemma::Invite;
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::Text;
 use stemma::crypto::{
     EpochKey, EpochSecret, SaltKey, SegmentContext, SegmentKind, Signature, SigningKey, Tag, hash, open, seal,
 };
-use stemma::event::SignedChangeset;
+use stemma::doc::{Body, Fold, Object, Patch, resolve};
+use stemma::event::{Changeset, Content, Log, SignedChangeset, Skeleton};
+use stemma::{Invite, PatchBody};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 const AT: SegmentContext<'static> = SegmentContext {
@@ -78,18 +79,65 @@ impl Costs {
     }
 }
 
-/// What comes before a changeset is folded, for each row: it is read, its hashes and its signature are checked, both
-/// segments are opened and read. Returns how many rows passed.
-#[wasm_bindgen(js_name = verifyAndOpen)]
-pub fn verify_and_open(invite: &str, rows: Vec<js_sys::Uint8Array>) -> usize {
-    let invite = Invite::decode(invite).expect("an invite of this version");
-    let opened = rows.iter().filter(|row| {
-        let signed = SignedChangeset::decode(&row.to_vec()).expect("a row of this version");
-        let changeset = signed.verify().expect("a row that was signed");
-        let skeleton = changeset.open_skeleton(invite.keys()).expect("sealed under the key of the invite");
-        black_box(changeset.open_content(invite.keys(), &skeleton)).is_ok()
-    });
-    opened.count()
+/// Changesets of others, and the state they are folded into.
+#[wasm_bindgen]
+pub struct Arrivals {
+    opened: std::vec::IntoIter<(Changeset, Skeleton, Content)>,
+    log: Log,
+    fold: Fold,
+}
+
+#[wasm_bindgen]
+impl Arrivals {
+    /// What comes before a changeset is folded, for each row: it is read, its hashes and its signature are checked, both
+    /// segments are opened and read.
+    #[wasm_bindgen(constructor)]
+    pub fn new(invite: &str, rows: Vec<js_sys::Uint8Array>) -> Self {
+        let invite = Invite::decode(invite).expect("an invite of this version");
+        let open = |row: &js_sys::Uint8Array| {
+            let signed = SignedChangeset::decode(&row.to_vec()).expect("a row of this version");
+            let changeset = signed.verify().expect("a row that was signed");
+            let skeleton =
+                changeset.open_skeleton(invite.keys()).expect("sealed under the key of the invite");
+            let content = changeset
+                .open_content(invite.keys(), &skeleton)
+                .expect("the content of this skeleton")
+                .unwrap_or_default();
+            (changeset, skeleton, content)
+        };
+        let opened: Vec<_> = rows.iter().map(open).collect();
+        let (log, fold) = (Log::new(invite.genesis().clone()), Fold::default());
+        Self { opened: opened.into_iter(), log, fold }
+    }
+
+    /// Folds the next one: into the causal graph, its ops compared with what they stand on, then applied. Returns how many
+    /// splices there are to tell.
+    pub fn apply(&mut self) -> usize {
+        let (changeset, skeleton, content) = self.opened.next().expect("one that was not applied yet");
+        let _ = self.log.offer_authentic(changeset, 0);
+        let ready = self.log.next_ready().expect("they come in causal order");
+        let (prev, deps) = (ready.prev, ready.deps.clone());
+        let ix = self.log.add(ready);
+        let graph = self.log.graph();
+        let refs = resolve(graph, prev, &deps, &skeleton.refs).expect("what it names came before it");
+        let incoming = self.fold.check(graph, ix, &skeleton, &refs, |_| true).expect("honest ops");
+        let stamp = (skeleton.hlc, skeleton.undo_group);
+        self.fold.integrate(graph, ix, stamp, Some(incoming), Some((&skeleton, &content)), |_| true);
+        let splices = |patch: Patch| match patch.body {
+            PatchBody::Text { splices, .. } => splices.len(),
+            _ => 0,
+        };
+        self.fold.take_patches().into_iter().map(splices).sum()
+    }
+
+    /// The text that they wrote.
+    pub fn text(&self) -> String {
+        let text = |(_, object): (_, &Object)| match &object.body {
+            Body::Text(text) => text.to_string(),
+            _ => String::new(),
+        };
+        self.fold.objects().map(text).collect()
+    }
 }
 
 /// What a snapshot keeps of a text: its units, their order, every op. `edits` holds position, units deleted and units inserted

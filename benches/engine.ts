@@ -12,7 +12,7 @@ interface Costs {
 
 export interface BenchEngine {
   Costs: new (bytes: number) => Costs;
-  verifyAndOpen(invite: string, rows: Uint8Array[]): number;
+  Arrivals: new (invite: string, rows: Uint8Array[]) => { apply(): number; text(): string };
   savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array<ArrayBuffer>;
   OpenedText: new (saved: Uint8Array) => { text(): string; insert(position: number, string: string): boolean };
 }

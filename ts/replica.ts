@@ -98,6 +98,7 @@ export interface Engine {
   setHas(object: number, element: Value): boolean;
   setGet(object: number, element: Value): Value | undefined;
   /** The elements, and beside them their values. */
+  setSize(object: number): number;
   setElements(object: number): (Value | undefined)[][];
   listLength(object: number): number;
   /** A number that stands for one element until {@link Engine.rollback}; below 0 if there is none. */

@@ -38,7 +38,7 @@ export class SharedSet implements Iterable<Value> {
 
   /** How many elements there are. */
   get size(): number {
-    return this.#elements()[0].length;
+    return this.#core.read((engine, object) => engine.setSize(object));
   }
 
   /** Puts an element in; `value`, if it is given, is what {@link get} then reads, else none. */

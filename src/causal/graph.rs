@@ -9,8 +9,9 @@
 
 use super::{ActorId, ChangesetId, ChangesetIx};
 use crate::steps;
+use foldhash::HashMap;
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Local number of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +53,8 @@ pub struct CausalGraph {
     lanes: Vec<Lane>,
     index: HashMap<ChangesetId, ChangesetIx>,
     lanes_of: HashMap<ActorId, Vec<LaneIx>>,
-    heads: BTreeSet<ChangesetIx>,
+    /// By number.
+    heads: Vec<ChangesetIx>,
 }
 
 impl CausalGraph {
@@ -79,9 +81,11 @@ impl CausalGraph {
         self.nodes.push(Node { id, lane, position, deps: deps.to_vec() });
         self.index.insert(id, ix);
         for parent in prev.iter().chain(deps) {
-            self.heads.remove(parent);
+            if let Ok(at) = self.heads.binary_search(parent) {
+                self.heads.remove(at);
+            }
         }
-        self.heads.insert(ix);
+        self.heads.push(ix);
         ix
     }
 
@@ -287,7 +291,7 @@ impl CausalGraph {
             }
             pasts.push(past);
         }
-        assert_eq!(heads, self.heads);
+        assert!(heads.iter().eq(&self.heads));
     }
 
     fn lane_for(&mut self, actor: ActorId, prev: Option<ChangesetIx>) -> LaneIx {
@@ -301,7 +305,13 @@ impl CausalGraph {
         }
         let first_seq = prev.map_or(0, |prev| self.seq(prev) + 1);
         let lane = LaneIx(self.lanes.len() as u32);
-        self.lanes.push(Lane { actor, first_seq, parent: prev, nodes: Vec::new(), known: HashMap::new() });
+        self.lanes.push(Lane {
+            actor,
+            first_seq,
+            parent: prev,
+            nodes: Vec::new(),
+            known: HashMap::default(),
+        });
         self.lanes_of.entry(actor).or_default().push(lane);
         lane
     }
@@ -323,7 +333,7 @@ impl CausalGraph {
 
     /// The version vector of a changeset: per lane how many of its changesets it knows.
     fn version(&self, of: ChangesetIx) -> Vec<(LaneIx, u32)> {
-        let mut version: HashMap<LaneIx, u32> = HashMap::new();
+        let mut version: HashMap<LaneIx, u32> = HashMap::default();
         let mut next = Some(of);
         while let Some(ix) = next {
             let node = self.node(ix);

@@ -4,7 +4,7 @@
 use super::{History, KeyIx, Tally};
 use crate::causal::{NameId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// The items and what was done to their quantities.
 #[derive(Clone, Debug, Default)]

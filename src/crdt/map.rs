@@ -4,7 +4,7 @@
 use super::{Recency, Register};
 use crate::causal::{NameId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Local number of a slot within its map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -16,7 +16,8 @@ use super::piece_list::PieceList;
 use crate::causal::{ChangesetIx, NameId, OpIx};
 use crate::event::{Expand, Value};
 use crate::sorted::sort_by_key;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
@@ -373,7 +374,7 @@ impl Marks {
 impl Default for Values {
     fn default() -> Self {
         let null = Value::Null.to_bytes().into_boxed_slice();
-        Self { all: vec![Value::Null], numbers: HashMap::from([(null, 0)]) }
+        Self { all: vec![Value::Null], numbers: HashMap::from_iter([(null, 0)]) }
     }
 }
 

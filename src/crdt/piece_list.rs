@@ -10,9 +10,9 @@ use super::leaf_order::LeafOrder;
 use super::piece::{NONE, Piece};
 use super::unit_index::UnitIndex;
 use crate::steps;
+use foldhash::HashMap;
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 #[derive(Clone, Debug)]
 pub(super) struct PieceList<const LEAF: usize, const BLOCK: usize> {

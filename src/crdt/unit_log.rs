@@ -165,12 +165,17 @@ impl UnitLog {
     }
 
     fn changeset_row(&self, changeset: ChangesetIx) -> Option<usize> {
-        // Whoever types on names what came last.
-        let last = self.changesets.len().checked_sub(1)?;
-        if self.changesets[last].changeset == changeset {
-            return Some(last);
+        // Whoever types on names what came last, or not long before.
+        let rows = &self.changesets;
+        let (mut end, mut step) = (rows.len(), 1);
+        loop {
+            let first = end.saturating_sub(step);
+            if first == 0 || rows[first].changeset <= changeset {
+                let found = rows[first..end].binary_search_by_key(&changeset, |row| row.changeset);
+                return found.ok().map(|at| first + at);
+            }
+            (end, step) = (first, 2 * step);
         }
-        self.changesets.binary_search_by_key(&changeset, |row| row.changeset).ok()
     }
 
     fn units_at(&self, at: usize) -> Span {

@@ -15,10 +15,14 @@ pub fn hash(tag: Tag, parts: &[&[u8]]) -> Digest {
 /// HMAC-SHA256 under `key` over `tag | parts`.
 #[must_use]
 pub fn hmac(key: &[u8; 32], tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(&tag.0);
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
+    mac(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"), tag, parts)
+}
+
+/// The same with a key that was taken in before.
+pub(super) fn mac(mut keyed: Hmac<Sha256>, tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
+    keyed.update(&tag.0);
+    parts.iter().for_each(|part| keyed.update(part));
+    keyed.finalize().into_bytes().into()
 }
 
 /// A SHA-256 hash.

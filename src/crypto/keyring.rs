@@ -1,8 +1,10 @@
 //! The secrets of a space: one per epoch for contents, one for ever for names.
 
-use super::{Tag, hmac};
+use super::Tag;
+use super::hash::mac;
 use crate::codec::Writer;
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -68,20 +70,25 @@ impl EpochKey {
 }
 
 /// The key under which a space's names are hidden: 32 random bytes, the same for ever.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct NameKey([u8; 32]);
+#[derive(Clone)]
+pub struct NameKey {
+    bytes: Zeroizing<[u8; 32]>,
+    /// With the key in it: half the work of each name.
+    keyed: Hmac<Sha256>,
+}
 
 impl NameKey {
     /// From uniformly random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        let keyed = Hmac::new_from_slice(&bytes).expect("HMAC takes keys of any length");
+        Self { bytes: Zeroizing::new(bytes), keyed }
     }
 
     /// The secret, for storing or sharing it.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     /// Id of a name of some sort.
@@ -103,7 +110,8 @@ impl NameKey {
     }
 
     fn short(&self, tag: Tag, parts: &[&[u8]]) -> [u8; 16] {
-        *hmac(&self.0, tag, parts).first_chunk().expect("32 bytes have a first half")
+        let digest: [u8; 32] = mac(self.keyed.clone(), tag, parts);
+        *digest.first_chunk().expect("32 bytes have a first half")
     }
 }
 

@@ -7,7 +7,8 @@ use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
 use crate::crdt::{Mark, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use foldhash::HashMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 /// Why a local edit was refused. Nothing was changed.
@@ -297,7 +298,7 @@ impl Fold {
     /// Checks the ops on units of a draft as those of others are checked. The other ops cannot be wrong.
     pub fn check_draft(&self, graph: &CausalGraph, draft: &Draft) -> Result<(), Invalid> {
         let ops = self.batch.iter().flat_map(|batch| batch.ops.range(..draft.ops));
-        let mut sequences: HashMap<ObjectIx, usize> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, usize> = HashMap::default();
         ops.for_each(|op| {
             if let BatchOp::Units(object) = op {
                 *sequences.entry(*object).or_default() += 1;
@@ -315,7 +316,7 @@ impl Fold {
     pub fn sealed(&mut self, changeset: ChangesetIx, (stamp, undo_group): (Hlc, u64), draft: &Draft) {
         let Some(mut batch) = self.batch.take() else { return };
         let numbers = self.timeline.push(stamp, undo_group, draft.ops as u32);
-        let mut sequences: HashMap<ObjectIx, Vec<OpIx>> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, Vec<OpIx>> = HashMap::default();
         for (op, number) in batch.ops.drain(..draft.ops).zip(numbers) {
             if let BatchOp::Units(object) = op {
                 sequences.entry(object).or_default().push(OpIx(number));

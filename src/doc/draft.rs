@@ -7,7 +7,7 @@ use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
 use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef};
 use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::ops::Range;
 
 /// What a part of the batch says, before it is sealed.
@@ -52,7 +52,7 @@ impl Fold {
             bytes: 0,
         };
         let first = self.timeline.next_op();
-        let mut sequences: HashMap<ObjectIx, Pending<'_>> = HashMap::new();
+        let mut sequences: HashMap<ObjectIx, Pending<'_>> = HashMap::default();
         for (nth, op) in batch.ops.iter().enumerate().take(ops_max) {
             let written = writer.ops.len();
             match op {
@@ -305,7 +305,7 @@ impl<T: Copy + Eq + std::hash::Hash> Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: Vec::new(), index: HashMap::new() }
+        Self { rows: Vec::new(), index: HashMap::default() }
     }
 }
 

@@ -15,7 +15,8 @@ use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crdt::{KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use crate::sorted::{sort, sort_by_key};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Where an op went.

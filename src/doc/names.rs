@@ -5,7 +5,7 @@ use crate::causal::{NameId, ObjectId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
 use crate::event::{NameEntry, ObjectKind, Options, Skeleton, Sort, Value};
 use crate::sorted::sort_by_key;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::sync::Arc;
 
 /// The clear form of an object's identity.

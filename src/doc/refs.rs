@@ -2,7 +2,7 @@
 
 use crate::causal::{CausalGraph, ChangesetIx};
 use crate::event::{ChangesetAt, ChangesetRef};
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// The table under construction while a batch is written down.
 pub struct RefTable<'a> {
@@ -16,7 +16,7 @@ pub struct RefTable<'a> {
 impl<'a> RefTable<'a> {
     /// For a changeset with these parents; `deps` in the order of the header.
     pub fn new(graph: &'a CausalGraph, prev: Option<ChangesetIx>, deps: &'a [ChangesetIx]) -> Self {
-        Self { graph, prev, deps, refs: Vec::new(), index: HashMap::new() }
+        Self { graph, prev, deps, refs: Vec::new(), index: HashMap::default() }
     }
 
     /// The number by which ops name a changeset: 0 for the one that is being written.

@@ -5,7 +5,8 @@ use super::fold::Place;
 use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use foldhash::HashMap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Range;
 
 /// Why ops do not count.
@@ -143,7 +144,7 @@ impl Saved for Reasons {
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let hidden: BTreeSet<OpIx> = saved::load_rising(from)?.into_iter().map(OpIx).collect();
-        let mut revoked = HashMap::new();
+        let mut revoked = HashMap::default();
         for op in saved::load_rising(from)? {
             let count = u32::load(from)?;
             saved::check(count > 0, from, "revoked", "whatever is counted has a reason")?;

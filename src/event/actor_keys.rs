@@ -5,7 +5,7 @@
 use super::changeset::{Changeset, SignedChangeset, VerifyError};
 use crate::causal::ActorId;
 use crate::crypto::VerifyingKey;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Keys that something was signed with.
 #[derive(Clone, Debug, Default)]

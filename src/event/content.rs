@@ -12,7 +12,7 @@ use crate::codec::limits::{CHANGESET_BYTES_MAX, EXT_BYTES_MAX, NAME_BYTES_MAX};
 use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
 use crate::crypto::NameKey;
 use crate::sorted::sort_by_key;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// A content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

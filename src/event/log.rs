@@ -11,7 +11,8 @@ use super::actor_keys::ActorKeys;
 use super::stored::{Authenticated, authenticate};
 use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
-use std::collections::{HashMap, HashSet, VecDeque, hash_map};
+use foldhash::{HashMap, HashSet};
+use std::collections::{VecDeque, hash_map};
 
 /// Bytes of changesets that may wait for parents, for one actor and in all.
 const WAITING_BYTES_MAX: [usize; 2] = [16 << 20, 64 << 20];
@@ -155,18 +156,18 @@ impl Log {
             genesis,
             graph: CausalGraph::default(),
             entries: Vec::new(),
-            chains: HashMap::new(),
+            chains: HashMap::default(),
             forks: Vec::new(),
             ready: VecDeque::new(),
-            queued: HashSet::new(),
-            waiting: HashMap::new(),
-            waited_for: HashMap::new(),
+            queued: HashSet::default(),
+            waiting: HashMap::default(),
+            waited_for: HashMap::default(),
             waiting_bytes: 0,
-            waiting_of: HashMap::new(),
+            waiting_of: HashMap::default(),
             unproven: VecDeque::new(),
             proven: Vec::new(),
             stored: Vec::new(),
-            unsupported: HashSet::new(),
+            unsupported: HashSet::default(),
             away: 0,
             keys: ActorKeys::default(),
         }
@@ -456,7 +457,7 @@ impl Log {
         assert_eq!(self.entries.len() as u32, self.graph.len());
         let queued: HashSet<ChangesetId> = self.ready.iter().map(|(changeset, _)| changeset.id()).collect();
         assert_eq!(queued, self.queued);
-        let mut of_actor: HashMap<ActorId, (usize, usize)> = HashMap::new();
+        let mut of_actor: HashMap<ActorId, (usize, usize)> = HashMap::default();
         for (id, waiting) in &self.waiting {
             assert!(waiting.missing > 0 && self.graph.get(id).is_none() && !queued.contains(id));
             let of_actor = of_actor.entry(waiting.changeset.header().actor()).or_default();

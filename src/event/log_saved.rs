@@ -6,7 +6,7 @@ use super::{Author, Entry, Fate, Fork, Log, Role, SignedChangeset};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::sorted::sort;
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::num::NonZeroU64;
 
 impl Log {
@@ -32,7 +32,7 @@ impl Log {
     /// What a snapshot keeps of it.
     pub fn save(&self, out: &mut Writer) {
         let graph = &self.graph;
-        let mut actors: HashMap<ActorId, u32> = HashMap::new();
+        let mut actors: HashMap<ActorId, u32> = HashMap::default();
         let mut table = Vec::new();
         for actor in (0..graph.len()).map(|ix| graph.actor(ChangesetIx(ix))) {
             actors.entry(actor).or_insert_with(|| {

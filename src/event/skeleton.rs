@@ -12,7 +12,7 @@ use crate::codec::limits::{
     CHANGESET_BYTES_MAX, EXT_BYTES_MAX, INSERTED_UNITS_MAX, OPS_MAX, SAFE_INTEGER_MAX, TIME_MS_MAX,
 };
 use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// A skeleton.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl ChangesetRef {
 
 fn decode_objects(reader: &mut Reader<'_>) -> Result<Vec<(ObjectId, ObjectKind)>, ReadError> {
     let count = reader.count("objects", CHANGESET_BYTES_MAX, 17)?;
-    let mut seen = HashSet::with_capacity(count);
+    let mut seen = HashSet::with_capacity_and_hasher(count, Default::default());
     let mut objects = Vec::with_capacity(count);
     for _ in 0..count {
         let at = reader.position();
@@ -150,7 +150,7 @@ fn decode_objects(reader: &mut Reader<'_>) -> Result<Vec<(ObjectId, ObjectKind)>
 
 fn decode_names(reader: &mut Reader<'_>) -> Result<Vec<NameId>, DecodeError> {
     let count = reader.count("names", CHANGESET_BYTES_MAX, 16)?;
-    let mut seen = HashSet::with_capacity(count);
+    let mut seen = HashSet::with_capacity_and_hasher(count, Default::default());
     let mut names = Vec::with_capacity(count);
     for _ in 0..count {
         let at = reader.position();

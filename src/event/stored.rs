@@ -5,7 +5,7 @@
 
 use super::{Changeset, SignedChangeset, VerifyError};
 use crate::causal::ChangesetId;
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Rows with their times of arrival.
 type Rows<T> = Vec<(T, u64)>;
@@ -60,7 +60,8 @@ pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
 /// Every changeset once, completed from its copies; twice only if it came with two signatures, one of which may be bad.
 fn merged(stored: Rows<SignedChangeset>) -> (Rows<SignedChangeset>, HashMap<ChangesetId, usize>) {
     let mut rows: Rows<SignedChangeset> = Vec::with_capacity(stored.len());
-    let mut at: HashMap<ChangesetId, usize> = HashMap::with_capacity(stored.len());
+    let mut at: HashMap<ChangesetId, usize> =
+        HashMap::with_capacity_and_hasher(stored.len(), Default::default());
     let mut others = Vec::new();
     for (signed, received_ms) in stored {
         let first = *at.entry(signed.id()).or_insert(rows.len());

@@ -12,7 +12,7 @@ use crate::event::{Class, Content, Log, Ready, Skeleton};
 use crate::sorted::sort_by_key;
 use crate::store::StoreBatch;
 use crate::trust::Policy;
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Actors of a device whose keys are kept; one beyond them lasts as long as its tab.
 const ACTORS_MAX: usize = 64;

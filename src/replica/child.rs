@@ -12,7 +12,8 @@ use crate::crdt::{Slot, Totals};
 use crate::doc::{Body, Edit, Fold, ObjectIx, ObjectName, ObjectOrigin, Patch, PatchBody, Written};
 use crate::event::{ObjectKind, Options, Sort, Value, child_id};
 use crate::steps;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many keys lead to the deepest object.

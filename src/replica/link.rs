@@ -7,8 +7,9 @@ use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
 use crate::sorted::SortedMap;
 use crate::sync::{Backoff, PeerSession, Position, Row, Session, SessionConfig, Status};
+use foldhash::HashSet;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
@@ -147,9 +148,9 @@ impl Replica {
             backoff: Backoff::default(),
             redial_ms: Some(env.now_ms),
             queue: VecDeque::new(),
-            delivered: HashSet::new(),
+            delivered: HashSet::default(),
             resync: false,
-            shown: HashSet::new(),
+            shown: HashSet::default(),
             refusals: Refusals::default(),
         };
         self.links.relays.insert(session, link);
@@ -177,7 +178,7 @@ impl Replica {
             queue: VecDeque::new(),
             owes_difference: false,
             settled: false,
-            delivered: HashSet::new(),
+            delivered: HashSet::default(),
             held: Vec::new(),
         };
         self.links.peers.insert(session, link);
@@ -381,7 +382,7 @@ impl Replica {
 
     /// The actors whose tips a relay is asked for: this device's, then the ones met last.
     pub(super) fn actors_for_tips(&self) -> Vec<ActorId> {
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let graph = self.log.graph();
         let others = (0..graph.len()).rev().map(|ix| graph.actor(ChangesetIx(ix)));
         let mut actors: Vec<ActorId> =

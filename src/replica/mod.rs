@@ -60,8 +60,9 @@ use crate::sorted::SortedMap;
 use crate::store::{StoreBatch, StoreName};
 use crate::trust::Policy;
 use commit::InFlight;
+use foldhash::{HashMap, HashSet};
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -182,29 +183,29 @@ impl Replica {
             names: Names::default(),
             clock: HybridClock::default(),
             actor: None,
-            volatile: HashSet::new(),
+            volatile: HashSet::default(),
             batch: seal::OpenBatch::default(),
             closed: VecDeque::new(),
             sealed: Vec::new(),
             undo: undo::UndoStack::default(),
             views: view::Views::default(),
-            held: HashMap::new(),
-            quarantine: HashSet::new(),
+            held: HashMap::default(),
+            quarantine: HashSet::default(),
             durable_tips: SortedMap::new(),
             commits: VecDeque::new(),
             next_commit: 0,
             unstored: Vec::new(),
             late_failures: Vec::new(),
-            saved: HashMap::new(),
+            saved: HashMap::default(),
             last_write: None,
             memory_only: None,
             loading: false,
-            renamed: HashMap::new(),
+            renamed: HashMap::default(),
             working: Rc::default(),
             creating: None,
             links: link::Links::default(),
             places: child::Places::default(),
-            names_used: HashMap::new(),
+            names_used: HashMap::default(),
             outputs: VecDeque::new(),
             refused: 0,
             crowded: false,

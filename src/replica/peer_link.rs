@@ -7,7 +7,7 @@ use crate::causal::{ChangesetIx, Tip};
 use crate::event::SignedChangeset;
 use crate::store::StoreBatch;
 use crate::sync::{PeerOutput, Row};
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 impl Replica {
     pub(super) fn drain_peer(&mut self, session: u32, env: &mut Env<'_>) {
@@ -53,8 +53,8 @@ impl Replica {
     /// more are left out.
     pub(super) fn lacking(&self, tips: &[Tip], settled: bool) -> Vec<Row> {
         let graph = self.log.graph();
-        let mut held = HashSet::new();
-        let mut ahead = HashSet::new();
+        let mut held = HashSet::default();
+        let mut ahead = HashSet::default();
         for tip in tips {
             match graph.get(&tip.id) {
                 Some(ix) => {

@@ -44,6 +44,17 @@ impl Replica {
 
     /// The keys that are there, by clear name; fields always are.
     pub fn map_keys(&self, object: ObjectIx) -> Vec<Arc<str>> {
+        let mut keys = self.unsorted_keys(object);
+        sort(&mut keys);
+        keys
+    }
+
+    /// How many keys are there. O(keys).
+    pub fn map_size(&self, object: ObjectIx) -> usize {
+        self.unsorted_keys(object).len()
+    }
+
+    fn unsorted_keys(&self, object: ObjectIx) -> Vec<Arc<str>> {
         let Some(map) = self.map(object) else { return Vec::new() };
         let options = self.options_of(object);
         let groups = options.map_or(&[][..], |options| &options.groups);
@@ -64,7 +75,6 @@ impl Replica {
                 (_, Some(_)) => {}
             }
         }
-        sort(&mut keys);
         keys
     }
 
@@ -118,18 +128,24 @@ impl Replica {
 
     /// The elements, in the order of their encoded bytes, each with its value.
     pub fn set_elements(&self, object: ObjectIx) -> Vec<(&Value, Option<&Value>)> {
-        let Body::Set(set) = &self.fold.get(object).body else { return Vec::new() };
-        let last_wins = self.last_writer_wins(object);
-        let mut elements: Vec<(&Value, Option<&Value>)> = set
-            .iter()
-            .filter_map(|(slot, register)| {
-                let Slot::Key(name) = slot else { return None };
-                let written = self.added(register, last_wins)?;
-                Some((self.names.value(&name)?, written.value()))
-            })
-            .collect();
+        let mut elements: Vec<_> = self.unsorted_elements(object).collect();
         sort_by_cached_key(&mut elements, |(element, _)| element.to_bytes());
         elements
+    }
+
+    /// How many elements there are. O(elements).
+    pub fn set_size(&self, object: ObjectIx) -> usize {
+        self.unsorted_elements(object).count()
+    }
+
+    fn unsorted_elements(&self, object: ObjectIx) -> impl Iterator<Item = (&Value, Option<&Value>)> {
+        let set = if let Body::Set(set) = &self.fold.get(object).body { Some(set) } else { None };
+        let last_wins = self.last_writer_wins(object);
+        set.into_iter().flat_map(Map::iter).filter_map(move |(slot, register)| {
+            let Slot::Key(name) = slot else { return None };
+            let written = self.added(register, last_wins)?;
+            Some((self.names.value(&name)?, written.value()))
+        })
     }
 
     /// How many of an item there are; never below zero.

@@ -7,7 +7,7 @@ use super::link::RelayLink;
 use super::{Replica, Tier};
 use crate::causal::ChangesetId;
 use crate::sync::{Backoff, Code, Status};
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Why a write will not reach a tier.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
     Challenge, Code, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
 };
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use foldhash::HashSet;
+use std::collections::{BTreeSet, VecDeque};
 
 impl Replica {
     pub(super) fn drain_relay(&mut self, session: u32, env: &mut Env<'_>) {
@@ -70,7 +71,7 @@ impl Replica {
         let graph = self.log.graph();
         let held: Vec<ChangesetIx> = tips.iter().filter_map(|tip| graph.get(&tip.id)).collect();
         let named = self.actors_for_tips();
-        let mut at_relay = HashSet::new();
+        let mut at_relay = HashSet::default();
         for tip in held {
             at_relay
                 .extend(own_chain(graph, tip).take_while(|ix| !at_relay.contains(ix)).collect::<Vec<_>>());
@@ -172,7 +173,7 @@ impl Replica {
         gaps: &[(ChangesetId, Option<ChangesetId>)],
     ) -> BTreeSet<ChangesetIx> {
         let graph = self.log.graph();
-        let (mut held, mut missing) = (HashSet::new(), BTreeSet::new());
+        let (mut held, mut missing) = (HashSet::default(), BTreeSet::new());
         for tip in gaps.iter().filter_map(|(_, tip)| graph.get(tip.as_ref()?)) {
             own_chain(graph, tip).take_while(|ix| held.insert(*ix)).for_each(drop);
         }

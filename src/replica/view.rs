@@ -12,7 +12,7 @@ use crate::doc::{ObjectIx, Patch, Selection};
 use crate::event::{BanScope, BanSubject, ObjectKind, digest};
 use crate::sorted::sort;
 use crate::trust::{Subject, Word};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl Replica {
         let ops = self.fold.select(changesets, hidden, without, with);
         let view = ViewIx(self.views.next);
         self.views.next += 1;
-        self.views.open.insert(view, View { ops, heads, copies: HashMap::new() });
+        self.views.open.insert(view, View { ops, heads, copies: HashMap::default() });
         view
     }
 

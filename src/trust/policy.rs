@@ -4,8 +4,9 @@ use super::{Entry, Subject, Word};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, MemberId};
 use crate::event::{BanScope, BanSubject, Target, Verdict};
 use crate::sorted::sort_by_key;
+use foldhash::HashMap;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What may stand otherwise after a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,11 +45,11 @@ impl Policy {
         Self {
             me,
             entries: Vec::new(),
-            registers: HashMap::new(),
-            speakers: HashMap::new(),
+            registers: HashMap::default(),
+            speakers: HashMap::default(),
             trusted: BTreeMap::new(),
-            named: HashMap::new(),
-            awaited: HashMap::new(),
+            named: HashMap::default(),
+            awaited: HashMap::default(),
         }
     }
 

@@ -50,6 +50,11 @@ impl Replica {
         Ok(optional(self.core().set_get(self.object_at(handle)?, &element)))
     }
 
+    #[wasm_bindgen(js_name = setSize)]
+    pub fn set_size(&self, handle: u32) -> Answer<u32> {
+        Ok(self.core().set_size(self.object_at(handle)?) as u32)
+    }
+
     /// The elements, and beside them their values.
     #[wasm_bindgen(js_name = setElements)]
     pub fn set_elements(&self, handle: u32) -> Answer<Array> {

@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::error::{Code, EdgeError};
 use super::packed::Packed;
-use super::{options, output, value};
+use super::{options, output, random, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
 use crate::replica::{
@@ -49,10 +49,7 @@ pub(super) fn with_env<T>(call: impl FnOnce(&mut Env<'_>) -> T) -> T {
 }
 
 pub(super) fn with_env_at<T>(now_ms: u64, call: impl FnOnce(&mut Env<'_>) -> T) -> T {
-    let mut random = |bytes: &mut [u8]| {
-        getrandom::fill(bytes).expect("every platform with WebAssembly has getRandomValues")
-    };
-    call(&mut Env { now_ms, random: &mut random })
+    call(&mut Env { now_ms, random: &mut random::fill })
 }
 
 fn now_ms() -> u64 {
@@ -296,7 +293,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = mapSize)]
     pub fn map_size(&self, handle: u32) -> Answer<u32> {
-        Ok(self.core.map_keys(self.object_at(handle)?).len() as u32)
+        Ok(self.core.map_size(self.object_at(handle)?) as u32)
     }
 
     #[wasm_bindgen(js_name = mapConflicts)]

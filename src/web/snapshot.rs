@@ -1,6 +1,6 @@
 //! Snapshots for JavaScript: taking one up while opening, supplying the rows it stands for, making one.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::crypto::{EpochSecret, SigningKey};
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 const AT: SegmentContext<'static> = SegmentContext {
     space: &[1; 32],
@@ -37,7 +37,7 @@ fn bodies_of_all_sizes_come_back() {
 #[test]
 fn padding_hides_most_of_the_length_and_costs_little() {
     let lengths: HashSet<usize> = (0..=62).map(padded_len).collect();
-    assert_eq!(lengths, HashSet::from([64]), "keystrokes look alike");
+    assert_eq!(lengths, HashSet::from_iter([64]), "keystrokes look alike");
     assert_eq!([63, 1000, 10_000, 100_000].map(padded_len), [72, 1024, 10_240, 100_352]);
     for len in 64..20_000 {
         let padded = padded_len(len);
