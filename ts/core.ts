@@ -15,6 +15,7 @@ import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { Policy } from "./policy.js";
+import { Presence } from "./presence.js";
 import { type Outlet, Pump } from "./pump.js";
 import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Rows } from "./rows.js";
@@ -36,6 +37,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly presence: Presence;
   readonly transactions: Transactions;
   readonly snapshots: Snapshots;
   readonly changes = new Listeners<readonly Change[]>();
@@ -71,6 +73,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
   #policyChanged = false;
+  #presenceChanged = false;
 
   constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
     this.#home = home;
@@ -79,6 +82,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.commits = new CommitQueue(residence.storage, this);
     this.links = new Links(this.pump, dial.dial, (fault) => this.report("error", fault));
     this.sync = new SyncCore(this.pump, this.links, dial.canDial);
+    this.presence = new Presence(this.pump);
     this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
     this.#rows = new Rows(this.pump, residence, (fault) => this.report("storage", fault));
@@ -87,6 +91,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#endWatch = watchPage({
       hide: () => this.pump.post((engine) => engine.flush()),
       show: () => this.#rows.catchUp(),
+      leave: () => this.presence.hide(),
+      enter: () => this.presence.restore(),
     });
     this.#watch();
   }
@@ -229,6 +235,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "policy":
         this.#policyChanged = true;
         return;
+      case "presence":
+        this.#presenceChanged = true;
+        return;
       case "storage":
       case "error":
         this.#faults.push({ type: output.type, fault: faultOf(output) });
@@ -246,6 +255,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#mayBeSealed = false;
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
+    const presenceChanged = this.#presenceChanged;
+    this.#presenceChanged = false;
     if (!this.pump.isOpen) return;
     if (changes.length > 0) this.#tell(changes);
     for (const { type, fault } of faults) this.report(type, fault);
@@ -253,6 +264,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (inVain) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
+    if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
   }
 
@@ -354,6 +366,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#rows.move(this.#residence);
       this.snapshots.move(this.#residence);
       this.sync.restore();
+      this.presence.restore();
       this.#saves.review();
       this.commits.release();
       for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));
@@ -386,6 +399,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
+    this.presence.hide();
     this.pump.shut(closed);
     this.#endWatch();
     await this.commits.idle();

@@ -3,6 +3,10 @@
 export interface PageObserver {
   hide(): void;
   show(): void;
+  /** It may be gone for good. */
+  leave(): void;
+  /** It was not. */
+  enter(): void;
 }
 
 /** Watches the page, if there is one; returns what ends it. */
@@ -10,9 +14,9 @@ export function watchPage(observer: PageObserver): () => void {
   const ending = new AbortController();
   const { signal } = ending;
   if (typeof document === "undefined") return () => {};
-  addEventListener("pagehide", () => observer.hide(), { signal });
+  addEventListener("pagehide", () => (observer.hide(), observer.leave()), { signal });
   addEventListener("blur", () => observer.hide(), { signal });
-  addEventListener("pageshow", () => observer.show(), { signal });
+  addEventListener("pageshow", () => (observer.enter(), observer.show()), { signal });
   document.addEventListener(
     "visibilitychange",
     () => (document.visibilityState === "hidden" ? observer.hide() : observer.show()),

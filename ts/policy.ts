@@ -122,6 +122,19 @@ export interface Standing {
   readonly considered: readonly PolicyEntry[];
 }
 
+/** Members that are here and see one and the same. */
+export interface Agreement {
+  /** The {@link Readable.viewDigest} that they show. */
+  readonly digest: string;
+  /** The hash of what they have: where it is another one, they lack something that is here, or have what is not. */
+  readonly frontier: string;
+  readonly members: readonly string[];
+  /** What the words of these members weigh for me: those that I trust by what I trust them with, all others 0. */
+  readonly weight: number;
+  /** Whether it is what I see. */
+  readonly mine: boolean;
+}
+
 /**
  * What I believe of this space.
  *
@@ -257,6 +270,16 @@ export class Policy {
   /** What waits for review, in the order in which it came in. O(changesets). */
   inbox(): readonly Pick<ChangesetInfo, "id" | "member" | "actor" | "time">[] {
     return freeze(this.#core.pump.read((engine) => engine.inbox()));
+  }
+
+  /**
+   * Who of those that are here sees what; the largest group first. Seeing one digest is having one state. Members show theirs as
+   * {@link Presence} says, and asking shows mine; {@link Presence.subscribe} tells when to ask again. O(sessions).
+   */
+  agreement(): readonly Agreement[] {
+    void this.#core.presence.session; // is seen from now on, at the latest
+    const groups = this.#core.pump.read((engine) => engine.agreement());
+    return freeze(groups.map(([frontier, digest, weight, mine, members]) => ({ digest, frontier, members, weight, mine })));
   }
 
   get #me(): string {

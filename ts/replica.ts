@@ -146,6 +146,15 @@ export interface Engine {
   threshold(): number;
   inbox(): { id: string; member: string; actor: string; time: number }[];
 
+  presenceSet(state: Value): void;
+  presenceSession(): string | undefined;
+  presenceLeave(): void;
+  /** Of each session its id, member and actor, when it was heard, and a number that rises when it shows something else. */
+  presenceOthers(): [session: string, member: string, actor: string, heardMs: number, revision: number][];
+  presenceState(session: string): Value | undefined;
+  /** Of each group its frontier, its view digest, its weight, whether it is this replica's, and its members. */
+  agreement(): [frontier: string, digest: string, weight: number, isOwn: boolean, members: string[]][];
+
   undo(scope: Uint32Array): boolean;
   redo(scope: Uint32Array): boolean;
   canUndo(scope: Uint32Array): boolean;
@@ -282,6 +291,7 @@ export type Output =
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
   | { type: "policy" }
+  | { type: "presence" }
   | { type: "supply" };
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */

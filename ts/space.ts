@@ -12,6 +12,7 @@ import type { SharedMap } from "./map.js";
 import type { SharedSet } from "./set.js";
 import type { SharedText } from "./text.js";
 import type { Policy } from "./policy.js";
+import type { Presence } from "./presence.js";
 import { Readable } from "./readable.js";
 import type { Stats } from "./replica.js";
 import { type RestoreOptions, restore } from "./restore.js";
@@ -87,6 +88,8 @@ export class Space extends Readable implements AsyncDisposable {
   readonly sync: Sync;
   /** What I believe, and what others say. */
   readonly policy: Policy;
+  /** Who is here. */
+  readonly presence: Presence;
   #isGrouping = false;
   readonly #core: SpaceCore;
 
@@ -104,6 +107,7 @@ export class Space extends Readable implements AsyncDisposable {
     this.me = core.pump.read((engine) => engine.member());
     this.sync = new Sync(core.sync);
     this.policy = core.policy;
+    this.presence = core.presence;
   }
 
   /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */

@@ -15,8 +15,8 @@ use prost::bytes::Bytes;
 use stemma::causal::SpaceId;
 use stemma::event::Genesis;
 use stemma::sync::{
-    Ack, Admission, Auth, AuthOk, Code, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe, Subscribed,
-    VERSION, Verdict,
+    Ack, Admission, Auth, AuthOk, Code, Ephemeral, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe,
+    Subscribed, VERSION, Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -38,6 +38,9 @@ const STRANGER_BYTES_MAX: usize = 16_384;
 const CONTROL_FRAMES: usize = 64;
 /// How long a push may wait for its turn.
 const OVERLOAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// EPHEMERAL frames a second, and at once, that a connection has passed on.
+const SAID_PER_SECOND: u32 = 30;
+const SAID_BURST: u32 = 60;
 /// Close codes of WebSocket: the policy was violated; the service restarts.
 const CLOSE_POLICY: u16 = 1008;
 const CLOSE_RESTART: u16 = 1012;
@@ -60,6 +63,7 @@ pub(crate) async fn serve(
         nonce: random(),
         spaces: HashMap::new(),
         rows: TokenBucket::new(relay.config.rows_per_second, relay.config.rows_burst, now),
+        said: TokenBucket::new(SAID_PER_SECOND, SAID_BURST, now),
         connection,
         control,
         relay,
@@ -120,6 +124,8 @@ struct Reader {
     /// The spaces this client was admitted to.
     spaces: HashMap<SpaceId, Arc<Genesis>>,
     rows: TokenBucket,
+    /// EPHEMERAL frames.
+    said: TokenBucket,
     /// Held until the login: only so many strangers can make the node hold their bytes.
     stranger: Option<OwnedSemaphorePermit>,
 }
@@ -239,6 +245,7 @@ impl Reader {
             Frame::Subscribe(subscribe) => self.on_subscribe(subscribe).await,
             Frame::Credit(credit) => self.put(Command::Credit(credit.space, credit.bytes)).await,
             Frame::Push(push) => self.on_push(push).await,
+            Frame::Ephemeral(said) => self.on_ephemeral(said).await,
             Frame::Error(error) => {
                 debug!(
                     connection = self.connection.0,
@@ -282,7 +289,21 @@ impl Reader {
         let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips };
         self.send(Frame::Subscribed(subscribed)).await?;
         let credit = i64::try_from(credit).unwrap_or(i64::MAX);
-        self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false })).await
+        let heard = topic.said_count();
+        self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false, heard }))
+            .await
+    }
+
+    /// Passed on to whoever listens, if there is not too much of it: what is left out comes again by itself.
+    async fn on_ephemeral(&mut self, said: Ephemeral) -> Result<(), End> {
+        let space = said.space;
+        if !self.spaces.contains_key(&space) {
+            return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
+        }
+        if self.said.take(1, Instant::now()).is_ok() {
+            self.relay.hub.say(space, Frame::Ephemeral(said).encode(), self.connection);
+        }
+        Ok(())
     }
 
     async fn on_push(&mut self, push: Push) -> Result<(), End> {

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use prost::bytes::Bytes;
 use stemma::causal::SpaceId;
 use tokio::sync::Notify;
 
@@ -16,6 +17,10 @@ use crate::store::StoredRow;
 const RING_BYTES: usize = 1 << 20;
 /// Rows that a topic keeps at hand.
 const RING_ROWS: usize = 2_048;
+
+/// What was said last to whoever listens to a topic: so many frames, so many bytes.
+const SAID_FRAMES: usize = 256;
+const SAID_BYTES: usize = 1 << 18;
 
 /// Names a connection of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,8 +47,22 @@ pub struct Recent {
     pub pushed_by: ConnectionId,
 }
 
+/// An EPHEMERAL frame at hand, and who said it.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Its number, from 1 on.
+    pub number: u64,
+    /// The frame.
+    pub frame: Bytes,
+    /// The connection that it came from.
+    pub by: ConnectionId,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    said: VecDeque<Said>,
+    said_bytes: usize,
+    said_count: u64,
     head: u64,
     ring: VecDeque<Recent>,
     ring_bytes: usize,
@@ -72,6 +91,14 @@ impl Hub {
         }
     }
 
+    /// Somebody said something to whoever listens.
+    pub fn say(&self, space: SpaceId, frame: Bytes, by: ConnectionId) {
+        let topic = self.topics().get(&space).and_then(Weak::upgrade);
+        if let Some(topic) = topic {
+            topic.say(frame, by);
+        }
+    }
+
     fn topics(&self) -> MutexGuard<'_, HashMap<SpaceId, Weak<Topic>>> {
         self.topics.lock().expect("nothing panics while it holds the lock")
     }
@@ -97,6 +124,32 @@ impl Topic {
     /// The cursor of the newest row.
     pub fn head(&self) -> u64 {
         self.state().head
+    }
+
+    /// How much was said so far.
+    pub fn said_count(&self) -> u64 {
+        self.state().said_count
+    }
+
+    /// What was said after that much, as far as it is still at hand: who is slow misses the rest.
+    pub fn heard(&self, after: u64) -> Vec<Said> {
+        let state = self.state();
+        state.said.iter().filter(|said| said.number > after).cloned().collect()
+    }
+
+    fn say(&self, frame: Bytes, by: ConnectionId) {
+        let mut state = self.state();
+        state.said_count += 1;
+        state.said_bytes += frame.len();
+        let number = state.said_count;
+        state.said.push_back(Said { number, frame, by });
+        while state.said_bytes > SAID_BYTES || state.said.len() > SAID_FRAMES {
+            let Some(oldest) = state.said.pop_front() else { break };
+            state.said_bytes -= oldest.frame.len();
+        }
+        for (_, bell) in &state.bells {
+            bell.notify_one();
+        }
     }
 
     /// Rows after a cursor, `None` if they are not all at hand.
@@ -195,6 +248,26 @@ mod tests {
         }
         assert_eq!(cursors(&topic, 0), None);
         assert_eq!(cursors(&topic, 952).map(|page| page.len()), Some(RING_ROWS));
+    }
+
+    #[test]
+    fn what_is_said_is_bounded_and_not_said_again() {
+        let topic = Topic::default();
+        assert!(topic.heard(0).is_empty());
+        let numbers = |after| topic.heard(after).iter().map(|said| said.number).collect::<Vec<_>>();
+        for byte in 0..3 {
+            topic.say(Bytes::from(vec![byte]), ConnectionId(1));
+        }
+        assert_eq!((numbers(0), numbers(2), numbers(3)), (vec![1, 2, 3], vec![3], vec![]));
+        for _ in 0..300 {
+            topic.say(Bytes::from(vec![0; 2_000]), ConnectionId(1));
+        }
+        assert_eq!(topic.said_count(), 303);
+        assert_eq!(numbers(0).len(), SAID_BYTES / 2_000);
+        for _ in 0..300 {
+            topic.say(Bytes::new(), ConnectionId(1));
+        }
+        assert_eq!(numbers(0).len(), SAID_FRAMES);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) struct Subscription {
     pub(crate) cursor: u64,
     pub(crate) credit: i64,
     pub(crate) caught_up: bool,
+    /// How much of what was said to this topic has been passed on.
+    pub(crate) heard: u64,
 }
 
 /// The writing half.
@@ -138,7 +140,8 @@ impl Pump {
     async fn round(&mut self) -> Result<bool, Gone> {
         let mut progress = false;
         for index in (0..self.subscriptions.len()).rev() {
-            let Subscription { space, ref topic, cursor, credit, caught_up } = self.subscriptions[index];
+            self.pass_on(index).await?;
+            let Subscription { space, ref topic, cursor, credit, caught_up, .. } = self.subscriptions[index];
             if cursor >= topic.head() {
                 if !caught_up {
                     self.subscriptions[index].caught_up = true;
@@ -153,6 +156,21 @@ impl Pump {
             }
         }
         Ok(progress)
+    }
+
+    /// What others said to whoever is there.
+    async fn pass_on(&mut self, index: usize) -> Result<(), Gone> {
+        let subscription = &mut self.subscriptions[index];
+        let said = subscription.topic.heard(subscription.heard);
+        if let Some(last) = said.last() {
+            subscription.heard = last.number;
+        }
+        let own = self.connection;
+        for said in said.into_iter().filter(|said| said.by != own) {
+            self.next_tick = Instant::now() + self.relay.config.tick;
+            self.write(Message::Binary(said.frame)).await?;
+        }
+        Ok(())
     }
 
     /// The next rows of a subscription, from the ring or else the store; `None` if that fails.

@@ -9,7 +9,7 @@ use common::{Client, Node, Space, accepted, delivered, follow, id, start};
 use prost::bytes::Bytes;
 use stemma::causal::{LogChain, LogId};
 use stemma::event::{Certificate, CertificateKind, Chain, Role};
-use stemma::sync::{Code, Credit, Delivery, Frame, Position, Resync, Verdict};
+use stemma::sync::{Code, Credit, Delivery, Ephemeral, Frame, Position, Resync, Verdict};
 use stemma_relay::RelayConfig;
 use stemma_relay::store::{MemoryStore, SqliteStore};
 
@@ -408,4 +408,74 @@ async fn a_node_is_live_and_ready() {
     assert_eq!(common::get(node.address, "/livez").await.as_deref(), Some("HTTP/1.1 200 OK"));
     assert_eq!(common::get(node.address, "/readyz").await.as_deref(), Some("HTTP/1.1 200 OK"));
     assert_eq!(common::get(node.address, "/other").await.as_deref(), Some("HTTP/1.1 404 Not Found"));
+}
+
+/// What somebody says to whoever is there.
+fn said(space: &Space, byte: u8) -> Frame {
+    Frame::Ephemeral(Ephemeral { space: space.id(), payload: Bytes::from(vec![byte; 100]) })
+}
+
+#[tokio::test]
+async fn what_is_said_reaches_those_who_listen_and_is_kept_by_nobody() {
+    let node = node().await;
+    let (space, other) = (Space::new(1), Space::new(2));
+    let mut clients = Vec::new();
+    for seed in 10..13 {
+        let mut client = Client::enter(node.address, &space, &space.member(seed)).await;
+        let subscribed = client.subscribe(&space, None, &[]).await;
+        client.catch_up(start(&subscribed)).await;
+        clients.push(client);
+    }
+    let mut stranger = Client::enter(node.address, &other, &other.member(20)).await;
+    let subscribed = stranger.subscribe(&other, None, &[]).await;
+    stranger.catch_up(start(&subscribed)).await;
+
+    clients[0].send(said(&space, 1)).await;
+    for client in &mut clients[1..] {
+        assert_eq!(client.receive().await, said(&space, 1));
+    }
+    // The sender does not hear itself, a stranger hears and says nothing.
+    clients[1].send(said(&space, 2)).await;
+    assert_eq!(clients[0].receive().await, said(&space, 2));
+    stranger.send(said(&space, 3)).await;
+    let Frame::Error(error) = stranger.receive().await else { panic!("an error is told") };
+    assert_eq!((error.code, error.space), (Code::NotFoundOrDenied, Some(space.id())));
+    stranger.send(said(&other, 4)).await;
+    // Nobody who comes later is told, and the log knows nothing of it.
+    let mut late = Client::enter(node.address, &space, &space.member(14)).await;
+    let subscribed = late.subscribe(&space, None, &[]).await;
+    assert_eq!(subscribed.head, 0);
+    let (rows, _) = late.catch_up(start(&subscribed)).await;
+    assert!(rows.is_empty());
+    clients[0].send(said(&space, 5)).await;
+    assert_eq!(late.receive().await, said(&space, 5));
+}
+
+#[tokio::test]
+async fn who_says_too_much_is_passed_on_in_part_and_stays() {
+    let node = node().await;
+    let space = Space::new(1);
+    let author = space.member(10);
+    let mut loud = Client::enter(node.address, &space, &author).await;
+    let mut listener = Client::enter(node.address, &space, &space.member(11)).await;
+    let subscribed = listener.subscribe(&space, None, &[]).await;
+    listener.catch_up(start(&subscribed)).await;
+    for _ in 0..1_000 {
+        loud.send(said(&space, 1)).await;
+    }
+    // Rows still go through, and come behind what was passed on before.
+    let rows = space.lane(&author, 1);
+    assert_eq!(loud.push(&space, &rows).await.expect("pushes"), accepted(1..=1));
+    let mut heard = 0;
+    loop {
+        match listener.receive().await {
+            Frame::Ephemeral(_) => heard += 1,
+            Frame::Batch(batch) => {
+                assert_eq!(batch.rows.len(), 1);
+                break;
+            }
+            frame => panic!("{frame:?}"),
+        }
+    }
+    assert!((1..500).contains(&heard), "{heard} of 1,000");
 }

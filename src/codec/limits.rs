@@ -35,6 +35,13 @@ pub const CONCERNS_MAX: usize = 256;
 /// Salt and authentication tag: what sealing adds to a plaintext.
 pub const SEGMENT_OVERHEAD_BYTES: usize = 32;
 
+/// Bytes of what a session shows of itself, as a value.
+pub const PRESENCE_BYTES_MAX: usize = 8_192;
+/// Sessions that one message says it knows.
+pub const PRESENCE_SEEN_MAX: usize = 256;
+/// Bytes of the payload of an EPHEMERAL frame.
+pub const EPHEMERAL_BYTES_MAX: usize = 16_384;
+
 /// Bytes of a decoded invite token.
 pub const INVITE_BYTES_MAX: usize = 16_384;
 /// Epoch secrets in an invite.

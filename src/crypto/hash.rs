@@ -94,6 +94,10 @@ impl Tag {
     pub const VIEW: Self = Self::new("view");
     /// Login signatures.
     pub const LOGIN: Self = Self::new("login");
+    /// What is said to whoever is there.
+    pub const EPHEMERAL: Self = Self::new("ephemera");
+    /// Signatures of that.
+    pub const PRESENCE: Self = Self::new("presence");
     /// The chain over a relay's log.
     pub const CHAIN: Self = Self::new("chain");
     /// Check sums of invite tokens.

@@ -148,7 +148,7 @@ const CODEC_NONE: u8 = 0;
 const PADDED_BYTES_MIN: usize = 64;
 
 /// PADME: lengths keep their leading bits only, so that at most 12 % are added and log log of the length is told.
-fn padme(len: usize) -> usize {
+pub(super) fn padme(len: usize) -> usize {
     let len = len.max(PADDED_BYTES_MIN);
     let exponent = len.ilog2();
     let free_bits = exponent - (exponent.ilog2() + 1);
@@ -172,7 +172,12 @@ fn cipher(
 ) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
     let info: [&[u8]; 6] =
         [Tag::SEGMENT_KEY.as_bytes(), at.space, at.actor, &at.seq.to_le_bytes(), &[at.kind as u8], salt];
-    let okm = key.expand::<44>(&info);
+    cipher_of(key, &info)
+}
+
+/// The only one that has this key, if `info` is of no other.
+pub(super) fn cipher_of(key: &EpochKey, info: &[&[u8]]) -> (Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>) {
+    let okm = key.expand::<44>(info);
     let (key, nonce) = okm.split_first_chunk::<32>().expect("44 bytes begin with 32");
     let nonce: [u8; 12] = nonce.try_into().expect("44 = 32 + 12");
     (Aes256Gcm::new(key.into()), nonce.into())

@@ -340,6 +340,11 @@ impl Log {
         self.chains.get(&self.graph.id(root)).expect("a chain is admitted with its seq 0")
     }
 
+    /// The same of an actor that signed something here.
+    pub fn author_of(&self, actor: &ActorId) -> Option<&Author> {
+        self.graph.at(actor, 0).first().map(|ix| self.author(*ix))
+    }
+
     /// The role of a ready changeset's author.
     pub fn role_of(&self, ready: &Ready) -> Role {
         match ready.prev {

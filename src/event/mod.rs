@@ -27,6 +27,7 @@ mod op;
 mod op_decode;
 mod op_encode;
 mod options;
+mod presence;
 mod relay_log;
 mod skeleton;
 mod stored;
@@ -51,6 +52,7 @@ pub use op::{
     ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
 };
 pub use options::Options;
+pub use presence::{PresenceMessage, PresenceSession, ShownView};
 pub use relay_log::{changeset_id, next_chain, start_chain};
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};

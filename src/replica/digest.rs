@@ -31,6 +31,11 @@ impl Replica {
         )
     }
 
+    /// The same as if everything counted: the hash of the frontier.
+    pub(super) fn frontier_digest(&self) -> Digest {
+        digest::view_digest(&self.heads(), &[], &[])
+    }
+
     /// The hash of an object's visible content, none if there is none.
     pub(super) fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
         match &self.fold.get(object).body {

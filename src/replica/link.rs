@@ -259,6 +259,7 @@ impl Replica {
             self.drain_relay(session, env);
         }
         self.dial(env);
+        self.say_presence(env);
     }
 
     /// When to call [`Replica::tick`] next.
@@ -270,7 +271,8 @@ impl Replica {
         let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
         let redial = redial.filter(|_| self.log.is_whole());
         let retry = self.links.relays.values().filter_map(|link| link.refusals.paused_until).min();
-        [self.batch_deadline(), ready, watch, redial, retry].into_iter().flatten().min()
+        let said = self.presence_due();
+        [self.batch_deadline(), ready, watch, redial, retry, said].into_iter().flatten().min()
     }
 
     /// The state of sync.

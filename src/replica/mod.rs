@@ -20,6 +20,7 @@ mod list_edit;
 mod output;
 mod peer_link;
 mod policy;
+mod presence;
 mod preview;
 mod read;
 mod receive;
@@ -41,6 +42,7 @@ pub use identity::{Identity, IdentityError};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
 pub use policy::{EntryInfo, PolicyFault, Selected, Waiting};
+pub use presence::Agreement;
 pub use preview::Preview;
 pub use read::Stats;
 pub use receive::HoldReason;
@@ -124,6 +126,7 @@ pub struct Replica {
     working: Rc<Cell<Option<ChangesetId>>>,
     creating: Option<StoreBatch>,
     links: link::Links,
+    here: presence::Here,
     /// Where objects are that are under keys.
     places: child::Places,
     /// What names were asked for as.
@@ -204,6 +207,7 @@ impl Replica {
             working: Rc::default(),
             creating: None,
             links: link::Links::default(),
+            here: presence::Here::default(),
             places: child::Places::default(),
             names_used: HashMap::default(),
             outputs: VecDeque::new(),

@@ -46,6 +46,8 @@ pub enum Output {
     Sync,
     /// Somebody said something about what counts, or something more waits for review.
     Policy,
+    /// Somebody who is here gave a sign of life, or is gone.
+    Presence,
     /// Something went wrong that the application should hear of.
     Trouble(Trouble),
     /// The visible state changed.

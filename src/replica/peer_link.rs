@@ -40,7 +40,11 @@ impl Replica {
                         link.send();
                     }
                 }
-                PeerOutput::CaughtUp => self.outputs.push_back(Output::Sync),
+                PeerOutput::CaughtUp => {
+                    self.outputs.push_back(Output::Sync);
+                    self.greet(env);
+                }
+                PeerOutput::Ephemeral(payload) => self.hear_presence(&payload, env),
                 PeerOutput::Refused { code, message } => {
                     self.trouble(Trouble::Relay(format!("{code:?}: {message}")))
                 }

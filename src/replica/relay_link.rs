@@ -25,6 +25,7 @@ impl Replica {
                     self.subscribed(session, resync.is_some(), &tips)
                 }
                 SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
+                SessionOutput::Ephemeral(payload) => self.hear_presence(&payload, env),
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
                 SessionOutput::Refused { code, message } => {
@@ -194,6 +195,9 @@ impl Replica {
             self.caught_up(session, env);
         }
         self.outputs.push_back(Output::Sync);
+        if matches!(status, Status::Live | Status::CatchingUp) {
+            self.greet(env);
+        }
     }
 
     /// Everything the relay has is here. After a resync, what it did not show is what it lacks.

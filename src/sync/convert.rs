@@ -5,12 +5,13 @@ use prost::bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
-    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GoAway,
+    Heads, Hello, Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::wire;
 use super::{FRAME_BYTES_MAX, HEADS_TIPS_MAX, OWN_ACTORS_MAX, PROOFS_MAX, PUSH_ROWS_MAX};
 use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use crate::codec::limits::EPHEMERAL_BYTES_MAX;
 
 /// Top-level fields of a body: every repeated field is far below it.
 const FIELDS_MAX: usize = 16_384;
@@ -18,6 +19,7 @@ const FIELDS_MAX: usize = 16_384;
 const BATCH_ROWS_MAX: usize = FIELDS_MAX;
 /// The flag that lets an unknown frame be dropped.
 const IGNORABLE: u8 = 1;
+const EPHEMERAL: u8 = 0x18;
 
 impl Frame {
     /// The bytes of the frame.
@@ -141,6 +143,9 @@ impl Frame {
                     credit: frame.credit,
                 },
             ),
+            Self::Ephemeral(frame) => {
+                wrap(kind, &wire::Ephemeral { space: own(&frame.space.0), payload: frame.payload })
+            }
         }
     }
 
@@ -153,7 +158,7 @@ impl Frame {
             return Err(FrameError::TooLarge { bytes: bytes.len() });
         }
         let [kind, flags, ..] = bytes[..] else { return Err(FrameError::Short { bytes: bytes.len() }) };
-        if !matches!(kind, 0x01..=0x0d | 0x10) || flags & !IGNORABLE != 0 {
+        if !matches!(kind, 0x01..=0x0d | 0x10 | EPHEMERAL) || flags & !IGNORABLE != 0 {
             return if flags & IGNORABLE != 0 { Ok(None) } else { Err(FrameError::Unknown { kind, flags }) };
         }
         let body = Body { kind, bytes: bytes.slice(2..) };
@@ -174,6 +179,7 @@ impl Frame {
             0x0b => body.message::<wire::Tick>().map(|tick| Self::Tick { time_ms: tick.time_ms }),
             0x0c => body.go_away(),
             0x0d => body.error(),
+            EPHEMERAL => body.ephemeral(),
             _ => body.heads(),
         };
         frame.map(Some)
@@ -356,6 +362,14 @@ impl Body {
         }))
     }
 
+    fn ephemeral(&self) -> Result<Frame, FrameError> {
+        let frame: wire::Ephemeral = self.message()?;
+        if frame.payload.len() > EPHEMERAL_BYTES_MAX {
+            return Err(self.bad("payload"));
+        }
+        Ok(Frame::Ephemeral(Ephemeral { space: self.space(&frame.space)?, payload: frame.payload }))
+    }
+
     fn row(&self, row: wire::Row) -> Result<Row, FrameError> {
         let signature = self.array("signature", &row.signature)?;
         Ok(Row { header: row.header, signature, skeleton: row.skeleton, content: row.content })
@@ -409,7 +423,8 @@ impl Body {
 fn wrap(kind: u8, body: &impl Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(2 + body.encoded_len());
     bytes.put_u8(kind);
-    bytes.put_u8(0);
+    // Whoever does not know what is kept by nobody misses nothing.
+    bytes.put_u8(if kind == EPHEMERAL { IGNORABLE } else { 0 });
     body.encode(&mut bytes).expect("the buffer grows");
     bytes.freeze()
 }

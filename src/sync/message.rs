@@ -42,6 +42,8 @@ pub enum Frame {
     Error(ErrorFrame),
     /// Tips a peer holds.
     Heads(Heads),
+    /// Said to whoever is there, kept by nobody.
+    Ephemeral(Ephemeral),
 }
 
 /// What a relay takes.
@@ -345,6 +347,15 @@ pub struct Heads {
     pub credit: u64,
 }
 
+/// EPHEMERAL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ephemeral {
+    /// The space.
+    pub space: SpaceId,
+    /// Sealed; at most 16,384 bytes.
+    pub payload: Bytes,
+}
+
 impl Frame {
     /// The type byte.
     #[must_use]
@@ -364,6 +375,7 @@ impl Frame {
             Self::GoAway(_) => 0x0c,
             Self::Error(_) => 0x0d,
             Self::Heads(_) => 0x10,
+            Self::Ephemeral(_) => 0x18,
         }
     }
 }

@@ -8,6 +8,7 @@ mod convert;
 mod error;
 mod message;
 mod peer;
+mod presence;
 mod row;
 mod session;
 mod wire;
@@ -15,10 +16,11 @@ mod wire;
 pub use backoff::Backoff;
 pub use error::{Code, FrameError};
 pub use message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, GoAway, Heads, Hello,
-    Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GoAway,
+    Heads, Hello, Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
+pub use presence::{Draft as PresenceDraft, Heard, Other, Presence};
 pub use session::{Challenge, Login, Retry, Session, SessionConfig, SessionOutput, Status, Window};
 
 /// The only version of the protocol so far.

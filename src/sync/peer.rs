@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use prost::bytes::Bytes;
 
 use super::error::Code;
-use super::message::{Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Heads, Row};
+use super::message::{Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Heads, Row};
 use super::{BATCH_BYTES_MAX, HEADS_TIPS_MAX, PUSH_ROWS_MAX, VERSION};
 use crate::causal::{ActorId, SpaceId, Tip};
 use crate::event::Header;
@@ -41,6 +41,8 @@ pub enum PeerOutput {
     Writable,
     /// Both sides have sent what they had.
     CaughtUp,
+    /// The peer said this.
+    Ephemeral(Bytes),
     /// The peer, or this side, found something wrong.
     Refused {
         /// What.
@@ -160,6 +162,20 @@ impl PeerSession {
         self.settle();
     }
 
+    /// Says something that is kept by nobody; nothing before the peer has shown its tips.
+    pub fn say(&mut self, payload: &[u8]) {
+        if self.phase == Phase::Open {
+            let payload = Bytes::copy_from_slice(payload);
+            self.send(Frame::Ephemeral(Ephemeral { space: self.space, payload }));
+        }
+    }
+
+    /// Whether the peer hears what is said.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// So many bytes of received rows are durable or were dropped.
     pub fn stored(&mut self, bytes: u64) {
         let bytes = bytes.min(self.unstored_bytes);
@@ -195,6 +211,9 @@ impl PeerSession {
                 let bytes = i64::try_from(credit.bytes).unwrap_or(i64::MAX);
                 self.window_bytes = self.window_bytes.saturating_add(bytes);
                 self.outputs.push_back(PeerOutput::Writable);
+            }
+            (Phase::Open, Frame::Ephemeral(said)) if said.space == self.space => {
+                self.outputs.push_back(PeerOutput::Ephemeral(said.payload));
             }
             (_, Frame::Error(error)) => {
                 self.outputs.push_back(PeerOutput::Refused { code: error.code, message: error.message });

@@ -15,8 +15,8 @@ use prost::bytes::Bytes;
 
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof,
-    Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
+    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
 use crate::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
@@ -74,6 +74,8 @@ pub enum SessionOutput {
         /// One per row.
         results: Vec<(ChangesetId, Verdict)>,
     },
+    /// Somebody said this to whoever is there.
+    Ephemeral(Bytes),
     /// The status changed.
     Status(Status),
     /// The relay, or this side, found something wrong.
@@ -329,6 +331,14 @@ impl Session {
         self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry_ms: None, refusals: 0 });
     }
 
+    /// Says something to whoever is there; to nobody without a subscription.
+    pub fn say(&mut self, payload: &[u8]) {
+        if matches!(self.phase, Phase::Streaming(_)) {
+            let payload = Bytes::copy_from_slice(payload);
+            self.send(Frame::Ephemeral(Ephemeral { space: self.config.space, payload }));
+        }
+    }
+
     /// Actors made since: the next login asks for their tips too. Beyond 256 the oldest are left out.
     pub fn set_own(&mut self, mut own: Vec<ActorId>) {
         own.drain(..own.len().saturating_sub(OWN_ACTORS_MAX));
@@ -395,6 +405,9 @@ impl Session {
                 }
             }
             (Phase::Streaming(_), Frame::Ack(ack)) => self.on_ack(ack),
+            (Phase::Streaming(_), Frame::Ephemeral(said)) if said.space == self.config.space => {
+                self.outputs.push_back(SessionOutput::Ephemeral(said.payload));
+            }
             (_, frame) => self.violated(&format!("frame type {:#04x} out of place", frame.kind())),
         }
     }

@@ -4,6 +4,7 @@ use prost::bytes::Bytes;
 
 use super::*;
 use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use crate::codec::limits::EPHEMERAL_BYTES_MAX;
 
 const SPACE: SpaceId = SpaceId([7; 32]);
 
@@ -66,6 +67,7 @@ fn frames() -> Vec<Frame> {
         Frame::Error(ErrorFrame { push_id: None, ..error }),
         Frame::Heads(Heads { version: 1, space: SPACE, tips: vec![tip; 2], more: true, credit: 3 }),
         Frame::Heads(Heads { version: 1, space: SPACE, tips: vec![], more: false, credit: 0 }),
+        Frame::Ephemeral(Ephemeral { space: SPACE, payload: Bytes::from_static(b"sealed") }),
     ];
     for resync in [None, Some(Resync::LogId), Some(Resync::FutureCursor), Some(Resync::Chain)] {
         let log_id = LogId([4; 16]);
@@ -110,7 +112,7 @@ fn a_flipped_bit_never_panics_and_what_is_read_can_be_written() {
 
 #[test]
 fn unknown_types_and_flags_are_dropped_only_if_they_may_be() {
-    for kind in [0x00, 0x0e, 0x0f, 0x11, 0x13, 0x18, 0x20, 0x80, 0xff] {
+    for kind in [0x00, 0x0e, 0x0f, 0x11, 0x13, 0x17, 0x19, 0x20, 0x80, 0xff] {
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 1, 9, 9])), Ok(None), "{kind:#x}");
         let refused = Err(FrameError::Unknown { kind, flags: 0 });
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 0, 9, 9])), refused, "{kind:#x}");
@@ -133,6 +135,12 @@ fn unknown_fields_are_skipped() {
 
 #[test]
 fn limits_hold() {
+    let said = |bytes| Frame::Ephemeral(Ephemeral { space: SPACE, payload: vec![0; bytes].into() }).encode();
+    assert!(Frame::decode(&said(EPHEMERAL_BYTES_MAX)).is_ok());
+    assert!(matches!(
+        Frame::decode(&said(EPHEMERAL_BYTES_MAX + 1)),
+        Err(FrameError::Field { kind: 0x18, .. })
+    ));
     let large = Bytes::from(vec![0x09; FRAME_BYTES_MAX + 1]);
     assert_eq!(Frame::decode(&large), Err(FrameError::TooLarge { bytes: FRAME_BYTES_MAX + 1 }));
     assert_eq!(Frame::decode(&Bytes::new()), Err(FrameError::Short { bytes: 0 }));

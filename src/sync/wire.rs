@@ -236,6 +236,14 @@ pub(super) struct Heads {
     pub credit: u64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Ephemeral {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub payload: Bytes,
+}
+
 /// Counts the top-level fields of a message without building anything, `None` if it is not protobuf or has more than
 /// `max`: a megabyte of empty items would otherwise become a hundred megabytes of structs.
 pub(super) fn count_fields(mut body: &[u8], max: usize) -> Option<usize> {

@@ -16,6 +16,7 @@ mod output;
 mod packed;
 mod pending;
 mod policy;
+mod presence;
 mod random;
 mod registry;
 mod replica;

@@ -11,6 +11,7 @@ const SAYS: { [file: string]: string[] } = {
   "inventory.mjs": ["left: 45 45", "after ada's undo: 75"],
   "likes.mjs": ["likes: 4 4", "refused: E_ARGUMENT n"],
   "preferences.mjs": ["rivals: contrast, light", "now: light of 1", "ever: 4 writes"],
+  "presence.mjs": ["Ada true at 16", "Ada left"],
   "record.mjs": [
     'contact: {"hours":{"open":"June"},"phone":"0123"}',
     'notes: "The key is under the big stone. Bring wood."',

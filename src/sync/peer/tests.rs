@@ -58,7 +58,7 @@ impl Peer {
                 }
                 PeerOutput::Refused { code, .. } => self.refused.push(code),
                 PeerOutput::CaughtUp => self.caught_up = true,
-                PeerOutput::Writable | PeerOutput::Close => {}
+                PeerOutput::Writable | PeerOutput::Ephemeral(_) | PeerOutput::Close => {}
             }
         }
     }

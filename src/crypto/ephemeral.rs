@@ -1,0 +1,96 @@
+//! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is said to whoever is
+//! there, and kept by nobody.
+//!
+//! Key and nonce are derived from the epoch key and the salt, which is random: every key seals one payload. Who said it is
+//! the body's business: all members hold the epoch key.
+
+use super::seal::{cipher_of, padme};
+use super::{EpochKey, Keyring, Kid, Tag, hash};
+use crate::codec::{Reader, Writer};
+use aes_gcm::aead::AeadInOut;
+
+/// Bytes that sealing adds to the padded plaintext.
+const OVERHEAD_BYTES: usize = 48;
+
+/// Seals a body. `salt` has to be fresh.
+#[must_use]
+pub fn seal_ephemeral(key: &EpochKey, space: &[u8; 32], salt: &[u8; 16], body: &[u8]) -> Vec<u8> {
+    let mut plain = Writer::with_capacity(body.len() + 8);
+    plain.bytes(body);
+    let mut plain = plain.into_bytes();
+    plain.resize(padme(plain.len()), 0);
+    let (cipher, nonce) = cipher_of(key, &[Tag::EPHEMERAL.as_bytes(), space, salt]);
+    let tag = cipher
+        .encrypt_inout_detached(&nonce, &aad(space, key.kid()), plain.as_mut_slice().into())
+        .expect("a body is far below GCM's limit");
+    let mut payload = Writer::with_capacity(plain.len() + OVERHEAD_BYTES);
+    payload.raw(&key.kid().0).raw(salt).raw(&plain).raw(&tag);
+    payload.into_bytes()
+}
+
+/// Opens a payload; none if no key of the ring does.
+#[must_use]
+pub fn open_ephemeral(keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
+    let (kid, rest) = payload.split_first_chunk::<16>()?;
+    let (salt, rest) = rest.split_first_chunk::<16>()?;
+    let (sealed, tag) = rest.split_last_chunk::<16>()?;
+    let key = keys.get(Kid(*kid))?;
+    let (cipher, nonce) = cipher_of(key, &[Tag::EPHEMERAL.as_bytes(), keys.space(), salt]);
+    let mut plain = sealed.to_vec();
+    let aad = aad(keys.space(), key.kid());
+    cipher.decrypt_inout_detached(&nonce, &aad, plain.as_mut_slice().into(), tag.into()).ok()?;
+    let mut reader = Reader::new(&plain);
+    let body = reader.bytes("body", plain.len()).ok()?.to_vec();
+    reader.rest().iter().all(|padding| *padding == 0).then_some(body)
+}
+
+fn aad(space: &[u8; 32], kid: Kid) -> [u8; 32] {
+    hash(Tag::EPHEMERAL, &[space, &kid.0]).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{EpochSecret, NameKey};
+
+    fn ring(space: u8, secret: u8) -> Keyring {
+        let mut keys = Keyring::new([space; 32], NameKey::new([9; 32]));
+        keys.add(EpochSecret::new([secret; 32]));
+        keys
+    }
+
+    fn sealed(keys: &Keyring, salt: u8, body: &[u8]) -> Vec<u8> {
+        seal_ephemeral(keys.current().expect("an epoch"), keys.space(), &[salt; 16], body)
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_the_space_alone() {
+        let keys = ring(1, 2);
+        for body in [&b""[..], b"here", &[7; 5_000]] {
+            let payload = sealed(&keys, 3, body);
+            assert_eq!(open_ephemeral(&keys, &payload).as_deref(), Some(body));
+            assert_eq!(open_ephemeral(&ring(2, 2), &payload), None, "another space");
+            assert_eq!(open_ephemeral(&ring(1, 3), &payload), None, "another epoch");
+        }
+    }
+
+    #[test]
+    fn any_changed_or_missing_byte_closes_it() {
+        let keys = ring(1, 2);
+        let payload = sealed(&keys, 3, b"here");
+        for at in 0..payload.len() {
+            let mut other = payload.clone();
+            other[at] ^= 1;
+            assert_eq!(open_ephemeral(&keys, &other), None, "byte {at}");
+            assert_eq!(open_ephemeral(&keys, &payload[..at]), None, "{at} bytes");
+        }
+    }
+
+    #[test]
+    fn short_bodies_are_of_one_length_and_of_other_bytes_each_time() {
+        let keys = ring(1, 2);
+        let (a, b) = (sealed(&keys, 3, b"a"), sealed(&keys, 4, b"longer than a"));
+        assert_eq!(a.len(), b.len());
+        assert_ne!(sealed(&keys, 4, b"a")[32..], a[32..]);
+    }
+}

@@ -1,0 +1,324 @@
+//! Who is here: the state of one session and what is known of the others, without looking at keys.
+//!
+//! Invariants: a session is shown only after it named this one in a whole message, so nothing recorded earlier makes a ghost;
+//! its counter only rises; who says nothing for [`GONE_MS`] is gone. What goes out is at most one message in [`PAUSE_MS`].
+//! Messages may be lost: a whole one comes every [`BEAT_MS`].
+
+use crate::causal::{ActorId, MemberId};
+use crate::codec::limits::PRESENCE_SEEN_MAX;
+use crate::event::{PresenceMessage, PresenceSession, ShownView, Value};
+use crate::sorted::{sort, sort_by_key};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Between two messages.
+const PAUSE_MS: u64 = 50;
+/// Between two whole ones.
+const BEAT_MS: u64 = 10_000;
+/// Without a message for so long a session is gone.
+const GONE_MS: u64 = 30_000;
+/// How often it is looked what this side sees of the space.
+const VIEW_MS: u64 = 1_000;
+/// Sessions known at a time; whoever is silent longest makes room.
+const SESSIONS_MAX: usize = 1_024;
+/// Sessions remembered that are gone.
+const DEPARTED_MAX: usize = 16_384;
+
+/// Another session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// Whose it is.
+    pub member: MemberId,
+    /// With which key it speaks.
+    pub actor: ActorId,
+    /// What it shows.
+    pub state: BTreeMap<String, Value>,
+    /// What it sees of the space, if it said so.
+    pub view: Option<ShownView>,
+    /// When it was heard last.
+    pub heard_ms: u64,
+    /// Another number each time it shows something else.
+    pub revision: u64,
+    counter: u64,
+    is_fresh: bool,
+}
+
+/// What came of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing.
+    Nothing,
+    /// Somebody gave a sign of life.
+    Alive,
+    /// Somebody came, left or shows something else.
+    Changed,
+}
+
+/// This session and the others. See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Presence {
+    /// None as long as nobody asked for any of this: then nothing is said.
+    session: Option<PresenceSession>,
+    state: BTreeMap<String, Value>,
+    unsent: BTreeSet<String>,
+    counter: u64,
+    /// A whole message is due.
+    whole_due: bool,
+    sent_ms: u64,
+    whole_ms: u64,
+    viewed_ms: u64,
+    shown: Option<ShownView>,
+    others: BTreeMap<PresenceSession, Other>,
+    /// The last counters of those that are gone: what they said cannot be said again.
+    departed: BTreeMap<PresenceSession, u64>,
+    revisions: u64,
+}
+
+impl Presence {
+    /// From now on this session is seen.
+    pub fn begin(&mut self, session: impl FnOnce() -> PresenceSession) {
+        if self.session.is_none() {
+            self.session = Some(session());
+            self.whole_due = true;
+        }
+    }
+
+    /// This session, if it is seen.
+    #[must_use]
+    pub fn session(&self) -> Option<PresenceSession> {
+        self.session
+    }
+
+    /// What this session shows.
+    #[must_use]
+    pub fn state(&self) -> &BTreeMap<String, Value> {
+        &self.state
+    }
+
+    /// Shows this instead.
+    pub fn set(&mut self, state: BTreeMap<String, Value>) {
+        let gone = self.state.keys().filter(|field| !state.contains_key(*field));
+        self.unsent.extend(gone.cloned());
+        self.unsent.extend(
+            state
+                .iter()
+                .filter(|(field, value)| self.state.get(*field) != Some(value))
+                .map(|(field, _)| field.clone()),
+        );
+        self.state = state;
+    }
+
+    /// Whoever is connected now knows nothing of this session.
+    pub fn connected(&mut self) {
+        self.whole_due = self.session.is_some();
+    }
+
+    /// The sessions that are here.
+    pub fn others(&self) -> impl Iterator<Item = (PresenceSession, &Other)> {
+        self.others.iter().filter(|(_, other)| other.is_fresh).map(|(session, other)| (*session, other))
+    }
+
+    /// Whose actor that is, if it was shown before.
+    #[must_use]
+    pub fn member_of(&self, session: PresenceSession, actor: ActorId) -> Option<MemberId> {
+        self.others.get(&session).filter(|other| other.actor == actor).map(|other| other.member)
+    }
+
+    /// Whether a message can say anything: it is of another session, and not older than what was heard.
+    #[must_use]
+    pub fn is_news(&self, message: &PresenceMessage) -> bool {
+        let newer = |other: &Other| other.actor == message.actor && other.counter < message.counter;
+        self.session.is_some_and(|own| own != message.session)
+            && self.others.get(&message.session).is_none_or(newer)
+            && self.departed.get(&message.session).is_none_or(|counter| *counter < message.counter)
+    }
+
+    /// Takes a message whose author was found to be this member.
+    pub fn hear(&mut self, message: PresenceMessage, member: MemberId, now_ms: u64) -> Heard {
+        if !self.is_news(&message) {
+            return Heard::Nothing;
+        }
+        let Some(own) = self.session else { return Heard::Nothing };
+        let id = message.session;
+        let is_whole = message.chain.is_some();
+        if message.leaves {
+            let left = self.forget(id, message.counter);
+            return if left { Heard::Changed } else { Heard::Nothing };
+        }
+        if !self.others.contains_key(&id) {
+            if !is_whole {
+                return Heard::Nothing;
+            }
+            // It may not know this session yet, and shows itself to those alone that it knows.
+            self.whole_due = true;
+            self.make_room();
+            let actor = message.actor;
+            let (state, view) = (BTreeMap::new(), None);
+            let other = Other {
+                member,
+                actor,
+                state,
+                view,
+                heard_ms: now_ms,
+                revision: 0,
+                counter: 0,
+                is_fresh: false,
+            };
+            self.others.insert(id, other);
+        }
+        let other = self.others.get_mut(&id).expect("it was put there");
+        let before = (other.is_fresh, other.view);
+        other.counter = message.counter;
+        other.heard_ms = now_ms;
+        other.is_fresh |= message.seen.binary_search(&own).is_ok();
+        if !other.is_fresh && is_whole {
+            self.whole_due = true;
+        }
+        other.view = message.view.or(other.view);
+        let mut state = if is_whole { BTreeMap::new() } else { std::mem::take(&mut other.state) };
+        let was = if is_whole { Some(&other.state) } else { None };
+        message.removed.iter().for_each(|field| drop(state.remove(field)));
+        let told = !is_whole && !(message.removed.is_empty() && message.changed.is_empty());
+        state.extend(message.changed);
+        let changed = told || was.is_some_and(|was| *was != state) || before != (other.is_fresh, other.view);
+        other.state = state;
+        if changed {
+            self.revisions += 1;
+            other.revision = self.revisions;
+        }
+        if changed && other.is_fresh { Heard::Changed } else { Heard::Alive }
+    }
+
+    /// Forgets who was silent for too long; whether anybody was.
+    pub fn expire(&mut self, now_ms: u64) -> bool {
+        let silent = self.others.iter().filter(|(_, other)| other.heard_ms + GONE_MS <= now_ms);
+        let silent: Vec<_> = silent.map(|(id, other)| (*id, other.counter)).collect();
+        silent.into_iter().filter(|(id, counter)| self.forget(*id, *counter)).count() > 0
+    }
+
+    /// When [`Presence::expire`] or [`Presence::next_message`] has something to do; `sends` says whether there is anybody to
+    /// send to, `is_viewed` whether what this side sees is what it said.
+    #[must_use]
+    pub fn next_ms(&self, sends: bool, is_viewed: bool) -> Option<u64> {
+        self.session?;
+        let gone = self.others.values().map(|other| other.heard_ms + GONE_MS).min();
+        let due = if self.whole_due || !self.unsent.is_empty() {
+            self.sent_ms + PAUSE_MS
+        } else if is_viewed {
+            self.whole_ms + BEAT_MS
+        } else {
+            (self.viewed_ms + VIEW_MS).min(self.whole_ms + BEAT_MS)
+        };
+        [gone, sends.then_some(due)].into_iter().flatten().min()
+    }
+
+    /// The message that is due, if one is. `view` is what this side sees of the space, asked for at most once a second;
+    /// `chain` is put in by the caller where [`Draft::is_whole`] says so.
+    pub fn next_message(
+        &mut self,
+        now_ms: u64,
+        is_viewed: bool,
+        view: impl FnOnce() -> ShownView,
+    ) -> Option<Draft> {
+        let session = self.session?;
+        if self.next_ms(true, is_viewed).is_none_or(|due| due > now_ms) {
+            return None;
+        }
+        let is_whole = self.whole_due || self.whole_ms + BEAT_MS <= now_ms;
+        let mut shown = None;
+        if is_whole || (!is_viewed && self.viewed_ms + VIEW_MS <= now_ms) {
+            self.viewed_ms = now_ms;
+            shown = Some(view());
+        }
+        if !is_whole && shown == self.shown {
+            shown = None;
+        }
+        if !is_whole && shown.is_none() && (self.unsent.is_empty() || self.sent_ms + PAUSE_MS > now_ms) {
+            return None;
+        }
+        self.shown = shown.or(self.shown);
+        self.counter += 1;
+        self.sent_ms = now_ms;
+        let unsent = std::mem::take(&mut self.unsent);
+        let (changed, removed) = if is_whole {
+            self.whole_due = false;
+            self.whole_ms = now_ms;
+            (self.state.clone(), Vec::new())
+        } else {
+            let (there, gone): (Vec<_>, Vec<_>) =
+                unsent.into_iter().partition(|field| self.state.contains_key(field));
+            let with_value = |field: String| (field.clone(), self.state[&field].clone());
+            (there.into_iter().map(with_value).collect(), gone)
+        };
+        let mut heard: Vec<_> = self.others.iter().map(|(id, other)| (other.heard_ms, *id)).collect();
+        sort_by_key(&mut heard, |row| Reverse(*row));
+        let mut seen: Vec<PresenceSession> =
+            heard.into_iter().take(if is_whole { PRESENCE_SEEN_MAX } else { 0 }).map(|(_, id)| id).collect();
+        sort(&mut seen);
+        Some(Draft {
+            session,
+            counter: self.counter,
+            leaves: false,
+            is_whole,
+            seen,
+            view: shown,
+            removed,
+            changed,
+        })
+    }
+
+    /// The last message of this session, which is not seen any more; none if it was not.
+    pub fn leave(&mut self) -> Option<Draft> {
+        let session = self.session.take()?;
+        let counter = self.counter + 1;
+        *self = Self { state: std::mem::take(&mut self.state), ..Self::default() };
+        let (seen, removed, changed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Some(Draft { session, counter, leaves: true, is_whole: false, seen, view: None, removed, changed })
+    }
+
+    fn make_room(&mut self) {
+        if self.others.len() < SESSIONS_MAX {
+            return;
+        }
+        // Those that never showed that they are there go first.
+        let silent = self.others.iter().min_by_key(|(_, other)| (other.is_fresh, other.heard_ms));
+        if let Some((id, counter)) = silent.map(|(id, other)| (*id, other.counter)) {
+            self.forget(id, counter);
+        }
+    }
+
+    /// Whether the session was one that is shown.
+    fn forget(&mut self, id: PresenceSession, counter: u64) -> bool {
+        if self.departed.len() == DEPARTED_MAX {
+            self.departed.pop_first();
+        }
+        self.departed.insert(id, counter);
+        self.others.remove(&id).is_some_and(|other| other.is_fresh)
+    }
+}
+
+/// A message without whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    session: PresenceSession,
+    counter: u64,
+    leaves: bool,
+    /// Whether it has to show whose actor speaks.
+    pub is_whole: bool,
+    seen: Vec<PresenceSession>,
+    view: Option<ShownView>,
+    removed: Vec<String>,
+    changed: BTreeMap<String, Value>,
+}
+
+impl Draft {
+    /// The message of an actor; `chain` for whole ones.
+    #[must_use]
+    pub fn of(self, actor: ActorId, chain: Option<crate::event::Chain>) -> PresenceMessage {
+        let Self { session, counter, leaves, seen, view, removed, changed, .. } = self;
+        PresenceMessage { actor, session, counter, leaves, chain, seen, view, removed, changed }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+/**
+ * Presence: who is here, and what they show of themselves. Signed and encrypted as everything, kept by nobody.
+ *
+ * Invariant: what this session shows is remembered here, so that another engine goes on with it.
+ */
+
+import { argumentError, checkFunction } from "./check.js";
+import { Listeners, type ListenOptions } from "./listeners.js";
+import type { Pump } from "./pump.js";
+import { assign, checkValue, freeze, isBytes, isPlain, type Value } from "./value.js";
+
+/** What a session shows, by field. */
+export type PresenceState = { readonly [field: string]: Value };
+
+/** Another session that is here: one opening of the space, a tab perhaps. Frozen; the same object until it shows something else. */
+export interface Present {
+  /** Whose session it is, as its signature says. */
+  readonly member: string;
+  readonly actor: string;
+  readonly state: PresenceState;
+  /** When it was heard last as this object was made, ms since 1970 by the clock here. */
+  readonly lastSeen: number;
+}
+
+/**
+ * Who is here. Whoever looks is seen: the first call of any method here shows this session to all members that are connected,
+ * through a relay or a port, until {@link leave} or {@link Space.close}.
+ *
+ * What it shows goes out by the field, at most twenty times a second, and is gone at the others 30 s after it was last heard. It
+ * is signed by the actor of this tab and sealed for the members: a relay can read none of it, and no member can speak for
+ * another. Nobody sees a session that was only recorded.
+ */
+export class Presence {
+  readonly #pump: Pump;
+  readonly #listeners = new Listeners<ReadonlyMap<string, Present>>();
+  #state: PresenceState | undefined;
+  #others: ReadonlyMap<string, Present> = new Map();
+  #revisions = new Map<string, number>();
+
+  /** @internal */
+  constructor(pump: Pump) {
+    this.#pump = pump;
+  }
+
+  /** The id of this session, 16 hex digits: the others find it under that. */
+  get session(): string {
+    this.#begin();
+    return this.#pump.read((engine) => engine.presenceSession()) as string;
+  }
+
+  /** What this session shows. */
+  get state(): PresenceState {
+    this.#begin();
+    return this.#state as PresenceState;
+  }
+
+  /** The others, by session: the same map until somebody comes, goes, or shows something else. */
+  get others(): ReadonlyMap<string, Present> {
+    this.#begin();
+    this.review();
+    return this.#others;
+  }
+
+  /** Shows this, and nothing else. Together the fields take up to 8,192 bytes as the format writes them. */
+  set(state: PresenceState): void {
+    checkState(state, "state");
+    this.#show(state);
+  }
+
+  /** Shows some fields otherwise; `undefined` takes one away. The others are told of these alone. */
+  update(partial: { readonly [field: string]: Value | undefined }): void {
+    checkFields(partial, "partial");
+    const state: Record<string, Value> = { ...this.#state };
+    for (const [field, value] of Object.entries(partial)) {
+      if (value === undefined) delete state[field];
+      else {
+        checkValue(value, `partial.${field}`);
+        assign(state, field, value);
+      }
+    }
+    this.#show(state);
+  }
+
+  /** Told when somebody comes, goes, or shows something else. Returns what ends it. */
+  subscribe(cb: (others: ReadonlyMap<string, Present>) => void, o?: ListenOptions): () => void {
+    checkFunction(cb, "cb");
+    this.#begin();
+    return this.#listeners.add(cb, o);
+  }
+
+  /** This session is not seen any more, until it is used again. */
+  leave(): void {
+    this.#pump.call((engine) => engine.presenceLeave());
+    this.#state = undefined;
+    this.review();
+  }
+
+  /** Somebody gave a sign of life, or is gone. @internal */
+  review(): void {
+    const rows = this.#pump.read((engine) => engine.presenceOthers());
+    const same = rows.length === this.#others.size && rows.every(([session, , , , revision]) => this.#revisions.get(session) === revision);
+    if (same) return;
+    const others = new Map<string, Present>();
+    const revisions = new Map<string, number>();
+    for (const [session, member, actor, lastSeen, revision] of rows) {
+      const known = this.#revisions.get(session) === revision ? this.#others.get(session) : undefined;
+      const state = () => freeze(this.#pump.read((engine) => engine.presenceState(session)) ?? {}) as PresenceState;
+      others.set(session, known ?? Object.freeze({ member, actor, state: state(), lastSeen }));
+      revisions.set(session, revision);
+    }
+    this.#others = others;
+    this.#revisions = revisions;
+    this.#listeners.emit(others);
+  }
+
+  /** Goes on with another engine, or after the page was out of sight. @internal */
+  restore(): void {
+    const state = this.#state;
+    if (state) this.#pump.post((engine) => engine.presenceSet(state));
+  }
+
+  /** The page goes out of sight for good, or may. @internal */
+  hide(): void {
+    this.#pump.post((engine) => engine.presenceLeave());
+  }
+
+  /** The space is closed. @internal */
+  end(): void {
+    this.#listeners.clear();
+  }
+
+  #begin(): void {
+    if (this.#state) this.#pump.check();
+    else this.#show({});
+  }
+
+  #show(state: PresenceState): void {
+    this.#pump.call((engine) => engine.presenceSet(state));
+    this.#state = freeze(structuredClone(state));
+  }
+}
+
+function checkFields(state: unknown, argument: string): asserts state is object {
+  const isObject = typeof state === "object" && state !== null && !Array.isArray(state) && !isBytes(state) && isPlain(state);
+  if (!isObject) throw argumentError(argument, `${argument} is not an object of fields`);
+}
+
+function checkState(state: unknown, argument: string): asserts state is PresenceState {
+  checkFields(state, argument);
+  checkValue(state, argument);
+}
