@@ -19,7 +19,7 @@ export function agreement(mine: Sight, all: readonly Sight[]): string {
   const unlike = others.filter(({ heads }) => heads === mine.heads).map(({ name }) => name);
   const apart = others.filter(({ heads }) => heads !== mine.heads).map(({ name }) => name);
   const reasons = [unlike.length > 0 && `${list(unlike)} ${unlike.length > 1 ? "believe" : "believes"} otherwise`, apart.length > 0 && `${list(apart)} ${apart.length > 1 ? "know" : "knows"} other changes`];
-  return `${same.length} of ${all.length} panes see what ${mine.name} sees: ${reasons.filter(Boolean).join(", ")}.`;
+  return `${same.length} of ${all.length} panes ${same.length > 1 ? "see" : "sees"} what ${mine.name} sees: ${reasons.filter(Boolean).join(", ")}.`;
 }
 
 function list(names: readonly string[]): string {

@@ -110,7 +110,7 @@ function word(mark: Mark, seen: Seen): Trial {
   const title = whose(mark, seen);
   const standing = mark.words.filter(({ counts, verb }) => counts && ["exclude", "include", "ban"].includes(verb));
   if (mark.member !== space.me) return { title, words: `${words} That is ${nameOf(mark.member)}’s own choice; ${name} decides alone.`, changes: [] };
-  if (standing.length === 0) return { title, words: `${words} Later words replaced it.`, changes: [] };
+  if (standing.length === 0) return { title, words: `${words} A later choice replaced it.`, changes: [] };
   const subjects = standing.map(({ subject }) => subject);
   const of = (verb: PolicyEntry["verb"]) => standing.filter((entry) => entry.verb === verb).map(({ subject }) => subject);
   const [banned] = of("ban");
@@ -172,7 +172,7 @@ export function sentence({ verb, subject, since, member }: PolicyEntry, { marks,
     case "unban":
       return `${who} lifted the ban of ${nameOf(subject)}.`;
     case "unsay":
-      return `${who} took back a word on ${target}.`;
+      return `${who} took back a choice about ${target}.`;
     default:
       return `${who} said: ${verb}.`;
   }

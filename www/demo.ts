@@ -31,11 +31,12 @@ export const facts = (space: Readable) => {
 // What it would be like without some changes, or without somebody's. Nothing is written.
 export const preview = (space: Space, what: PreviewOptions) => space.policy.preview(what);
 
-// They do not count for me, in the past as well: some changes, or what somebody writes, all of it, since a change, or from now on.
-export const exclude = (space: Space, changesets: readonly string[], o?: ExcludeOptions) => space.policy.exclude(changesets, o);
+// They do not count for me, in the past as well: some changes, or what somebody writes, from some point on.
+export const exclude = (space: Space, changesets: readonly string[], o?: ExcludeOptions) =>
+  space.policy.exclude(changesets, o);
 export const ban = (space: Space, who: string, from: BanOptions) => space.policy.ban(who, from);
 
-// Nothing was deleted: a word that is taken back leaves no trace in the text.
+// Nothing was deleted: once this is taken back, the text is what it was, letter by letter.
 export const takeBack = (space: Space, what: string | readonly string[]) => space.policy.withdraw(what);
 
 // As it was by its authors' clocks, with what I believe today, or believed then.

@@ -123,7 +123,7 @@ function nameOf(member: string): string {
 function wireActing(): void {
   const act = (id: string) => {
     acting = panes.find((pane) => pane.name.toLowerCase() === id) ?? panes[0];
-    if (!acting) return;
+    if (!acting) return say(byId("card-title"), "No copy is open");
     log.actAs(acting);
     showState();
   };

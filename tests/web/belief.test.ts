@@ -46,7 +46,7 @@ test("Mallory spoils a note that two edit; each bans her from another point, see
 
   // Each sees a state of its own, and knows why.
   for (const pane of PANES) await page.locator(`#${pane} [data-badge=parity] b`, { hasText: "1 of 3 agree" }).waitFor();
-  await page.locator("#agreement", { hasText: "1 of 3 panes see what Ben sees: Ada and Mallory believe otherwise." }).waitFor();
+  await page.locator("#agreement", { hasText: "1 of 3 panes sees what Ben sees: Ada and Mallory believe otherwise." }).waitFor();
 
   // What she writes now is later than either point.
   await type(page, "mallory", "THIRD SPAM ");

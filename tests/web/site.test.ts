@@ -83,6 +83,7 @@ test("a reload shows the same, from the disk alone", async (t) => {
 test("a link lets a third window in and leaves its address bar", async (t) => {
   const { page, context, complaints } = await visit(t);
   await type(page, "ada", "before the guest ");
+  await type(page, "ben", "and ");
   await page.click("#join-open");
   await page.locator("#join[open]").waitFor();
   const link = await page.inputValue("#join-link");
@@ -96,6 +97,8 @@ test("a link lets a third window in and leaves its address bar", async (t) => {
   await type(guest, "ada", "the guest too ");
   await shows(page, "ben", "the guest too ");
   await guest.locator("#ada [data-badge=parity] b", { hasText: "4 of 4 agree" }).waitFor();
+  for (const name of ["Ada", "Ben"]) await guest.locator(`[aria-label='Changes by ${name}'] .mark`).first().waitFor();
+  await page.locator("[aria-label^='Changes by Guest '] .mark").first().waitFor();
   const address = guest.url();
   await guest.reload();
   await shows(guest, "ada", "the guest too ");
