@@ -1,3 +1,5 @@
+//! Who is here, session by session, with messages that are lost, recorded, forged or too many.
+
 use super::*;
 
 fn id(byte: u8) -> PresenceSession {
