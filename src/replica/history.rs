@@ -71,6 +71,8 @@ pub struct HistoryFilter {
     pub object: Option<ObjectIx>,
     /// Only those that touch this key, or something below it; of `object`, or of any map.
     pub key: Option<String>,
+    /// Only those that hold an event about this one of [`Replica::event_subject`].
+    pub subject: Option<u32>,
     /// Only those of this actor.
     pub actor: Option<ActorId>,
     /// Only those of this member.
@@ -132,6 +134,7 @@ impl Replica {
                 && filter.since_ms.is_none_or(|since| time >= since)
                 && filter.until_ms.is_none_or(|until| time < until)
                 && self.touches(*ix, filter.object, slots.as_deref())
+                && filter.subject.is_none_or(|of| self.any_op(*ix, |op| self.fold.events().concerns(op, of)))
         };
         (from..self.log.graph().len())
             .map(ChangesetIx)
@@ -193,13 +196,17 @@ impl Replica {
             self.fold.touches(op, object, slots)
                 || self.fold.object_of(op).is_some_and(|of| self.is_below(of, object, slots))
         };
-        // What is taken back, or brought back, is touched too; each op is looked at once.
+        self.any_op(ix, touches)
+    }
+
+    /// Whether this holds for an op of a changeset, or one that it takes back or brings back; each op is looked at once.
+    fn any_op(&self, ix: ChangesetIx, holds: impl Fn(OpIx) -> bool) -> bool {
         let (mut rest, mut seen) = (vec![self.fold.timeline().ops_of(ix)], BTreeSet::new());
         while let Some(ops) = rest.pop() {
             for op in ops.map(OpIx) {
                 match self.fold.revoked_by(op) {
                     Some(targets) if seen.insert(op) => rest.extend_from_slice(targets),
-                    None if touches(op) => return true,
+                    None if holds(op) => return true,
                     _ => {}
                 }
             }

@@ -1,0 +1,219 @@
+//! The replica for JavaScript, seventh part: events. They cross the border many at a time, as numbers and two strings; how
+//! they are packed stands in `ts/unpacked.ts`.
+use js_sys::{Array, Float64Array, Uint32Array};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::error::{Code, EdgeError};
+use super::replica::{Replica, edit_error, with_env};
+use super::value;
+use crate::Value;
+use crate::crypto::{Tag, hash};
+use crate::replica::ViewIx;
+
+type Answer<T> = Result<T, EdgeError>;
+
+#[wasm_bindgen]
+impl Replica {
+    #[wasm_bindgen(js_name = eventCreate)]
+    pub fn event_create(&mut self, of_type: &str, id: &str, data: &JsValue) -> Answer<()> {
+        let data = value::from_js(data, "data")?;
+        self.edit(|core, env| core.event_create(of_type, id, data, env)).map_err(|fault| edit_error(fault, "data"))
+    }
+
+    #[wasm_bindgen(js_name = eventEmit)]
+    pub fn event_emit(&mut self, of_type: &str, concerns: Vec<String>, data: &JsValue) -> Answer<()> {
+        let data = value::from_js(data, "data")?;
+        let concerns: Vec<&str> = concerns.iter().map(String::as_str).collect();
+        self.edit(|core, env| core.event_emit(of_type, &concerns, data, env))
+            .map_err(|fault| edit_error(fault, "data"))
+    }
+
+    /// The number of an object, below zero if nothing was ever said of it.
+    #[wasm_bindgen(js_name = eventSubject)]
+    pub fn event_subject(&self, id: &str) -> i32 {
+        self.core.event_subject(id).map_or(-1, |subject| subject as i32)
+    }
+
+    /// What changed since the last time, as `event_changes` of the core says: how often all numbers became others, 1 if other
+    /// objects may be there, then two numbers each. Seals what is closed, so that its events have ids.
+    #[wasm_bindgen(js_name = eventChanges)]
+    pub fn event_changes(&mut self) -> Vec<u32> {
+        with_env(|env| self.core.seal_closed(env));
+        let (refolds, made, changed) = self.core.event_changes();
+        let mut numbers = vec![refolds as u32, made.into()];
+        numbers.extend(changed.into_iter().flat_map(|(subject, stable)| [subject, stable]));
+        numbers
+    }
+
+    /// The objects of a type in the order in which they were made, and beside them their ids, if they are known.
+    #[wasm_bindgen(js_name = eventObjects)]
+    pub fn event_objects(&self, of_type: &str, view: Option<u32>) -> Answer<Array> {
+        let objects = self.core.event_objects(of_type, view.map(ViewIx)).map_err(closed)?;
+        let id = |subject: &u32| name(self.core.event_subject_name(*subject).map(|id| &**id));
+        let ids: Array = objects.iter().map(id).collect();
+        Ok(Array::of2(&Uint32Array::from(objects.as_slice()), &ids))
+    }
+
+    /// The names of the types by number, undefined where they are not known.
+    #[wasm_bindgen(js_name = eventTypes)]
+    pub fn event_types(&self) -> Array {
+        self.core.event_types().map(|known| name(known.map(|known| &**known))).collect()
+    }
+
+    /// The events of some objects, of each from the one of a number on.
+    pub fn events(&mut self, subjects: &[u32], froms: &[u32], view: Option<u32>) -> Answer<Array> {
+        let (mut numbers, mut ids, mut json) = (Vec::new(), String::new(), String::from("["));
+        let (others, mut count, mut last) = (Array::new(), 0_u32, None);
+        for (subject, from) in subjects.iter().zip(froms) {
+            let events = match view {
+                None => self.core.take_events(*subject, *from),
+                Some(view) => {
+                    let mut events = self.core.events_of(*subject, Some(ViewIx(view))).map_err(closed)?;
+                    events.drain(..events.len().min(*from as usize));
+                    events
+                }
+            };
+            numbers.push(events.len() as f64);
+            for event in events {
+                let entry = self.core.event_entry(event).expect("what shows has a value");
+                let is_new = last.replace(entry.changeset) != Some(entry.changeset);
+                if let Some(id) = entry.changeset.filter(|_| is_new) {
+                    push_hex(&mut ids, &id.0);
+                }
+                let flags = u8::from(event.creates)
+                    | u8::from(is_new && entry.changeset.is_some()) << 1
+                    | u8::from(entry.changeset.is_none()) << 2;
+                let author = self.packed.author((entry.member, entry.actor));
+                let fields = [event.of_type, flags.into(), author as u32, entry.index];
+                numbers.extend(fields.map(f64::from));
+                numbers.push(entry.time_ms as f64);
+                if count > 0 {
+                    json.push(',');
+                }
+                let begun = json.len();
+                if !push_json(&mut json, entry.data) {
+                    json.truncate(begun);
+                    json.push('0');
+                    others.push(&count.into());
+                    others.push(&value::to_js(entry.data));
+                }
+                count += 1;
+            }
+        }
+        json.push(']');
+        let numbers = Float64Array::from(numbers.as_slice());
+        Ok(Array::of4(&numbers, &ids.into(), &json.into(), &others))
+    }
+
+    /// Of each event that shows: its type, its version, its author, its day, and 1 if none of its objects was made.
+    #[wasm_bindgen(js_name = eventFigures)]
+    pub fn event_figures(&mut self) -> Vec<u32> {
+        with_env(|env| self.core.seal_closed(env));
+        let mut figures = Vec::new();
+        for (event, is_made) in self.core.shown_events() {
+            let Some(entry) = self.core.event_entry(event) else { continue };
+            let version = match entry.data {
+                Value::Array(items) => items.first(),
+                _ => None,
+            };
+            let version = if let Some(Value::Number(number)) = version { number.get() as u32 } else { 0 };
+            let author = self.packed.author((entry.member, entry.actor)) as u32;
+            let day = (entry.time_ms / DAY_MS) as u32;
+            figures.extend([event.of_type, version, author, day, (!is_made).into()]);
+        }
+        figures
+    }
+
+    /// The types of events that follow each other, two numbers for each two that do.
+    #[wasm_bindgen(js_name = eventPairs)]
+    pub fn event_pairs(&self) -> Vec<u32> {
+        self.core.event_pairs().into_iter().flat_map(|(a, b)| [a, b]).collect()
+    }
+
+    /// The digest of a definition, which is the same for equal texts.
+    #[wasm_bindgen(js_name = definitionDigest)]
+    pub fn definition_digest(&self, text: &str) -> String {
+        hash(Tag::DEFINE, &[text.as_bytes()]).to_string()
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+fn name(known: Option<&str>) -> JsValue {
+    known.map_or(JsValue::UNDEFINED, JsValue::from)
+}
+
+fn closed(fault: crate::replica::ViewFault) -> EdgeError {
+    EdgeError::new(Code::Closed, fault.to_string())
+}
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(HEX[usize::from(digit)]));
+        }
+    }
+}
+
+/// Writes a value as JSON, which the platform reads many times as fast as it takes objects that are built for it. Whether it
+/// could be written: bytes, big integers and numbers that are no safe integers cannot.
+fn push_json(out: &mut String, value: &Value) -> bool {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
+        Value::Number(number) => {
+            let (double, integer) = (number.get(), number.get() as i64);
+            // -0 is none of them.
+            if integer as f64 != double || integer.unsigned_abs() >= 1 << 53 || double.to_bits() == 1 << 63 {
+                return false;
+            }
+            out.push_str(&integer.to_string());
+        }
+        Value::String(string) => push_string(out, string),
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                if !push_json(out, item) {
+                    return false;
+                }
+            }
+            out.push(']');
+        }
+        Value::Object(entries) => {
+            out.push('{');
+            for (at, (key, item)) in entries.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                push_string(out, key);
+                out.push(':');
+                if !push_json(out, item) {
+                    return false;
+                }
+            }
+            out.push('}');
+        }
+        Value::Bytes(_) | Value::BigInt(_) => return false,
+    }
+    true
+}
+
+fn push_string(out: &mut String, string: &str) {
+    out.push('"');
+    let mut rest = string;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        let (plain, behind) = rest.split_at(at);
+        out.push_str(plain);
+        out.push_str("\\u00");
+        push_hex(out, &behind.as_bytes()[..1]);
+        rest = &behind[1..];
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
