@@ -104,7 +104,10 @@ impl Table {
 impl Events {
     /// Adds an event whose op number exceeds all before. O(its objects · log of their events), where it comes last.
     pub fn add(&mut self, past: &impl Sequence, op: OpIx, said: &Emission, shows: bool) {
-        debug_assert!(self.rows.last().is_none_or(|last| last.event.op < op), "ops come in topological order");
+        debug_assert!(
+            self.rows.last().is_none_or(|last| last.event.op < op),
+            "ops come in topological order"
+        );
         let row = self.rows.len() as u32;
         let mut concerns: Vec<u32> = said.concerns.iter().map(|id| self.ids.number(*id)).collect();
         concerns.sort_unstable();
@@ -116,7 +119,8 @@ impl Events {
             let of = self.rows[row as usize].concerns[at] as usize;
             let is_before = |row: &u32| past.earlier(self.rows[*row as usize].event.op, op).is_lt();
             let rows = &self.subjects[of].rows;
-            let place = if rows.last().is_none_or(is_before) { rows.len() } else { rows.partition_point(is_before) };
+            let place =
+                if rows.last().is_none_or(is_before) { rows.len() } else { rows.partition_point(is_before) };
             self.subjects[of].rows.insert(place, row);
         }
         if shows {
@@ -221,7 +225,8 @@ impl Events {
         let Some(of_type) = self.types.index.get(of_type) else { return Vec::new() };
         let made = self.rows.iter().filter(|row| row.event.creates && row.event.of_type == *of_type);
         let made = made.filter_map(|row| Some((row.event, *row.concerns.first()?)));
-        let mut made: Vec<(Event, u32)> = made.filter(|(event, of)| self.maker(*of, ops) == Some(*event)).collect();
+        let mut made: Vec<(Event, u32)> =
+            made.filter(|(event, of)| self.maker(*of, ops) == Some(*event)).collect();
         sort_by(&mut made, |(a, _), (b, _)| past.earlier(a.op, b.op));
         made.into_iter().map(|(_, of)| of).collect()
     }

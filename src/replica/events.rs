@@ -68,7 +68,8 @@ impl Replica {
         let names = || concerns.iter().copied().chain([of_type]);
         // Other ids are not joined by the table of names: all of them have to fit into one changeset.
         let bytes: usize = names().map(|name| name.len() + 20).sum();
-        if names().any(|name| name.len() > NAME_BYTES_MAX) || bytes + data.to_bytes().len() > VALUE_BYTES_MAX {
+        if names().any(|name| name.len() > NAME_BYTES_MAX) || bytes + data.to_bytes().len() > VALUE_BYTES_MAX
+        {
             return Err(EditFault::TooLarge);
         }
         let of_type = self.event_name_id(Sort::EventType, of_type);
@@ -93,6 +94,14 @@ impl Replica {
     /// The id of an object; none where no content that is here says it.
     pub fn event_subject_name(&self, subject: u32) -> Option<&Arc<str>> {
         self.names.text(Sort::EventObject, self.fold.events().subjects().get(subject as usize)?)
+    }
+
+    /// What its id stands for.
+    ///
+    /// # Panics
+    /// If there is none of that number.
+    pub fn event_subject_id(&self, subject: u32) -> NameId {
+        self.fold.events().subjects()[subject as usize]
     }
 
     /// The types of events by number, none where no content that is here says its name.
@@ -132,6 +141,11 @@ impl Replica {
     /// The events of an object in a view, or those that are shown now.
     pub fn events_of(&self, subject: u32, view: Option<ViewIx>) -> Result<Vec<Event>, ViewFault> {
         self.in_view(view, |ops| self.fold.events().of(subject, ops).collect())
+    }
+
+    /// What makes an object, in a view or now.
+    pub fn event_maker(&self, subject: u32, view: Option<ViewIx>) -> Result<Option<Event>, ViewFault> {
+        self.in_view(view, |ops| self.fold.events().maker(subject, ops))
     }
 
     /// The objects of a type in the order in which they were made, in a view or now. O(creates).

@@ -48,6 +48,8 @@ pub struct ChangesetSummary {
     pub deps: Vec<ChangesetId>,
     /// The claimed time in ms since 1970.
     pub time_ms: u64,
+    /// What tells those of one millisecond apart.
+    pub counter: u16,
     /// When it arrived here.
     pub received_ms: u64,
     /// The message of its transaction.
@@ -162,6 +164,7 @@ impl Replica {
             prev: graph.prev(ix).map(|prev| graph.id(prev)),
             deps: graph.deps(ix).iter().map(|dep| graph.id(*dep)).collect(),
             time_ms: self.fold.timeline().stamp(ix).ms,
+            counter: self.fold.timeline().stamp(ix).counter,
             received_ms: entry.received_ms,
             message: content.as_ref().and_then(|content| content.meta.message.clone()),
             headers: content.and_then(|content| content.meta.headers),

@@ -18,7 +18,8 @@ impl Replica {
     #[wasm_bindgen(js_name = eventCreate)]
     pub fn event_create(&mut self, of_type: &str, id: &str, data: &JsValue) -> Answer<()> {
         let data = value::from_js(data, "data")?;
-        self.edit(|core, env| core.event_create(of_type, id, data, env)).map_err(|fault| edit_error(fault, "data"))
+        self.edit(|core, env| core.event_create(of_type, id, data, env))
+            .map_err(|fault| edit_error(fault, "data"))
     }
 
     #[wasm_bindgen(js_name = eventEmit)]
@@ -46,11 +47,18 @@ impl Replica {
         numbers
     }
 
-    /// The objects of a type in the order in which they were made, and beside them their ids, if they are known.
+    /// The objects of a type in the order in which they were made, and beside them their ids.
     #[wasm_bindgen(js_name = eventObjects)]
     pub fn event_objects(&self, of_type: &str, view: Option<u32>) -> Answer<Array> {
         let objects = self.core.event_objects(of_type, view.map(ViewIx)).map_err(closed)?;
-        let id = |subject: &u32| name(self.core.event_subject_name(*subject).map(|id| &**id));
+        let id = |subject: &u32| match self.core.event_subject_name(*subject) {
+            Some(id) => JsValue::from(&**id),
+            None => {
+                let mut hex = String::from("#");
+                push_hex(&mut hex, &self.core.event_subject_id(*subject).0);
+                hex.into()
+            }
+        };
         let ids: Array = objects.iter().map(id).collect();
         Ok(Array::of2(&Uint32Array::from(objects.as_slice()), &ids))
     }
@@ -58,7 +66,9 @@ impl Replica {
     /// The names of the types by number, undefined where they are not known.
     #[wasm_bindgen(js_name = eventTypes)]
     pub fn event_types(&self) -> Array {
-        self.core.event_types().map(|known| name(known.map(|known| &**known))).collect()
+        let name =
+            |known: Option<&std::sync::Arc<str>>| known.map_or(JsValue::UNDEFINED, |name| (&**name).into());
+        self.core.event_types().map(name).collect()
     }
 
     /// The events of some objects, of each from the one of a number on.
@@ -66,7 +76,10 @@ impl Replica {
         let (mut numbers, mut ids, mut json) = (Vec::new(), String::new(), String::from("["));
         let (others, mut count, mut last) = (Array::new(), 0_u32, None);
         for (subject, from) in subjects.iter().zip(froms) {
+            let maker = self.core.event_maker(*subject, view.map(ViewIx)).map_err(closed)?;
+            let made = maker.map_or(0, |maker| maker.of_type + 1);
             let events = match view {
+                _ if made == 0 => Vec::new(),
                 None => self.core.take_events(*subject, *from),
                 Some(view) => {
                     let mut events = self.core.events_of(*subject, Some(ViewIx(view))).map_err(closed)?;
@@ -74,7 +87,7 @@ impl Replica {
                     events
                 }
             };
-            numbers.push(events.len() as f64);
+            numbers.extend([made, events.len() as u32].map(f64::from));
             for event in events {
                 let entry = self.core.event_entry(event).expect("what shows has a value");
                 let is_new = last.replace(entry.changeset) != Some(entry.changeset);
@@ -106,7 +119,7 @@ impl Replica {
         Ok(Array::of4(&numbers, &ids.into(), &json.into(), &others))
     }
 
-    /// Of each event that shows: its type, its version, its author, its day, and 1 if none of its objects was made.
+    /// Of each event that shows: its type, its version (the greatest number if it has no data, 0 if it says none), its author, its day, and 1 if none of its objects was made.
     #[wasm_bindgen(js_name = eventFigures)]
     pub fn event_figures(&mut self) -> Vec<u32> {
         with_env(|env| self.core.seal_closed(env));
@@ -114,10 +127,13 @@ impl Replica {
         for (event, is_made) in self.core.shown_events() {
             let Some(entry) = self.core.event_entry(event) else { continue };
             let version = match entry.data {
-                Value::Array(items) => items.first(),
-                _ => None,
+                Value::Null => u32::MAX,
+                Value::Array(items) => match items.as_slice() {
+                    [Value::Number(number), _] => (number.get() as u32).min(u32::MAX - 1),
+                    _ => 0,
+                },
+                _ => 0,
             };
-            let version = if let Some(Value::Number(number)) = version { number.get() as u32 } else { 0 };
             let author = self.packed.author((entry.member, entry.actor)) as u32;
             let day = (entry.time_ms / DAY_MS) as u32;
             figures.extend([event.of_type, version, author, day, (!is_made).into()]);
@@ -139,10 +155,6 @@ impl Replica {
 }
 
 const DAY_MS: u64 = 86_400_000;
-
-fn name(known: Option<&str>) -> JsValue {
-    known.map_or(JsValue::UNDEFINED, JsValue::from)
-}
 
 fn closed(fault: crate::replica::ViewFault) -> EdgeError {
     EdgeError::new(Code::Closed, fault.to_string())
