@@ -103,6 +103,8 @@ class LiveAnswer<T> implements Live<T> {
   readonly #signal: AbortSignal | undefined;
   readonly #listeners = new Listeners<T>();
   #current: T;
+  /** What was told last. */
+  #told: T;
   #version: number;
   #end: (() => void) | undefined;
 
@@ -111,7 +113,7 @@ class LiveAnswer<T> implements Live<T> {
     this.#of = of;
     this.#find = find;
     this.#signal = signal;
-    this.#current = find();
+    this.#current = this.#told = find();
     this.#version = of.version;
     signal?.addEventListener("abort", () => {
       this.#listeners.clear();
@@ -131,7 +133,8 @@ class LiveAnswer<T> implements Live<T> {
   }
 
   subscribe(cb: (current: T) => void, o?: ListenOptions): () => void {
-    void this.current; // what it is told of is what changes from here on
+    // What it is told of is what changes from here on.
+    if (this.#listeners.size === 0) this.#told = this.current;
     const remove = this.#listeners.add(cb, o);
     if (this.#signal?.aborted) {
       remove();
@@ -146,10 +149,11 @@ class LiveAnswer<T> implements Live<T> {
 
   readonly #tell = () => {
     if (this.#rest()) return;
-    const before = this.#current;
     try {
       const now = this.current;
-      if (now !== before) this.#listeners.emit(now);
+      if (isSame(now, this.#told)) return;
+      this.#told = now;
+      this.#listeners.emit(now);
     } catch (error) {
       reportUncaught(error);
     }

@@ -218,7 +218,8 @@ export class Space extends Readable implements AsyncDisposable {
   /**
    * Makes the space, or one object, or one key of a map read as {@link at} that time, by new edits in a transaction of
    * their own: maps by setting and deleting keys, texts by edits where they differ, counters by adding the difference, and so
-   * on. What reads so already is not touched; rivals of a value do not come back. One {@link undo} brings the present back.
+   * on. What reads so already is not touched; rivals of a value do not come back. Nor do objects that events define, which no edit
+   * writes: their events are excluded or undone. One {@link undo} brings the present back.
    *
    * Throws as {@link at} does, `E_ARGUMENT` too if a counter that only grows would have to shrink; then nothing was changed.
    */
@@ -359,7 +360,8 @@ export class Space extends Readable implements AsyncDisposable {
   }
 
   /**
-   * Told of all changes: after each transaction, once per microtask for edits outside of one, and once per arrival of
+   * Told of all changes, but for those of objects that events define, which live answers of {@link read} and {@link query}
+   * follow: after each transaction, once per microtask for edits outside of one, and once per arrival of
    * others' changesets. Returns what ends it.
    */
   subscribe(cb: (changes: readonly Change[]) => void, o?: ListenOptions): () => void {

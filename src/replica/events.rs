@@ -7,10 +7,15 @@ use super::{EditFault, Env, Replica, ViewFault};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId};
 use crate::codec::limits::{CONCERNS_MAX, NAME_BYTES_MAX};
 use crate::crdt::{Emission, Event, Ops};
-use crate::crypto::Digest;
+use crate::crypto::{Digest, Tag, hash};
 use crate::event::digest::{EVENTS_KIND, events_hash};
 use crate::event::{Sort, Value, name_id};
 use std::sync::Arc;
+
+/// The digest of a definition by its text.
+pub fn definition_digest(text: &str) -> Digest {
+    hash(Tag::DEFINE, &[text.as_bytes()])
+}
 
 /// An event as its object's reducer is given it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -36,7 +36,7 @@ mod why;
 
 pub use child::{DEPTH_MAX, Shown};
 pub use edit::{EditBase, EditFault, Mark};
-pub use events::EventEntry;
+pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};

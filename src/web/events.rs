@@ -8,8 +8,7 @@ use super::error::{Code, EdgeError};
 use super::replica::{Replica, edit_error, with_env};
 use super::value;
 use crate::Value;
-use crate::crypto::{Tag, hash};
-use crate::replica::ViewIx;
+use crate::replica::{ViewIx, definition_digest};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -150,7 +149,7 @@ impl Replica {
     /// The digest of a definition, which is the same for equal texts.
     #[wasm_bindgen(js_name = definitionDigest)]
     pub fn definition_digest(&self, text: &str) -> String {
-        hash(Tag::DEFINE, &[text.as_bytes()]).to_string()
+        definition_digest(text).to_string()
     }
 }
 

@@ -401,6 +401,100 @@ test("answers that follow what happens", async (t) => {
   assert.equal(view.read("2", { live: true }).current?.["name"], "none!");
 });
 
+/** The events of an object applied one after the other, from nothing. */
+function naive(space: Pick<Space, "events">, id: string): ObjectState | undefined {
+  const events = space.events(id);
+  const type = events.find(({ type, data, status }) => status === "applied" && type?.startsWith("Thing") && data === null)?.type;
+  if (type === undefined) return undefined;
+  let state: Record<string, unknown> = { id, type };
+  for (const { type: of, data, status } of events) {
+    if (status !== "applied" || data === null) continue;
+    const { key, n } = data as { key: string; n: number };
+    if (of === "Put") state = { ...state, [key]: n };
+    else if (of === "Log") state = { ...state, log: [...((state["log"] as unknown[]) ?? []), n] };
+    else state = Object.fromEntries(Object.entries(state).filter(([name]) => name !== key));
+  }
+  return state as ObjectState;
+}
+
+test("whatever comes, goes and comes again, an object is what its events make of it from the first to the last", async (t) => {
+  const seeds = process.env["SEED"] ? [Number(process.env["SEED"])] : [1, 2, 3];
+  for (const seed of seeds) {
+    let random = (seed * 0x9e3779b9) | 1;
+    const below = (n: number) => {
+      for (const by of [13, -17, 5]) random ^= by > 0 ? random << by : random >>> -by;
+      return (random >>> 0) % n;
+    };
+    const folders = [await newFolder(t), await newFolder(t)];
+    const first = await openSpace(t, { name: `fuzz ${seed} 0`, storage: { dir: folders[0] as string } });
+    const second = await openSpace(t, { name: `fuzz ${seed} 1`, storage: { dir: folders[1] as string }, invite: await first.invite() });
+    const spaces = [first, second];
+    const define = (space: Space) => {
+      space.define("Put", { apply: (_, { data }) => ({ [data.key]: data.n }) });
+      space.define("Take", { apply: (_, { data }) => ({ [data.key]: REMOVE }) });
+      space.define("Log", { apply: ({ log = [] }, { data }) => ({ log: [...(log as number[]), data.n] }) });
+    };
+    spaces.forEach(define);
+    const [ids, types] = [["a", "b", "c"], ["Put", "Take", "Log"]];
+    const check = (space: Pick<Space, "events" | "read" | "query">) => {
+      for (const id of ids) assert.deepEqual(space.read(id, { access: below(2) }), naive(space, id), `SEED=${seed}`);
+      const all = space.query("Thing");
+      assert.deepEqual(all.map(({ id }) => id).sort(), ids.filter((id) => space.read(id)?.type === "Thing"));
+    };
+    for (let step = 0; step < 50; step++) {
+      const at = below(2);
+      const [space, other] = [spaces[at] as Space, spaces[1 - at] as Space];
+      const id = ids[below(3)] as string;
+      const emit = (count: number) => {
+        for (let i = 0; i < count; i++) space.emit(types[below(3)] as string, { concerns: below(4) ? id : ids, data: { key: `k${below(5)}`, n: below(100) } });
+      };
+      switch (below(9)) {
+        case 0:
+          if (!space.read(id)) space.create(below(5) ? "Thing" : "Thing too", { id });
+          break;
+        case 1:
+          space.transact(() => (emit(300), check(space)));
+          break;
+        case 2:
+          assert.throws(() => space.transact(() => {
+            emit(3);
+            check(space);
+            throw new RangeError("no");
+          }), RangeError);
+          break;
+        case 3:
+          below(2) ? space.undo() : space.redo();
+          break;
+        case 4: {
+          const events = space.events(id);
+          const event = events[below(events.length || 1)]?.id;
+          if (event) below(3) ? space.policy.exclude(event) : space.policy.withdraw(event);
+          break;
+        }
+        case 5:
+          await meet(space, other);
+          break;
+        case 6: {
+          const [head] = space.heads;
+          if (head) check(space.at(head));
+          break;
+        }
+        case 7: {
+          if (below(2)) await space.compact();
+          await space.close();
+          const again = await openSpace(t, { name: `fuzz ${seed} ${at}`, storage: { dir: folders[at] as string } });
+          define(again);
+          spaces[at] = again;
+          break;
+        }
+        default:
+          emit(1 + below(3));
+      }
+      check(spaces[at] as Space);
+    }
+  }
+});
+
 test("misuse names its argument", async (t) => {
   const space = await openSpace(t);
   const reader = await openSpace(t, { invite: await space.invite({ role: "reader" }) });
