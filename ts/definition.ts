@@ -32,7 +32,7 @@ export interface ObjectState {
   readonly [key: string]: Value;
 }
 
-/** An event as reducers are given it. Frozen. */
+/** An event as reducers are given it, each its own copy; in development frozen. */
 export interface ObjectEvent<Data = any> {
   /** `"changeset:index"`, which {@link Policy.exclude} takes; `""` while its transaction runs. */
   readonly id: string;
@@ -64,7 +64,7 @@ export interface EventDefinition<Data = any> {
    */
   upcast?(data: any, version: number): Value;
   /**
-   * What an event changes in an object that it concerns. `state` is what the events before it made: read-only, like `event`.
+   * What an event changes in an object that it concerns. `state`, which is read-only, is what the events before it made.
    * Without it the data itself is the delta: of its fields, where some are named.
    *
    * Pure: the same arguments give the same delta, everywhere and always; no space can be read or written in it. It is called
@@ -87,9 +87,9 @@ export class Definition {
   readonly digest: string;
   readonly apply: EventDefinition["apply"];
   readonly upcast: EventDefinition["upcast"];
-  readonly #fields: readonly (readonly [name: string, field: Required<EventField>])[];
+  readonly #fields: readonly Field[];
   /** Fields that not everybody is given. */
-  readonly #levels: readonly (readonly [name: string, level: number])[];
+  readonly #leveled: readonly Field[];
 
   constructor(type: string, given: EventDefinition, digest: (text: string) => string) {
     if (typeof given !== "object" || given === null) throw argumentError("def", "def is not a definition");
@@ -103,8 +103,8 @@ export class Definition {
     this.apply = apply;
     this.upcast = upcast;
     this.#fields = checkFields(fields);
-    this.#levels = this.#fields.filter(([, { level }]) => level > 0).map(([name, { level }]) => [name, level]);
-    const sorted = [...this.#fields].sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#leveled = this.#fields.filter(({ level }) => level > 0);
+    const sorted = [...this.#fields].sort((a, b) => (a.name < b.name ? -1 : 1));
     this.digest = digest(JSON.stringify([type, version, sorted, String(upcast), String(apply)]));
   }
 
@@ -113,27 +113,26 @@ export class Definition {
     if (this.#fields.length === 0) return undefined;
     const of = isFields(data) ? data : {};
     let fields: string[] | undefined;
-    for (const [name, { required, kind }] of this.#fields) {
+    for (const { name, required, kind } of this.#fields) {
       const value = Object.hasOwn(of, name) ? of[name] : undefined;
-      if (value === undefined || value === null ? required : !isOf(kind, value)) (fields ??= []).push(name);
+      if (value === undefined || value === null ? required : !KINDS[kind](value)) (fields ??= []).push(name);
     }
     return fields;
   }
 
   /** The data of an event for whoever has this access. */
   seen(data: Value, access: number): Value {
-    const hidden = this.#levels.filter(([, level]) => level > access);
-    if (hidden.length === 0 || !isFields(data)) return data;
+    if (this.#leveled.length === 0 || !isFields(data)) return data;
     const seen = { ...data };
-    for (const [name] of hidden) delete seen[name];
-    return Object.freeze(seen);
+    for (const { name, level } of this.#leveled) if (level > access) delete seen[name];
+    return seen;
   }
 
   /** The delta of an event where no function says it. */
   plain(data: Value): StateDelta | undefined {
     if (!isFields(data)) return undefined;
     if (this.#fields.length === 0) return data;
-    return Object.fromEntries(this.#fields.filter(([name]) => Object.hasOwn(data, name)).map(([name]) => [name, data[name]]));
+    return Object.fromEntries(this.#fields.filter(({ name }) => Object.hasOwn(data, name)).map(({ name }) => [name, data[name]]));
   }
 }
 
@@ -151,7 +150,11 @@ export function checkType(type: unknown): asserts type is string {
   if (type === "") throw argumentError("type", "type is empty");
 }
 
-function checkFields(fields: unknown): [string, Required<EventField>][] {
+interface Field extends Required<EventField> {
+  readonly name: string;
+}
+
+function checkFields(fields: unknown): Field[] {
   if (typeof fields !== "object" || fields === null || !isPlain(fields)) throw argumentError("fields", "fields is not an object of fields");
   return Object.entries(fields).map(([name, field]: [string, EventField]) => {
     const place = `fields.${name}`;
@@ -162,7 +165,7 @@ function checkFields(fields: unknown): [string, Required<EventField>][] {
     if (typeof required !== "boolean") throw argumentError("fields", `${place}.required is not a boolean`);
     if (!Object.hasOwn(KINDS, kind)) throw argumentError("fields", `${place}.kind is not one of ${Object.keys(KINDS).join(", ")}`);
     if (!Number.isSafeInteger(level) || level < 0) throw argumentError("fields", `${place}.level is not an integer from 0`);
-    return [name, { required, kind, level }];
+    return { name, required, kind, level };
   });
 }
 
@@ -177,10 +180,6 @@ const KINDS: { readonly [kind in FieldKind]: (value: Value) => boolean } = {
   object: (value) => isFields(value),
   string: (value) => typeof value === "string",
 };
-
-function isOf(kind: FieldKind, value: Value): boolean {
-  return KINDS[kind](value);
-}
 
 function isFields(value: Value): value is { readonly [key: string]: Value } {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isBytes(value);

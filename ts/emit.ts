@@ -5,7 +5,6 @@ import type { SpaceCore } from "./core.js";
 import { checkData, checkType, Definition, type DefinitionInfo, type EventDefinition } from "./definition.js";
 import { type ErrorCode, StemmaError } from "./errors.js";
 import type { LeftOut, Reducing } from "./reduce.js";
-import type { RawEvent } from "./unpacked.js";
 import { checkValue, type Value, wellFormed } from "./value.js";
 import type { Write } from "./write.js";
 
@@ -60,11 +59,11 @@ export class Definitions implements Reducing {
   }
 
   /** Tells of the first of its kind, once the reading is done. */
-  report(what: LeftOut | "failed" | "slow", event: RawEvent, message: string, code: ErrorCode): void {
-    const key = what === "failed" ? event.id : `${what} ${event.type}`;
+  report(what: LeftOut | "failed" | "slow", { id, type }: { id: string; type: string | undefined }, message: string, code: ErrorCode): void {
+    const key = what === "failed" ? id : `${what} ${type}`;
     if (this.#reported.has(key) || this.#reported.size >= REPORTED_MAX) return;
     this.#reported.add(key);
-    const fault = new StemmaError(code, `event ${event.id} of type ${JSON.stringify(event.type)}: ${message}`);
+    const fault = new StemmaError(code, `event ${id} of type ${JSON.stringify(type)}: ${message}`);
     queueMicrotask(() => this.#space.pump.isOpen && this.#space.report("error", fault));
   }
 }

@@ -1,7 +1,7 @@
 /** Figures about events. */
 
 import type { SpaceCore } from "./core.js";
-import { Numbers } from "./unpacked.js";
+import { NOTHING, Numbers } from "./unpacked.js";
 import { assign, freeze } from "./value.js";
 
 /** What happens in a space, by its events that count; creates are among them. */
@@ -73,5 +73,3 @@ function plain(counts: Map<string, number>): { [key: string]: number } {
 
 const DAY_MS = 86_400_000;
 const PAIRS_MAX = 100;
-/** The version of an event that has no data. */
-const NOTHING = 0xffff_ffff;

@@ -9,7 +9,7 @@ import type { Definition, ObjectEvent, ObjectState, StateDelta } from "./definit
 import { REMOVE } from "./definition.js";
 import { type ErrorCode, isStemmaError } from "./errors.js";
 import { setReducing } from "./purity.js";
-import type { RawEvent } from "./unpacked.js";
+import { type Events, NOTHING, type RawEvent } from "./unpacked.js";
 import { assign, checkValue, freeze, isPlain, textOf, type Value } from "./value.js";
 
 /** Why an event is left out. */
@@ -21,7 +21,7 @@ export interface Reducing {
   /** Whether each is run twice. */
   readonly isDevelopment: boolean;
   /** Something is to be told of an event. */
-  report(what: LeftOut | "failed" | "slow", event: RawEvent, message: string, code: ErrorCode): void;
+  report(what: LeftOut | "failed" | "slow", event: { readonly id: string; readonly type: string | undefined }, message: string, code: ErrorCode): void;
 }
 
 /** The definition of an event and its data as that wants it, or why it is left out; nothing for one that only makes the object. */
@@ -33,19 +33,17 @@ interface Unfit {
 }
 
 /** Looks into an event of an object of a type. Throws what `upcast` throws. */
-export function fit(event: RawEvent, type: string, definitions: Reducing["definitions"]): Fit | undefined {
+export function fit(event: Pick<RawEvent, "type" | "creates" | "version" | "data">, type: string, definitions: Reducing["definitions"]): Fit | undefined {
   if (event.creates && (event.type ?? "") !== type) return { left: "other type" };
-  if (event.creates && event.written === null) return undefined;
+  const { version } = event;
+  if (event.creates && version === NOTHING) return undefined;
   const definition = definitions.get(event.type ?? "");
   if (!definition) return { left: "unknown type" };
-  const [version, written] = Array.isArray(event.written) && event.written.length === 2 ? (event.written as readonly Value[]) : [];
-  if (!Number.isSafeInteger(version) || written === undefined) return { left: "unknown version" };
-  let data = written;
+  let { data } = event;
   if (version !== definition.version) {
-    if (!definition.upcast || !((version as number) >= 1) || (version as number) > definition.version) return { left: "unknown version" };
-    data = definition.upcast(written, version as number);
+    if (!definition.upcast || version < 1 || version > definition.version) return { left: "unknown version" };
+    data = definition.upcast(data, version);
     checkValue(data, "what upcast gave");
-    freeze(data);
   }
   const fields = definition.misfit(data);
   return fields ? { left: "misfit", fields } : { definition, data };
@@ -109,17 +107,18 @@ export class Reduction {
   }
 
   /** Applies the events from {@link position} on. No user code is called but the functions of definitions. */
-  advance(events: readonly RawEvent[], by: Reducing): void {
-    if (events.length === 0) return;
+  advance(events: Events, by: Reducing): void {
+    if (events.left === 0) return;
     if (!this.#failure) this.#isOld = true;
     setReducing(true);
     try {
       let before = performance.now();
-      for (const event of events) {
-        if (!this.#failure) this.#apply(event, by);
+      while (events.left > 0) {
+        events.next();
+        if (!this.#failure) this.#apply(events, by);
         this.position++;
         const now = performance.now();
-        if (now - before > SLOW_MS) by.report("slow", event, `took ${Math.round(now - before)} ms`, "E_REDUCER");
+        if (now - before > SLOW_MS) by.report("slow", events, `took ${Math.round(now - before)} ms`, "E_REDUCER");
         before = now;
         if (this.position % CHECKPOINT > 0 || this.#failure) continue;
         this.#checkpoints.push({ position: this.position, state: { ...this.#state }, misfits: this.misfits });
@@ -137,7 +136,7 @@ export class Reduction {
     this.#failure = undefined;
   }
 
-  #apply(event: RawEvent, by: Reducing): void {
+  #apply(event: Events, by: Reducing): void {
     try {
       const fits = fit(event, this.type, by.definitions);
       if (!fits) return;
@@ -145,9 +144,9 @@ export class Reduction {
       const { definition } = fits;
       const data = definition.seen(fits.data, this.access);
       if (!definition.apply) return this.#merge(definition.plain(data));
-      const { id, type, time, member, actor, changeset } = event as RawEvent & { type: string };
-      const given: ObjectEvent = Object.freeze({ id, type, data, time, member, actor, changeset });
       this.#seen ??= readOnly(this.#state);
+      const given: ObjectEvent = event.given(data);
+      if (by.isDevelopment) freeze(given);
       const delta = definition.apply(this.#seen, given, this.access);
       if (by.isDevelopment && written(delta) !== written(definition.apply(this.#seen, given, this.access))) {
         throw new TypeError("the reducer is not pure: a second run with the same arguments gave something else");
@@ -161,7 +160,7 @@ export class Reduction {
     }
   }
 
-  #leaveOut({ left, fields }: Unfit, event: RawEvent, by: Reducing): void {
+  #leaveOut({ left, fields }: Unfit, event: Events, by: Reducing): void {
     switch (left) {
       case "misfit":
         this.misfits++;

@@ -10,8 +10,8 @@ import type { SpaceCore } from "./core.js";
 import { checkType, type ObjectState } from "./definition.js";
 import { live, type Live, liveOptions, type QueryOptions, type ReadOptions, select } from "./query.js";
 import { fit, type LeftOut, type Reducing, Reduction } from "./reduce.js";
-import { Numbers, type RawEvent, type Unpacked, unpackEvents } from "./unpacked.js";
-import { type Value, wellFormed } from "./value.js";
+import { Events, Numbers, type RawEvent } from "./unpacked.js";
+import { freeze, type Value, wellFormed } from "./value.js";
 
 /** One event of an object, as it was written. */
 export interface EventInfo {
@@ -88,9 +88,15 @@ export class Reducers {
     this.refresh();
     const known = this.#meet(id);
     if (!known) return Object.freeze([]);
-    const [{ type, events }] = this.#ask([known], [0]) as [Unpacked];
-    const { definitions } = this.#space.definitions;
-    return Object.freeze(type === undefined ? [] : events.map((event) => infoOf(event, type, definitions)));
+    const events = this.#ask([known], [0]);
+    events.begin();
+    const type = events.objectType;
+    const infos: EventInfo[] = [];
+    while (type !== undefined && events.left > 0) {
+      events.next();
+      infos.push(infoOf(events.raw(), type, this.#space.definitions.definitions));
+    }
+    return freeze(infos);
   }
 
   /** Whether there is an object, whatever it shows. */
@@ -171,13 +177,15 @@ export class Reducers {
     let behind = objects.filter((known) => !isCurrent(known, access));
     while (behind.length > 0) {
       const froms = behind.map(({ reductions }) => reductions.get(access)?.position ?? 0);
-      const answers = this.#ask(behind, froms);
-      behind = behind.filter((known, i) => !this.#take(known, access, froms[i] as number, answers[i] as Unpacked));
+      const events = this.#ask(behind, froms);
+      behind = behind.filter((known, i) => !this.#take(known, access, froms[i] as number, events));
     }
   }
 
   /** Whether the events were those that one lacks. */
-  #take(known: Known, access: number, from: number, { type, events }: Unpacked): boolean {
+  #take(known: Known, access: number, from: number, events: Events): boolean {
+    events.begin();
+    const type = events.objectType;
     if (known.type !== type) drop(known);
     known.type = type;
     known.isTyped = true;
@@ -191,14 +199,16 @@ export class Reducers {
   }
 
   /** Events of objects, of each from the one of a number on, and their types. */
-  #ask(objects: readonly Known[], froms: readonly number[]): Unpacked[] {
+  #ask(objects: readonly Known[], froms: readonly number[]): Events {
     const subjects = objects.map(({ subject }) => subject);
-    return this.#space.pump.read((engine) => unpackEvents(engine, this.#names, subjects, froms, this.#view?.()));
+    return this.#space.pump.read((engine) => new Events(engine, this.#names, subjects, froms, this.#view?.()));
   }
 
   #typeOf(known: Known): string | undefined {
     if (!known.isTyped) {
-      const [{ type }] = this.#ask([known], [NO_EVENTS]) as [Unpacked];
+      const events = this.#ask([known], [NO_EVENTS]);
+      events.begin();
+      const type = events.objectType;
       if (known.type !== type) drop(known);
       known.type = type;
       known.isTyped = true;
@@ -250,15 +260,14 @@ function drop({ reductions, current }: Known): void {
 
 function infoOf(event: RawEvent, type: string, definitions: Reducing["definitions"]): EventInfo {
   const { id, time, member, actor, changeset } = event;
-  const said = Array.isArray(event.written) && event.written.length === 2 ? (event.written[1] as Value) : null;
-  const common = { id, ...(event.type === undefined ? {} : { type: event.type }), data: said, time, member, actor, changeset };
+  const common = { id, ...(event.type === undefined ? {} : { type: event.type }), data: event.data, time, member, actor, changeset };
   try {
     const fits = fit(event, type, definitions);
-    if (!fits) return Object.freeze({ ...common, status: "applied" });
-    if ("left" in fits) return Object.freeze({ ...common, status: fits.left, ...(fits.fields ? { fields: Object.freeze(fits.fields) } : {}) });
-    return Object.freeze({ ...common, data: fits.data, status: "applied" });
+    if (!fits) return { ...common, status: "applied" };
+    if ("left" in fits) return { ...common, status: fits.left, ...(fits.fields ? { fields: fits.fields } : {}) };
+    return { ...common, data: fits.data, status: "applied" };
   } catch {
-    return Object.freeze({ ...common, status: "failed" });
+    return { ...common, status: "failed" };
   }
 }
 

@@ -24,6 +24,8 @@ pub struct EventEntry<'a> {
     pub changeset: Option<ChangesetId>,
     /// Which op of it.
     pub index: u32,
+    /// The number of the op behind its last one.
+    pub end: u32,
     /// Who says so.
     pub member: MemberId,
     /// With which key.
@@ -166,18 +168,26 @@ impl Replica {
         Ok(ask(Some(&|op| self.shows_in(ops, op))))
     }
 
+    /// What goes with an event; none if it is not here.
+    pub fn event_data(&self, event: Event) -> Option<&Value> {
+        self.fold.written(event.op)?.value()
+    }
+
     /// An event in full; none if its value is not here.
     pub fn event_entry(&self, event: Event) -> Option<EventEntry<'_>> {
-        let data = self.fold.written(event.op)?.value()?;
+        let data = self.event_data(event)?;
         let changeset = self.fold.timeline().changeset_of(event.op);
         if changeset == ChangesetIx::OPEN {
             let (member, actor) = (self.member(), self.acting());
             let time_ms = self.batch.begun_ms.unwrap_or(0);
-            return Some(EventEntry { changeset: None, index: 0, member, actor, time_ms, data });
+            let index = event.op.0 - self.fold.timeline().next_op();
+            return Some(EventEntry { changeset: None, index, end: u32::MAX, member, actor, time_ms, data });
         }
+        let ops = self.fold.timeline().ops_of(changeset);
         Some(EventEntry {
             changeset: Some(self.log.graph().id(changeset)),
-            index: event.op.0 - self.fold.timeline().ops_of(changeset).start,
+            index: event.op.0 - ops.start,
+            end: ops.end,
             member: self.log.author(changeset).member,
             actor: self.log.graph().actor(changeset),
             time_ms: self.fold.timeline().stamp(changeset).ms,

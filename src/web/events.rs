@@ -1,6 +1,6 @@
 //! The replica for JavaScript, seventh part: events. They cross the border many at a time, as numbers and two strings; how
 //! they are packed stands in `ts/unpacked.ts`.
-use js_sys::{Array, Float64Array, Uint32Array};
+use js_sys::{Array, Uint32Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -73,7 +73,9 @@ impl Replica {
     /// The events of some objects, of each from the one of a number on.
     pub fn events(&mut self, subjects: &[u32], froms: &[u32], view: Option<u32>) -> Answer<Array> {
         let (mut numbers, mut ids, mut json) = (Vec::new(), String::new(), String::from("["));
-        let (others, mut count, mut last) = (Array::new(), 0_u32, None);
+        let (others, mut count) = (Array::new(), 0_u32);
+        // The ops of the changeset that the last event is in.
+        let mut within = 0..0;
         for (subject, from) in subjects.iter().zip(froms) {
             let maker = self.core.event_maker(*subject, view.map(ViewIx)).map_err(closed)?;
             let made = maker.map_or(0, |maker| maker.of_type + 1);
@@ -86,35 +88,36 @@ impl Replica {
                     events
                 }
             };
-            numbers.extend([made, events.len() as u32].map(f64::from));
+            numbers.extend([made, events.len() as u32]);
             for event in events {
-                let entry = self.core.event_entry(event).expect("what shows has a value");
-                let is_new = last.replace(entry.changeset) != Some(entry.changeset);
-                if let Some(id) = entry.changeset.filter(|_| is_new) {
-                    push_hex(&mut ids, &id.0);
+                let flags = event.of_type << 3 | u32::from(event.creates);
+                let (version, data) = versioned(self.core.event_data(event).expect("what shows has a value"));
+                if within.contains(&event.op.0) {
+                    numbers.extend([flags, version, event.op.0 - within.start]);
+                } else {
+                    let entry = self.core.event_entry(event).expect("what shows has a value");
+                    let author = self.packed.author((entry.member, entry.actor)) as u32;
+                    let time = [entry.time_ms as u32, (entry.time_ms >> 32) as u32];
+                    let is_open = u32::from(entry.changeset.is_none()) << 2;
+                    numbers.extend([flags | 2 | is_open, version, entry.index, author, time[0], time[1]]);
+                    entry.changeset.iter().for_each(|id| push_hex(&mut ids, &id.0));
+                    within = event.op.0 - entry.index..entry.end;
                 }
-                let flags = u8::from(event.creates)
-                    | u8::from(is_new && entry.changeset.is_some()) << 1
-                    | u8::from(entry.changeset.is_none()) << 2;
-                let author = self.packed.author((entry.member, entry.actor));
-                let fields = [event.of_type, flags.into(), author as u32, entry.index];
-                numbers.extend(fields.map(f64::from));
-                numbers.push(entry.time_ms as f64);
                 if count > 0 {
                     json.push(',');
                 }
                 let begun = json.len();
-                if !push_json(&mut json, entry.data) {
+                if !push_json(&mut json, data) {
                     json.truncate(begun);
                     json.push('0');
                     others.push(&count.into());
-                    others.push(&value::to_js(entry.data));
+                    others.push(&value::to_js(data));
                 }
                 count += 1;
             }
         }
         json.push(']');
-        let numbers = Float64Array::from(numbers.as_slice());
+        let numbers = Uint32Array::from(numbers.as_slice());
         Ok(Array::of4(&numbers, &ids.into(), &json.into(), &others))
     }
 
@@ -125,14 +128,7 @@ impl Replica {
         let mut figures = Vec::new();
         for (event, is_made) in self.core.shown_events() {
             let Some(entry) = self.core.event_entry(event) else { continue };
-            let version = match entry.data {
-                Value::Null => u32::MAX,
-                Value::Array(items) => match items.as_slice() {
-                    [Value::Number(number), _] => (number.get() as u32).min(u32::MAX - 1),
-                    _ => 0,
-                },
-                _ => 0,
-            };
+            let (version, _) = versioned(entry.data);
             let author = self.packed.author((entry.member, entry.actor)) as u32;
             let day = (entry.time_ms / DAY_MS) as u32;
             figures.extend([event.of_type, version, author, day, (!is_made).into()]);
@@ -154,6 +150,18 @@ impl Replica {
 }
 
 const DAY_MS: u64 = 86_400_000;
+
+/// The version and the data of an event: the greatest number if it has neither, 0 if it says no version.
+fn versioned(value: &Value) -> (u32, &Value) {
+    if let Value::Array(items) = value
+        && let [Value::Number(number), data] = items.as_slice()
+    {
+        // What is no integer, or too large, is no version that anybody defines.
+        let (double, version) = (number.get(), number.get() as u32);
+        return (if f64::from(version) == double { version.min(u32::MAX - 1) } else { 0 }, data);
+    }
+    (if *value == Value::Null { u32::MAX } else { 0 }, &Value::Null)
+}
 
 fn closed(fault: crate::replica::ViewFault) -> EdgeError {
     EdgeError::new(Code::Closed, fault.to_string())
@@ -179,7 +187,7 @@ fn push_json(out: &mut String, value: &Value) -> bool {
             if integer as f64 != double || integer.unsigned_abs() >= 1 << 53 || double.to_bits() == 1 << 63 {
                 return false;
             }
-            out.push_str(&integer.to_string());
+            push_integer(out, integer);
         }
         Value::String(string) => push_string(out, string),
         Value::Array(items) => {
@@ -211,6 +219,19 @@ fn push_json(out: &mut String, value: &Value) -> bool {
         Value::Bytes(_) | Value::BigInt(_) => return false,
     }
     true
+}
+
+fn push_integer(out: &mut String, integer: i64) {
+    let (mut digits, mut at, mut left) = ([0; 20], 20, integer.unsigned_abs());
+    while left > 0 || at == 20 {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    if integer < 0 {
+        out.push('-');
+    }
+    digits[at..].iter().for_each(|digit| out.push(char::from(*digit)));
 }
 
 fn push_string(out: &mut String, string: &str) {

@@ -291,7 +291,6 @@ test("a reducer that throws, gives what cannot be stored, or changes what it is 
     NaN: () => ({ x: [Number.NaN] }),
     Async: (async () => ({})) as never,
     Mutates: (state) => (((state as unknown as { x: number }).x = 1), undefined),
-    "Mutates data": (_, { data }) => (data.push(1), undefined),
     Deletes: (state) => (delete (state as { ok?: boolean }).ok, undefined),
     Leaks: (state) => ({ before: state }),
     Class: () => new (class {})() as never,
@@ -342,6 +341,7 @@ test("one that is not pure is found out in development, one that is slow is repo
   let n = 0;
   space.define("Impure", { apply: () => ({ n: n++ }) });
   space.define("Pure", { apply: (_, { data, time }) => ({ time, list: [data, { a: 1n }], gone: REMOVE, same: undefined }) });
+  space.define("Mutates", { apply: (_, { data }) => ({ n: data.push(1) }) });
   space.define("Slow", {
     apply: () => {
       const end = performance.now() + 110;
@@ -349,15 +349,17 @@ test("one that is not pure is found out in development, one that is slow is repo
       return { slow: true };
     },
   });
-  for (const id of ["a", "b", "c"]) space.create("Thing", { id });
+  for (const id of ["a", "b", "c", "d"]) space.create("Thing", { id });
   space.emit("Impure", { concerns: "a" });
   space.emit("Pure", { concerns: "b", data: "x" });
   space.emit("Slow", { concerns: "c" });
+  space.emit("Mutates", { concerns: "d", data: [] });
   assert.match((space.read("a")?.["error"] as { message: string }).message, /not pure/);
   assert.deepEqual(space.read("b")?.["list"], ["x", { a: 1n }]);
   assert.equal(space.read("c")?.["slow"], true);
+  assert.match((space.read("d")?.["error"] as { message: string }).message, /not extensible/);
   await new Promise((resolve) => setTimeout(resolve));
-  assert.deepEqual(faults.map(({ message }) => /pure|took/.exec(message)?.[0]), ["pure", "took"]);
+  assert.deepEqual(faults.map(({ message }) => /pure|took|extensible/.exec(message)?.[0]), ["pure", "took", "extensible"]);
 });
 
 test("answers that follow what happens", async (t) => {
