@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Mark, Slot, Text, UnitError};
+use crate::crdt::{Emission, Mark, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
 use foldhash::HashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -62,6 +62,7 @@ pub(super) enum BatchOp {
     },
     /// The next op of that object's own batch of units.
     Units(ObjectIx),
+    Event(Emission),
     Revoke(Box<[Range<u32>]>),
 }
 
@@ -133,7 +134,7 @@ impl Fold {
     /// one that is not sealed.
     pub fn can_wait(&self) -> bool {
         let mut ops = self.batch.iter().flat_map(|batch| batch.ops.range(batch.closed..));
-        ops.all(|op| matches!(op, BatchOp::Step { .. }))
+        ops.all(|op| matches!(op, BatchOp::Step { .. } | BatchOp::Event(_)))
     }
 
     /// The objects that local edits touched which wait to be sealed.
@@ -141,7 +142,7 @@ impl Fold {
         let ops = self.batch.iter().flat_map(|batch| &batch.ops);
         ops.filter_map(|op| match op {
             BatchOp::Step { object, .. } | BatchOp::Units(object) => Some(*object),
-            BatchOp::Revoke(_) => None,
+            BatchOp::Event(_) | BatchOp::Revoke(_) => None,
         })
         .collect()
     }
@@ -171,6 +172,14 @@ impl Fold {
         let at = self.objects[object.0 as usize].write(&past, &step, op, true);
         self.batch.get_or_insert_default().ops.push_back(BatchOp::Step { object, at, step });
         self.list(object);
+    }
+
+    /// Makes an object that events define, or says what happened to some.
+    pub fn emit(&mut self, graph: &CausalGraph, said: Emission, data: Value) {
+        let op = self.next_op();
+        self.writings.push(op, Some(Written::Value(data)));
+        self.events.add(&self.timeline.over(graph), op, &said, true);
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Event(said));
     }
 
     /// Switches ops off that are sealed and the member's own: ranges of op numbers, each within one changeset.
@@ -273,6 +282,7 @@ impl Fold {
                     objects.insert(object);
                 }
                 BatchOp::Units(_) => {}
+                BatchOp::Event(_) => self.events.retract(OpIx(number)),
                 BatchOp::Revoke(targets) => self.count_revoke(graph, &targets, false),
             }
         }

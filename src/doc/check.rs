@@ -3,7 +3,7 @@
 use super::step::{Shape, Step};
 use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx};
-use crate::crdt::{Anchor, Bias, Slot, UnitOp, UnitRef, UnitSpan};
+use crate::crdt::{Anchor, Bias, Emission, Slot, UnitOp, UnitRef, UnitSpan};
 use crate::event::{self, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,6 +27,7 @@ pub enum Invalid {
 pub(super) enum Planned {
     Step(ObjectIx, Step),
     Units(ObjectIx, UnitOp),
+    Event(Emission),
     Revoke(Box<[Range<u32>]>),
     Skip,
 }
@@ -71,6 +72,8 @@ impl Fold {
             | Op::ListInsert { .. }
             | Op::ListDelete { .. }
             | Op::ListMove { .. }
+            | Op::EventCreate { .. }
+            | Op::EventEmit { .. }
             | Op::Revoke { .. }
             | Op::PolicyExclude { .. }
             | Op::PolicyBan { .. }
@@ -83,8 +86,6 @@ impl Fold {
             | Op::LedgerTransfer { .. }
             | Op::LedgerDispute { .. }
             | Op::LedgerAssign { .. }
-            | Op::EventCreate { .. }
-            | Op::EventEmit { .. }
             | Op::Control { .. }
             | Op::Audit { .. } => false,
         })
@@ -199,6 +200,14 @@ impl Fold {
                     }
                     let (start, end, key) = (anchor(start), anchor(end), name(key));
                     Ok(Planned::Units(at(object)?, UnitOp::Mark { start, end, key }))
+                }
+                Op::EventCreate { type_name, id } => {
+                    let concerns = Box::from([name(id)]);
+                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: true, concerns }))
+                }
+                Op::EventEmit { type_name, concerns } => {
+                    let concerns = concerns.iter().map(name).collect();
+                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: false, concerns }))
                 }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))

@@ -89,6 +89,14 @@ impl Names {
         }
     }
 
+    /// The clear form of a name that is text.
+    pub fn text(&self, sort: Sort, id: &NameId) -> Option<&Arc<str>> {
+        match self.clear.get(id) {
+            Some((of, Clear::Text(text))) if *of == sort => Some(text),
+            _ => None,
+        }
+    }
+
     /// The clear form of the key of a mark.
     pub fn mark_key(&self, id: &NameId) -> Option<&Arc<str>> {
         match self.clear.get(id) {

@@ -12,6 +12,7 @@ mod child;
 mod commit;
 mod digest;
 mod edit;
+mod events;
 mod export;
 mod history;
 mod identity;
@@ -36,6 +37,7 @@ mod why;
 
 pub use child::{DEPTH_MAX, Shown};
 pub use edit::{EditBase, EditFault, Mark};
+pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
@@ -331,6 +333,9 @@ impl Replica {
     fn report(&mut self, source: Source, by: (MemberId, ActorId), changeset: Option<ChangesetId>) {
         let patches = self.fold.take_patches();
         self.tell(source, by, changeset, patches);
+        if self.fold.events_mut().news() {
+            self.outputs.push_back(Output::Events);
+        }
     }
 
     fn tell(
