@@ -122,6 +122,18 @@ export interface Standing {
   readonly considered: readonly PolicyEntry[];
 }
 
+/** In what a member believes otherwise than I do. */
+export interface Comparison {
+  /** How many operations are hidden for me alone, */
+  readonly here: number;
+  /** and how many for the other alone. */
+  readonly there: number;
+  /** The words that decide about these. */
+  readonly entries: readonly PolicyEntry[];
+  /** Whether the member shows just what I see; absent if it shows nothing: see {@link Policy.agreement}. */
+  readonly agrees?: boolean;
+}
+
 /** Members that are here and see one and the same. */
 export interface Agreement {
   /** The {@link Readable.viewDigest} that they show. */
@@ -280,6 +292,16 @@ export class Policy {
     void this.#core.presence.session; // is seen from now on, at the latest
     const groups = this.#core.pump.read((engine) => engine.agreement());
     return freeze(groups.map(([frontier, digest, weight, mine, members]) => ({ digest, frontier, members, weight, mine })));
+  }
+
+  /**
+   * In what a member believes otherwise, by the words that it has published and mine. What it keeps to itself cannot be told:
+   * where `agrees` is false and the counts are 0, it is that, or that one of us lacks what the other has. O(changesets).
+   */
+  compare(member: string): Comparison {
+    const [here, there, agrees, entries] = this.#core.pump.read((engine) => engine.policyCompare(id(member, "member")));
+    const counted = { here, there, entries: entries.map(entryOf) };
+    return freeze(agrees === undefined ? counted : { ...counted, agrees });
   }
 
   get #me(): string {

@@ -159,6 +159,8 @@ export interface Engine {
   policyVotes(phrase: string): EngineEntry[];
   /** First how it stands, then the words that were looked at. */
   policyStanding(target: string): unknown[];
+  /** Ops hidden here alone, ops hidden there alone, whether the member shows this view, and the words that decide. */
+  policyCompare(member: string): [here: number, there: number, agrees: boolean | undefined, entries: EngineEntry[]];
   /** The writes that bear on a place, the one that shows first. */
   why(object: number, place: Value): unknown[];
   isActor(id: string): boolean;

@@ -10,6 +10,7 @@ mod actor;
 mod anchor;
 mod child;
 mod commit;
+mod compare;
 mod digest;
 mod edit;
 mod events;
@@ -36,6 +37,7 @@ mod view;
 mod why;
 
 pub use child::{DEPTH_MAX, Shown};
+pub use compare::Comparison;
 pub use edit::{EditBase, EditFault, Mark};
 pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};

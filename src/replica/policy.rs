@@ -366,7 +366,7 @@ impl Replica {
     }
 
     /// The ops of a changeset that a policy hides, ascending.
-    fn hidden_by_in(&self, policy: &Policy, ix: ChangesetIx) -> impl Iterator<Item = OpIx> {
+    pub(super) fn hidden_by_in(&self, policy: &Policy, ix: ChangesetIx) -> impl Iterator<Item = OpIx> {
         let ops = self.fold.timeline().ops_of(ix);
         let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);
         let hidden = policy.hidden_of(self.log.graph(), &at, ops.len() as u32).into_iter().flatten();

@@ -178,9 +178,11 @@ impl Presence {
         let mut state = if is_whole { BTreeMap::new() } else { std::mem::take(&mut other.state) };
         let was = if is_whole { Some(&other.state) } else { None };
         message.removed.iter().for_each(|field| drop(state.remove(field)));
-        let told = !is_whole && !(message.removed.is_empty() && message.changed.is_empty());
+        let says_nothing = message.removed.is_empty() && message.changed.is_empty();
         state.extend(message.changed);
-        let changed = told || was.is_some_and(|was| *was != state) || before != (other.is_fresh, other.view);
+        let changed = !is_whole && !says_nothing
+            || was.is_some_and(|was| *was != state)
+            || before != (other.is_fresh, other.view);
         other.state = state;
         if changed {
             self.revisions += 1;

@@ -71,6 +71,15 @@ impl Replica {
         self.core().entries().iter().map(entry).collect()
     }
 
+    /// What a member believes otherwise: how many ops are hidden here alone, how many there alone, whether its view is this one
+    /// (undefined if it shows none), and the words that decide about these ops.
+    #[wasm_bindgen(js_name = policyCompare)]
+    pub fn policy_compare(&self, member: &str) -> Answer<Array> {
+        let found = self.core().compare(MemberId(id32(member, "member")?));
+        let entries: Array = found.entries.iter().map(entry).collect();
+        Ok(Array::of4(&found.here.into(), &found.there.into(), &found.agrees.into(), &entries))
+    }
+
     /// Who says what on the subject of a word.
     #[wasm_bindgen(js_name = policyVotes)]
     pub fn policy_votes(&self, phrase: &str) -> Answer<Array> {

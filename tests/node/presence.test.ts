@@ -58,6 +58,25 @@ test("each sees what the other shows, field by field, with the member that signe
   assert.deepEqual(ann.presence.state, {});
 });
 
+test("two compare what they published, and the words say why", async (t) => {
+  const [ann, bob] = await two(t);
+  bob.getText("page").append("a claim");
+  const { id } = bob.flush();
+  await until("Ann has it", () => ann.getText("page").length > 0);
+  ann.policy.exclude(id, { reason: "no source" });
+  await until("Bob has the word", () => bob.policy.entries().length === 1);
+  const [mine, bobs] = [ann.policy.compare(bob.me), bob.policy.compare(ann.me)];
+  assert.deepEqual([mine.here, mine.there, bobs.here, bobs.there], [1, 0, 0, 1]);
+  for (const { entries, agrees } of [mine, bobs]) {
+    assert.deepEqual(entries.map(({ verb, subject, reason, member }) => [verb, subject, reason, member]), [["exclude", id, "no source", ann.me]]);
+    assert.equal(agrees, undefined, "nobody shows anything");
+  }
+  ann.policy.withdraw(id);
+  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, there: 0, entries: [] });
+  assert.deepEqual(ann.policy.compare(ann.me).here, 0);
+  for (const wrong of ["", "x", 7]) assert.throws(() => ann.policy.compare(wrong as string), refused("member"));
+});
+
 test("closing is leaving", async (t) => {
   const [ann, bob] = await two(t);
   ann.presence.set({ a: 1 });
@@ -101,8 +120,13 @@ test("who sees the same is counted, who believes otherwise stands apart, and wor
   const groups = (space: Space) => space.policy.agreement().map(({ members, mine, weight }) => [members.length, mine, weight]);
   await until("both see one state", () => JSON.stringify([groups(ann), groups(bob)]) === "[[[2,true,3]],[[2,true,0]]]");
   assert.equal(ann.policy.agreement()[0]?.digest, ann.viewDigest());
+  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, there: 0, entries: [], agrees: true });
   ann.policy.exclude(id, { publish: false });
   await until("Ann stands apart", () => groups(bob).length === 2 && groups(ann).length === 2);
+  // What Ann keeps to herself is known to her alone.
+  const [mine, bobs] = [ann.policy.compare(bob.me), bob.policy.compare(ann.me)];
+  assert.deepEqual([mine.here, mine.there, mine.agrees, mine.entries.map(({ verb, subject }) => [verb, subject])], [1, 0, false, [["exclude", id]]]);
+  assert.deepEqual(bobs, { here: 0, there: 0, entries: [], agrees: false });
   assert.deepEqual(
     groups(ann).sort(),
     [
