@@ -9,7 +9,7 @@
 use super::History;
 use crate::causal::{NameId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use crate::sorted::sort_by;
+use crate::sorted::{sort, sort_by};
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -110,7 +110,7 @@ impl Events {
         );
         let row = self.rows.len() as u32;
         let mut concerns: Vec<u32> = said.concerns.iter().map(|id| self.ids.number(*id)).collect();
-        concerns.sort_unstable();
+        sort(&mut concerns);
         concerns.dedup();
         self.subjects.resize_with(self.ids.names.len(), Subject::default);
         let event = Event { op, of_type: self.types.number(said.of_type), creates: said.creates };
