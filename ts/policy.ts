@@ -299,7 +299,9 @@ export class Policy {
    * where `agrees` is false and the counts are 0, it is that, or that one of us lacks what the other has. O(changesets).
    */
   compare(member: string): Comparison {
-    const [here, there, agrees, entries] = this.#core.pump.read((engine) => engine.policyCompare(id(member, "member")));
+    const of = id(member, "member");
+    const found = this.#core.pump.read((engine) => engine.policyCompare(of));
+    const [here, there, agrees, entries] = found as [number, number, boolean | undefined, EngineEntry[]];
     const counted = { here, there, entries: entries.map(entryOf) };
     return freeze(agrees === undefined ? counted : { ...counted, agrees });
   }

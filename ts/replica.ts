@@ -160,7 +160,7 @@ export interface Engine {
   /** First how it stands, then the words that were looked at. */
   policyStanding(target: string): unknown[];
   /** Ops hidden here alone, ops hidden there alone, whether the member shows this view, and the words that decide. */
-  policyCompare(member: string): [here: number, there: number, agrees: boolean | undefined, entries: EngineEntry[]];
+  policyCompare(member: string): unknown[];
   /** The writes that bear on a place, the one that shows first. */
   why(object: number, place: Value): unknown[];
   isActor(id: string): boolean;
