@@ -193,7 +193,7 @@ impl Replica {
             let refs = resolve(self.log.graph(), prev, &deps, &skeleton.refs)?;
             let (log, member) = (&self.log, self.log.author(ix).member);
             let own = |target| log.author(target).member == member;
-            self.fold.check(self.log.graph(), ix, skeleton, &refs, own).ok()
+            self.fold.check(self.log.graph(), ix, skeleton, &refs, (member, own)).ok()
         });
         let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
         let undo_group = skeleton.as_ref().map_or(0, |skeleton| skeleton.undo_group);
