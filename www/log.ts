@@ -55,6 +55,11 @@ export class Log {
     });
   }
 
+  /** Whoever wrote something of what the log shows. */
+  get members(): ReadonlySet<string> {
+    return new Set(this.#marks.map(({ member }) => member));
+  }
+
   /** From now on the log is this pane's. */
   actAs(pane: Pane): void {
     this.#leaveTrial();
@@ -64,6 +69,12 @@ export class Log {
     for (const one of this.#panes) one.setActing(one === pane);
     say(byId("log-name"), pane.name);
     void this.#read();
+  }
+
+  /** Looks at what it would be like without a payment, or with it again, in a pane that is acted as. */
+  consider(entry: string): void {
+    if (this.#choice?.kind === "entry" && this.#choice.id === entry) this.#back();
+    else this.#choose({ kind: "entry", id: entry });
   }
 
   /** Something is otherwise at a pane. */
@@ -133,7 +144,7 @@ export class Log {
       pane.notice(messageOf(error));
     }
     if (!this.#trial) this.#choice = undefined;
-    if (this.#trial?.view) pane.glass.show(this.#trial.title, pane.space, this.#trial.view, this.#trial.changes);
+    if (this.#trial?.view) pane.glass.show(this.#trial.title, pane.space, this.#trial.view, this.#trial.changes, this.#panes.map(({ space }) => space.me), this.#nameOf);
     else pane.glass.hide();
     this.#showStrip(pane, seen);
     this.#showCard();
