@@ -73,8 +73,9 @@ export class Log {
 
   /** Looks at what it would be like without a payment, or with it again, in a pane that is acted as. */
   consider(entry: string): void {
-    if (this.#choice?.kind === "entry" && this.#choice.id === entry) this.#back();
-    else this.#choose({ kind: "entry", id: entry });
+    this.#choose({ kind: "entry", id: entry });
+    // The button that was pressed is under the glass now.
+    byId("card-act").focus({ preventScroll: true });
   }
 
   /** Something is otherwise at a pane. */
@@ -131,6 +132,7 @@ export class Log {
     const choice = this.#choice;
     this.#choose(undefined);
     if (choice?.kind === "mark") this.#strip.focus(choice.id);
+    if (choice?.kind === "entry") this.#acting?.focusPayment(choice.id);
   }
 
   /** Tries what is chosen, and draws all of it. */

@@ -47,6 +47,11 @@ export class Money {
     this.render();
   }
 
+  /** Puts the focus on a payment. */
+  focus(entry: string): void {
+    this.#entries.querySelector<HTMLElement>(`[data-key="look ${entry}"]`)?.focus({ preventScroll: true });
+  }
+
   /** Draws what is otherwise than before. */
   render(): void {
     const people = this.#listener.people();

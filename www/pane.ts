@@ -100,6 +100,10 @@ export class Pane {
     if (!this.#closed) this.#money.render();
   }
 
+  focusPayment(entry: string): void {
+    this.#money.focus(entry);
+  }
+
   setActing(isActing: boolean): void {
     this.#element.toggleAttribute("data-acting", isActing);
   }

@@ -37,7 +37,13 @@ test("a payment is disputed for all to read, tried without, excluded, and given 
   assert.deepEqual(await page.locator("#ada .glass .payment del").allInnerTexts().then((all) => all.map((one) => one.replace(/\s+/g, " "))), ["Ben to Mallory, a taxi 48.00"]);
   assert.equal(await page.locator(".mark[data-kind=word]").count(), 0);
 
-  await page.click("#card-act");
+  // By keyboard: from the payment to the card and back.
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "card-act");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Look without it: Ben to Mallory, a taxi");
+  await page.keyboard.press("Enter");
+  await page.locator("#ada .glass").waitFor();
+  await page.keyboard.press("Enter");
   await stand(page, "ada", WITHOUT_TAXI);
   for (const pane of ["ben", "mallory"]) await stand(page, pane, WITH_TAXI);
   await page.locator("#agreement", { hasText: "1 of 3 panes sees what Ada sees: Ben and Mallory believe otherwise." }).waitFor();
