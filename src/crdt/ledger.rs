@@ -414,13 +414,7 @@ impl Ledger {
         let at = *self.index.entry(Part::Account(id)).or_insert(next);
         if at == next {
             let owner = if matches!(id, AccountId::Member(_)) { at } else { NONE };
-            self.accounts.push(Account {
-                id,
-                owner,
-                opens: First::default(),
-                balance: 0,
-                rows: Vec::new(),
-            });
+            self.accounts.push(Account { id, owner, opens: First::default(), balance: 0, rows: Vec::new() });
         }
         at
     }

@@ -54,7 +54,8 @@ impl Replica {
                     AccountId::Member(_) => *balance != 0,
                     AccountId::Named(_) => owner.is_some(),
                 });
-                let (mut accounts, mut assets): (Vec<_>, Vec<_>) = (shown.collect(), ledger.assets().collect());
+                let (mut accounts, mut assets): (Vec<_>, Vec<_>) =
+                    (shown.collect(), ledger.assets().collect());
                 sort(&mut accounts);
                 sort(&mut assets);
                 let counting = ledger.counting();

@@ -1,7 +1,7 @@
 //! Ledgers, as they are read: accounts, entries and how they stand, debts and what caused them, assets.
 
 use super::Replica;
-use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, OpIx};
 use crate::codec::BigInt;
 use crate::crdt::{AccountId, Flaw, Ledger, Recency, What};
 use crate::doc::{ObjectIx, Written};
@@ -124,7 +124,9 @@ impl Replica {
     pub fn ledger_accounts(&self, object: ObjectIx) -> Vec<LedgerAccount> {
         let Some(ledger) = self.ledger(object) else { return Vec::new() };
         let used = ledger.accounts().filter(|(account, ..)| match account {
-            AccountId::Member(_) => ledger.rows_of(account).iter().any(|at| ledger.rows()[*at as usize].counts),
+            AccountId::Member(_) => {
+                ledger.rows_of(account).iter().any(|at| ledger.rows()[*at as usize].counts)
+            }
             AccountId::Named(_) => true,
         });
         let listed = used.filter_map(|(account, owner, balance)| {
@@ -149,7 +151,10 @@ impl Replica {
             None => (0..ledger.rows().len() as u32).collect(),
         };
         let rows = self.in_order(ledger, rows, |_| true);
-        rows[rows.len().saturating_sub(limit)..].iter().map(|at| self.ledger_entry(object, ledger, *at)).collect()
+        rows[rows.len().saturating_sub(limit)..]
+            .iter()
+            .map(|at| self.ledger_entry(object, ledger, *at))
+            .collect()
     }
 
     /// Accounts below zero, but for those of issuers, and the entries that were not covered: what comes in covers the oldest
@@ -173,7 +178,12 @@ impl Replica {
     }
 
     fn causes_of(&self, ledger: &Ledger, account: &AccountId) -> Vec<(EntryId, i128)> {
-        let rows = self.in_order(ledger, ledger.rows_of(account).to_vec(), |at| ledger.rows()[at as usize].counts);
+        // What was given back is as if it had not been.
+        let stays = |at: u32| {
+            let is_transfer = ledger.transfer_of(at) == at;
+            ledger.rows()[at as usize].counts && is_transfer && ledger.reversal_of(at).is_none()
+        };
+        let rows = self.in_order(ledger, ledger.rows_of(account).to_vec(), stays);
         let (mut balance, mut open): (i128, Vec<(u32, i128)>) = (0, Vec::new());
         let mut covered = 0;
         for at in rows {
@@ -199,13 +209,15 @@ impl Replica {
             }
         }
         open.drain(..covered);
-        open.into_iter().map(|(at, lacking)| (self.entry_id(ledger.rows()[at as usize].op), lacking)).collect()
+        open.into_iter()
+            .map(|(at, lacking)| (self.entry_id(ledger.rows()[at as usize].op), lacking))
+            .collect()
     }
 
     /// The assets that somebody holds, and the accounts, by name.
     pub fn ledger_assets(&self, object: ObjectIx) -> Vec<(String, AccountId)> {
         let held = self.ledger(object).into_iter().flat_map(Ledger::assets);
-        let mut held: Vec<_> = held.map(|(asset, to)| (self.ledger_name(Sort::Asset, &asset), to)).collect();
+        let mut held: Vec<_> = held.map(|(asset, to)| (self.asset_text(&asset), to)).collect();
         sort(&mut held);
         held
     }
@@ -239,8 +251,12 @@ impl Replica {
         }
     }
 
-    /// The clear form of an account's or an asset's name, or its digits behind a `#`.
-    pub fn ledger_name(&self, sort: Sort, name: &crate::causal::NameId) -> String {
+    /// An asset as text: its name, or its digits behind a `#`.
+    pub fn asset_text(&self, asset: &NameId) -> String {
+        self.ledger_name(Sort::Asset, asset)
+    }
+
+    fn ledger_name(&self, sort: Sort, name: &NameId) -> String {
         match self.names.text(sort, name) {
             Some(clear) => clear.as_ref().to_owned(),
             None => format!("#{name}"),
@@ -261,8 +277,10 @@ impl Replica {
             What::Reverse { of } => Some(self.entry_id(ledger.rows()[of as usize].op)),
             _ => None,
         };
-        let is_said =
-            |note: &u32| matches!(ledger.rows()[*note as usize].what, What::Dispute { .. }) && ledger.rows()[*note as usize].active;
+        let is_said = |note: &u32| {
+            matches!(ledger.rows()[*note as usize].what, What::Dispute { .. })
+                && ledger.rows()[*note as usize].active
+        };
         let disputes = ledger.notes_of(at).filter(is_said).map(|note| self.signature(object, ledger, note));
         let (support, oppose) = self.verdicts(by.id);
         LedgerEntry {
