@@ -199,7 +199,8 @@ impl Life {
 
     fn transact(&mut self, export: &[u8], rng: &mut Rng) {
         let message = rng.chance(50).then(|| "why".to_owned());
-        self.node().with(|replica, env| replica.begin_transact(message, None, None, env)).expect("small");
+        let command = rng.chance(30).then(|| rng.pick(&KEYS).to_string());
+        self.node().with(|replica, env| replica.begin_transact(message, None, command, env)).expect("small");
         // What is closed is sealed at any time.
         let waits = rng.chance(50);
         if !waits {

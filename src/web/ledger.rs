@@ -7,9 +7,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::replica::{Replica, edit_error, with_env};
 use super::value;
-use super::view::target;
-use crate::replica::{EntryId, EntryStanding, LedgerEntry, Replica as Core, Signature};
-use crate::{AccountId, BigInt, Flaw, MemberId, ObjectIx, Value};
+use crate::replica::{EditFault, EntryId, EntryStanding, LedgerEntry, Replica as Core, Signature};
+use crate::{AccountId, BigInt, Flaw, MemberId, ObjectIx, Target, Value, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -57,7 +56,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = ledgerReverse)]
     pub fn ledger_reverse(&mut self, handle: u32, entry: &str, memo: &JsValue) -> Answer<()> {
-        let (object, entry) = (self.object_at(handle)?, target(entry, "entry")?);
+        let (object, entry) = (self.object_at(handle)?, entry_target(entry)?);
         let memo = optional(memo, "memo")?;
         self.sealed_core();
         with_env(|env| self.core_mut().ledger_reverse(object, entry, memo, env))
@@ -66,7 +65,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = ledgerDispute)]
     pub fn ledger_dispute(&mut self, handle: u32, entry: &str, reason: &str) -> Answer<()> {
-        let (object, entry) = (self.object_at(handle)?, target(entry, "entry")?);
+        let (object, entry) = (self.object_at(handle)?, entry_target(entry)?);
         self.sealed_core();
         with_env(|env| self.core_mut().ledger_dispute(object, entry, reason.into(), env))
             .map_err(|fault| edit_error(fault, "entry"))
@@ -91,7 +90,7 @@ impl Replica {
     pub fn ledger_accounts(&self, handle: u32) -> Answer<Array> {
         let accounts = self.core().ledger_accounts(self.object_at(handle)?);
         let account = |of: &crate::replica::LedgerAccount| {
-            row([
+            row(&[
                 self.core().account_text(&of.account).into(),
                 of.owner.to_string().into(),
                 amount(of.balance),
@@ -114,9 +113,9 @@ impl Replica {
     /// The id of an entry that is named by it, or by the changeset that it is alone in.
     #[wasm_bindgen(js_name = ledgerEntry)]
     pub fn ledger_entry(&mut self, handle: u32, entry: &str) -> Answer<String> {
-        let (object, entry) = (self.object_at(handle)?, target(entry, "entry")?);
+        let (object, entry) = (self.object_at(handle)?, entry_target(entry)?);
         let found = self.sealed_core().ledger_entry_id(object, entry);
-        found.map(id_text).ok_or_else(|| edit_error(crate::replica::EditFault::Entry, "entry"))
+        found.map(id_text).ok_or_else(|| edit_error(EditFault::Entry, "entry"))
     }
 
     /// Each debt: account, owner, amount, what of it is over the limit, the entries that caused it, and how much of each is left.
@@ -131,7 +130,7 @@ impl Replica {
                 ids.push(&id_text(*id).into());
                 left.push(&amount(*lacking));
             }
-            row([
+            row(&[
                 core.account_text(&of.account).into(),
                 of.owner.to_string().into(),
                 amount(of.amount),
@@ -148,7 +147,7 @@ impl Replica {
     pub fn ledger_assets(&self, handle: u32) -> Answer<Array> {
         let assets = self.core().ledger_assets(self.object_at(handle)?);
         let asset = |(asset, to): &(String, AccountId)| {
-            row([asset.as_str().into(), self.core().account_text(to).into()])
+            row(&[asset.as_str().into(), self.core().account_text(to).into()])
         };
         Ok(assets.iter().map(asset).collect())
     }
@@ -178,10 +177,7 @@ impl Replica {
 impl Replica {
     fn known_account(&self, object: ObjectIx, text: &str, argument: &'static str) -> Answer<AccountId> {
         let account = self.core().account_named(text);
-        let unknown = || {
-            let what = "is no account: nobody opened it, or no such member is here";
-            EdgeError::argument(argument, format!("{argument} {what}"))
-        };
+        let unknown = || edit_error(EditFault::Account, argument);
         self.core().is_account(object, &account).then_some(account).ok_or_else(unknown)
     }
 
@@ -189,7 +185,7 @@ impl Replica {
         let object = self.object_at(handle)?;
         let ends = (self.known_account(object, from, "from")?, self.known_account(object, to, "to")?);
         match ends.0 == ends.1 {
-            true => Err(EdgeError::argument("to", "to is the account that gives")),
+            true => Err(edit_error(EditFault::Account, "to")),
             false => Ok(ends),
         }
     }
@@ -210,8 +206,18 @@ fn amount(amount: i128) -> JsValue {
     value::to_js(&Value::BigInt(BigInt::from(amount)))
 }
 
-fn row<const N: usize>(fields: [JsValue; N]) -> JsValue {
-    fields.into_iter().collect::<Array>().into()
+fn row(fields: &[JsValue]) -> JsValue {
+    fields.iter().collect::<Array>().into()
+}
+
+/// An op, or all of a changeset.
+fn entry_target(entry: &str) -> Answer<crate::replica::Target> {
+    let (changeset, index) = match phrase::parse_target(entry) {
+        Some(Target::Changeset(changeset)) => (changeset, None),
+        Some(Target::Op(changeset, index)) => (changeset, Some(index)),
+        None => return Err(edit_error(EditFault::Entry, "entry")),
+    };
+    Ok(crate::replica::Target { changeset, index })
 }
 
 fn members(members: &[MemberId]) -> Array {
@@ -220,7 +226,7 @@ fn members(members: &[MemberId]) -> Array {
 
 /// The id of an entry; empty while its changeset is not sealed.
 fn id_text((changeset, index): EntryId) -> String {
-    changeset.map_or_else(String::new, |id| format!("{id}:{index}"))
+    changeset.map_or_else(String::new, |id| phrase::print_target(&Target::Op(id, index)))
 }
 
 fn maybe_id(id: Option<EntryId>) -> JsValue {

@@ -111,7 +111,7 @@ impl Replica {
 }
 
 /// A changeset id, or one and the number of an op in it behind a colon.
-pub(super) fn target(written: &str, argument: &'static str) -> Answer<Target> {
+fn target(written: &str, argument: &'static str) -> Answer<Target> {
     let wrong =
         || EdgeError::argument(argument, format!("{argument} has {written:?}: not an id, nor id:index"));
     let (id, index) = match written.split_once(':') {
