@@ -1,4 +1,5 @@
-// `npm start`: builds what changed, then runs the relay and the site until one of them ends or Ctrl-C.
+// `npm start`: builds what changed, then runs the relay and the built site until one of them ends or Ctrl-C. With `--dev` the site
+// is served from its sources, which are followed as they change; then it has no service worker.
 
 import { spawn } from "node:child_process";
 import { createServer as createTcpServer } from "node:net";
@@ -8,9 +9,10 @@ import { buildRelay, passOnSignals } from "./relay.mjs";
 import { failure } from "./shell.mjs";
 
 const RELAY_PORT = 4848;
+const SITE_PORT = 5173;
 const DATA = "target/relay-data";
 
-export async function main() {
+export async function main(args) {
   await buildPackage();
   const program = buildRelay();
 
@@ -22,15 +24,26 @@ export async function main() {
   try {
     const address = await listening(relay);
     process.env.VITE_RELAY = `ws://${address}`; // the site reads import.meta.env.VITE_RELAY
-    const { createServer } = await import("vite");
-    site = await createServer({ root: "www", server: { host: "127.0.0.1" }, clearScreen: false });
-    await site.listen();
+    site = args.includes("--dev") ? await serveSources() : await serveBuilt();
     console.log(`\n  relay  ws://${address}\n  site   ${site.resolvedUrls.local[0]}\n`);
     process.exitCode = await ended;
   } finally {
     relay.kill();
     await site?.close();
   }
+}
+
+async function serveBuilt() {
+  const { build, preview } = await import("vite");
+  await build({ root: "www", logLevel: "warn" });
+  // The port of the other way: a browser keeps what was written here by address.
+  return preview({ root: "www", preview: { host: "127.0.0.1", port: SITE_PORT }, clearScreen: false });
+}
+
+async function serveSources() {
+  const { createServer } = await import("vite");
+  const site = await createServer({ root: "www", server: { host: "127.0.0.1", port: SITE_PORT }, clearScreen: false });
+  return site.listen();
 }
 
 function isFree(port) {

@@ -3,7 +3,7 @@
 // #region listing
 import { defaultKeymap } from "@codemirror/commands";
 import { EditorView, drawSelection, keymap, placeholder } from "@codemirror/view";
-import { open, type Space } from "stemma";
+import { type BanOptions, type ExcludeOptions, type PreviewOptions, type Readable, type Space, open } from "stemma";
 import { stemma } from "stemma/codemirror";
 
 // A replica with a database of its own. It founds a space, or joins the one of an invite.
@@ -23,10 +23,24 @@ export const editor = (space: Space, parent: Element, label: string) => {
 };
 
 // A shared map is a map. Values written at the same time are all kept, the one that shows comes first.
-export const facts = (space: Space) => {
+export const facts = (space: Readable) => {
   const map = space.getMap("facts");
   return new Map([...map.keys()].map((key) => [key, map.conflicts(key)]));
 };
+
+// What it would be like without some changes, or without somebody's. Nothing is written.
+export const preview = (space: Space, what: PreviewOptions) => space.policy.preview(what);
+
+// They do not count for me, in the past as well: some changes, or what somebody writes, from some point on.
+export const exclude = (space: Space, changesets: readonly string[], o?: ExcludeOptions) =>
+  space.policy.exclude(changesets, o);
+export const ban = (space: Space, who: string, from: BanOptions) => space.policy.ban(who, from);
+
+// Nothing was deleted: once this is taken back, the text is what it was, letter by letter.
+export const takeBack = (space: Space, what: string | readonly string[]) => space.policy.withdraw(what);
+
+// As it was by its authors' clocks, with what I believe today, or believed then.
+export const then = (space: Space, time: number, policy: "now" | "then") => space.at(time, { policy });
 
 // Resolves when the disk has it, then when the relay has it.
 export const saved = (space: Space, tier: "local" | "relay") => space.flush().saved(tier);

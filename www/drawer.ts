@@ -4,6 +4,7 @@
  * Invariant: it shows recorded bytes only. Nothing in here asks a replica for anything, so it cannot know more than
  * the relay does, except which pane a frame belongs to.
  */
+import { element } from "./dom.ts";
 import { type Part, type Row, frameName, hex, rowsOf } from "./row.ts";
 import type { Frame, Wire } from "./wire.ts";
 
@@ -187,13 +188,6 @@ function contains(hay: Uint8Array, needle: Uint8Array): boolean {
 
 function keyOf(entry: Entry): string {
   return entry.row?.key ?? `${entry.time} ${entry.seen.join()} ${entry.bytes.length}`;
-}
-
-function element(tag: string, className = "", text = ""): HTMLElement {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text) made.textContent = text;
-  return made;
 }
 
 const MARKUP = `

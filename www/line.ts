@@ -1,22 +1,23 @@
 /**
- * A line between the two replicas of this page that needs no relay: the two ends of a MessageChannel.
+ * A line between the replicas of this page that needs no relay: a MessageChannel between every two of them.
  *
- * Invariant: once wanted, it is up exactly while both panes are switched on. Replicas find out by themselves what the
- * other one lacks, so it may go up and down at any time, beside a relay as well.
+ * Invariant: once wanted, it is up between two panes exactly while both are switched on. Replicas find out by themselves what
+ * the other one lacks, so it may go up and down at any time, beside a relay as well.
  */
 import type { Pane } from "./pane.ts";
 
 export class DirectLine {
   readonly #panes: readonly Pane[];
   #wanted = false;
-  #ends: (() => void)[] = [];
+  /** What hangs up, for every two panes that are connected. */
+  readonly #ends = new Map<string, () => void>();
 
   constructor(panes: readonly Pane[]) {
     this.#panes = panes;
   }
 
   get up(): boolean {
-    return this.#ends.length > 0;
+    return this.#ends.size > 0;
   }
 
   want(): void {
@@ -25,15 +26,24 @@ export class DirectLine {
   }
 
   update(): void {
-    const [first, second] = this.#panes;
-    if (!this.#wanted || !first || !second) return;
-    const mayBeUp = first.online && second.online;
-    if (mayBeUp === this.up) return;
-    if (mayBeUp) {
-      const { port1, port2 } = new MessageChannel();
-      this.#ends = [first.space.sync.attach(port1), second.space.sync.attach(port2)];
-    } else {
-      for (const hangUp of this.#ends.splice(0)) hangUp();
+    if (!this.#wanted) return;
+    for (const [index, first] of this.#panes.entries()) {
+      for (const second of this.#panes.slice(index + 1)) this.#connect(first, second);
     }
+  }
+
+  #connect(first: Pane, second: Pane): void {
+    const pair = `${first.space.me} ${second.space.me}`;
+    const hangUp = this.#ends.get(pair);
+    const mayBeUp = first.online && second.online;
+    if (mayBeUp === (hangUp !== undefined)) return;
+    if (hangUp) {
+      hangUp();
+      this.#ends.delete(pair);
+      return;
+    }
+    const { port1, port2 } = new MessageChannel();
+    const ends = [first.space.sync.attach(port1), second.space.sync.attach(port2)];
+    this.#ends.set(pair, () => ends.forEach((end) => end()));
   }
 }

@@ -5,11 +5,17 @@
  * its copy is destroyed.
  */
 import { type Space, destroy, list } from "stemma";
-import { guestName, inviteLink, relayAddress, startPage, takeInvite } from "./config.ts";
+import { agreement } from "./agreement.ts";
+import { guestName, relayAddress, startPage, takeInvite } from "./config.ts";
 import { replica } from "./demo.ts";
+import { byId, say } from "./dom.ts";
 import { Drawer } from "./drawer.ts";
+import { wireJoin } from "./join.ts";
 import { DirectLine } from "./line.ts";
 import { showListing } from "./listing.ts";
+import { Log } from "./log.ts";
+import { spoil } from "./mallory.ts";
+import { workOffline } from "./offline.ts";
 import { Pane, messageOf, showFailure } from "./pane.ts";
 import { Wire } from "./wire.ts";
 
@@ -18,17 +24,20 @@ const guest = guestName();
 const wire = new Wire();
 const panes: Pane[] = [];
 const line = new DirectLine(panes);
+const log = new Log(panes, nameOf);
 const relay = relayAddress();
 let openMs = 0;
 let patience = 0;
 let lost = false;
-
-const byId = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
+let acting: Pane | undefined;
 
 async function start(): Promise<void> {
   showListing(byId("listing"));
   const drawer = new Drawer(byId("drawer"), byId("drawer-open"), wire);
   wire.subscribe(() => (byId("wire-count").textContent = `${drawer.changesets}`));
+  wire.subscribe(({ replica, direction }) => {
+    if (direction === "received") panes.find(({ name }) => name.startsWith(replica))?.look();
+  });
   wireReset();
   byId("direct").addEventListener("click", () => {
     line.want();
@@ -39,18 +48,26 @@ async function start(): Promise<void> {
     if (location.hash.startsWith("#join=")) location.reload();
   });
   // Two windows opened at once must not both found the space.
-  await navigator.locks.request("stemma-site-open", () => (guest === null ? openPair() : openGuest(guest)));
-  wireJoin();
-  showLine();
-  showMeters();
+  await navigator.locks.request("stemma-site-open", () => (guest === null ? openThree() : openGuest(guest)));
+  if (panes[0]) wireJoin(panes[0].space);
+  wireActing();
+  showState();
+  workOffline().catch((error: unknown) => console.warn(`this page cannot be kept for offline: ${messageOf(error)}`));
 }
 
-async function openPair(): Promise<void> {
+async function openThree(): Promise<void> {
   const known = new Set((await list()).map((space) => space.name));
   const ada = await show("ada", "Ada", "demo-ada");
-  if (!ada) return showFailure(byId("ben"), "Waiting for the first replica", "The second one joins the first.");
-  const link = known.has("demo-ben") ? undefined : await ada.invite({ role: "writer", uses: 1 });
-  await show("ben", "Ben", "demo-ben", link, ada);
+  for (const [id, name] of [["ben", "Ben"], ["mallory", "Mallory"]] as const) {
+    if (!ada) {
+      showFailure(byId(id), "Waiting for the first replica", "The others join the first.");
+      continue;
+    }
+    const link = known.has(`demo-${id}`) ? undefined : await ada.invite({ role: "writer", uses: 1 });
+    await show(id, name, `demo-${id}`, link, ada);
+  }
+  const mallory = panes.find(({ name }) => name === "Mallory");
+  if (mallory) wireMallory(mallory);
 }
 
 async function openGuest(name: string): Promise<void> {
@@ -72,7 +89,8 @@ async function show(id: string, name: string, database: string, link?: string, p
       showFailure(byId(id), "These copies belong to different spaces", "One was lost and founded anew. Reset starts again with a fresh pair.");
       return undefined;
     }
-    panes.push(new Pane(byId(id), name, space, relay, () => showState()));
+    const called = guest === null ? name : `${name} ${space.me.slice(0, 4)}`;
+    panes.push(new Pane(byId(id), called, space, relay, changed));
     return space;
   } catch (error) {
     const advice = link && guest !== null ? "The link may be cut off or of another version. Ask for a fresh one." : "Reset deletes the local copies and starts again.";
@@ -81,10 +99,44 @@ async function show(id: string, name: string, database: string, link?: string, p
   }
 }
 
+function changed(pane: Pane, moved: boolean): void {
+  showState();
+  if (!moved) return;
+  log.refresh(pane);
+  for (const other of panes) if (other !== pane) other.look();
+}
+
 function showState(): void {
   line.update();
   showLine();
   showMeters();
+  const sight = (acting ?? panes[0])?.sight;
+  if (sight) say(byId("agreement"), agreement(sight, panes.map((pane) => pane.sight)));
+}
+
+/** What a member is called here; nobody signed that, so the log shows keys beside it. */
+function nameOf(member: string): string {
+  const own = panes.find(({ space }) => space.me === member);
+  return own?.name ?? panes[0]?.nameOf(member) ?? `Member ${member.slice(0, 4)}`;
+}
+
+function wireActing(): void {
+  const act = (id: string) => {
+    acting = panes.find((pane) => pane.name.toLowerCase() === id) ?? panes[0];
+    if (!acting) return say(byId("card-title"), "No copy is open");
+    log.actAs(acting);
+    showState();
+  };
+  byId("acting").addEventListener("change", (event) => act((event.target as HTMLInputElement).value));
+  byId("log").removeAttribute("aria-busy");
+  act((document.querySelector("#acting input:checked") as HTMLInputElement).value);
+}
+
+function wireMallory(mallory: Pane): void {
+  const deed = byId<HTMLButtonElement>("spoil");
+  let round = 0;
+  deed.disabled = false;
+  deed.addEventListener("click", () => mallory.sign(() => spoil(mallory.space, round++)));
 }
 
 /** One line for the relay, of fixed height: trouble with it moves nothing on the page. */
@@ -130,29 +182,6 @@ function showMeters(): void {
   byId("meter-bytes").textContent = kilobytes(wire.total.bytes);
 }
 
-function wireJoin(): void {
-  const space = panes[0]?.space;
-  if (!space) return;
-  const [opener, dialog, field] = [byId<HTMLButtonElement>("join-open"), byId<HTMLDialogElement>("join"), byId<HTMLInputElement>("join-link")];
-  const copied = byId("join-copied");
-  const copy = async () => {
-    field.select();
-    const done = await navigator.clipboard?.writeText(field.value).then(() => true, () => false);
-    copied.textContent = done ? "Copied" : "Copy it by hand";
-  };
-  opener.disabled = false;
-  opener.addEventListener("click", async () => {
-    const expires = new Date(Date.now() + DAY_MS);
-    field.value = inviteLink(await space.invite({ role: "writer", uses: 5, expires }));
-    byId<HTMLAnchorElement>("join-go").href = field.value;
-    copied.textContent = "";
-    dialog.showModal();
-    await copy();
-  });
-  byId("join-copy").addEventListener("click", copy);
-  byId("join-close").addEventListener("click", () => dialog.close());
-}
-
 function wireReset(): void {
   const dialog = byId<HTMLDialogElement>("reset");
   byId("reset-open").addEventListener("click", () => dialog.showModal());
@@ -160,7 +189,7 @@ function wireReset(): void {
   byId("reset-yes").addEventListener("click", async () => {
     try {
       await Promise.all(panes.map((pane) => pane.close()));
-      for (const name of guest === null ? ["demo-ada", "demo-ben"] : [`demo-guest-${guest}`]) await destroy(name);
+      for (const name of guest === null ? ["demo-ada", "demo-ben", "demo-mallory"] : [`demo-guest-${guest}`]) await destroy(name);
       location.assign(startPage());
     } catch (error) {
       byId("reset-error").textContent = `${messageOf(error)}. Close other windows of this page and try again.`;
@@ -170,8 +199,8 @@ function wireReset(): void {
 
 function showGuestWords(): void {
   document.body.classList.add("guest");
-  byId("ben").remove();
-  byId("title").textContent = "You hold a third copy.";
+  for (const id of ["ben", "mallory", "acting"]) byId(id).hidden = true;
+  byId("title").textContent = "You hold a copy of your own.";
   byId("lead").textContent =
     "This window joined from a link, with keys and a database of its own. What you write here shows in the other windows, and the relay in between cannot read it. The link has left the address bar: it is a key.";
 }
@@ -180,7 +209,6 @@ function kilobytes(bytes: number): string {
   return `${(bytes / 1024).toFixed(bytes < 100 * 1024 ? 1 : 0)} KB`;
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000;
 /** How long a relay may take before the page says that it does not answer. */
 const PATIENCE_MS = 2500;
 

@@ -1,21 +1,28 @@
 /**
- * A pane: one replica with its switch, badges, editor and table.
+ * A pane: one replica with its switch, badges, editor and table, and the glass that is laid over these two.
  *
  * Invariant: a badge says only what was confirmed: "saved here" after the disk, "saved at relay" after the relay's
- * answer, "same state" after equal heads and hashes. Anything in between shows as in between.
+ * answer, "2 of 3 agree" after as many equal state hashes. Anything in between shows as in between.
  */
 import type { Space } from "stemma";
+import type { Sight } from "./agreement.ts";
 import { editor, saved } from "./demo.ts";
+import { say } from "./dom.ts";
+import { Glass } from "./glass.ts";
 import { type Fingerprint, Parity } from "./parity.ts";
 import { FactsTable } from "./table.ts";
 
 type Tone = "good" | "wait" | "bad";
 
+/** Told when anything about a pane is otherwise; `moved` if what it knows or shows is. */
+export type PaneListener = (pane: Pane, moved: boolean) => void;
+
 /** Shows `space` in `element` until the page goes. */
 export class Pane {
   readonly space: Space;
+  readonly name: string;
+  readonly glass: Glass;
   readonly #element: HTMLElement;
-  readonly #name: string;
   readonly #relay: string;
   readonly #parity: Parity;
   #online = true;
@@ -27,13 +34,14 @@ export class Pane {
   #sayTimer = 0;
   #measureTimer = 0;
   #hash = "";
+  #heads = "";
   #closed = false;
-  readonly #changed: () => void;
+  readonly #changed: PaneListener;
 
-  constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: () => void) {
+  constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: PaneListener) {
     this.#changed = changed;
     this.#element = element;
-    this.#name = name;
+    this.name = name;
     this.space = space;
     this.#relay = relay;
     const template = document.getElementById("pane-template") as HTMLTemplateElement;
@@ -44,7 +52,11 @@ export class Pane {
     this.#part(".switch").addEventListener("click", () => this.#toggle());
     editor(space, this.#part(".editor"), `Shared text, replica of ${name}`);
     new FactsTable(element, space, (change) => this.#write(change));
-    this.#parity = new Parity(space.id, () => this.#render());
+    this.glass = new Glass(element);
+    this.#parity = new Parity(space.id, () => {
+      this.#render();
+      this.#changed(this, false);
+    });
     this.#listen();
     this.#settle();
     this.#measure();
@@ -58,6 +70,52 @@ export class Pane {
     return this.#online;
   }
 
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  /** What it shows, to be compared. */
+  get sight(): Sight {
+    return { name: this.name, heads: this.#heads, hash: this.#hash };
+  }
+
+  /** What another member is called in this browser. */
+  nameOf(member: string): string | undefined {
+    return this.#parity.nameOf(member);
+  }
+
+  /** Looks soon whether anything is otherwise: what arrives and does not count is not told by any event. */
+  look(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#measureTimer);
+    this.#measureTimer = window.setTimeout(() => this.#measure(), MEASURE_AFTER_MS);
+  }
+
+  setActing(isActing: boolean): void {
+    this.#element.toggleAttribute("data-acting", isActing);
+  }
+
+  /** Runs what signs something, says so, and follows it to the disk and the relay. `undefined` if it failed. */
+  sign<T>(work: () => T): T | undefined {
+    try {
+      const done = work();
+      this.notice("");
+      this.#edited();
+      return done;
+    } catch (error) {
+      this.notice(messageOf(error));
+      return undefined;
+    }
+  }
+
+  /** Says what went wrong; nothing, if that is over. */
+  notice(message: string): void {
+    const notice = this.#part(".pane-notice");
+    notice.textContent = message;
+    notice.hidden = message === "";
+    this.#render();
+  }
+
   /** Closes the space; what the pane shows stays as it is. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -68,15 +126,15 @@ export class Pane {
   #listen(): void {
     this.space.subscribe((changes) => {
       if (changes.some((change) => change.source === "local")) this.#edited();
-      if (this.#closed) return;
-      clearTimeout(this.#measureTimer);
-      this.#measureTimer = window.setTimeout(() => this.#measure(), MEASURE_AFTER_MS);
+      this.look();
     });
+    // A word of policy may change nothing that shows.
+    this.space.on("policy", () => this.look());
     this.space.on("sync", () => {
       this.#measure();
     });
-    this.space.on("storage", (problem) => this.#notice(`This browser does not store reliably: ${problem.message}`));
-    this.space.on("error", (problem) => this.#notice(problem.message));
+    this.space.on("storage", (problem) => this.notice(`This browser does not store reliably: ${problem.message}`));
+    this.space.on("error", (problem) => this.notice(problem.message));
   }
 
   #edited(): void {
@@ -98,11 +156,11 @@ export class Pane {
       if (round !== this.#settling || this.#closed) return;
       reached();
       this.#render();
-      this.#changed();
+      this.#changed(this, false);
     };
     follow("local", () => (this.#local = "saved")).catch((error: unknown) => {
       this.#local = "failed";
-      this.#notice(`Not saved in this browser: ${messageOf(error)}`);
+      this.notice(`Not saved in this browser: ${messageOf(error)}`);
     });
     follow("relay", () => (this.#atRelay = true)).catch(() => this.#render());
   }
@@ -112,32 +170,28 @@ export class Pane {
     if (this.#online) this.space.sync.connect(this.#relay);
     else this.space.sync.disconnect();
     this.#render();
-    this.#changed();
+    this.#changed(this, false);
   }
 
   #write(change: () => void): void {
-    try {
-      this.space.transact(change);
-      this.#notice("");
-    } catch (error) {
-      this.#notice(messageOf(error));
-    }
+    this.sign(() => this.space.transact(change));
   }
 
   #measure(): void {
     if (this.#closed) return;
-    const fingerprint: Fingerprint = { heads: [...this.space.heads].sort().join(" "), hash: this.space.stateHash() };
+    const fingerprint: Fingerprint = { heads: this.space.heads.join(" "), hash: this.space.stateHash(), member: this.space.me, name: this.name };
+    const moved = fingerprint.heads !== this.#heads || fingerprint.hash !== this.#hash;
+    [this.#heads, this.#hash] = [fingerprint.heads, fingerprint.hash];
     this.#parity.announce(fingerprint);
-    this.#hash = fingerprint.hash;
     this.#render();
-    this.#changed();
+    this.#changed(this, moved);
   }
 
   #render(): void {
     if (this.#closed) return;
     const control = this.#part(".switch");
     control.setAttribute("aria-checked", String(this.#online));
-    control.setAttribute("aria-label", `${this.#name}: online`);
+    control.setAttribute("aria-label", `${this.name}: online`);
     this.#part(".switch-word").textContent = this.#online ? "Online" : "Offline";
     this.#element.dataset.online = String(this.#online);
     this.#badge("local", ...this.#localBadge());
@@ -162,11 +216,9 @@ export class Pane {
   }
 
   #parityBadge(): [Tone, string, string] {
-    const { others, different } = this.#parity.verdict;
+    const { all, same } = this.#parity.verdict;
     const hash = this.#hash.slice(0, 8);
-    if (others === 0) return ["wait", "alone", hash];
-    if (different === 0) return ["good", "same state", hash];
-    return ["wait", "differs", hash];
+    return all === 1 ? ["wait", "alone", hash] : [same === all ? "good" : "wait", `${same} of ${all} agree`, hash];
   }
 
   #badge(kind: string, tone: Tone, title: string, detail: string): void {
@@ -174,23 +226,15 @@ export class Pane {
     badge.dataset.tone = tone;
     for (const [index, words] of [title, detail].entries()) {
       const child = badge.children[index];
-      if (child && child.textContent !== words) child.textContent = words;
+      if (child) say(child, words);
     }
   }
 
   /** One quiet sentence when things have come to rest, instead of three flickering badges. */
   #say(): void {
     const words = [...this.#element.querySelectorAll(".badge b")].map((badge) => badge.textContent);
-    const sentence = `${this.#name}: ${words.join(", ")}`;
-    const said = this.#part(".pane-said");
-    if (said.textContent !== sentence) said.textContent = sentence;
-  }
-
-  #notice(message: string): void {
-    const notice = this.#part(".pane-notice");
-    notice.textContent = message;
-    notice.hidden = message === "";
-    this.#render();
+    const sentence = `${this.name}: ${words.join(", ")}`;
+    say(this.#part(".pane-said"), sentence);
   }
 
   #part(selector: string): HTMLElement {

@@ -1,6 +1,6 @@
 /**
- * Are all replicas of this space in the same state? Each announces heads and state hash to all windows of this
- * browser over a BroadcastChannel, and compares what it hears with its own.
+ * How many copies of this space in this browser show the same? Each announces its name, heads and state hash to all windows
+ * over a BroadcastChannel, and compares what it hears with its own.
  *
  * Invariant: a verdict compares fingerprints only, so it says what two replicas could tell each other without content.
  * It does not reach other machines: their state hash would have to be read aloud.
@@ -10,12 +10,15 @@
 export interface Fingerprint {
   readonly heads: string;
   readonly hash: string;
+  /** Whose replica it is, and what that person is called in its window. */
+  readonly member: string;
+  readonly name: string;
 }
 
-/** How many other replicas are known, and how many of them differ. */
+/** How many replicas there are, this one included, and how many of them show what this one shows. */
 export interface Verdict {
-  readonly others: number;
-  readonly different: number;
+  readonly all: number;
+  readonly same: number;
 }
 
 type Message =
@@ -49,9 +52,13 @@ export class Parity {
   }
 
   get verdict(): Verdict {
-    const all = [...this.#others.values()];
-    const different = all.filter((other) => other.hash !== this.#own?.hash || other.heads !== this.#own.heads);
-    return { others: all.length, different: different.length };
+    const others = [...this.#others.values()];
+    return { all: others.length + 1, same: others.filter(({ hash }) => hash === this.#own?.hash).length + 1 };
+  }
+
+  /** What a member is called in a window of this browser. Nobody signed that. */
+  nameOf(member: string): string | undefined {
+    return [...this.#others.values()].find((other) => other.member === member)?.name;
   }
 
   #enter(): void {

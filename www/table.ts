@@ -5,6 +5,7 @@
  */
 import type { SharedMap, Space, Value } from "stemma";
 import { facts } from "./demo.ts";
+import { button } from "./dom.ts";
 
 /** Runs a change and reports what goes wrong. */
 export type Write = (change: () => void) => void;
@@ -126,15 +127,6 @@ class FactRow {
   #set(value: string): void {
     if (value !== this.#shown) this.#write(() => void this.#map.set(this.#key, value));
   }
-}
-
-function button(className: string, words: string, press: () => void): HTMLButtonElement {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = className;
-  made.textContent = words;
-  made.addEventListener("click", press);
-  return made;
 }
 
 function text(value: Value): string {

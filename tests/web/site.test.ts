@@ -1,37 +1,37 @@
 // The site, built and served as anybody would, over a real relay: what a visitor does with it.
 
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
 import { after, test } from "node:test";
-import type { BrowserContext, Page } from "playwright-core";
-import { build } from "vite";
-import { Relay, launchBrowser, root, servePages } from "./harness.ts";
+import jsqr from "jsqr";
+import { Relay } from "./harness.ts";
+import { Site, actAs, addFact, badges, fact, setFact, shows, textOf, type } from "./site.ts";
 
-await build({ root: join(root, "www"), logLevel: "warn" });
-const owner = { after };
-const browser = await launchBrowser(owner);
-const relay = await Relay.start(owner);
-const origin = await servePages(owner, { "/": "www/dist" });
+const site = await Site.start({ after });
+const visit = site.visit.bind(site);
+/** A reader by other people than those of the writer; CommonJS, whose types do not say so. */
+const jsQR = jsqr as unknown as typeof jsqr.default;
 
-test("what is typed in one pane shows in the other, saved and the same", async (t) => {
+test("what is typed in one pane shows in the others, saved and the same", async (t) => {
   const { page, complaints } = await visit(t);
   await type(page, "ada", "written by Ada ");
   await shows(page, "ben", "written by Ada ");
   await type(page, "ben", "and by Ben ");
   await shows(page, "ada", "and by Ben written by Ada ");
-  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  await shows(page, "mallory", "and by Ben written by Ada ");
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "3 of 3 agree"]);
+  await page.locator("#agreement", { hasText: "All 3 panes see the same state." }).waitFor();
   assert.deepEqual(complaints, []);
 });
 
 test("both sides edit while one is offline, and meet", async (t) => {
   const { page, complaints } = await visit(t);
-  await badges(page, "ben", ["saved here", "nothing yet", "same state"]);
+  await badges(page, "ben", ["saved here", "nothing yet", "3 of 3 agree"]);
   await page.click("#ben .switch");
   await type(page, "ada", "online ");
   await type(page, "ben", "offline ");
   await setFact(page, "ada", "nights", "5");
   await setFact(page, "ben", "nights", "6");
-  await badges(page, "ada", ["saved here", "saved at relay", "differs"]);
+  await badges(page, "ada", ["saved here", "saved at relay", "2 of 3 agree"]);
   await page.locator("#ben [data-badge=relay] b", { hasText: /^\d+ not sent$/ }).waitFor();
   assert.equal((await textOf(page, "ada")).includes("offline "), false);
 
@@ -39,7 +39,7 @@ test("both sides edit while one is offline, and meet", async (t) => {
   for (const pane of ["ada", "ben"]) {
     await shows(page, pane, "online ");
     await shows(page, pane, "offline ");
-    await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+    await badges(page, pane, ["saved here", "saved at relay", "3 of 3 agree"]);
   }
   assert.equal(await textOf(page, "ada"), await textOf(page, "ben"));
 
@@ -68,38 +68,61 @@ test("a reload shows the same, from the disk alone", async (t) => {
   await shows(page, "ben", "kept ");
   await type(page, "ben", "too "); // stored after what came before it
   await shows(page, "ada", "too kept ");
-  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "3 of 3 agree"]);
   await own.stop();
   await page.reload();
   for (const pane of ["ada", "ben"]) {
     await shows(page, pane, "too kept A week in the mountains");
     await page.locator(`#${pane} [data-badge=local] b`, { hasText: "saved here" }).waitFor();
-    await page.locator(`#${pane} [data-badge=parity] b`, { hasText: "same state" }).waitFor();
+    await page.locator(`#${pane} [data-badge=parity] b`, { hasText: "3 of 3 agree" }).waitFor();
   }
   await own.restart();
-  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "3 of 3 agree"]);
 });
 
 test("a link lets a third window in and leaves its address bar", async (t) => {
   const { page, context, complaints } = await visit(t);
   await type(page, "ada", "before the guest ");
+  await type(page, "ben", "and ");
   await page.click("#join-open");
   await page.locator("#join[open]").waitFor();
   const link = await page.inputValue("#join-link");
   assert.match(new URL(link).hash, /^#join=stemma1\./);
   await page.click("#join-close");
 
-  const guest = await openPage(context, link, complaints);
+  const guest = await site.openPage(context, link, complaints);
   await guest.locator("#ada .cm-content").waitFor();
   assert.equal(new URL(guest.url()).hash, "");
   await shows(guest, "ada", "before the guest ");
   await type(guest, "ada", "the guest too ");
   await shows(page, "ben", "the guest too ");
-  await guest.locator("#ada [data-badge=parity] b", { hasText: "same state" }).waitFor();
+  await guest.locator("#ada [data-badge=parity] b", { hasText: "4 of 4 agree" }).waitFor();
+  for (const name of ["Ada", "Ben"]) await guest.locator(`[aria-label='Changes by ${name}'] .mark`).first().waitFor();
+  await page.locator("[aria-label^='Changes by Guest '] .mark").first().waitFor();
   const address = guest.url();
   await guest.reload();
   await shows(guest, "ada", "the guest too ");
   assert.equal(guest.url(), address);
+  assert.deepEqual(complaints, []);
+});
+
+test("the QR code is the link, for whoever reads it from the screen", async (t) => {
+  const { page, complaints } = await visit(t);
+  await page.click("#join-open");
+  await page.locator("#join[open]").waitFor();
+  const link = await page.inputValue("#join-link");
+  const code = page.locator("#join-code svg");
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    const { pixels, width, height } = await site.pixelsOf(await code.screenshot());
+    assert.equal(jsQR(pixels, width, height)?.data, link, colorScheme);
+  }
+  await page.click("#join-close");
+  await page.click("#join-open");
+  await page.locator("#join[open]").waitFor();
+  assert.notEqual(await page.inputValue("#join-link"), link, "each time another link");
+  const { pixels, width, height } = await site.pixelsOf(await code.screenshot());
+  assert.equal(jsQR(pixels, width, height)?.data, await page.inputValue("#join-link"));
   assert.deepEqual(complaints, []);
 });
 
@@ -115,7 +138,7 @@ test("the drawer shows the bytes of the wire, and no word of the text is in them
   const secrets = ["Zugspitze at dawn", "provisions", "bread and cheese"];
   await type(page, "ada", `${secrets[0]} `);
   await addFact(page, "ben", secrets[1] ?? "", secrets[2] ?? "");
-  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "same state"]);
+  for (const pane of ["ada", "ben"]) await badges(page, pane, ["saved here", "saved at relay", "3 of 3 agree"]);
   await page.click("#drawer-open");
   await page.locator(".part.sealed").first().waitFor();
 
@@ -149,7 +172,7 @@ test("without a relay the page says so and works", async (t) => {
   await page.locator("#ada [data-badge=local] b", { hasText: "saved here" }).waitFor();
   await page.click("#direct");
   await shows(page, "ben", "alone ");
-  await page.locator("#ben [data-badge=parity] b", { hasText: "same state" }).waitFor();
+  await page.locator("#ben [data-badge=parity] b", { hasText: "3 of 3 agree" }).waitFor();
 });
 
 test("reset deletes the local copies after asking", async (t) => {
@@ -169,6 +192,7 @@ test("a phone scrolls in one direction only, and nothing jumps while the page op
   const width = () => page.evaluate(() => document.documentElement.scrollWidth);
   await type(page, "ada", "x".repeat(80));
   await addFact(page, "ada", "k".repeat(60), "v".repeat(300));
+  await actAs(page, "ben");
   await page.locator("#ben [aria-label^='Delete kkk']").waitFor();
   assert.equal(await width(), 390);
   await page.click("#drawer-open");
@@ -192,94 +216,5 @@ test("everything is reached by keyboard, and names itself", async (t) => {
       .map((element) => element.outerHTML),
   );
   assert.deepEqual(nameless, []);
-  await page.locator("#ada .pane-said", { hasText: "Ada: saved here, saved at relay, same state" }).waitFor({ state: "attached" });
+  await page.locator("#ada .pane-said", { hasText: "Ada: saved here, saved at relay, 3 of 3 agree" }).waitFor({ state: "attached" });
 });
-
-interface Visit {
-  path?: string;
-  /** What is there once the page is ready. */
-  ready?: string;
-  width?: number;
-  /** Gets every frame, from the browser's debugger and not from the page. */
-  wire?: Buffer[];
-}
-
-interface Visited {
-  page: Page;
-  context: BrowserContext;
-  /** Errors of the console and uncaught ones; violations of the content security policy are among them. */
-  complaints: string[];
-}
-
-/** A new browser profile on the site. */
-async function visit(t: { after(end: () => Promise<void>): void }, visit: Visit = {}): Promise<Visited> {
-  const context = await browser.newContext({ viewport: { width: visit.width ?? 1280, height: 844 } });
-  t.after(() => context.close());
-  await context.addInitScript(() => {
-    const shifts: number[] = [];
-    Object.assign(globalThis, { shifts });
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries() as (PerformanceEntry & { value: number; hadRecentInput: boolean })[]) {
-        if (!entry.hadRecentInput) shifts.push(entry.value);
-      }
-    }).observe({ type: "layout-shift", buffered: true });
-  });
-  const complaints: string[] = [];
-  const url = new URL(visit.path ?? "/", origin);
-  if (!url.searchParams.has("relay")) url.searchParams.set("relay", relay.url);
-  const page = await openPage(context, url.href, complaints, visit.wire);
-  await page.locator(visit.ready ?? "#ben .cm-content").waitFor();
-  return { page, context, complaints };
-}
-
-async function openPage(context: BrowserContext, url: string, complaints: string[], wire?: Buffer[]): Promise<Page> {
-  const page = await context.newPage();
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("websocket", (socket) => {
-    for (const event of ["framesent", "framereceived"] as const) {
-      socket.on(event as "framesent", ({ payload }) => wire?.push(Buffer.from(payload)));
-    }
-  });
-  await page.goto(url);
-  return page;
-}
-
-/** Types at the start of the text, as a person would. */
-async function type(page: Page, pane: string, words: string): Promise<void> {
-  await page.click(`#${pane} .cm-content`);
-  await page.keyboard.press("Control+Home");
-  await page.keyboard.type(words);
-}
-
-async function addFact(page: Page, pane: string, key: string, value: string): Promise<void> {
-  await page.fill(`#${pane} input[name=key]`, key);
-  await page.fill(`#${pane} input[name=value]`, value);
-  await page.click(`#${pane} .facts-add button`);
-}
-
-async function setFact(page: Page, pane: string, key: string, value: string): Promise<void> {
-  const field = page.locator(`#${pane} [aria-label='Value of ${key}']`);
-  await field.fill(value);
-  await field.press("Enter");
-}
-
-async function fact(page: Page, pane: string, key: string): Promise<string> {
-  return page.inputValue(`#${pane} [aria-label='Value of ${key}']`);
-}
-
-async function textOf(page: Page, pane: string): Promise<string> {
-  return (await page.locator(`#${pane} .cm-line`).allInnerTexts()).join("\n");
-}
-
-async function shows(page: Page, pane: string, words: string): Promise<void> {
-  await page.locator(`#${pane} .cm-content`, { hasText: words }).waitFor();
-}
-
-async function badges(page: Page, pane: string, words: string[]): Promise<void> {
-  await page.waitForFunction(
-    ([pane, words]) =>
-      [...document.querySelectorAll(`#${pane} .badge b`)].map((badge) => badge.textContent).join() === words,
-    [pane, words.join()] as const,
-  );
-}
