@@ -196,16 +196,15 @@ fn what_this_version_does_not_know_waits_with_its_descendants_and_the_rest_goes_
         rows.extend([strange, after]);
     }
     // Ops: one without a meaning yet, and one whose data type is not folded here.
-    let ledger = Skeleton {
-        objects: vec![(world.attacker.object(ObjectKind::Ledger, "n"), ObjectKind::Ledger)],
+    let event = Skeleton {
         names: vec![NameId([7; 16])],
-        ops: vec![Op::LedgerOpen { object: ObjectAt(0), account: NameAt(0) }],
+        ops: vec![Op::EventCreate { type_name: NameAt(0), id: NameAt(0) }],
         ..Skeleton::default()
     };
     let mut strange_op = body.0.encode(0);
     let at = strange_op.len() - 4;
     strange_op[at] = 0x07;
-    for (n, skeleton) in [(11, ledger.encode(0)), (12, strange_op)] {
+    for (n, skeleton) in [(11, event.encode(0)), (12, strange_op)] {
         let mut lane = world.attacker.lane(n);
         let strange = world.attacker.seal(&lane, &[], &skeleton, None);
         (lane.seq, lane.prev) = (1, Some(strange.id()));

@@ -210,8 +210,8 @@ impl Ledger {
     pub fn at(
         &self,
         history: &impl History,
-        known: impl Fn(OpIx) -> bool,
-        counts: impl Fn(OpIx) -> bool,
+        known: &dyn Fn(OpIx) -> bool,
+        counts: &dyn Fn(OpIx) -> bool,
     ) -> Self {
         let empty = |of: &Account| Account {
             owner: if matches!(of.id, AccountId::Member(_)) { of.owner } else { NONE },
@@ -253,10 +253,10 @@ impl Ledger {
     pub fn differing(
         &self,
         history: &impl History,
-        a: impl Fn(OpIx) -> bool,
-        b: impl Fn(OpIx) -> bool,
+        a: &dyn Fn(OpIx) -> bool,
+        b: &dyn Fn(OpIx) -> bool,
     ) -> Vec<Part> {
-        let (then, mut now) = (self.at(history, |_| true, a), self.at(history, |_| true, b));
+        let (then, mut now) = (self.at(history, &|_| true, a), self.at(history, &|_| true, b));
         for (at, row) in then.rows.iter().enumerate() {
             if *row != now.rows[at] {
                 now.touch(at as u32);
@@ -414,13 +414,7 @@ impl Ledger {
         let at = *self.index.entry(Part::Account(id)).or_insert(next);
         if at == next {
             let owner = if matches!(id, AccountId::Member(_)) { at } else { NONE };
-            self.accounts.push(Account {
-                id,
-                owner,
-                opens: First::default(),
-                balance: 0,
-                rows: Vec::new(),
-            });
+            self.accounts.push(Account { id, owner, opens: First::default(), balance: 0, rows: Vec::new() });
         }
         at
     }

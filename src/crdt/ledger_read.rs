@@ -1,10 +1,10 @@
 //! What a ledger reads as.
 
-use super::ledger::{Ledger, NONE, What};
+use super::ledger::{Account, Ledger, NONE, What};
 use super::{AccountId, History, Part};
 use crate::causal::{MemberId, NameId, OpIx};
 use crate::codec::BigInt;
-use crate::sorted::sort;
+use crate::sorted::{sort, sort_by};
 
 impl Ledger {
     /// What an account stands at. O(1).
@@ -20,10 +20,15 @@ impl Ledger {
         }
     }
 
-    /// All accounts that were ever named: whose they are and what they stand at.
-    pub fn accounts(&self) -> impl ExactSizeIterator<Item = (AccountId, Option<MemberId>, i128)> + '_ {
-        let account = |at: usize| (self.accounts[at].id, self.owner_at(at), self.accounts[at].balance);
-        (0..self.accounts.len()).map(account)
+    /// All accounts that were ever named, by id: whose they are and what they stand at.
+    pub fn accounts(&self) -> Vec<(AccountId, Option<MemberId>, i128)> {
+        let mut places: Vec<usize> = (0..self.accounts.len()).collect();
+        sort_by(&mut places, |a, b| self.accounts[*a].id.cmp(&self.accounts[*b].id));
+        let account = |at| {
+            let of: &Account = &self.accounts[at];
+            (of.id, self.owner_at(at), of.balance)
+        };
+        places.into_iter().map(account).collect()
     }
 
     /// The members who opened an account and lost against the one who owns it.
@@ -102,10 +107,12 @@ impl Ledger {
         self.find(Part::Account(*account)).is_some()
     }
 
-    /// The assets that somebody holds, and the account.
-    pub fn assets(&self) -> impl Iterator<Item = (NameId, AccountId)> + '_ {
+    /// The assets that somebody holds, by id, and the accounts.
+    pub fn assets(&self) -> Vec<(NameId, AccountId)> {
+        let mut places: Vec<usize> = (0..self.assets.len()).collect();
+        sort_by(&mut places, |a, b| self.assets[*a].name.cmp(&self.assets[*b].name));
         let held = |at: usize| Some((self.assets[at].name, self.account_id(self.holder_at(at)?)));
-        (0..self.assets.len()).filter_map(held)
+        places.into_iter().filter_map(held).collect()
     }
 
     /// The account that holds an asset.
@@ -162,7 +169,7 @@ impl Ledger {
         assert_eq!(self.index.len(), self.accounts.len() + self.commands.len() + self.assets.len());
         assert_eq!(self.accounts.iter().map(|account| account.balance).sum::<i128>(), 0, "money only moves");
         let is_active = |op| self.row_of(op).is_some_and(|at| self.rows[at as usize].active);
-        let again = self.at(history, |_| true, is_active);
+        let again = self.at(history, &|_| true, &is_active);
         for (now, then) in self.rows.iter().zip(&again.rows) {
             assert_eq!((now.op, now.counts), (then.op, then.counts));
             assert!(!now.counts || now.active);

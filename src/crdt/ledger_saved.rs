@@ -16,7 +16,11 @@ impl Saved for AccountId {
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(if bool::load(from)? { Self::Named(NameId::load(from)?) } else { Self::Member(MemberId::load(from)?) })
+        Ok(if bool::load(from)? {
+            Self::Named(NameId::load(from)?)
+        } else {
+            Self::Member(MemberId::load(from)?)
+        })
     }
 }
 
@@ -86,7 +90,8 @@ impl Saved for Ledger {
         for _ in 0..from.count("amounts", u32::MAX as usize, 2)? {
             ledger.large.push((u32::load(from)?, BigInt::decode(from, "amount")?));
         }
-        let fits = ledger.large.is_sorted_by(|a, b| a.0 < b.0) && ledger.links_exist() && ledger.find_owners();
+        let fits =
+            ledger.large.is_sorted_by(|a, b| a.0 < b.0) && ledger.links_exist() && ledger.find_owners();
         saved::check(fits, from, "ledger", "what counts is there")?;
         Ok(ledger)
     }
@@ -139,13 +144,19 @@ impl Ledger {
                 if !is_sound || command != NONE && !self.load_run(command, at, head, active) {
                     return Ok(false);
                 }
-                (What::Transfer { from: first, to: second, amount, command, head, notes }, Some([first, second]))
+                (
+                    What::Transfer { from: first, to: second, amount, command, head, notes },
+                    Some([first, second]),
+                )
             }
             2 if is_transfer(first) => {
                 self.notes[self.rows[first as usize].notes() as usize].rows.push(at);
                 (What::Reverse { of: first }, Some(self.ends_of(first)))
             }
-            3 if self.rows.get(first as usize).is_some_and(|row| !matches!(row.what, What::Open { .. } | What::Assign { .. } | What::Dispute { .. })) => {
+            3 if self.rows.get(first as usize).is_some_and(|row| {
+                !matches!(row.what, What::Open { .. } | What::Assign { .. } | What::Dispute { .. })
+            }) =>
+            {
                 let of = self.transfer_of(first);
                 if !is_transfer(of) {
                     return Ok(false);

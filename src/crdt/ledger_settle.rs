@@ -1,7 +1,7 @@
 //! What of a ledger counts, and what it comes to.
 
-use super::ledger::{Ledger, NONE, What};
 use super::History;
+use super::ledger::{Ledger, NONE, What};
 use crate::causal::OpIx;
 use crate::sorted::sort;
 use crate::steps;

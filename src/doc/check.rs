@@ -84,10 +84,7 @@ impl Fold {
             | Op::PolicyMode { .. }
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
-            Op::EventCreate { .. }
-            | Op::EventEmit { .. }
-            | Op::Control { .. }
-            | Op::Audit { .. } => false,
+            Op::EventCreate { .. } | Op::EventEmit { .. } | Op::Control { .. } | Op::Audit { .. } => false,
         })
     }
 

@@ -103,8 +103,7 @@ impl Op {
                 put_account(out, to);
                 amount.encode(out);
             }
-            Self::LedgerDispute { object, changeset, op }
-            | Self::LedgerReverse { object, changeset, op } => {
+            Self::LedgerDispute { object, changeset, op } | Self::LedgerReverse { object, changeset, op } => {
                 out.varint(object.0.into()).varint(changeset.0.into()).varint((*op).into());
             }
             Self::LedgerAssign { object, asset, to } => {

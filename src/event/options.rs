@@ -214,11 +214,19 @@ mod tests {
         let options = ledger(&[2, 1], Some(500)).canonical();
         assert_eq!(Options::decode(ObjectKind::Ledger, &options.encode()), Some(options.clone()));
         assert_eq!(Options::decode(ObjectKind::Map, &options.encode()), None);
-        assert_eq!((options.credit_of(MemberId([1; 32])), options.credit_of(MemberId([3; 32]))), (None, Some(500)));
+        assert_eq!(
+            (options.credit_of(MemberId([1; 32])), options.credit_of(MemberId([3; 32]))),
+            (None, Some(500))
+        );
         assert_eq!(ledger(&[], None).credit_of(MemberId([3; 32])), None);
         assert_eq!(ledger(&[1], Some(0)).canonical(), ledger(&[1], None));
         assert_eq!(ledger(&[1], None).credit_of(MemberId([3; 32])), Some(0));
-        for wrong in [ledger(&[1, 1], None), ledger(&[], Some(-1)), ledger(&[], Some(MONEY_END)), ledger(&[1], Some(0))] {
+        for wrong in [
+            ledger(&[1, 1], None),
+            ledger(&[], Some(-1)),
+            ledger(&[], Some(MONEY_END)),
+            ledger(&[1], Some(0)),
+        ] {
             assert!(!wrong.fit(ObjectKind::Ledger), "{wrong:?}");
             assert_eq!(Options::decode(ObjectKind::Ledger, &wrong.encode()), None);
         }

@@ -50,13 +50,11 @@ impl Replica {
                 (sum != 0).then(|| digest::counter_hash(sum))
             }
             Body::Ledger(ledger) => {
-                let shown = ledger.accounts().filter(|(account, owner, balance)| match account {
+                let shown = ledger.accounts().into_iter().filter(|(account, owner, balance)| match account {
                     AccountId::Member(_) => *balance != 0,
                     AccountId::Named(_) => owner.is_some(),
                 });
-                let (mut accounts, mut assets): (Vec<_>, Vec<_>) = (shown.collect(), ledger.assets().collect());
-                sort(&mut accounts);
-                sort(&mut assets);
+                let (accounts, assets): (Vec<_>, _) = (shown.collect(), ledger.assets());
                 let counting = ledger.counting();
                 let any = counting > 0 || !accounts.is_empty() || !assets.is_empty();
                 any.then(|| ledger_hash(counting, &accounts, &assets))

@@ -14,7 +14,12 @@ const MEMO_BYTES_MAX: usize = 8_192;
 
 impl Replica {
     /// Opens an account with a name, which is this member's then; says whether it was not yet.
-    pub fn ledger_open(&mut self, object: ObjectIx, name: &str, env: &mut Env<'_>) -> Result<bool, EditFault> {
+    pub fn ledger_open(
+        &mut self,
+        object: ObjectIx,
+        name: &str,
+        env: &mut Env<'_>,
+    ) -> Result<bool, EditFault> {
         let account = self.account_named(name);
         let AccountId::Named(id) = account else { return Err(EditFault::Account) };
         self.expect_ledger(object)?;
@@ -76,11 +81,11 @@ impl Replica {
         let at = self.ledger_entry_at(object, entry).ok_or(EditFault::Entry)?;
         let ledger = self.ledger(object).ok_or(EditFault::Kind)?;
         let (row, (_, to, _)) = (&ledger.rows()[at as usize], ledger.entry(at));
-        if ledger.owner(&to) != Some(self.member()) {
-            return Err(EditFault::Owner);
-        }
         if !row.counts || ledger.transfer_of(at) != at || ledger.reversal_of(at).is_some() {
             return Err(EditFault::Entry);
+        }
+        if ledger.owner(&to) != Some(self.member()) {
+            return Err(EditFault::Owner);
         }
         let op = LedgerOp::Reverse(row.op);
         self.sign_into(object, op, memo, env);

@@ -1,12 +1,12 @@
 //! Ledgers, as they are read: accounts, entries and how they stand, debts and what caused them, assets.
 
 use super::Replica;
-use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, OpIx};
 use crate::codec::BigInt;
 use crate::crdt::{AccountId, Flaw, Ledger, Recency, What};
 use crate::doc::{ObjectIx, Written};
 use crate::event::{Sort, Target, Value, Verdict};
-use crate::sorted::{sort, sort_by, sort_by_key};
+use crate::sorted::sort_by;
 use crate::trust::{Standing, Subject, Word};
 use std::sync::Arc;
 
@@ -123,16 +123,16 @@ impl Replica {
     /// The accounts that are open, and those of members that have entries, members first. O(accounts).
     pub fn ledger_accounts(&self, object: ObjectIx) -> Vec<LedgerAccount> {
         let Some(ledger) = self.ledger(object) else { return Vec::new() };
-        let used = ledger.accounts().filter(|(account, ..)| match account {
-            AccountId::Member(_) => ledger.rows_of(account).iter().any(|at| ledger.rows()[*at as usize].counts),
+        let used = ledger.accounts().into_iter().filter(|(account, ..)| match account {
+            AccountId::Member(_) => {
+                ledger.rows_of(account).iter().any(|at| ledger.rows()[*at as usize].counts)
+            }
             AccountId::Named(_) => true,
         });
         let listed = used.filter_map(|(account, owner, balance)| {
             Some(LedgerAccount { account, owner: owner?, balance, rivals: ledger.rivals(&account) })
         });
-        let mut listed: Vec<LedgerAccount> = listed.collect();
-        sort_by_key(&mut listed, |of| of.account);
-        listed
+        listed.collect()
     }
 
     /// The entries of an account, or all, by claimed time, in an order that is the same for everybody: the last ones, at most so many.
@@ -148,8 +148,11 @@ impl Replica {
             Some(account) => ledger.rows_of(account).to_vec(),
             None => (0..ledger.rows().len() as u32).collect(),
         };
-        let rows = self.in_order(ledger, rows, |_| true);
-        rows[rows.len().saturating_sub(limit)..].iter().map(|at| self.ledger_entry(object, ledger, *at)).collect()
+        let rows = self.in_order(ledger, rows, &|_| true);
+        rows[rows.len().saturating_sub(limit)..]
+            .iter()
+            .map(|at| self.ledger_entry(object, ledger, *at))
+            .collect()
     }
 
     /// Accounts below zero, but for those of issuers, and the entries that were not covered: what comes in covers the oldest
@@ -168,12 +171,16 @@ impl Replica {
             let causes = self.causes_of(ledger, &account);
             debts.push(Debt { account, owner, amount: -balance, over, causes });
         }
-        sort_by_key(&mut debts, |debt| debt.account);
         debts
     }
 
     fn causes_of(&self, ledger: &Ledger, account: &AccountId) -> Vec<(EntryId, i128)> {
-        let rows = self.in_order(ledger, ledger.rows_of(account).to_vec(), |at| ledger.rows()[at as usize].counts);
+        // What was given back is as if it had not been.
+        let stays = |at: u32| {
+            let is_transfer = ledger.transfer_of(at) == at;
+            ledger.rows()[at as usize].counts && is_transfer && ledger.reversal_of(at).is_none()
+        };
+        let rows = self.in_order(ledger, ledger.rows_of(account).to_vec(), &stays);
         let (mut balance, mut open): (i128, Vec<(u32, i128)>) = (0, Vec::new());
         let mut covered = 0;
         for at in rows {
@@ -199,15 +206,15 @@ impl Replica {
             }
         }
         open.drain(..covered);
-        open.into_iter().map(|(at, lacking)| (self.entry_id(ledger.rows()[at as usize].op), lacking)).collect()
+        open.into_iter()
+            .map(|(at, lacking)| (self.entry_id(ledger.rows()[at as usize].op), lacking))
+            .collect()
     }
 
-    /// The assets that somebody holds, and the accounts, by name.
+    /// The assets that somebody holds, and the accounts, in an order that is the same for everybody.
     pub fn ledger_assets(&self, object: ObjectIx) -> Vec<(String, AccountId)> {
-        let held = self.ledger(object).into_iter().flat_map(Ledger::assets);
-        let mut held: Vec<_> = held.map(|(asset, to)| (self.ledger_name(Sort::Asset, &asset), to)).collect();
-        sort(&mut held);
-        held
+        let held = self.ledger(object).map_or_else(Vec::new, Ledger::assets).into_iter();
+        held.map(|(asset, to)| (self.asset_text(&asset), to)).collect()
     }
 
     /// The account that holds an asset.
@@ -239,11 +246,15 @@ impl Replica {
         }
     }
 
-    /// The clear form of an account's or an asset's name, or its digits behind a `#`.
-    pub fn ledger_name(&self, sort: Sort, name: &crate::causal::NameId) -> String {
+    /// An asset as text: its name, or its digits behind a `#`.
+    pub fn asset_text(&self, asset: &NameId) -> String {
+        self.ledger_name(Sort::Asset, asset)
+    }
+
+    fn ledger_name(&self, sort: Sort, name: &NameId) -> String {
         match self.names.text(sort, name) {
             Some(clear) => clear.as_ref().to_owned(),
-            None => format!("#{name}"),
+            None => "#".to_owned() + &name.to_string(),
         }
     }
 
@@ -261,8 +272,10 @@ impl Replica {
             What::Reverse { of } => Some(self.entry_id(ledger.rows()[of as usize].op)),
             _ => None,
         };
-        let is_said =
-            |note: &u32| matches!(ledger.rows()[*note as usize].what, What::Dispute { .. }) && ledger.rows()[*note as usize].active;
+        let is_said = |note: &u32| {
+            matches!(ledger.rows()[*note as usize].what, What::Dispute { .. })
+                && ledger.rows()[*note as usize].active
+        };
         let disputes = ledger.notes_of(at).filter(is_said).map(|note| self.signature(object, ledger, note));
         let (support, oppose) = self.verdicts(by.id);
         LedgerEntry {
@@ -343,7 +356,7 @@ impl Replica {
     }
 
     /// Rows that are entries, by claimed time.
-    fn in_order(&self, ledger: &Ledger, mut rows: Vec<u32>, is_chosen: impl Fn(u32) -> bool) -> Vec<u32> {
+    fn in_order(&self, ledger: &Ledger, mut rows: Vec<u32>, is_chosen: &dyn Fn(u32) -> bool) -> Vec<u32> {
         let is_entry =
             |at: u32| matches!(ledger.rows()[at as usize].what, What::Transfer { .. } | What::Reverse { .. });
         rows.retain(|at| is_entry(*at) && is_chosen(*at));

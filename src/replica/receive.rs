@@ -314,6 +314,9 @@ impl Replica {
         let Some(kind) = ObjectKind::from_code(kind) else { return };
         // Options of a later version: the object is kept without a name.
         let Some(options) = Options::decode(kind, options) else { return };
+        if matches!(origin, ObjectOrigin::Child { .. }) && !Fold::nests(kind) {
+            return;
+        }
         if let ObjectOrigin::Child { parent, key } = origin
             && let Some(child) = self.fold.find(id, kind)
             && let Some(map) = self.fold.find(parent, ObjectKind::Map)

@@ -7,6 +7,7 @@ mod batch;
 mod connection;
 mod error;
 mod idb;
+mod ledger;
 mod lists;
 mod locks;
 mod marks;

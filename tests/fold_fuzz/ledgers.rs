@@ -78,8 +78,8 @@ impl Replica {
     /// All parts that read as something.
     pub fn parts_of(&self, object: ObjectIx) -> BTreeMap<Part, Shown> {
         let ledger = self.ledger_of(object);
-        let accounts = ledger.accounts().map(|(account, ..)| Part::Account(account));
-        let assets = ledger.assets().map(|(asset, _)| Part::Asset(asset));
+        let accounts = ledger.accounts().into_iter().map(|(account, ..)| Part::Account(account));
+        let assets = ledger.assets().into_iter().map(|(asset, _)| Part::Asset(asset));
         let mut parts: BTreeMap<Part, Shown> =
             accounts.chain(assets).map(|part| (part, self.part_of(object, &part))).collect();
         parts.retain(|_, shown| is_shown(shown));

@@ -53,16 +53,19 @@ fn first(model: &Model, claims: &[OpId]) -> Option<OpId> {
 
 impl Ledger {
     pub fn read(&self, model: &Model, counting: &BTreeSet<OpId>) -> Reading {
-        let active: Vec<(OpId, &Signed)> =
-            self.signed.iter().filter(|(op, _)| counting.contains(op)).map(|(op, signed)| (*op, signed)).collect();
+        let active: Vec<(OpId, &Signed)> = self
+            .signed
+            .iter()
+            .filter(|(op, _)| counting.contains(op))
+            .map(|(op, signed)| (*op, signed))
+            .collect();
         let all = |is: &dyn Fn(&Signed) -> bool| -> Vec<OpId> {
             active.iter().filter(|(_, signed)| is(signed)).map(|(op, _)| *op).collect()
         };
         let owner = |account: Account| match account {
             Account::Member(member) => Some(member),
-            Account::Named(name) => {
-                first(model, &all(&|signed| signed.said == Said::Open(name))).map(|op| self.signed[&op].author)
-            }
+            Account::Named(name) => first(model, &all(&|signed| signed.said == Said::Open(name)))
+                .map(|op| self.signed[&op].author),
         };
         let is_run = |signed: &Signed| -> bool {
             let Some((command, head)) = signed.command else { return true };
@@ -106,7 +109,9 @@ impl Ledger {
                 Said::Assign(asset, _) if !reading.chains.contains_key(&asset) => {
                     let chain = self.chain(model, &active, asset, &owner);
                     if let Some(last) = chain.last() {
-                        let Said::Assign(_, holder) = self.signed[last].said else { unreachable!("an assign") };
+                        let Said::Assign(_, holder) = self.signed[last].said else {
+                            unreachable!("an assign")
+                        };
                         reading.holders.insert(asset, holder);
                     }
                     reading.chains.insert(asset, chain);
@@ -132,7 +137,9 @@ impl Ledger {
                 let may = match chain.last() {
                     None => true,
                     Some(last) => {
-                        let Said::Assign(_, holder) = self.signed[last].said else { unreachable!("an assign") };
+                        let Said::Assign(_, holder) = self.signed[last].said else {
+                            unreachable!("an assign")
+                        };
                         model.knew(*op, *last) && owner(holder) == Some(signed.author)
                     }
                 };
