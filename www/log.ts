@@ -60,15 +60,15 @@ export class Log {
     return new Set(this.#marks.map(({ member }) => member));
   }
 
-  /** From now on the log is this pane's. */
-  actAs(pane: Pane): void {
+  /** From now on the log is this pane's; resolves when it shows. */
+  actAs(pane: Pane): Promise<void> {
     this.#leaveTrial();
     this.#choice = undefined;
     this.#done = undefined;
     this.#acting = pane;
     for (const one of this.#panes) one.setActing(one === pane);
     say(byId("log-name"), pane.name);
-    void this.#read();
+    return this.#read();
   }
 
   /** Looks at what it would be like without a payment, or with it again, in a pane that is acted as. */

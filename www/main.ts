@@ -92,7 +92,7 @@ async function show(id: string, name: string, database: string, link?: string, p
       return undefined;
     }
     const called = guest === null ? name : `${name} ${space.me.slice(0, 4)}`;
-    const around = { nameOf, people, consider: (entry: string) => consider(space, entry) };
+    const around = { nameOf, people, consider: (entry: string) => void consider(space, entry) };
     panes.push(new Pane(byId(id), called, space, relay, changed, around));
     return space;
   } catch (error) {
@@ -130,28 +130,28 @@ function people(): readonly string[] {
   return [...new Set([first.space.me, ...log.members])];
 }
 
-function act(pane: Pane): void {
+async function act(pane: Pane): Promise<void> {
   acting = pane;
   for (const choice of document.querySelectorAll<HTMLInputElement>("#acting input")) choice.checked = choice.value === pane.name.toLowerCase();
-  log.actAs(pane);
   showState();
+  await log.actAs(pane);
 }
 
-function consider(space: Space, entry: string): void {
+async function consider(space: Space, entry: string): Promise<void> {
   const pane = panes.find((pane) => pane.space === space);
-  if (pane && pane !== acting) act(pane);
+  if (pane && pane !== acting) await act(pane);
   log.consider(entry);
 }
 
 function wireActing(): void {
   byId("acting").addEventListener("change", (event) => {
     const pane = panes.find(({ name }) => name.toLowerCase() === (event.target as HTMLInputElement).value);
-    if (pane) act(pane);
+    if (pane) void act(pane);
   });
   byId("showing").addEventListener("change", (event) => (byId("main").dataset.showing = (event.target as HTMLInputElement).value));
   byId("log").removeAttribute("aria-busy");
   for (const pane of panes) pane.showMoney();
-  if (panes[0]) act(panes[0]);
+  if (panes[0]) void act(panes[0]);
   else say(byId("card-title"), "No copy is open");
 }
 

@@ -58,6 +58,13 @@ test("a payment is disputed for all to read, tried without, excluded, and given 
   await stand(page, "ada", WITHOUT_TAXI);
   await stand(page, "ben", WITH_TAXI);
 
+  // A button in another pane is another one's look.
+  await within(page, "ben", "Look without it");
+  await page.locator("#ben .glass").waitFor();
+  assert.equal(await page.isChecked("#acting input[value=ben]"), true);
+  await page.click("#card-back");
+  await actAs(page, "ada");
+
   // Mallory gives it back: that is a payment like any other, and all agree but for how they got there.
   await within(page, "mallory", "Give it back");
   for (const pane of ["ben", "mallory"]) await stand(page, pane, WITHOUT_TAXI);
