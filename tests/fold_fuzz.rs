@@ -33,7 +33,7 @@ use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, Hlc, NameId
 use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::{Part, Slot, Winner};
 use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
-use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
+use stemma::event::{Content, Number, ObjectKind, Skeleton, Value};
 use texts::{Texts, Unit};
 
 const KINDS: [ObjectKind; 7] = [

@@ -34,7 +34,7 @@ export const preview = (space: Space, what: PreviewOptions) => space.policy.prev
 // They do not count for me, in the past as well: some changes, or what somebody writes, from some point on.
 export const exclude = (space: Space, changesets: readonly string[], o?: ExcludeOptions) =>
   space.policy.exclude(changesets, o);
-export const ban = (space: Space, who: string, from: BanOptions) => space.policy.ban(who, from);
+export const ban = (space: Space, who: string, scope: BanOptions) => space.policy.ban(who, scope);
 
 // Nothing was deleted: once this is taken back, the text is what it was, letter by letter.
 export const takeBack = (space: Space, what: string | readonly string[]) => space.policy.withdraw(what);

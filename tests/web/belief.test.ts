@@ -192,7 +192,14 @@ test("the log is used by keyboard, and nothing moves while it is", async (t) => 
   const { page } = await visit(t);
   await write(page, "ben", "one ");
   await write(page, "mallory", "two ");
-  const places = () => page.locator("#panes, #log, #strip, #card, .bar").evaluateAll((all) => all.map((one) => JSON.stringify(one.getBoundingClientRect())));
+  // Of the page, not of the window: what gets the focus is scrolled into view.
+  const places = () =>
+    page.locator("#panes, #log, #strip, #card, .bar").evaluateAll((all) =>
+      all.map((one) => {
+        const { x, y, width, height } = one.getBoundingClientRect();
+        return [x + scrollX, y + scrollY, width, height].join();
+      }),
+    );
   const before = await places();
   await marksOf(page, "Mallory").last().focus();
   await page.keyboard.press("ArrowLeft");
