@@ -72,13 +72,13 @@ fn edit_ledger(node: &mut Node, rng: &mut Rng) {
         false if rng.chance(50) => (me, *rng.pick(&accounts)),
         false => (*rng.pick(&accounts), *rng.pick(&accounts)),
     };
-    let amount = BigInt::from(1 + rng.below(50) as i128);
+    let (amount, name) = (BigInt::from(1 + rng.below(50) as i128), *rng.pick(&["pot", "jar"]));
     let entries = node.replica.ledger_entries(house, None, usize::MAX);
     let entry =
         entries.get(rng.below(entries.len().max(1))).and_then(|entry| entry.by.id.0.zip(Some(entry.by.id.1)));
     let entry = entry.map(|(changeset, index)| stemma::replica::Target { changeset, index: Some(index) });
     node.with(|replica, env| match (rng.below(8), entry) {
-        (0, _) => drop(replica.ledger_open(house, *rng.pick(&["pot", "jar"]), env)),
+        (0, _) => drop(replica.ledger_open(house, name, env)),
         (1, _) => drop(replica.ledger_assign(house, "boat", to, env)),
         (2, Some(entry)) => drop(replica.ledger_reverse(house, entry, None, env)),
         (3, Some(entry)) => drop(replica.ledger_dispute(house, entry, Value::from("no"), env)),

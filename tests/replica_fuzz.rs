@@ -112,8 +112,8 @@ impl Life {
         let cart = self.object(ObjectKind::Cart, false);
         let ledger = self.object(ObjectKind::Ledger, false);
         let me = AccountId::Member(self.node().replica.member());
-        let account = self.node().replica.account_named(*rng.pick(&KEYS));
-        let name = *rng.pick(&KEYS);
+        let (account, name) = (*rng.pick(&KEYS), *rng.pick(&KEYS));
+        let account = self.node().replica.account_named(account);
         self.node().with(|replica, env| match (kind, takes) {
             // Unless it is another member's.
             (3, true) => drop(replica.ledger_open(ledger, name, env)),

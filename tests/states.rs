@@ -81,6 +81,20 @@ fn pay(node: &mut Node) {
     });
 }
 
+/// Objects that events define: one that both make, one that is spoken of alone, and something taken back.
+fn happen(node: &mut Node, who: &str) {
+    node.with(|replica, env| {
+        let said = |text: &str| Value::Array(vec![Value::from(1), Value::from(text)]);
+        replica.event_create("Photo", who, Value::Null, env).expect("a writer");
+        replica.event_create(who, "both", said("made"), env).expect("a writer");
+        replica.event_emit("Name", &["both", who, "nobody's"], said(who), env).expect("a writer");
+        replica.flush(env);
+        replica.event_emit("Name", &["both"], said("again"), env).expect("a writer");
+        replica.flush(env);
+    });
+    node.now_ms += 10_000;
+}
+
 /// A name, what it shows, and the space.
 fn cases() -> Vec<(&'static str, &'static str, Node)> {
     let mut alone = Node::create(1);
@@ -111,6 +125,15 @@ fn cases() -> Vec<(&'static str, &'static str, Node)> {
     });
     write(&mut second, "three");
     sync(&mut emptied, &mut second);
+    let mut events = Node::create(7);
+    let token = events.invite(Role::Writer);
+    let mut third = Node::join(8, &token);
+    third.now_ms += 500;
+    happen(&mut events, "one");
+    happen(&mut third, "two");
+    happen(&mut events, "three");
+    assert!(third.with(|replica, env| replica.undo(&[], env)));
+    sync(&mut events, &mut third);
     let mut paid = Node::create(8);
     pay(&mut paid);
     vec![
@@ -118,6 +141,7 @@ fn cases() -> Vec<(&'static str, &'static str, Node)> {
         ("undone", "a part taken back by a revoke", undone),
         ("merged", "two who wrote apart", merged),
         ("emptied", "deletes beside concurrent writes", emptied),
+        ("events", "objects that events define, said apart, a part taken back", events),
         ("paid", "a ledger with payments, one given back and one disputed, and an asset", paid),
     ]
 }

@@ -10,6 +10,7 @@ import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
 import { StemmaError } from "./errors.js";
 import type { Home, Residence } from "./home.js";
+import { Definitions } from "./emit.js";
 import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
 import { type Handle, handleOf } from "./handle.js";
@@ -17,6 +18,7 @@ import { ObjectCore } from "./object.js";
 import { Policy } from "./policy.js";
 import { type Outlet, Pump } from "./pump.js";
 import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
+import { Reducers } from "./reducers.js";
 import { Rows } from "./rows.js";
 import { Snapshots } from "./snapshots.js";
 import type { SpaceEvents } from "./space.js";
@@ -36,6 +38,10 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly definitions = new Definitions(this);
+  readonly reducers = new Reducers(this);
+  /** Objects that events define may read otherwise. */
+  readonly eventful = new Listeners<void>();
   readonly transactions: Transactions;
   readonly snapshots: Snapshots;
   readonly changes = new Listeners<readonly Change[]>();
@@ -71,6 +77,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
   #policyChanged = false;
+  #eventsChanged = false;
 
   constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
     this.#home = home;
@@ -231,6 +238,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "policy":
         this.#policyChanged = true;
         return;
+      case "events":
+        this.#eventsChanged = true;
+        return;
       case "storage":
       case "error":
         this.#faults.push({ type: output.type, fault: faultOf(output) });
@@ -248,8 +258,11 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#mayBeSealed = false;
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
+    const eventsChanged = this.#eventsChanged;
+    this.#eventsChanged = false;
     if (!this.pump.isOpen) return;
     if (changes.length > 0) this.#tell(changes);
+    if (eventsChanged && this.pump.isOpen) this.eventful.emit();
     for (const { type, fault } of faults) this.report(type, fault);
     const inVain = faults.length > 0 || (syncChanged && this.pump.peek((engine) => engine.refusal()) !== undefined);
     if (inVain) this.#saves.review();
@@ -359,6 +372,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#saves.review();
       this.commits.release();
       for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));
+      this.#eventsChanged = true;
       this.pump.drain();
       this.notify();
     } catch (error) {

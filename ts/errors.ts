@@ -76,6 +76,7 @@ const CODES = {
   E_PENDING: [true, "A changeset waits for something it needs: the message says what. It is kept."],
   E_PROTOCOL: [true, "The other side spoke a protocol that this version does not know. Update both."],
   E_READONLY: [false, "A view is read-only. Write to the space."],
+  E_REDUCER: [false, "A function of a definition threw, took long, or gave what cannot be stored. The event is kept: mend the definition, or exclude the event."],
   E_RELAY_REFUSED: [false, "The relay refused: its message says why. Local work goes on."],
   E_RELAY_RESET: [true, "The relay lost its log. Everything here is pushed again."],
   E_SCHEMA: [false, "The value does not fit the definition of its type."],

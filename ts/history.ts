@@ -9,8 +9,8 @@ import { abortable } from "./waiters.js";
 
 /** Which changesets to list. */
 export interface HistoryOptions {
-  /** Those that edit this object. */
-  object?: Handle;
+  /** Those that edit this object; or those with an event about the object of this id. */
+  object?: Handle | string;
   /** Those that write this key of `object`, a map. */
   key?: string;
   actor?: string;
@@ -54,10 +54,11 @@ export function history(core: SpaceCore, o: HistoryOptions = {}): AsyncIterable<
   checkOptions(o, "o", ["object", "key", "actor", "member", "since", "until", "limit", "signal"]);
   const { object, key, actor, member, since, until, limit = Number.MAX_SAFE_INTEGER, signal } = o;
   const query: Omit<HistoryQuery, "limit"> = {};
-  if (object !== undefined) query.object = core.numberOf(object);
+  if (typeof object === "string") query.subject = core.reducers.numberOf(object) ?? NOBODY;
+  else if (object !== undefined) query.object = core.numberOf(object);
   if (key !== undefined) {
     checkString(key, "key");
-    if (object?.kind !== "map") throw argumentError("key", "key needs an object that is a map");
+    if (typeof object !== "object" || object.kind !== "map") throw argumentError("key", "key needs an object that is a map");
     query.key = key;
   }
   for (const [name, value] of Object.entries({ actor, member })) {
@@ -99,3 +100,6 @@ async function* pages(
 
 /** Changesets per call into the engine: a few ms. */
 const PAGE = 256;
+
+/** The number of an object that nothing is said of. */
+const NOBODY = 0xffff_ffff;

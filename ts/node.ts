@@ -18,5 +18,6 @@ export const open: Api["open"] = api.open;
 export const list: Api["list"] = api.list;
 export const destroy: Api["destroy"] = api.destroy;
 
+export { REMOVE } from "./definition.js";
 export { StemmaError } from "./errors.js";
 export type * from "./index.js";

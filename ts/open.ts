@@ -39,6 +39,8 @@ export interface OpenOptions {
    * with others online and 1,000 ms alone.
    */
   batchMs?: number;
+  /** Runs every reducer twice, so that one that is not pure is found out: its object then shows an error. */
+  development?: boolean;
   /** For where there is no global one, as in Node 20. */
   webSocket?: typeof WebSocket;
   /** The engine, for where it cannot be fetched from beside this module. Only the first opening in a page looks at it. */
@@ -177,6 +179,7 @@ async function start(
   const home = new Home({ glue, name, storage, batchMs, ...pick(invite, "invite"), ...pick(platform.fileStorage, "fileStorage") });
   const { residence, isNew } = await home.enter(signal);
   const core = new SpaceCore(home, residence, dialer(glue, o.webSocket));
+  core.definitions.isDevelopment = o.development ?? false;
   try {
     const space = new Space(core);
     core.pump.drain(LOADED);
@@ -242,7 +245,7 @@ function relays({ relay = [] }: OpenOptions): readonly string[] {
 
 function checkOpenOptions(o: OpenOptions): void {
   if (o === undefined) throw argumentError("o", "open needs an object of options");
-  checkOptions(o, "o", ["name", "storage", "relay", "invite", "init", "batchMs", "webSocket", "wasm", "signal"]);
+  checkOptions(o, "o", ["name", "storage", "relay", "invite", "init", "batchMs", "development", "webSocket", "wasm", "signal"]);
   checkString(o.name, "name");
   if (o.name === "") throw argumentError("name", "name is empty");
   checkSignal(o.signal);
@@ -252,6 +255,7 @@ function checkOpenOptions(o: OpenOptions): void {
   if (o.invite !== undefined) checkString(o.invite, "invite");
   if (o.init !== undefined) checkFunction(o.init, "init");
   if (o.batchMs !== undefined) checkInteger(o.batchMs, "batchMs", 0, 60_000);
+  if (o.development !== undefined && typeof o.development !== "boolean") throw argumentError("development", "development is not a boolean");
   if (o.webSocket !== undefined) checkFunction(o.webSocket, "webSocket");
   if (relays(o).length > 0 && (o.webSocket ?? globalThis.WebSocket) === undefined) {
     throw new StemmaError("E_UNSUPPORTED", "there is no WebSocket here: pass one", { argument: "webSocket" });

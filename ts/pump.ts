@@ -9,6 +9,7 @@ import { StemmaError } from "./errors.js";
 import { reportUncaught } from "./listeners.js";
 import { type Authors, unpack } from "./packed.js";
 import { type Caller, Pending } from "./pending.js";
+import { refuseInReducer } from "./purity.js";
 import type { Engine, EngineChange, Output } from "./replica.js";
 import { isTrap, onReset, resetEngine } from "./wasm.js";
 
@@ -59,6 +60,7 @@ export class Pump implements Caller {
 
   /** Throws if there is no engine for callers: a closed space answers nothing from memory either. */
   check(): void {
+    refuseInReducer();
     if (this.#trapped) throw this.#settleTrap();
     if (this.#absence) throw this.#absence;
   }

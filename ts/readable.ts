@@ -12,6 +12,9 @@ import { optionsOf } from "./options.js";
 import { type Kind, kindOf, type ObjectOptions } from "./replica.js";
 import type { SetOptions, SharedSet } from "./set.js";
 import type { SharedText } from "./text.js";
+import type { ObjectState } from "./definition.js";
+import type { Live, QueryOptions, ReadOptions } from "./query.js";
+import type { EventInfo, Reducers } from "./reducers.js";
 import { freeze } from "./value.js";
 
 /** Where it is read from. */
@@ -21,6 +24,7 @@ export interface Source {
   names(): { name: string; kind: number }[];
   stateHash(): string;
   viewDigest(): string;
+  readonly reducers: Reducers;
 }
 
 /** What a {@link Space} and a {@link View} have in common. */
@@ -67,6 +71,35 @@ export abstract class Readable {
 
   getLedger(name: string, o?: LedgerOptions): Ledger {
     return this.#source.object(checkName(name), "ledger", optionsOf("ledger", o)) as Ledger;
+  }
+
+  /**
+   * An object that events define, as {@link Space.define | definitions} say that its events make it: its id, its type, and
+   * what their deltas left. Frozen, and the same object until it changes. `undefined` if nobody made it. An object with an
+   * event that cannot be applied shows `error` in place of everything else: a code, a message and the event.
+   *
+   * What is kept of an object goes on from its last event that is as it was: reading it again costs nothing, a new last
+   * event is applied alone, one that comes or goes in between costs those after it, and at most 255 before.
+   *
+   * `access` decides what reducers show, and which fields they are given. That is display and no secrecy: whoever is a member
+   * has the events. `{ live: true }` gives an answer that follows what happens.
+   */
+  read(id: string, o?: ReadOptions & { live?: false }): ObjectState | undefined;
+  read(id: string, o: ReadOptions & { live: true }): Live<ObjectState | undefined>;
+  read(id: string, o?: ReadOptions & { live?: boolean }): ObjectState | undefined | Live<ObjectState | undefined> {
+    return this.#source.reducers.read(id, o);
+  }
+
+  /** The objects of a type that events define, each as by {@link read}. O(objects of the type). */
+  query(type: string, o?: QueryOptions & { live?: false }): readonly ObjectState[];
+  query(type: string, o: QueryOptions & { live: true }): Live<readonly ObjectState[]>;
+  query(type: string, o?: QueryOptions & { live?: boolean }): readonly ObjectState[] | Live<readonly ObjectState[]> {
+    return this.#source.reducers.query(type, o);
+  }
+
+  /** What happened to an object that events define, in the order in which it is applied: what knew of an event comes after it, clocks decide the rest. O(events). */
+  events(id: string): readonly EventInfo[] {
+    return this.#source.reducers.events(id);
   }
 
   /** The names of objects with visible content; what is under keys of maps has none. O(size). */

@@ -6,6 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { EventFigures } from "./figures.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
 import type { StorageBatch } from "./storage.js";
@@ -59,7 +60,7 @@ export interface Engine {
   stateHash(): string;
   viewDigest(): string;
   stream(actor: string): { head: string; length: number } | undefined;
-  stats(): Stats;
+  stats(): Omit<Stats, "events">;
   history(query: HistoryQuery): { entries: Record<string, unknown>[]; next?: number };
 
   object(name: string, kind: number, options: ObjectOptions | undefined, asked: boolean): number;
@@ -134,6 +135,26 @@ export interface Engine {
   ledgerAssets(object: number): [asset: string, account: string][];
   ledgerHolder(object: number, asset: string): string | undefined;
   ledgerAssignments(object: number, asset: string): [...EngineSigned, to: string, isLink: boolean][];
+
+  eventCreate(type: string, id: string, data: Value): void;
+  eventEmit(type: string, concerns: string[], data: Value): void;
+  /** The number of an object, below 0 if nothing was ever said of it. */
+  eventSubject(id: string): number;
+  /**
+   * What changed since the last time: how often all numbers became others, 1 if other objects may be there, then for each
+   * object its number and how many of its events, of those that were asked for, are as they were.
+   */
+  eventChanges(): Uint32Array;
+  /** The objects of a type in the order in which they were made, and beside them their ids. */
+  eventObjects(type: string, view: number | undefined): unknown[];
+  eventTypes(): (string | undefined)[];
+  /** Events of objects, of each from the one of a number on, packed as `unpacked.ts` says. */
+  events(subjects: Uint32Array, froms: Uint32Array, view: number | undefined): unknown[];
+  /** Of each event its type, its version, its author, its day, and 1 if nothing that it concerns was made. */
+  eventFigures(): Uint32Array;
+  /** Types of events that follow each other. */
+  eventPairs(): Uint32Array;
+  definitionDigest(text: string): string;
 
   /** Makes a view; its number. */
   view(query: ViewQuery): number;
@@ -264,6 +285,8 @@ export interface Stats {
   readonly forks: number;
   /** Changesets that were forged or malformed, since the opening. */
   readonly refused: number;
+  /** What happens in it, by its events. */
+  readonly events: EventFigures;
 }
 
 /** How safe a write is: stored on this device, or stored by a relay. */
@@ -273,6 +296,8 @@ export type Tier = "local" | "relay";
 export interface HistoryQuery {
   object?: number;
   key?: string;
+  /** The number of an object that events define. */
+  subject?: number;
   actor?: string;
   member?: string;
   since?: number;
@@ -306,6 +331,7 @@ export type Output =
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
   | { type: "policy" }
+  | { type: "events" }
   | { type: "supply" };
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */

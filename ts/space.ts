@@ -2,7 +2,10 @@
 
 import type { Change } from "./change.js";
 import { argumentError, checkFunction, checkInteger, checkOptions, checkSignal, checkString, checkTime, checkWord } from "./check.js";
+import type { DefinitionInfo, EventDefinition } from "./definition.js";
+import { type CreateOptions, create, type EmitOptions, emit } from "./emit.js";
 import type { StemmaError } from "./errors.js";
+import { figuresOf } from "./figures.js";
 import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
@@ -98,6 +101,7 @@ export class Space extends Readable implements AsyncDisposable {
       names: () => core.pump.read((engine) => engine.names()),
       stateHash: () => core.pump.read((engine) => engine.stateHash()),
       viewDigest: () => core.pump.read((engine) => engine.viewDigest()),
+      reducers: core.reducers,
     });
     this.#core = core;
     this.id = core.pump.read((engine) => engine.id());
@@ -214,12 +218,50 @@ export class Space extends Readable implements AsyncDisposable {
   /**
    * Makes the space, or one object, or one key of a map read as {@link at} that time, by new edits in a transaction of
    * their own: maps by setting and deleting keys, texts by edits where they differ, counters by adding the difference, and so
-   * on. What reads so already is not touched; rivals of a value do not come back. One {@link undo} brings the present back.
+   * on. What reads so already is not touched; rivals of a value do not come back. Nor do objects that events define, which no edit
+   * writes: their events are excluded or undone. One {@link undo} brings the present back.
    *
    * Throws as {@link at} does, `E_ARGUMENT` too if a counter that only grows would have to shrink; then nothing was changed.
    */
   restore(when: Date | number | string, o?: RestoreOptions): Write {
     return restore(this.#core, when, o);
+  }
+
+  /**
+   * Says what the events of a type look like and what they make of the objects that they concern, in this session. An event
+   * of a type, or of a version, that is not defined is kept and left out; nothing is ever fatal. Defining a type again
+   * changes what is read, never what was written.
+   *
+   * Throws `E_ARGUMENT` for a definition that is none, naming the part that is wrong.
+   */
+  define<Data = any>(type: string, def: EventDefinition<Data>): void {
+    this.#core.definitions.define(type, def);
+  }
+
+  /** What is defined here. */
+  get definitions(): readonly DefinitionInfo[] {
+    return this.#core.definitions.list();
+  }
+
+  /**
+   * Makes an object of a type that events define; its id. With `data` the making is an event of that type as well.
+   *
+   * Throws `E_ARGUMENT` if there is an object of that id. Two who make it while they are apart make one: its type is that of
+   * the first, and both events are its. With data it throws as {@link emit} does.
+   */
+  create(type: string, o?: CreateOptions): string {
+    return create(this.#core, type, o);
+  }
+
+  /**
+   * Says what happened to some objects: an event, which is signed, stored and sent as any other edit, undone, excluded and
+   * banned like one, and never changed. A transaction of its own where none is running.
+   *
+   * Throws `E_UNKNOWN_EVENT` for a type that is not defined, `E_SCHEMA` for data without a required field or with another
+   * kind of value in one, `E_EVENT_TOO_LARGE` above what a changeset can carry.
+   */
+  emit(type: string, event: EmitOptions): Write {
+    return emit(this.#core, type, event);
   }
 
   /** Seals the edits made outside of transactions, which otherwise happens by itself. The last write if there are none. */
@@ -269,9 +311,10 @@ export class Space extends Readable implements AsyncDisposable {
     return pump.call((engine) => engine.invite(role, notAfterMs, Number.isFinite(uses) ? uses : 0, sync.urls));
   }
 
-  /** Figures about the space. O(changesets). */
+  /** Figures about the space. O(changesets + events). */
   stats(): Stats {
-    return freeze(this.#core.pump.read((engine) => engine.stats()));
+    const stats = this.#core.pump.read((engine) => engine.stats());
+    return freeze({ ...stats, events: figuresOf(this.#core) });
   }
 
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
@@ -317,7 +360,8 @@ export class Space extends Readable implements AsyncDisposable {
   }
 
   /**
-   * Told of all changes: after each transaction, once per microtask for edits outside of one, and once per arrival of
+   * Told of all changes, but for those of objects that events define, which live answers of {@link read} and {@link query}
+   * follow: after each transaction, once per microtask for edits outside of one, and once per arrival of
    * others' changesets. Returns what ends it.
    */
   subscribe(cb: (changes: readonly Change[]) => void, o?: ListenOptions): () => void {

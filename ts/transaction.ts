@@ -10,6 +10,7 @@ import { argumentError, checkFunction, checkOptions, checkString } from "./check
 import type { ObjectCore } from "./object.js";
 import type { Touched } from "./pending.js";
 import type { Pump } from "./pump.js";
+import { refuseInReducer } from "./purity.js";
 import type { EngineChange } from "./replica.js";
 import { checkValue, type Json, type Value } from "./value.js";
 import { OpenWrite, type Saves, sealedWrite, type Write } from "./write.js";
@@ -76,6 +77,7 @@ export class Transactions {
 
   /** Throws for what cannot be done while a transaction runs. */
   refuse(what: string): void {
+    refuseInReducer();
     if (this.#outer) throw argumentError("fn", `${what} cannot be called inside transact`);
   }
 

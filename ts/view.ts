@@ -12,6 +12,7 @@ import { isStemmaError, StemmaError } from "./errors.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { Readable, type Source } from "./readable.js";
+import { Reducers } from "./reducers.js";
 import { type Engine, type Kind, KINDS, kindOf, type ObjectOptions, type ViewQuery } from "./replica.js";
 
 /** Options of {@link Space.at}. */
@@ -145,9 +146,11 @@ class ViewCore implements Source {
   /** By the number that the engine gave the object in this view. */
   readonly #handles = new Map<number, Handle>();
   #isClosed = false;
+  readonly reducers: Reducers;
 
   constructor(space: SpaceCore, number: number) {
     this.space = space;
+    this.reducers = new Reducers(space, () => this.number);
     this.#number = number;
     const generation = (this.#generation = space.pump.generation);
     FORGOTTEN.register(this, () => closeView(space, number, generation), this);

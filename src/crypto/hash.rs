@@ -86,6 +86,10 @@ impl Tag {
     pub const STATE_LEDGER: Self = Self::new("state-le");
     /// State hashes of lists.
     pub const STATE_LIST: Self = Self::new("state-li");
+    /// State hashes of objects that events define.
+    pub const STATE_EVENTS: Self = Self::new("state-ev");
+    /// Digests of definitions.
+    pub const DEFINE: Self = Self::new("define");
     /// Keys of snapshot chunks.
     pub const SNAPSHOT: Self = Self::new("snapshot");
     /// View digests.

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Mark, SignedOp, Slot, Text, UnitError};
+use crate::crdt::{Emission, Mark, SignedOp, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
@@ -63,6 +63,7 @@ pub(super) enum BatchOp {
     },
     /// The next op of that object's own batch of units.
     Units(ObjectIx),
+    Event(Emission),
     Revoke(Box<[Range<u32>]>),
 }
 
@@ -139,7 +140,7 @@ impl Fold {
     /// one that is not sealed.
     pub fn can_wait(&self) -> bool {
         let mut ops = self.batch.iter().flat_map(|batch| batch.ops.range(batch.closed..));
-        ops.all(|op| matches!(op, BatchOp::Step { .. }))
+        ops.all(|op| matches!(op, BatchOp::Step { .. } | BatchOp::Event(_)))
     }
 
     /// The objects that local edits touched which wait to be sealed.
@@ -147,7 +148,7 @@ impl Fold {
         let ops = self.batch.iter().flat_map(|batch| &batch.ops);
         ops.filter_map(|op| match op {
             BatchOp::Step { object, .. } | BatchOp::Units(object) => Some(*object),
-            BatchOp::Revoke(_) => None,
+            BatchOp::Event(_) | BatchOp::Revoke(_) => None,
         })
         .collect()
     }
@@ -183,6 +184,14 @@ impl Fold {
         let at = self.objects[object.0 as usize].write(&past, &step, op, true);
         self.batch.get_or_insert_default().ops.push_back(BatchOp::Step { object, at, step });
         self.list(object);
+    }
+
+    /// Makes an object that events define, or says what happened to some.
+    pub fn emit(&mut self, graph: &CausalGraph, said: Emission, data: Value) {
+        let op = self.next_op();
+        self.writings.push(op, Some(Written::Value(data)));
+        self.events.add(&self.timeline.over(graph), op, &said, true);
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Event(said));
     }
 
     /// Switches ops off that are sealed and the member's own: ranges of op numbers, each within one changeset.
@@ -285,6 +294,7 @@ impl Fold {
                     objects.insert(object);
                 }
                 BatchOp::Units(_) => {}
+                BatchOp::Event(_) => self.events.retract(OpIx(number)),
                 BatchOp::Revoke(targets) => self.count_revoke(graph, &targets, false),
             }
         }

@@ -3,7 +3,7 @@
 use super::step::{Shape, Step};
 use super::{Body, Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx, MemberId, OpIx};
-use crate::crdt::{AccountId, Anchor, Bias, LedgerOp, SignedOp, Slot, UnitOp, UnitRef, UnitSpan};
+use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, SignedOp, Slot, UnitOp, UnitRef, UnitSpan};
 use crate::event::{self, Account, ChangesetAt, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,6 +27,7 @@ pub enum Invalid {
 pub(super) enum Planned {
     Step(ObjectIx, Step),
     Units(ObjectIx, UnitOp),
+    Event(Emission),
     Revoke(Box<[Range<u32>]>),
     Skip,
 }
@@ -76,6 +77,8 @@ impl Fold {
             | Op::LedgerDispute { .. }
             | Op::LedgerAssign { .. }
             | Op::LedgerReverse { .. }
+            | Op::EventCreate { .. }
+            | Op::EventEmit { .. }
             | Op::Revoke { .. }
             | Op::PolicyExclude { .. }
             | Op::PolicyBan { .. }
@@ -84,7 +87,7 @@ impl Fold {
             | Op::PolicyMode { .. }
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
-            Op::EventCreate { .. } | Op::EventEmit { .. } | Op::Control { .. } | Op::Audit { .. } => false,
+            Op::Control { .. } | Op::Audit { .. } => false,
         })
     }
 
@@ -209,6 +212,14 @@ impl Fold {
                     Some(op) => step(object, Step::Sign(Box::new(SignedOp { op, author, command }))),
                     None => Ok(Planned::Skip),
                 },
+                Op::EventCreate { type_name, id } => {
+                    let concerns = Box::from([name(id)]);
+                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: true, concerns }))
+                }
+                Op::EventEmit { type_name, concerns } => {
+                    let concerns = concerns.iter().map(name).collect();
+                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: false, concerns }))
+                }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))
                 }

@@ -5,7 +5,7 @@ use super::check::expand_of;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{AccountId, Anchor, Bias, LedgerOp, Slot, UnitOp, UnitRef};
+use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, Slot, UnitOp, UnitRef};
 use crate::event::{
     self, Account, ChangesetAt, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt,
     Value,
@@ -67,6 +67,7 @@ impl Fold {
                     let pending = sequences.entry(object.0).or_insert_with(|| Pending::of(&object.1.body));
                     writer.units(object.1, pending);
                 }
+                BatchOp::Event(said) => writer.event(said, OpIx(first + nth as u32)),
                 BatchOp::Revoke(targets) => writer.revoke(targets),
             }
             if writer.bytes > bytes_max && written > 0 {
@@ -202,6 +203,17 @@ impl DraftWriter<'_> {
             sealed => timeline.ops_of(sealed).start,
         };
         (self.refs.number(changeset), op.0 - first)
+    }
+
+    fn event(&mut self, said: &Emission, op: OpIx) {
+        self.bytes += 40 + 4 * said.concerns.len();
+        self.content(self.fold.written(op).expect("what was written here is here"));
+        let type_name = self.name(said.of_type);
+        let mut concerns: Vec<NameAt> = said.concerns.iter().map(|id| self.name(*id)).collect();
+        self.ops.push(match concerns.pop_if(|_| said.creates) {
+            Some(id) => Op::EventCreate { type_name, id },
+            None => Op::EventEmit { type_name, concerns },
+        });
     }
 
     fn content(&mut self, written: &Written) {

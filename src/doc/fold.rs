@@ -7,12 +7,12 @@
 use super::batch::{Batch, BatchOp};
 use super::check::Planned;
 use super::objects::Objects;
-use super::step::Step;
+use super::step::{Shape, Step};
 use super::toggle::Reasons;
 use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, MemberId, ObjectId, OpIx};
-use crate::crdt::{KeyIx, Slot, UnitOp};
+use crate::crdt::{Events, KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use crate::sorted::{sort, sort_by_key};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,6 +23,8 @@ use std::ops::Range;
 pub(super) enum Place {
     /// To a place in an object: a slot, an item, or 0.
     Object { object: ObjectIx, at: u32 },
+    /// It is an event: see [`Fold::events`].
+    Event,
     /// It switches other ops off: see [`Fold::revokes`].
     Revoke,
     /// It has no effect.
@@ -57,6 +59,7 @@ pub struct Fold {
     pub(super) places: Vec<Place>,
     /// The ops that a revoke switches off.
     pub(super) revokes: BTreeMap<OpIx, Box<[Range<u32>]>>,
+    pub(super) events: Events,
     pub(super) writings: Writings,
     pub(super) absent: BTreeSet<OpIx>,
     pub(super) reasons: Reasons,
@@ -154,6 +157,15 @@ impl Fold {
                     of_units.take(piece);
                     Place::Object { object, at: 0 }
                 }
+                Planned::Event(said) => {
+                    if piece.is_none() {
+                        self.absent.insert(op);
+                    }
+                    let shows = on && piece.is_some();
+                    self.writings.push(op, Shape::Value.with(piece.map(|(_, values)| values)));
+                    self.events.add(&self.timeline.over(graph), op, &said, shows);
+                    Place::Event
+                }
                 Planned::Revoke(targets) => {
                     if on {
                         revokes.extend_from_slice(&targets);
@@ -202,7 +214,13 @@ impl Fold {
             if !self.absent.remove(&op) {
                 continue;
             }
-            let Place::Object { object, at } = self.places[op.0 as usize] else { continue };
+            let Place::Object { object, at } = self.places[op.0 as usize] else {
+                if let Some(written) = Shape::Value.with(Some(values)) {
+                    self.writings.fill(op, written);
+                    self.events.show(op, self.is_active(op));
+                }
+                continue;
+            };
             match planned {
                 Planned::Step(_, Step::Put(_, shape)) => {
                     if let Some(written) = shape.with(Some(values)) {
@@ -276,6 +294,22 @@ impl Fold {
         self.writings.get(op)
     }
 
+    /// The events, and what they are about.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The same, to be taken.
+    pub fn events_mut(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
+    /// Says where the next changeset, which was added to the graph, stands in the order of events: by its stamp, if everybody
+    /// who has it reads that.
+    pub fn rank(&mut self, graph: &CausalGraph, changeset: ChangesetIx, stamp: Option<Hlc>) {
+        self.timeline.rank(graph, changeset, stamp);
+    }
+
     /// The numbering of ops.
     pub fn timeline(&self) -> &Timeline {
         &self.timeline
@@ -311,6 +345,10 @@ impl Fold {
         self.places.push(match op {
             BatchOp::Step { object, at, .. } => Place::Object { object, at },
             BatchOp::Units(object) => Place::Object { object, at: 0 },
+            BatchOp::Event(_) => {
+                self.events.seal(number);
+                Place::Event
+            }
             BatchOp::Revoke(targets) => {
                 self.revokes.insert(number, targets);
                 Place::Revoke
@@ -347,6 +385,7 @@ impl Fold {
         let past = self.timeline.over(graph);
         assert_eq!(self.places.len() as u32, self.timeline.next_op());
         self.objects.iter().for_each(|object| object.dbg_check(&past));
+        self.events.dbg_check(&past, |op| self.is_active(op) && !self.absent.contains(&op));
         self.dbg_reasons();
     }
 }

@@ -25,6 +25,7 @@ impl Saved for Fold {
         }
         saved::save_steps(out, self.absent.iter().map(|op| op.0));
         self.reasons.save(out);
+        self.events.save(out);
         self.writings.save(out);
         self.objects.save(out);
     }
@@ -46,6 +47,10 @@ impl Saved for Fold {
         let in_range = |op: Option<&OpIx>| op.is_none_or(|op| op.0 < ops);
         let known = in_range(fold.absent.last()) && in_range(fold.reasons.inactive().last());
         saved::check(known, from, "ops", "they are numbered")?;
+        fold.events = Saved::load(from)?;
+        let events = fold.places.iter().zip(0..).filter(|(place, _)| **place == Place::Event);
+        let known = events.map(|(_, op)| OpIx(op)).eq(fold.events.ops());
+        saved::check(known, from, "events", "each is an op")?;
         fold.writings = Saved::load(from)?;
         let mut places = Vec::new();
         let sleepers = Sleeper::load(from)?;
@@ -58,7 +63,7 @@ impl Saved for Fold {
         }
         let exists = |place: &Place| match place {
             Place::Object { object, at } => places.get(object.0 as usize).is_some_and(|places| at < places),
-            Place::Revoke | Place::Nowhere => true,
+            Place::Event | Place::Revoke | Place::Nowhere => true,
         };
         saved::check(fold.places.iter().all(exists), from, "places", "they exist")?;
         Ok(fold)
@@ -74,8 +79,9 @@ fn save_places(out: &mut Writer, places: &[Place]) {
         match run[0] {
             Place::Nowhere => 0_u32.save(out),
             Place::Revoke => 1_u32.save(out),
+            Place::Event => 2_u32.save(out),
             Place::Object { object, at } => {
-                out.varint(u64::from(object.0) + 2);
+                out.varint(u64::from(object.0) + 3);
                 at.save(out);
             }
         }
@@ -87,10 +93,11 @@ fn load_places(from: &mut Reader<'_>, ops: u32) -> Result<Vec<Place>, DecodeErro
     let runs = from.count("places", u32::MAX as usize, 2)?;
     for _ in 0..runs {
         let len = u32::load(from)? as usize;
-        let place = match from.varint("place", u64::from(u32::MAX) + 1)? {
+        let place = match from.varint("place", u64::from(u32::MAX) + 2)? {
             0 => Place::Nowhere,
             1 => Place::Revoke,
-            object => Place::Object { object: ObjectIx((object - 2) as u32), at: u32::load(from)? },
+            2 => Place::Event,
+            object => Place::Object { object: ObjectIx((object - 3) as u32), at: u32::load(from)? },
         };
         saved::check(len <= ops as usize - places.len(), from, "places", "each op has one")?;
         places.resize(places.len() + len, place);

@@ -3,7 +3,7 @@
 
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
-use crate::crdt::{History, Recency};
+use crate::crdt::{History, Recency, Sequence};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -14,7 +14,12 @@ pub struct Timeline {
     undo_groups: Vec<u64>,
     first_ops: Vec<u32>,
     ops: u32,
+    /// The changesets whose rank is not their stamp, ascending.
+    ranks: Vec<(ChangesetIx, Rank)>,
 }
+
+/// A place in an order of all changesets in which what is known comes first: milliseconds and a counter.
+type Rank = (u64, u32);
 
 impl Timeline {
     /// Numbers the ops of the next changeset; an inert one has none.
@@ -25,6 +30,29 @@ impl Timeline {
         self.first_ops.push(first);
         self.ops += ops;
         first..self.ops
+    }
+
+    /// Ranks a changeset of the graph before [`Timeline::push`]: by its stamp, if that exceeds the ranks of its parents, else
+    /// right behind them. One without a stamp that everybody reads has the greatest rank of its parents.
+    pub fn rank(&mut self, graph: &CausalGraph, changeset: ChangesetIx, stamp: Option<Hlc>) {
+        let parents = graph.prev(changeset).into_iter().chain(graph.deps(changeset).iter().copied());
+        let known = parents.map(|parent| self.rank_of(parent)).max();
+        let own = stamp.map(|stamp| (stamp.ms, u32::from(stamp.counter)));
+        match (own, known) {
+            (Some(own), known) if known.is_none_or(|known| own > known) => {}
+            (own, known) => {
+                let (ms, counter) = known.unwrap_or_default();
+                self.ranks.push((changeset, (ms, counter.saturating_add(own.is_some().into()))));
+            }
+        }
+    }
+
+    fn rank_of(&self, changeset: ChangesetIx) -> Rank {
+        if let Ok(at) = self.ranks.binary_search_by_key(&changeset, |(of, _)| *of) {
+            return self.ranks[at].1;
+        }
+        let Hlc { ms, counter } = self.stamp(changeset);
+        (ms, counter.into())
     }
 
     /// The number that the next op gets.
@@ -115,6 +143,17 @@ impl Recency for Past<'_> {
     }
 }
 
+impl Sequence for Past<'_> {
+    fn earlier(&self, a: OpIx, b: OpIx) -> Ordering {
+        let (in_a, in_b) = (self.changeset_of(a), self.changeset_of(b));
+        if in_a == in_b || in_a == ChangesetIx::OPEN || in_b == ChangesetIx::OPEN {
+            return a.cmp(&b);
+        }
+        let key = |changeset| (self.timeline.rank_of(changeset), self.graph.id(changeset));
+        key(in_a).cmp(&key(in_b))
+    }
+}
+
 impl Saved for Timeline {
     fn save(&self, out: &mut Writer) {
         out.varint(self.stamps.len() as u64);
@@ -127,6 +166,8 @@ impl Saved for Timeline {
         for changeset in 0..self.stamps.len() {
             (self.ops_of(ChangesetIx(changeset as u32)).len() as u32).save(out);
         }
+        saved::save_steps(out, self.ranks.iter().map(|(of, _)| of.0));
+        self.ranks.iter().for_each(|(_, rank)| rank.save(out));
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -152,6 +193,9 @@ impl Saved for Timeline {
             saved::check(timeline.ops.checked_add(ops).is_some(), from, "ops", "they can be numbered")?;
             timeline.first_ops.push(timeline.ops);
             timeline.ops += ops;
+        }
+        for of in saved::load_rising(from)? {
+            timeline.ranks.push((ChangesetIx(of), Saved::load(from)?));
         }
         Ok(timeline)
     }

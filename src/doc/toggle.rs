@@ -111,11 +111,14 @@ impl Fold {
         let past = self.timeline.over(graph);
         let mut objects: BTreeSet<ObjectIx> = BTreeSet::new();
         for op in ops {
-            if let Some(on) = self.reasons.transition(op)
-                && let Place::Object { object, at } = self.places[op.0 as usize]
-            {
-                self.objects[object.0 as usize].set_active(&past, at, op, on);
-                objects.insert(object);
+            let Some(on) = self.reasons.transition(op) else { continue };
+            match self.places[op.0 as usize] {
+                Place::Object { object, at } => {
+                    self.objects[object.0 as usize].set_active(&past, at, op, on);
+                    objects.insert(object);
+                }
+                Place::Event => self.events.show(op, on && !self.absent.contains(&op)),
+                Place::Revoke | Place::Nowhere => {}
             }
         }
         for object in &objects {

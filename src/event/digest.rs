@@ -1,7 +1,7 @@
 //! The preimages of the state hash and the view digest (docs/format.md §8). Convergence is stated in them: same frontier and
 //! same view digest give the same state hash, whatever the order of arrival, batching, restart, native or WASM.
 
-use super::{ObjectKind, Value};
+use super::Value;
 use crate::causal::{ChangesetId, NameId, ObjectId};
 use crate::codec::Writer;
 use crate::crypto::{Digest, Tag, hash};
@@ -99,13 +99,26 @@ pub fn text_hash(text: &str, runs: &[(u32, Vec<(NameId, &Value)>)]) -> Digest {
     hash(Tag::STATE_TEXT, &[length.as_slice(), text.as_bytes(), marks.as_slice()])
 }
 
+/// What stands in the place of a kind for objects that events define.
+pub const EVENTS_KIND: u8 = 8;
+
+/// The hash of an object that events define: where each event that shows stands, in their order.
+pub fn events_hash(events: impl ExactSizeIterator<Item = (ChangesetId, u32)>) -> Digest {
+    let mut writer = Writer::new();
+    writer.varint(events.len() as u64);
+    for (changeset, index) in events {
+        writer.raw(&changeset.0).varint(u64::from(index));
+    }
+    hash(Tag::STATE_EVENTS, &[writer.as_slice()])
+}
+
 /// The state hash over the objects with visible content, ascending by id.
-pub fn state_hash(objects: &[(ObjectId, ObjectKind, Digest)]) -> Digest {
+pub fn state_hash(objects: &[(ObjectId, u8, Digest)]) -> Digest {
     let mut writer = Writer::new();
     writer.varint(objects.len() as u64);
     for (id, kind, digest) in objects {
         writer.raw(&id.0);
-        writer.u8(*kind as u8);
+        writer.u8(*kind);
         writer.raw(&digest.0);
     }
     hash(Tag::STATE, &[writer.as_slice()])

@@ -7,19 +7,20 @@ use crate::crdt::{AccountId, Map, Register, Slot};
 use crate::crypto::{Digest, Tag, hash};
 use crate::doc::{Body, ObjectIx, Written};
 use crate::event::digest::{self, ElementWrite};
-use crate::event::{ObjectKind, OpRuns, Value};
+use crate::event::{OpRuns, Value};
 use crate::sorted::{sort, sort_by_key};
 
 impl Replica {
     /// The hash of what is visible (docs/format.md §8). O(visible content).
     pub fn state_hash(&self) -> Digest {
-        sorted_hash(self.fold.objects().filter_map(|(ix, _)| self.hashed(ix)).collect())
+        let objects = self.fold.objects().filter_map(|(ix, _)| self.hashed(ix));
+        sorted_hash(objects.chain(self.event_hashes(None)).collect())
     }
 
     /// What an object adds to the state hash, none if it shows nothing.
-    pub(super) fn hashed(&self, object: ObjectIx) -> Option<(ObjectId, ObjectKind, Digest)> {
+    pub(super) fn hashed(&self, object: ObjectIx) -> Option<(ObjectId, u8, Digest)> {
         let hash = self.object_hash(object)?;
-        Some((self.fold.get(object).id, self.fold.get(object).kind(), hash))
+        Some((self.fold.get(object).id, self.fold.get(object).kind() as u8, hash))
     }
 
     /// The hash of the frontier and of what of it is switched off or has no value here.
@@ -163,8 +164,8 @@ fn ledger_hash(
 }
 
 /// The state hash of objects in any order.
-pub(super) fn sorted_hash(mut objects: Vec<(ObjectId, ObjectKind, Digest)>) -> Digest {
-    sort_by_key(&mut objects, |(id, kind, _)| (*id, *kind as u8));
+pub(super) fn sorted_hash(mut objects: Vec<(ObjectId, u8, Digest)>) -> Digest {
+    sort_by_key(&mut objects, |(id, kind, _)| (*id, *kind));
     digest::state_hash(&objects)
 }
 

@@ -48,6 +48,8 @@ pub struct ChangesetSummary {
     pub deps: Vec<ChangesetId>,
     /// The claimed time in ms since 1970.
     pub time_ms: u64,
+    /// What tells those of one millisecond apart.
+    pub counter: u16,
     /// When it arrived here.
     pub received_ms: u64,
     /// The message of its transaction.
@@ -71,6 +73,8 @@ pub struct HistoryFilter {
     pub object: Option<ObjectIx>,
     /// Only those that touch this key, or something below it; of `object`, or of any map.
     pub key: Option<String>,
+    /// Only those that hold an event about this one of [`Replica::event_subject`].
+    pub subject: Option<u32>,
     /// Only those of this actor.
     pub actor: Option<ActorId>,
     /// Only those of this member.
@@ -132,6 +136,7 @@ impl Replica {
                 && filter.since_ms.is_none_or(|since| time >= since)
                 && filter.until_ms.is_none_or(|until| time < until)
                 && self.touches(*ix, filter.object, slots.as_deref())
+                && filter.subject.is_none_or(|of| self.any_op(*ix, |op| self.fold.events().concerns(op, of)))
         };
         (from..self.log.graph().len())
             .map(ChangesetIx)
@@ -159,6 +164,7 @@ impl Replica {
             prev: graph.prev(ix).map(|prev| graph.id(prev)),
             deps: graph.deps(ix).iter().map(|dep| graph.id(*dep)).collect(),
             time_ms: self.fold.timeline().stamp(ix).ms,
+            counter: self.fold.timeline().stamp(ix).counter,
             received_ms: entry.received_ms,
             message: content.as_ref().and_then(|content| content.meta.message.clone()),
             headers: content.and_then(|content| content.meta.headers),
@@ -193,13 +199,17 @@ impl Replica {
             self.fold.touches(op, object, slots)
                 || self.fold.object_of(op).is_some_and(|of| self.is_below(of, object, slots))
         };
-        // What is taken back, or brought back, is touched too; each op is looked at once.
+        self.any_op(ix, touches)
+    }
+
+    /// Whether this holds for an op of a changeset, or one that it takes back or brings back; each op is looked at once.
+    fn any_op(&self, ix: ChangesetIx, holds: impl Fn(OpIx) -> bool) -> bool {
         let (mut rest, mut seen) = (vec![self.fold.timeline().ops_of(ix)], BTreeSet::new());
         while let Some(ops) = rest.pop() {
             for op in ops.map(OpIx) {
                 match self.fold.revoked_by(op) {
                     Some(targets) if seen.insert(op) => rest.extend_from_slice(targets),
-                    None if touches(op) => return true,
+                    None if holds(op) => return true,
                     _ => {}
                 }
             }

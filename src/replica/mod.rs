@@ -12,6 +12,7 @@ mod child;
 mod commit;
 mod digest;
 mod edit;
+mod events;
 mod export;
 mod history;
 mod identity;
@@ -37,6 +38,7 @@ mod why;
 
 pub use child::{DEPTH_MAX, Shown};
 pub use edit::{EditBase, EditFault, Mark};
+pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
 pub use identity::{Identity, IdentityError};
@@ -329,6 +331,9 @@ impl Replica {
     fn report(&mut self, source: Source, by: (MemberId, ActorId), changeset: Option<ChangesetId>) {
         let patches = self.fold.take_patches();
         self.tell(source, by, changeset, patches);
+        if self.fold.events_mut().news() {
+            self.outputs.push_back(Output::Events);
+        }
     }
 
     fn tell(

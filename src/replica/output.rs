@@ -44,6 +44,8 @@ pub enum Output {
     },
     /// The sync state changed.
     Sync,
+    /// Objects that events define may read differently: see [`super::Replica::event_changes`].
+    Events,
     /// Somebody said something about what counts, or something more waits for review.
     Policy,
     /// Something went wrong that the application should hear of.

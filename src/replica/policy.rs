@@ -175,10 +175,10 @@ impl Replica {
                 continue;
             }
             let is_about = |op: &u32| {
-                let of = self.fold.object_of(OpIx(*op));
+                let of = || self.fold.object_of(OpIx(*op));
                 match selected.object {
-                    None => of.is_some() || self.fold.revoked_by(OpIx(*op)).is_some(),
-                    Some(object) => of.is_some_and(|of| self.places.is_within(of, object)),
+                    None => self.fold.has_effect(OpIx(*op)),
+                    Some(object) => of().is_some_and(|of| self.places.is_within(of, object)),
                 }
             };
             let chosen: Vec<u32> = ops.clone().filter(is_about).collect();

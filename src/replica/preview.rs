@@ -91,6 +91,7 @@ impl Replica {
                     ops.filter(|op| self.fold.object_of(*op).is_some_and(|of| orphans.contains(&of))),
                 );
             }
+            found.extend(self.fold.events().stranded(known));
             all.extend(found);
             if all.len() == before {
                 return all.difference(gone).copied().collect();

@@ -188,6 +188,7 @@ impl Replica {
             Opened::Skeleton(skeleton) => Some(skeleton),
         };
         let (prev, deps) = (ready.prev, ready.deps.clone());
+        let is_private = ready.changeset.header().class() == Ok(Class::Private);
         let ix = self.log.add(ready);
         let checked = skeleton.as_ref().and_then(|skeleton| {
             let refs = resolve(self.log.graph(), prev, &deps, &skeleton.refs)?;
@@ -208,6 +209,9 @@ impl Replica {
         }
         let pieces = skeleton.as_ref().zip(content.as_ref());
         self.report_own();
+        // What only some can read decides no order.
+        let is_read = checked.is_some() && !is_private;
+        self.fold.rank(self.log.graph(), ix, is_read.then_some(stamp));
         let first = self.fold.timeline().next_op();
         let authored = self.authored(ix, stamp.ms);
         let ops = checked.as_ref().map_or(0, Incoming::len);

@@ -264,6 +264,7 @@ impl Replica {
             let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
+            self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.sealed(ix, (stamp, group), &draft);
             next.ops -= draft.ops();
         }
@@ -292,7 +293,8 @@ impl Replica {
             let stamp = self.clock.tick(now_ms);
             let skeleton = Skeleton { hlc: stamp, ..Skeleton::default() };
             let changeset = self.sign(actor, prev, &deps, &skeleton, None, env);
-            self.add_own(changeset, prev, &deps, now_ms, sealed);
+            let ix = self.add_own(changeset, prev, &deps, now_ms, sealed);
+            self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.pass(stamp);
         }
     }

@@ -192,7 +192,10 @@ impl Replica {
 
     /// The state hash of a replica that shows what the view shows (docs/format.md §8). O(ops).
     pub fn view_state_hash(&mut self, view: ViewIx) -> Result<Digest, ViewFault> {
-        self.each_in(view, |replica, _, copy| replica.hashed(copy)).map(sorted_hash)
+        let mut hashes = self.each_in(view, |replica, _, copy| replica.hashed(copy))?;
+        let ops = self.view_ops(view)?;
+        hashes.extend(self.event_hashes(Some(&|op| self.shows_in(ops, op))));
+        Ok(sorted_hash(hashes))
     }
 
     /// The view digest of the view's heads: what of their past does not count in it, and what of it has no value here.
@@ -228,6 +231,11 @@ impl Replica {
         // Where only one of the two shows an object, the key itself differs.
         let copies = &self.views.get(to)?.copies;
         Ok(self.with_places_where(patches, |object, map| self.shows(object, copies[&map], usize::MAX)))
+    }
+
+    /// Whether an event shows in a view of these ops.
+    pub(super) fn shows_in(&self, ops: &Bits, op: OpIx) -> bool {
+        ops.get(op.0) && !self.fold.absent().contains(&op)
     }
 
     /// The ops that count in a view.

@@ -6,6 +6,7 @@
 mod batch;
 mod connection;
 mod error;
+mod events;
 mod idb;
 mod ledger;
 mod lists;

@@ -109,6 +109,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
         Output::Policy => of("policy", &[]),
+        Output::Events => of("events", &[]),
         Output::Supply => of("supply", &[]),
         Output::Trouble(trouble) => trouble_to_js(trouble),
         Output::Change(changes) => {

@@ -47,7 +47,8 @@ impl Packed {
         Some(Int32Array::from(numbers.as_slice()).unchecked_into())
     }
 
-    fn author(&mut self, author: (MemberId, ActorId)) -> i32 {
+    /// The number of an author.
+    pub fn author(&mut self, author: (MemberId, ActorId)) -> i32 {
         // Most changes are of whoever made the last ones.
         let known = self.authors.iter().rposition(|known| *known == author);
         known.unwrap_or_else(|| {

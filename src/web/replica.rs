@@ -34,7 +34,7 @@ pub fn working() -> String {
 
 #[wasm_bindgen]
 pub struct Replica {
-    core: Core,
+    pub(super) core: Core,
     marks: Vec<Mark>,
     /// What the last invite says about where the space is.
     relay_hints: Vec<String>,

@@ -139,6 +139,7 @@ impl Replica {
         let filter = HistoryFilter {
             object: number("object").map(|handle| self.object_at(handle as u32)).transpose()?,
             key: text("key"),
+            subject: number("subject").map(|subject| subject as u32),
             actor: text("actor").map(|id| id32(&id, "actor")).transpose()?.map(ActorId),
             member: text("member").map(|id| id32(&id, "member")).transpose()?.map(MemberId),
             since_ms: number("since").map(|ms| ms as u64),

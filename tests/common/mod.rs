@@ -200,7 +200,7 @@ impl Node {
                 Output::Saved { tier, ids } => self.saved.extend(ids.into_iter().map(|id| (tier, id))),
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),
-                Output::Sync | Output::Rows | Output::Supply | Output::Policy => {}
+                Output::Sync | Output::Rows | Output::Supply | Output::Policy | Output::Events => {}
             }
         }
     }

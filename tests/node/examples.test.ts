@@ -10,6 +10,17 @@ const SAYS: { [file: string]: string[] } = {
   "calendar.mjs": ["climb, early takes 2 hours"],
   "inventory.mjs": ["left: 45 45", "after ada's undo: 75"],
   "likes.mjs": ["likes: 4 4", "refused: E_ARGUMENT n"],
+  "photos.mjs": [
+    'now: {"id":"123","type":"Photo","name":"My New Image Name","image_url":""}',
+    "ever: My Original Name, My New Image Name",
+    "last tuesday: My Original Name",
+    'access 0: {"id":"123","type":"Photo","name":"My New Image Name","image_url":"","hidden":true}',
+    'access 1: {"id":"123","type":"Photo","name":"My New Image Name","image_url":"","camera":"Box Brownie","hidden":true}',
+    "reported by bob: true",
+    "album: Boats, My New Image Name",
+    'without the report: {"id":"123","type":"Photo","name":"My New Image Name","image_url":"","camera":"Box Brownie"}',
+    "most often: Photo > PhotoCreate 2",
+  ],
   "preferences.mjs": ["rivals: contrast, light", "now: light of 1", "ever: 4 writes"],
   "record.mjs": [
     'contact: {"hours":{"open":"June"},"phone":"0123"}',

@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, open, type PolicyEntry, type Preview, type Readable, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -120,6 +120,30 @@ export async function contract(): Promise<void> {
   const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me, dependents: true });
   const entry: PolicyEntry | undefined = space.policy.votes(said.id)[0];
   void [preview.patches.length, preview.view.heads, entry?.verb === "ban", space.policy.standing(said.id).status, space.policy.inbox().length];
+  space.define<{ name: string }>("Name", {
+    version: 2,
+    fields: { name: { required: true, kind: "string", level: 1 } },
+    upcast: (data, version) => ({ name: `${data} of ${version}` }),
+    apply: (state, { data, time, member }, access) => ({ name: data.name, at: [time, member, access], old: REMOVE, kept: undefined, id: state.id }),
+  });
+  const id: string = space.create("Photo", { id: "1", data: { name: "hut" } });
+  const emitted: Write = space.emit("Name", { concerns: [id], data: { name: "tent" }, command: "c" });
+  const photo: ObjectState | undefined = space.read(id, { access: 1 });
+  const photos: readonly ObjectState[] = view.query("Photo", { where: { name: "hut" }, orderBy: ["name", "desc"], limit: 1 });
+  const live: Live<readonly ObjectState[]> = space.query("Photo", { live: true, where: ({ name }) => name !== null, signal: AbortSignal.timeout(1) });
+  live.subscribe((now) => now.length, { signal: AbortSignal.timeout(1) });
+  const one: Live<ObjectState | undefined> = space.read(id, { live: true });
+  const event: EventInfo | undefined = space.events(id)[0];
+  const figures: EventFigures = space.stats().events;
+  void [emitted.id, photo?.type, photos[0]?.["name"], one.current, event?.status === "misfit" && event.fields, figures.next[0]?.count, space.definitions[0]?.digest];
+  // @ts-expect-error an event concerns something
+  space.emit("Name", { data: 1 });
+  // @ts-expect-error not a kind of field
+  space.define("Name", { fields: { name: { kind: "text" } } });
+  // @ts-expect-error states are frozen
+  (photo as ObjectState)["name"] = "x";
+  // @ts-expect-error a view is read
+  view.emit("Name", { concerns: id });
   // @ts-expect-error not an option
   await open({ name: "x", relays: [] });
 }
