@@ -10,8 +10,8 @@ use stemma::causal::{ChangesetId, NameId};
 use stemma::codec::{TlvWriter, Writer};
 use stemma::crypto::EpochSecret;
 use stemma::event::{
-    ChangesetAt, ChangesetRef, Class, Content, Draft, Fate, NameAt, NameEntry, ObjectAt, ObjectKind, Op,
-    Role, Skeleton, Sort, Span, UnitAt, Value,
+    ChangesetAt, ChangesetRef, Class, Content, Draft, Fate, NameEntry, ObjectAt, ObjectKind, Op, Role,
+    Skeleton, Sort, Span, UnitAt, Value,
 };
 use stemma::replica::HoldReason;
 
