@@ -6,12 +6,12 @@ mod attacker;
 mod common;
 
 use attacker::{CLASS, DEP, FLAGS, Lane, SUITE, World, encoded, id_of, notes, read, resigned, row};
-use stemma::causal::{ChangesetId, NameId};
+use stemma::causal::ChangesetId;
 use stemma::codec::{TlvWriter, Writer};
 use stemma::crypto::EpochSecret;
 use stemma::event::{
-    ChangesetAt, ChangesetRef, Class, Content, Draft, Fate, NameEntry, ObjectAt, ObjectKind, Op, Role,
-    Skeleton, Sort, Span, UnitAt, Value,
+    ChangesetAt, ChangesetRef, Class, Content, Draft, Fate, NameEntry, ObjectAt, ObjectKind, Op, Role, Sort,
+    Span, UnitAt, Value,
 };
 use stemma::replica::HoldReason;
 
