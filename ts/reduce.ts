@@ -138,11 +138,16 @@ export class Reduction {
 
   #apply(event: Events, by: Reducing): void {
     try {
-      const fits = fit(event, this.type, by.definitions);
-      if (!fits) return;
-      if ("left" in fits) return this.#leaveOut(fits, event, by);
-      const { definition } = fits;
-      const data = definition.seen(fits.data, this.access);
+      let definition = by.definitions.get(event.type ?? "");
+      let { data } = event;
+      // Most events are what is defined today.
+      if (event.creates || definition?.version !== event.version || definition.misfit(data)) {
+        const fits = fit(event, this.type, by.definitions);
+        if (!fits) return;
+        if ("left" in fits) return this.#leaveOut(fits, event, by);
+        ({ definition, data } = fits);
+      }
+      data = definition.seen(data, this.access);
       if (!definition.apply) return this.#merge(definition.plain(data));
       this.#seen ??= readOnly(this.#state);
       const given: ObjectEvent = event.given(data);

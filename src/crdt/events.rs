@@ -9,7 +9,8 @@
 use super::History;
 use crate::causal::{NameId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use crate::sorted::sort_by;
+use crate::sorted::{sort, sort_by};
+use crate::steps;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -110,7 +111,7 @@ impl Events {
         );
         let row = self.rows.len() as u32;
         let mut concerns: Vec<u32> = said.concerns.iter().map(|id| self.ids.number(*id)).collect();
-        concerns.sort_unstable();
+        sort(&mut concerns);
         concerns.dedup();
         self.subjects.resize_with(self.ids.names.len(), Subject::default);
         let event = Event { op, of_type: self.types.number(said.of_type), creates: said.creates };
@@ -170,6 +171,7 @@ impl Events {
 
     fn touch(&mut self, row: u32) {
         let Row { event, concerns, .. } = &self.rows[row as usize];
+        steps::count(concerns.len());
         self.made |= event.creates;
         self.news = true;
         for of in concerns {
@@ -243,6 +245,7 @@ impl Events {
         let mut listed = Vec::new();
         for of in std::mem::take(&mut self.listed) {
             let subject = &mut self.subjects[of as usize];
+            steps::count(subject.rows.len());
             let shown = subject.rows.iter().filter(|row| self.rows[**row as usize].shows);
             let stable = shown.zip(&subject.taken).take_while(|(now, then)| now == then).count();
             subject.is_listed = false;

@@ -4,7 +4,7 @@
 //! stored strictly: else a second changeset with the same seq could exist somewhere. When in doubt, a new actor is made.
 
 use super::commit::InFlight;
-use super::{Env, Replica, Source};
+use super::{Env, Output, Replica, Source};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -111,6 +111,8 @@ impl Replica {
         self.fold.take_patches();
         let patches = self.fold.since(&old_fold);
         self.tell(Source::Remote, (self.member(), actor), None, patches);
+        // Their numbers are others.
+        self.outputs.push_back(Output::Events);
         for (changeset, received_ms) in old_log.outside() {
             self.log.offer_authentic(changeset.clone(), received_ms);
         }

@@ -79,27 +79,35 @@ impl Replica {
         for (subject, from) in subjects.iter().zip(froms) {
             let maker = self.core.event_maker(*subject, view.map(ViewIx)).map_err(closed)?;
             let made = maker.map_or(0, |maker| maker.of_type + 1);
-            let events = match view {
-                _ if made == 0 => Vec::new(),
-                None => self.core.take_events(*subject, *from),
+            let (events, skipped) = match view {
+                _ if made == 0 => (Vec::new(), 0),
+                None => (self.core.take_events(*subject, *from), 0),
                 Some(view) => {
-                    let mut events = self.core.events_of(*subject, Some(ViewIx(view))).map_err(closed)?;
-                    events.drain(..events.len().min(*from as usize));
-                    events
+                    let events = self.core.events_of(*subject, Some(ViewIx(view))).map_err(closed)?;
+                    let skipped = events.len().min(*from as usize);
+                    (events, skipped)
                 }
             };
-            numbers.extend([made, events.len() as u32]);
-            for event in events {
+            let events = &events[skipped..];
+            numbers.extend_from_slice(&[made, events.len() as u32]);
+            for event in events.iter().copied() {
                 let flags = event.of_type << 3 | u32::from(event.creates);
                 let (version, data) = versioned(self.core.event_data(event).expect("what shows has a value"));
                 if within.contains(&event.op.0) {
-                    numbers.extend([flags, version, event.op.0 - within.start]);
+                    numbers.extend_from_slice(&[flags, version, event.op.0 - within.start]);
                 } else {
                     let entry = self.core.event_entry(event).expect("what shows has a value");
                     let author = self.packed.author((entry.member, entry.actor)) as u32;
                     let time = [entry.time_ms as u32, (entry.time_ms >> 32) as u32];
                     let is_open = u32::from(entry.changeset.is_none()) << 2;
-                    numbers.extend([flags | 2 | is_open, version, entry.index, author, time[0], time[1]]);
+                    numbers.extend_from_slice(&[
+                        flags | 2 | is_open,
+                        version,
+                        entry.index,
+                        author,
+                        time[0],
+                        time[1],
+                    ]);
                     entry.changeset.iter().for_each(|id| push_hex(&mut ids, &id.0));
                     within = event.op.0 - entry.index..entry.end;
                 }
@@ -131,7 +139,7 @@ impl Replica {
             let (version, _) = versioned(entry.data);
             let author = self.packed.author((entry.member, entry.actor)) as u32;
             let day = (entry.time_ms / DAY_MS) as u32;
-            figures.extend([event.of_type, version, author, day, (!is_made).into()]);
+            figures.extend_from_slice(&[event.of_type, version, author, day, (!is_made).into()]);
         }
         figures
     }
