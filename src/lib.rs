@@ -46,7 +46,7 @@ pub mod web;
 // What an application or an edge names, without knowing the modules.
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
-pub use crdt::{Bias, List, MarkDelta, Slot, Text};
+pub use crdt::{AccountId, Bias, Flaw, List, MarkDelta, Part, Slot, Text};
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{
     BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, Role, Target, Value,

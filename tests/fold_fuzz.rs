@@ -4,10 +4,16 @@
 
 #[path = "reference/dag.rs"]
 mod dag;
+#[path = "reference/ledger.rs"]
+mod ledger;
+#[path = "fold_fuzz/ledgers.rs"]
+mod ledgers;
 #[path = "reference/list.rs"]
 mod list;
 #[path = "fold_fuzz/lists.rs"]
 mod lists;
+#[path = "fold_fuzz/model.rs"]
+mod model;
 #[path = "reference/objects.rs"]
 mod reference;
 #[path = "reference/rng.rs"]
@@ -19,23 +25,25 @@ mod units;
 #[path = "fold_fuzz/views.rs"]
 mod views;
 
+use model::to_model;
 use reference::{Model, OpId, Place, View};
 use rng::{Rng, fuzz};
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, Hlc, NameId, ObjectId, OpIx};
 use stemma::codec::{Reader, Saved, Writer};
-use stemma::crdt::{Slot, Winner};
+use stemma::crdt::{Part, Slot, Winner};
 use stemma::doc::{Body, Edit, Fold, Names, ObjectIx, PatchBody, Written, resolve};
-use stemma::event::{ChangesetAt, Content, Number, ObjectKind, Op, OpSpan, Skeleton, Value};
+use stemma::event::{Content, Number, ObjectKind, Skeleton, Value};
 use texts::{Texts, Unit};
 
-const KINDS: [ObjectKind; 6] = [
+const KINDS: [ObjectKind; 7] = [
     ObjectKind::Map,
     ObjectKind::Set,
     ObjectKind::Counter,
     ObjectKind::Cart,
     ObjectKind::List,
     ObjectKind::Text,
+    ObjectKind::Ledger,
 ];
 const MAP: usize = 0;
 const SET: usize = 1;
@@ -43,6 +51,7 @@ const COUNTER: usize = 2;
 const CART: usize = 3;
 const LIST: usize = 4;
 const TEXT: usize = 5;
+const LEDGER: usize = 6;
 /// Places of a map from here on are groups.
 const GROUPS: u32 = 100;
 
@@ -63,6 +72,7 @@ struct World {
     model: Model,
     lists: lists::Lists,
     texts: Texts,
+    ledger: ledger::Ledger,
 }
 
 struct Replica {
@@ -76,13 +86,16 @@ struct Replica {
     view: View,
     /// Changesets whose content has not come yet, with what their tables name.
     late: Vec<(usize, ChangesetIx, Vec<ChangesetIx>)>,
-    objects: [ObjectIx; 6],
+    objects: [ObjectIx; 7],
+    /// What the open batch is for.
+    command: Option<u8>,
     /// What an application that listens shows.
     slots: BTreeMap<Place, Vec<Winner>>,
     items: BTreeMap<Place, i128>,
     sums: (i128, i128),
     elements: Vec<Value>,
     text: Vec<Unit>,
+    parts: BTreeMap<Part, ledgers::Shown>,
 }
 
 fn object_id(object: usize) -> ObjectId {
@@ -110,7 +123,8 @@ impl Replica {
         let object =
             |object: usize| fold.object(object_id(object), KINDS[object]).expect("a kind that is folded");
         Self {
-            objects: [0, 1, 2, 3, 4, 5].map(object),
+            objects: [0, 1, 2, 3, 4, 5, 6].map(object),
+            command: None,
             fold,
             graph: CausalGraph::default(),
             // Two replicas of each member: undo reaches what the other one wrote.
@@ -125,12 +139,14 @@ impl Replica {
             sums: (0, 0),
             elements: Vec::new(),
             text: Vec::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     fn edit(&mut self, rng: &mut Rng) {
-        match rng.below(10) {
+        match rng.below(12) {
             0 | 1 => return self.edit_text(rng),
+            10.. => return self.edit_ledger(rng),
             2..4 => return self.edit_list(rng),
             _ => {}
         }
@@ -184,7 +200,7 @@ impl Replica {
         let mark = self.fold.mark();
         self.listen();
         let (before, sums) = (self.slots.clone(), (self.sums, self.items.clone(), self.elements.clone()));
-        let text = self.text.clone();
+        let (text, parts) = (self.text.clone(), self.parts.clone());
         for _ in 0..1 + rng.below(6) {
             self.edit(rng);
             if rng.chance(20) {
@@ -205,9 +221,11 @@ impl Replica {
         assert_eq!(self.items, sums.1);
         assert_eq!(self.elements, sums.2);
         assert_eq!(self.text, text);
+        assert_eq!(self.parts, parts);
     }
 
     fn seal(&mut self, world: &mut World, rng: &mut Rng) {
+        let begun = world.sent.len();
         while self.fold.has_batch() {
             let mut deps: Vec<ChangesetIx> =
                 self.graph.heads().filter(|head| Some(*head) != self.tip).collect();
@@ -226,6 +244,10 @@ impl Replica {
             self.fold.sealed(ix, (stamp, 0), &draft);
             let mut skeleton = draft.skeleton.clone();
             skeleton.hlc = stamp;
+            skeleton.command = self.command.map(|command| NameId([command; 16]));
+            if skeleton.command.is_some() && number > begun {
+                skeleton.go_on((number - begun) as u32);
+            }
             let parents: Vec<usize> =
                 prev.iter().chain(&deps).map(|ix| self.received[ix.0 as usize]).collect();
             let mut past: BTreeSet<usize> = parents.iter().copied().collect();
@@ -239,6 +261,10 @@ impl Replica {
                 |op: u32| self.fold.written(OpIx(op)).map_or_else(String::new, |what| format!("{what:?}"));
             let ops = skeleton.ops.iter().zip(first..);
             let ops = ops.map(|(op, number)| to_model(op, written(number), &skeleton, &refs)).collect();
+            for (op, index) in skeleton.ops.iter().zip(0..) {
+                let signed = ledgers::to_model(op, &skeleton, &refs, (self.member, number, begun));
+                world.ledger.signed.extend(signed.map(|signed| ((number, index), signed)));
+            }
             let key = (self.actor.0[0], self.graph.seq(ix), stamp, ChangesetId(id));
             world.lists.add(parents.clone(), key, (&skeleton, &draft.content), &refs);
             world.model.changesets.push(reference::Changeset { past, stamp, id, ops });
@@ -258,6 +284,7 @@ impl Replica {
             self.received.push(number);
             self.tip = Some(ix);
         }
+        self.command = rng.chance(30).then(|| rng.below(2) as u8);
     }
 
     /// Goes on from a snapshot. What was told before is not told again.
@@ -302,7 +329,8 @@ impl Replica {
         self.view.known.insert(number);
         let refs = resolve(&self.graph, prev, &deps, &sent.skeleton.refs).expect("refs are in the past");
         let own = |target: ChangesetIx| world.sent[self.received[target.0 as usize]].member == sent.member;
-        let checked = self.fold.check(&self.graph, ix, &sent.skeleton, &refs, own);
+        let author = ledgers::member_id(sent.member);
+        let checked = self.fold.check(&self.graph, ix, &sent.skeleton, &refs, (author, own));
         let checked = checked.expect("nothing honest is inert");
         let late = rng.chance(20);
         let content = (!late).then_some((&sent.skeleton, &sent.content));
@@ -391,6 +419,12 @@ impl Replica {
                 PatchBody::Text { splices, inserted, marks } => {
                     texts::apply(&mut self.text, &splices, &inserted, &marks);
                 }
+                PatchBody::Parts(parts) => {
+                    for part in parts {
+                        self.parts.insert(part, self.part_of(patch.object, &part));
+                    }
+                    self.parts.retain(|_, shown| ledgers::is_shown(shown));
+                }
             }
         }
     }
@@ -446,6 +480,8 @@ impl Replica {
         let text = world.text(&counting, |number| self.is_present(number));
         assert_eq!(self.read_text(self.objects[TEXT]), text);
         assert_eq!(self.text, text);
+        self.check_ledger(world, self.objects[LEDGER], &counting);
+        assert_eq!(self.parts, self.parts_of(self.objects[LEDGER]));
     }
 
     /// A counter as any selection of ops makes it.
@@ -465,39 +501,6 @@ impl Replica {
             let shown: Vec<OpId> = shown.iter().map(|winner| self.global(winner.op)).collect();
             assert_eq!(&shown, winners.get(&(SET, place_of(slot))).unwrap_or(&Vec::new()));
         }
-    }
-}
-
-/// What an op says, in the terms of the model; `written` is what stands in the content.
-fn to_model(op: &Op, written: String, skeleton: &Skeleton, refs: &[usize]) -> reference::Op {
-    let object = |at: &stemma::event::ObjectAt| {
-        let id = skeleton.objects[at.0 as usize].0;
-        (0..KINDS.len()).find(|object| object_id(*object) == id).expect("a known object")
-    };
-    let key = |at: &stemma::event::NameAt| place_of(Slot::Key(skeleton.names[at.0 as usize]));
-    match op {
-        Op::MapSet { object: of, key: at } | Op::MapChild { object: of, key: at, .. } => {
-            reference::Op::Put((object(of), key(at)), written)
-        }
-        Op::MapCouple { object: of, group, .. } => reference::Op::Put((object(of), GROUPS + group), written),
-        Op::MapDelete { object: of, key: at } => reference::Op::Take((object(of), key(at))),
-        Op::SetAdd { object: of, element, .. } => reference::Op::Put((object(of), key(element)), written),
-        Op::SetRemove { object: of, element } => reference::Op::Take((object(of), key(element))),
-        Op::CounterAdd { object: of, amount } => reference::Op::Add((object(of), 0), *amount),
-        Op::CounterReset { object: of } => reference::Op::Reset((object(of), 0)),
-        Op::CartAdd { object: of, item, quantity } => reference::Op::Add((object(of), key(item)), *quantity),
-        Op::CartRemove { object: of, item } => reference::Op::Reset((object(of), key(item))),
-        Op::Revoke { targets } => {
-            let ops = |span: &OpSpan| {
-                let ChangesetAt(number) = span.changeset;
-                let changeset = refs[number as usize - 1];
-                (span.first..span.first + span.count).map(move |op| (changeset, op as usize))
-            };
-            reference::Op::Revoke(targets.iter().flat_map(ops).collect())
-        }
-        Op::ListInsert { .. } | Op::ListDelete { .. } | Op::ListMove { .. } => reference::Op::List,
-        Op::TextInsert { .. } | Op::TextDelete { .. } | Op::TextMark { .. } => reference::Op::Text,
-        other => panic!("nobody writes {other:?}"),
     }
 }
 
@@ -564,6 +567,7 @@ fn round(seed: u64, steps: usize) {
         assert_eq!(replica.items, first.items);
         assert_eq!(replica.elements, first.elements);
         assert_eq!(replica.text, first.text);
+        assert_eq!(replica.parts, first.parts);
     }
 }
 

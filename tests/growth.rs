@@ -1,6 +1,8 @@
 //! How work grows, by counted steps at n and at 2n. A row says what is done with n things and how its steps may grow;
 //! no clock is asked, so a slow machine proves nothing and hides nothing.
 
+#[path = "growth/ledgers.rs"]
+mod ledgers;
 #[path = "growth/marks.rs"]
 mod marks;
 #[path = "reference/rng.rs"]

@@ -11,6 +11,8 @@ use common::{Node, sync};
 use policy::Model;
 use rng::{Rng, fuzz};
 use stemma::causal::{ChangesetId, MemberId};
+use stemma::codec::BigInt;
+use stemma::crdt::AccountId;
 use stemma::event::{
     Accepted, BanScope, BanSubject, Number, ObjectKind, Op, Options, Role, Target, Value, Verdict,
 };
@@ -37,6 +39,9 @@ fn edit(node: &mut Node, rng: &mut Rng) {
     let count = node.replica.list(list).expect("a list").len() as usize;
     let at = rng.below(len + 1) as u32;
     let takes = rng.chance(30);
+    if rng.chance(25) {
+        return edit_ledger(node, rng);
+    }
     node.with(|replica, env| match (rng.below(7), takes) {
         (0 | 1, true) => replica
             .text_delete(text, at, rng.below(len + 1 - at as usize).min(5) as u32, env)
@@ -55,6 +60,32 @@ fn edit(node: &mut Node, rng: &mut Rng) {
         (_, true) => drop(replica.cart_remove(cart, &Value::from(key), env).expect("a writer")),
         (_, false) => replica.cart_add(cart, &Value::from(key), 2, env).expect("a writer"),
     });
+}
+
+/// Something signed into a ledger; what is refused is not.
+fn edit_ledger(node: &mut Node, rng: &mut Rng) {
+    let house = node.replica.object("house", ObjectKind::Ledger).expect("a kind that is folded");
+    let accounts: Vec<AccountId> = node.replica.ledger_accounts(house).iter().map(|of| of.account).collect();
+    let me = AccountId::Member(node.replica.member());
+    let (from, to) = match accounts.is_empty() || rng.chance(20) {
+        true => (me, node.replica.account_named("pot")),
+        false if rng.chance(50) => (me, *rng.pick(&accounts)),
+        false => (*rng.pick(&accounts), *rng.pick(&accounts)),
+    };
+    let (amount, name) = (BigInt::from(1 + rng.below(50) as i128), *rng.pick(&["pot", "jar"]));
+    let entries = node.replica.ledger_entries(house, None, usize::MAX);
+    let entry =
+        entries.get(rng.below(entries.len().max(1))).and_then(|entry| entry.by.id.0.zip(Some(entry.by.id.1)));
+    let entry = entry.map(|(changeset, index)| stemma::replica::Target { changeset, index: Some(index) });
+    node.with(|replica, env| match (rng.below(8), entry) {
+        (0, _) => drop(replica.ledger_open(house, name, env)),
+        (1, _) => drop(replica.ledger_assign(house, "boat", to, env)),
+        (2, Some(entry)) => drop(replica.ledger_reverse(house, entry, None, env)),
+        (3, Some(entry)) => drop(replica.ledger_dispute(house, entry, Value::from("no"), env)),
+        _ => drop(replica.ledger_transfer(house, (from, to), &amount, None, env)),
+    });
+    let sum: i128 = node.replica.ledger_accounts(house).iter().map(|of| of.balance).sum();
+    assert_eq!(sum, 0, "money only moves");
 }
 
 /// Something to say, of what anybody knows.

@@ -12,10 +12,11 @@ use common::{Disk, Node, assert_same, sync};
 use rng::{Rng, fuzz};
 use std::collections::HashMap;
 use stemma::causal::ChangesetId;
-use stemma::codec::{Reader, Writer};
+use stemma::codec::{BigInt, Reader, Writer};
+use stemma::crdt::AccountId;
 use stemma::doc::{ObjectIx, PatchBody};
 use stemma::event::{Number, ObjectKind, Options, Role, Value};
-use stemma::replica::Source;
+use stemma::replica::{EntryStanding, Source};
 
 const TEXTS: [&str; 2] = ["essay", "notes"];
 const MAPS: [&str; 2] = ["facts", "plans"];
@@ -67,8 +68,14 @@ impl Life {
             }
             shown.push(format!("{} {elements:?}", replica.counter_value(counter)));
         }
-        let cart = self.object(ObjectKind::Cart, false);
-        shown.push(format!("{:?}", self.node().replica.cart_entries(cart)));
+        let (cart, ledger) = (self.object(ObjectKind::Cart, false), self.object(ObjectKind::Ledger, false));
+        let replica = &self.node().replica;
+        shown.push(format!("{:?}", replica.cart_entries(cart)));
+        let (accounts, assets) = (replica.ledger_accounts(ledger), replica.ledger_assets(ledger));
+        assert_eq!(accounts.iter().map(|of| of.balance).sum::<i128>(), 0, "money only moves");
+        let said = replica.ledger_entries(ledger, None, usize::MAX).into_iter();
+        let said = said.filter(|entry| entry.by.standing != EntryStanding::Undone);
+        shown.push(format!("{accounts:?} {assets:?} {}", said.count()));
         shown.join("\n")
     }
 
@@ -96,14 +103,25 @@ impl Life {
     }
 
     fn edit_sum(&mut self, rng: &mut Rng) {
-        let (variant, kind) = (rng.chance(50), rng.below(3));
+        let (variant, kind) = (rng.chance(50), rng.below(4));
         let element = Value::from(*rng.pick(&KEYS));
         let amount = rng.below(20) as i64 - if variant { 0 } else { 10 };
         let takes = rng.chance(30);
         let (counter, set) =
             (self.object(ObjectKind::Counter, variant), self.object(ObjectKind::Set, variant));
         let cart = self.object(ObjectKind::Cart, false);
+        let ledger = self.object(ObjectKind::Ledger, false);
+        let me = AccountId::Member(self.node().replica.member());
+        let (account, name) = (*rng.pick(&KEYS), *rng.pick(&KEYS));
+        let account = self.node().replica.account_named(account);
         self.node().with(|replica, env| match (kind, takes) {
+            // Unless it is another member's.
+            (3, true) => drop(replica.ledger_open(ledger, name, env)),
+            (3, false) => {
+                // Unless nobody opened it.
+                let _ = replica.ledger_transfer(ledger, (me, account), &BigInt::from(7), Some(element), env);
+                let _ = replica.ledger_assign(ledger, name, account, env);
+            }
             (0, _) => replica.counter_add(counter, amount, env).expect("a writer"),
             (1, true) => drop(replica.set_delete(set, &element, env).expect("a writer")),
             (1, false) => {
@@ -181,7 +199,8 @@ impl Life {
 
     fn transact(&mut self, export: &[u8], rng: &mut Rng) {
         let message = rng.chance(50).then(|| "why".to_owned());
-        self.node().with(|replica, env| replica.begin_transact(message, None, None, env)).expect("small");
+        let command = rng.chance(30).then(|| rng.pick(&KEYS).to_string());
+        self.node().with(|replica, env| replica.begin_transact(message, None, command, env)).expect("small");
         // What is closed is sealed at any time.
         let waits = rng.chance(50);
         if !waits {

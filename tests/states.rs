@@ -5,8 +5,10 @@ mod common;
 
 use common::{Node, assert_same, sync};
 use serde_json::{Value as Json, json};
+use stemma::codec::BigInt;
+use stemma::crdt::AccountId;
 use stemma::event::{ObjectKind, Options, Role, Value};
-use stemma::replica::Replica;
+use stemma::replica::{Replica, Target};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/states.json");
 
@@ -56,6 +58,27 @@ fn write(node: &mut Node, who: &str) {
         replica.flush(env);
     });
     node.now_ms += 10_000;
+}
+
+/// Accounts, payments and an asset of one member.
+fn pay(node: &mut Node) {
+    let ledger = node.replica.object("house", ObjectKind::Ledger).expect("a ledger");
+    let me = AccountId::Member(node.replica.member());
+    node.with(|replica, env| {
+        replica.ledger_open(ledger, "food", env).expect("it is free");
+        replica.ledger_open(ledger, "rent", env).expect("it is free");
+        let [food, rent] = ["food", "rent"].map(|name| replica.account_named(name));
+        for (ends, amount) in [((me, food), 1_250), ((food, rent), 300), ((me, rent), 99)] {
+            let memo = Some(Value::from("May"));
+            replica.ledger_transfer(ledger, ends, &BigInt::from(amount), memo, env).expect("it can be paid");
+        }
+        let changeset = replica.flush(env).expect("a write");
+        let entry = |index| Target { changeset, index: Some(index) };
+        replica.ledger_reverse(ledger, entry(3), None, env).expect("it was paid");
+        replica.ledger_dispute(ledger, entry(4), Value::from("too much"), env).expect("an entry");
+        replica.ledger_assign(ledger, "boat", rent, env).expect("it is new");
+        replica.flush(env);
+    });
 }
 
 /// Objects that events define: one that both make, one that is spoken of alone, and something taken back.
@@ -111,12 +134,15 @@ fn cases() -> Vec<(&'static str, &'static str, Node)> {
     happen(&mut events, "three");
     assert!(third.with(|replica, env| replica.undo(&[], env)));
     sync(&mut events, &mut third);
+    let mut paid = Node::create(8);
+    pay(&mut paid);
     vec![
         ("alone", "one writer, something of each kind", alone),
         ("undone", "a part taken back by a revoke", undone),
         ("merged", "two who wrote apart", merged),
         ("emptied", "deletes beside concurrent writes", emptied),
         ("events", "objects that events define, said apart, a part taken back", events),
+        ("paid", "a ledger with payments, one given back and one disputed, and an asset", paid),
     ]
 }
 

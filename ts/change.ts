@@ -4,6 +4,7 @@ import { type Delta, deltasOf, type ListDelta } from "./delta.js";
 import type { SharedCart } from "./cart.js";
 import type { SharedCounter } from "./counter.js";
 import type { Handle } from "./handle.js";
+import type { Ledger } from "./ledger.js";
 import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
 import type { EngineChange } from "./replica.js";
@@ -74,7 +75,15 @@ export interface CartChange extends ChangeOf<SharedCart> {
   readonly delta?: undefined;
 }
 
-export type Change = MapChange | TextChange | ListChange | CounterChange | SetChange | CartChange;
+/** Some accounts or assets of a ledger read otherwise than before, or something of their entries does. */
+export interface LedgerChange extends ChangeOf<Ledger> {
+  /** The accounts. */
+  readonly keys: readonly string[];
+  readonly assets: readonly string[];
+  readonly delta?: undefined;
+}
+
+export type Change = MapChange | TextChange | ListChange | CounterChange | SetChange | CartChange | LedgerChange;
 
 /** Translates one change of the engine. A text or a list edited back and forth becomes several. */
 export function changesOf(change: EngineChange, object: Handle, origin: unknown): Change[] {
@@ -93,6 +102,7 @@ export function changesOf(change: EngineChange, object: Handle, origin: unknown)
   const common = { kind: object.kind, source, member, actor, changeset, ...told };
   if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
   const keys = freeze(change.keys ?? []);
+  if (object.kind === "ledger") return [Object.freeze({ ...common, object, keys, assets: freeze(change.assets ?? []) } as LedgerChange)];
   if ("origin" in common) return [Object.freeze({ ...common, object, keys } as MapChange | SetChange | CartChange)];
   return [Object.freeze({ kind: object.kind, source, member, actor, changeset, object, keys } as MapChange | SetChange | CartChange)];
 }
@@ -110,5 +120,9 @@ export function reloadOf(object: Handle): Change {
       return Object.freeze({ ...common, object, keys: [...object.keys()] } as MapChange | SetChange);
     case "cart":
       return Object.freeze({ ...common, object, keys: [...object].map(([item]) => item) } as CartChange);
+    case "ledger": {
+      const [keys, assets] = [object.accounts().map(({ account }) => account), object.assets().map(({ asset }) => asset)];
+      return Object.freeze({ ...common, object, keys, assets } as LedgerChange);
+    }
   }
 }

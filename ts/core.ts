@@ -207,12 +207,14 @@ export class SpaceCore implements Outlet, CommitObserver {
   // What the engine wants.
 
   heard(output: Output): void {
+    // Entries of ledgers say who speaks for them and against them.
+    if (output.type === "policy") for (const { core } of this.#objects.values()) if (core.kind === "ledger") core.forgetOwn([]);
     if (output.type !== "change") return;
     for (const { object, keys } of output.changes) {
       const known = this.#objects.get(object);
       if (!known) continue;
       const { core, handle } = known;
-      core.forgetOwn(handle.kind === "list" ? [] : keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
+      core.forgetOwn(handle.kind === "list" || handle.kind === "ledger" ? [] : keys?.map((key) => (handle.kind === "map" ? (key as string) : textOf(key as Value))));
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { SharedCart } from "./cart.js";
 import { SharedCounter } from "./counter.js";
+import { Ledger } from "./ledger.js";
 import { SharedList } from "./list.js";
 import { SharedMap } from "./map.js";
 import type { ObjectCore } from "./object.js";
@@ -10,7 +11,7 @@ import { SharedSet } from "./set.js";
 import { SharedText } from "./text.js";
 
 /** What `getMap`, `getText` and their like give. */
-export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart | SharedList;
+export type Handle = SharedMap | SharedText | SharedCounter | SharedSet | SharedCart | SharedList | Ledger;
 
 /** The handle of an object of a kind. */
 export type HandleOf<K extends Kind> = Extract<Handle, { kind: K }>;
@@ -30,5 +31,7 @@ export function handleOf(core: ObjectCore): Handle {
       return new SharedCart(core);
     case "list":
       return new SharedList(core);
+    case "ledger":
+      return new Ledger(core);
   }
 }

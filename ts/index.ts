@@ -24,7 +24,7 @@ export const list: Api["list"] = api.list;
 export const destroy: Api["destroy"] = api.destroy;
 
 export type { SharedCart } from "./cart.js";
-export type { CartChange, Change, CounterChange, ListChange, MapChange, SetChange, TextChange } from "./change.js";
+export type { CartChange, Change, CounterChange, LedgerChange, ListChange, MapChange, SetChange, TextChange } from "./change.js";
 export type { CounterOptions, SharedCounter } from "./counter.js";
 export type { Attributes, Delta, DeltaStep, ListDelta, ListDeltaStep } from "./delta.js";
 export { type DefinitionInfo, type EventDefinition, type EventField, type FieldKind, type ObjectEvent, type ObjectState, REMOVE, type StateDelta } from "./definition.js";
@@ -34,6 +34,7 @@ export type { EventFigures } from "./figures.js";
 export type { ChangesetInfo, HistoryOptions } from "./history.js";
 export type { Handle, HandleOf } from "./handle.js";
 export type { StorageOption } from "./home.js";
+export type { Assignment, Debt, Dispute, EntryStatus, Ledger, LedgerAccount, LedgerEntry, LedgerOptions, StatementLine, TransferOptions } from "./ledger.js";
 export type { SharedList } from "./list.js";
 export type { ListenOptions } from "./listeners.js";
 export type { KeyWrite, MapOptions, SharedMap } from "./map.js";

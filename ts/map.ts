@@ -6,7 +6,7 @@ import type { HandleOf } from "./handle.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
 import { checkKind, type OptionsOf, optionsOf } from "./options.js";
-import { type Kind, kindOf, type Shown } from "./replica.js";
+import { type ChildKind, type Kind, kindOf, type Shown } from "./replica.js";
 import { assign, checkValue, freeze, type Value, wellFormed } from "./value.js";
 
 /** Options of {@link Space.getMap}. */
@@ -21,7 +21,7 @@ export interface MapOptions {
    * and all read as one plain object. {@link SharedMap.child} gives their handles. They are always there: one that nobody has
    * edited reads as an empty one. At most 64, and none of them coupled.
    */
-  fields?: { readonly [key: string]: Kind };
+  fields?: { readonly [key: string]: ChildKind };
 }
 
 /** One write of a key, as {@link SharedMap.history} lists it. */
@@ -119,7 +119,7 @@ export class SharedMap implements Iterable<[string, Value]> {
    *
    * Throws `E_ARGUMENT` for an unknown kind, for a field of another kind, for a coupled key, and below 100 keys.
    */
-  child<K extends Kind>(key: string, kind: K, o?: OptionsOf<K>): HandleOf<K> {
+  child<K extends ChildKind>(key: string, kind: K, o?: OptionsOf<K>): HandleOf<K> {
     const sound = checkKey(key);
     checkKind(kind, "kind");
     const field = this.#field(sound);
@@ -197,7 +197,7 @@ export class SharedMap implements Iterable<[string, Value]> {
   /** What the engine says of a key, as a value. */
   #plain(key: string, shown: Shown | undefined): Value | undefined {
     if (!(shown instanceof Uint32Array)) return freeze(shown);
-    return this.#core.childAt(key, shown[0] as number)?.toJSON();
+    return this.#core.childAt(key, shown[0] as number)?.toJSON() as Value | undefined;
   }
 
   /** After an edit of a key. */

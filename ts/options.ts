@@ -3,13 +3,14 @@
 import { argumentError, checkOptions, checkShortString, checkWord } from "./check.js";
 import type { CounterOptions } from "./counter.js";
 import { StemmaError } from "./errors.js";
+import type { LedgerOptions } from "./ledger.js";
 import type { MapOptions } from "./map.js";
-import { type Kind, KINDS, type ObjectOptions } from "./replica.js";
+import { type ChildKind, type Kind, KINDS, type ObjectOptions } from "./replica.js";
 import type { SetOptions } from "./set.js";
 import { wellFormed } from "./value.js";
 
 /** What an object of a kind can be asked for with. */
-export type OptionsOf<K extends Kind> = K extends "map" ? MapOptions : K extends "counter" ? CounterOptions : K extends "set" ? SetOptions : never;
+export type OptionsOf<K extends Kind> = K extends "map" ? MapOptions : K extends "counter" ? CounterOptions : K extends "set" ? SetOptions : K extends "ledger" ? LedgerOptions : never;
 
 /** Reads the options of an object; `undefined` if they say nothing. */
 export function optionsOf(kind: Kind, o: unknown): ObjectOptions | undefined {
@@ -21,6 +22,9 @@ export function optionsOf(kind: Kind, o: unknown): ObjectOptions | undefined {
       return variantOf(o, ["pn", "g"]);
     case "set":
       return variantOf(o, ["or", "lww"]);
+    case "ledger":
+      checkOptions(o, "o", ["creditLimit", "issuers"]);
+      return ledgerOptions((o ?? {}) as LedgerOptions);
     default:
       // Types allow none, plain JavaScript is told.
       if (o !== undefined) throw new StemmaError("E_UNSUPPORTED", `this version knows no options of a ${kind}`, { argument: "o" });
@@ -28,8 +32,10 @@ export function optionsOf(kind: Kind, o: unknown): ObjectOptions | undefined {
   }
 }
 
-export function checkKind(kind: unknown, argument: string): asserts kind is Kind {
-  checkWord(kind, argument, Object.keys(KINDS) as Kind[]);
+/** A kind that can be under a key. */
+export function checkKind(kind: unknown, argument: string): asserts kind is ChildKind {
+  const known = (Object.keys(KINDS) as Kind[]).filter((one) => one !== "ledger");
+  checkWord(kind, argument, known as ChildKind[]);
 }
 
 /** The first of the two words is the one without options. */
@@ -48,6 +54,19 @@ function mapOptions({ couple, fields }: MapOptions): ObjectOptions | undefined {
   if (coupled) throw argumentError("fields", `fields names ${JSON.stringify(coupled[0])}, which is a coupled key`);
   if (groups.length === 0 && kinds.length === 0) return undefined;
   return { ...(groups.length === 0 ? {} : { groups }), ...(kinds.length === 0 ? {} : { fields: kinds }) };
+}
+
+function ledgerOptions({ creditLimit: credit, issuers: given = [] }: LedgerOptions): ObjectOptions | undefined {
+  if (credit !== undefined && (typeof credit !== "bigint" || credit < 0n || credit >= 2n ** 95n)) {
+    throw argumentError("creditLimit", "creditLimit is not a bigint from 0 to below 2^95");
+  }
+  if (!Array.isArray(given) || !given.every((id) => typeof id === "string" && /^[0-9a-f]{64}$/i.test(id))) {
+    throw argumentError("issuers", "issuers is not a list of members");
+  }
+  const issuers = given.map((id: string) => id.toLowerCase());
+  if (issuers.length > LIST_MAX || new Set(issuers).size < issuers.length) throw argumentError("issuers", `issuers names a member twice, or more than ${LIST_MAX}`);
+  if (credit === undefined && issuers.length === 0) return undefined;
+  return { ...(credit === undefined ? {} : { credit }), ...(issuers.length === 0 ? {} : { issuers }) };
 }
 
 function groupsOf(couple: unknown): string[][] {

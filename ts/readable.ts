@@ -5,6 +5,7 @@ import { argumentError, checkShortString } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
+import type { Ledger, LedgerOptions } from "./ledger.js";
 import type { SharedList } from "./list.js";
 import type { MapOptions, SharedMap } from "./map.js";
 import { optionsOf } from "./options.js";
@@ -66,6 +67,10 @@ export abstract class Readable {
 
   getCart(name: string, ...options: []): SharedCart {
     return this.#source.object(checkName(name, options), "cart") as SharedCart;
+  }
+
+  getLedger(name: string, o?: LedgerOptions): Ledger {
+    return this.#source.object(checkName(name), "ledger", optionsOf("ledger", o)) as Ledger;
   }
 
   /**

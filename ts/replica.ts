@@ -7,14 +7,17 @@
  */
 
 import type { EventFigures } from "./figures.js";
+import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
 import type { StorageBatch } from "./storage.js";
 import type { SyncStatus } from "./sync.js";
 import type { Value } from "./value.js";
 
 /** Kinds of objects by their number in the format. */
-export const KINDS = { map: 1, text: 2, counter: 3, set: 4, list: 5, cart: 6 } as const;
+export const KINDS = { map: 1, text: 2, counter: 3, set: 4, list: 5, cart: 6, ledger: 7 } as const;
 export type Kind = keyof typeof KINDS;
+/** What can be under a key of a map. */
+export type ChildKind = Exclude<Kind, "ledger">;
 
 /** The kind of a number, `undefined` for one that this version has no handle for. */
 export function kindOf(number: number): Kind | undefined {
@@ -115,6 +118,24 @@ export interface Engine {
   cartQuantity(object: number, item: Value): number;
   /** The items, and beside them their quantities. */
   cartEntries(object: number): Value[][];
+
+  /** Whether it was not open yet. */
+  ledgerOpen(object: number, account: string): boolean;
+  ledgerTransfer(object: number, from: string, to: string, amount: bigint, memo: Value | undefined): void;
+  /** The changeset of a payment that was made for a command already, empty if there is none. */
+  ledgerMade(object: number, command: string, from: string, to: string, amount: bigint): string;
+  ledgerReverse(object: number, entry: string, memo: Value | undefined): void;
+  ledgerDispute(object: number, entry: string, reason: string): void;
+  ledgerAssign(object: number, asset: string, to: string): void;
+  ledgerBalance(object: number, account: string): bigint;
+  ledgerAccounts(object: number): [account: string, owner: string, balance: bigint, rivals: string[]][];
+  ledgerEntries(object: number, account: string | undefined, limit: number): EngineEntryRow[];
+  /** The id of an entry that may be named by its changeset. */
+  ledgerEntry(object: number, entry: string): string;
+  ledgerDebts(object: number): [account: string, owner: string, amount: bigint, over: bigint, causes: string[], left: bigint[]][];
+  ledgerAssets(object: number): [asset: string, account: string][];
+  ledgerHolder(object: number, asset: string): string | undefined;
+  ledgerAssignments(object: number, asset: string): [...EngineSigned, to: string, isLink: boolean][];
 
   eventCreate(type: string, id: string, data: Value): void;
   eventEmit(type: string, concerns: string[], data: Value): void;
@@ -242,6 +263,10 @@ export interface ObjectOptions {
   groups?: readonly (readonly string[])[];
   /** Keys of a map that are objects of their own, with their kinds. */
   fields?: readonly (readonly [string, number])[];
+  /** Members whose accounts in a ledger have no limit. */
+  issuers?: readonly string[];
+  /** How far below zero the others may go. */
+  credit?: bigint;
 }
 
 /** The constructors of {@link Engine}, and what else the module exports for this package. */
@@ -338,8 +363,9 @@ export interface EnginePatch {
   object: number;
   text?: { ops: Int32Array; inserted: string; marks?: EngineMark[] };
   list?: { ops: Int32Array; inserted: Value[] };
-  /** Keys of a map, elements of a set, items of a cart. */
+  /** Keys of a map, elements of a set, items of a cart, accounts of a ledger. */
   keys?: Value[];
+  assets?: string[];
   /** By how much a counter changed. */
   amount?: number;
 }

@@ -24,6 +24,7 @@ export function restore(space: SpaceCore, when: Date | number | string, o: Resto
     checkShortString(key, "key");
     if (object?.kind !== "map") throw argumentError("key", "key needs an object that is a map");
   }
+  if (object?.kind === "ledger") throw argumentError("object", "a ledger is not restored: reverse entries of it, or exclude them");
   space.transactions.refuse("restore");
   const view = openView(space, query, "when");
   const sound = key === undefined ? undefined : wellFormed(key);

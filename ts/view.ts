@@ -274,6 +274,7 @@ export const WRITERS: { readonly [K in Kind]: readonly (keyof Extract<Handle, { 
   set: ["add", "delete"],
   cart: ["add", "remove"],
   list: ["insert", "push", "delete", "move"],
+  ledger: ["open", "transfer", "reverse", "dispute", "support", "oppose", "assign"],
 };
 
 /** They say what was called, whatever it was called with, unless the view is closed. */

@@ -49,6 +49,8 @@ function placeOf(object: Handle, key: unknown): Value {
     case "list":
       checkInteger(key, "key", 0, Math.max(0, object.length - 1));
       return key;
+    case "ledger":
+      throw argumentError("object", "entries of a ledger say themselves how they stand, and policy.standing(entry.id) says why");
     default:
       throw argumentError("object", `a ${object.kind} is a sum of what many wrote: ask history({ object })`);
   }

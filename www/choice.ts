@@ -4,14 +4,16 @@
  * Invariant: a trial writes nothing. What `act` says is exactly what was tried.
  */
 import type { Change, PolicyEntry, Preview, PreviewOptions, Space, View, Write } from "stemma";
-import { ban, exclude, preview, takeBack, then } from "./demo.ts";
+import { ban, exclude, expenses, preview, takeBack, then } from "./demo.ts";
 import type { Mark } from "./marks.ts";
+import { money } from "./money.ts";
 import { banOf, mine } from "./words.ts";
 
 export type Scope = "all" | "since" | "now";
 
 export type Choice =
   | { readonly kind: "mark"; readonly id: string; readonly dependents: boolean }
+  | { readonly kind: "entry"; readonly id: string }
   | { readonly kind: "ban"; readonly member: string; readonly scope: Scope; readonly point: string | undefined }
   | { readonly kind: "time"; readonly time: number; readonly policy: "now" | "then" };
 
@@ -38,6 +40,7 @@ export interface Seen {
 export function trialOf(choice: Choice, seen: Seen): Trial | undefined {
   if (choice.kind === "time") return moment(choice.time, choice.policy, seen);
   if (choice.kind === "ban") return banning(choice, seen);
+  if (choice.kind === "entry") return paying(choice.id, seen);
   const mark = seen.marks.find(({ id }) => id === choice.id);
   if (!mark) return undefined;
   if (mark.words.length > 0) return word(mark, seen);
@@ -99,6 +102,27 @@ function including(mark: Mark, seen: Seen): Trial {
       label: "Let it count",
       done: `It counts for ${name}.`,
       say: () => (isOwnDoing ? takeBack(space, targets) : space.policy.include(targets)),
+    },
+  };
+}
+
+/** A payment, without or with it: a word on it is one on its dispute, for all to read. */
+function paying(id: string, { space, name, nameOf }: Seen): Trial | undefined {
+  const ledger = expenses(space);
+  const entry = ledger.entries().find((one) => one.id === id);
+  if (!entry) return undefined;
+  const counts = entry.status === "counts";
+  const found = preview(space, counts ? { exclude: id } : { include: id });
+  const what = `${money(entry.amount)} from ${nameOf(entry.from)} to ${nameOf(entry.to)}`;
+  const isOwnDoing = mine(space).get(id)?.verb === "exclude" && !banOf(space, entry.member);
+  return {
+    title: counts ? `Without ${what}` : `With ${what} again`,
+    words: `The ledger is computed anew, found in ${found.ms < 1 ? "less than 1" : Math.round(found.ms)} ms. Nothing is written yet.`,
+    ...shown(found),
+    act: {
+      label: counts ? "Exclude it" : "Let it count",
+      done: counts ? `The payment does not count for ${name}; the others read that, and decide for themselves.` : `The payment counts for ${name}.`,
+      say: () => (counts ? ledger.support(id) : isOwnDoing ? takeBack(space, id) : ledger.oppose(id)),
     },
   };
 }

@@ -28,6 +28,9 @@ export const facts = (space: Readable) => {
   return new Map([...map.keys()].map((key) => [key, map.conflicts(key)]));
 };
 
+// A ledger: accounts that pay each other in cents. What everybody stands at follows from the payments that count.
+export const expenses = (space: Readable) => space.getLedger("trip");
+
 // What it would be like without some changes, or without somebody's. Nothing is written.
 export const preview = (space: Space, what: PreviewOptions) => space.policy.preview(what);
 

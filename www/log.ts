@@ -55,15 +55,27 @@ export class Log {
     });
   }
 
-  /** From now on the log is this pane's. */
-  actAs(pane: Pane): void {
+  /** Whoever wrote something of what the log shows. */
+  get members(): ReadonlySet<string> {
+    return new Set(this.#marks.map(({ member }) => member));
+  }
+
+  /** From now on the log is this pane's; resolves when it shows. */
+  actAs(pane: Pane): Promise<void> {
     this.#leaveTrial();
     this.#choice = undefined;
     this.#done = undefined;
     this.#acting = pane;
     for (const one of this.#panes) one.setActing(one === pane);
     say(byId("log-name"), pane.name);
-    void this.#read();
+    return this.#read();
+  }
+
+  /** Looks at what it would be like without a payment, or with it again, in a pane that is acted as. */
+  consider(entry: string): void {
+    this.#choose({ kind: "entry", id: entry });
+    // The button that was pressed is under the glass now.
+    byId("card-act").focus({ preventScroll: true });
   }
 
   /** Something is otherwise at a pane. */
@@ -120,6 +132,7 @@ export class Log {
     const choice = this.#choice;
     this.#choose(undefined);
     if (choice?.kind === "mark") this.#strip.focus(choice.id);
+    if (choice?.kind === "entry") this.#acting?.focusPayment(choice.id);
   }
 
   /** Tries what is chosen, and draws all of it. */
@@ -133,7 +146,7 @@ export class Log {
       pane.notice(messageOf(error));
     }
     if (!this.#trial) this.#choice = undefined;
-    if (this.#trial?.view) pane.glass.show(this.#trial.title, pane.space, this.#trial.view, this.#trial.changes);
+    if (this.#trial?.view) pane.glass.show(this.#trial.title, pane.space, this.#trial.view, this.#trial.changes, this.#panes.map(({ space }) => space.me), this.#nameOf);
     else pane.glass.hide();
     this.#showStrip(pane, seen);
     this.#showCard();

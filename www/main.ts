@@ -8,7 +8,7 @@ import { type Space, destroy, list } from "stemma";
 import { agreement } from "./agreement.ts";
 import { guestName, relayAddress, startPage, takeInvite } from "./config.ts";
 import { replica } from "./demo.ts";
-import { byId, say } from "./dom.ts";
+import { byId, element, say } from "./dom.ts";
 import { Drawer } from "./drawer.ts";
 import { wireJoin } from "./join.ts";
 import { DirectLine } from "./line.ts";
@@ -17,6 +17,7 @@ import { Log } from "./log.ts";
 import { spoil } from "./mallory.ts";
 import { workOffline } from "./offline.ts";
 import { Pane, messageOf, showFailure } from "./pane.ts";
+import { fillTrip } from "./trip.ts";
 import { Wire } from "./wire.ts";
 
 const invite = takeInvite();
@@ -68,6 +69,7 @@ async function openThree(): Promise<void> {
   }
   const mallory = panes.find(({ name }) => name === "Mallory");
   if (mallory) wireMallory(mallory);
+  wireTrip();
 }
 
 async function openGuest(name: string): Promise<void> {
@@ -90,7 +92,8 @@ async function show(id: string, name: string, database: string, link?: string, p
       return undefined;
     }
     const called = guest === null ? name : `${name} ${space.me.slice(0, 4)}`;
-    panes.push(new Pane(byId(id), called, space, relay, changed));
+    const around = { nameOf, people, consider: (entry: string) => void consider(space, entry) };
+    panes.push(new Pane(byId(id), called, space, relay, changed, around));
     return space;
   } catch (error) {
     const advice = link && guest !== null ? "The link may be cut off or of another version. Ask for a fresh one." : "Reset deletes the local copies and starts again.";
@@ -120,16 +123,49 @@ function nameOf(member: string): string {
   return own?.name ?? panes[0]?.nameOf(member) ?? `Member ${member.slice(0, 4)}`;
 }
 
+/** Who can be paid: those of this page, and in a guest's window those who wrote something. */
+function people(): readonly string[] {
+  const [first] = panes;
+  if (guest === null || !first) return panes.map(({ space }) => space.me);
+  return [...new Set([first.space.me, ...log.members])];
+}
+
+async function act(pane: Pane): Promise<void> {
+  acting = pane;
+  for (const choice of document.querySelectorAll<HTMLInputElement>("#acting input")) choice.checked = choice.value === pane.name.toLowerCase();
+  showState();
+  await log.actAs(pane);
+}
+
+async function consider(space: Space, entry: string): Promise<void> {
+  const pane = panes.find((pane) => pane.space === space);
+  if (pane && pane !== acting) await act(pane);
+  log.consider(entry);
+}
+
 function wireActing(): void {
-  const act = (id: string) => {
-    acting = panes.find((pane) => pane.name.toLowerCase() === id) ?? panes[0];
-    if (!acting) return say(byId("card-title"), "No copy is open");
-    log.actAs(acting);
-    showState();
-  };
-  byId("acting").addEventListener("change", (event) => act((event.target as HTMLInputElement).value));
+  byId("acting").addEventListener("change", (event) => {
+    const pane = panes.find(({ name }) => name.toLowerCase() === (event.target as HTMLInputElement).value);
+    if (pane) void act(pane);
+  });
+  byId("showing").addEventListener("change", (event) => (byId("main").dataset.showing = (event.target as HTMLInputElement).value));
   byId("log").removeAttribute("aria-busy");
-  act((document.querySelector("#acting input:checked") as HTMLInputElement).value);
+  for (const pane of panes) pane.showMoney();
+  if (panes[0]) void act(panes[0]);
+  else say(byId("card-title"), "No copy is open");
+}
+
+function wireTrip(): void {
+  const [ada, ben, mallory] = ["Ada", "Ben", "Mallory"].map((name) => panes.find((pane) => pane.name === name));
+  if (!ada || !ben || !mallory) return;
+  const trip = byId<HTMLButtonElement>("fill");
+  trip.disabled = false;
+  const sign = (space: Space, work: () => unknown) => void panes.find((pane) => pane.space === space)?.sign(work);
+  trip.addEventListener("click", async () => {
+    trip.disabled = true;
+    await fillTrip({ Ada: ada.space, Ben: ben.space, Mallory: mallory.space }, sign).catch((error: unknown) => ada.notice(messageOf(error)));
+    trip.disabled = false;
+  });
 }
 
 function wireMallory(mallory: Pane): void {
@@ -199,10 +235,11 @@ function wireReset(): void {
 
 function showGuestWords(): void {
   document.body.classList.add("guest");
-  for (const id of ["ben", "mallory", "acting"]) byId(id).hidden = true;
+  for (const id of ["ben", "mallory", "acting", "spoil", "fill", "agreement"]) byId(id).hidden = true;
   byId("title").textContent = "You hold a copy of your own.";
-  byId("lead").textContent =
+  const lead =
     "This window joined from a link, with keys and a database of its own. What you write here shows in the other windows, and the relay in between cannot read it. The link has left the address bar: it is a key.";
+  byId("lead").replaceChildren(element("p", "", lead));
 }
 
 function kilobytes(bytes: number): string {

@@ -9,6 +9,7 @@ import type { Sight } from "./agreement.ts";
 import { editor, saved } from "./demo.ts";
 import { say } from "./dom.ts";
 import { Glass } from "./glass.ts";
+import { Money, type MoneyListener } from "./money.ts";
 import { type Fingerprint, Parity } from "./parity.ts";
 import { FactsTable } from "./table.ts";
 
@@ -23,6 +24,7 @@ export class Pane {
   readonly name: string;
   readonly glass: Glass;
   readonly #element: HTMLElement;
+  readonly #money: Money;
   readonly #relay: string;
   readonly #parity: Parity;
   #online = true;
@@ -38,7 +40,7 @@ export class Pane {
   #closed = false;
   readonly #changed: PaneListener;
 
-  constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: PaneListener) {
+  constructor(element: HTMLElement, name: string, space: Space, relay: string, changed: PaneListener, around: Omit<MoneyListener, "sign">) {
     this.#changed = changed;
     this.#element = element;
     this.name = name;
@@ -52,8 +54,10 @@ export class Pane {
     this.#part(".switch").addEventListener("click", () => this.#toggle());
     editor(space, this.#part(".editor"), `Shared text, replica of ${name}`);
     new FactsTable(element, space, (change) => this.#write(change));
+    this.#money = new Money(element, space, { ...around, sign: (work) => void this.sign(work) });
     this.glass = new Glass(element);
     this.#parity = new Parity(space.id, () => {
+      this.#money.render(); // somebody may have a name now
       this.#render();
       this.#changed(this, false);
     });
@@ -89,6 +93,15 @@ export class Pane {
     if (this.#closed) return;
     clearTimeout(this.#measureTimer);
     this.#measureTimer = window.setTimeout(() => this.#measure(), MEASURE_AFTER_MS);
+  }
+
+  /** Draws the money anew: somebody has another name, or came in. */
+  showMoney(): void {
+    if (!this.#closed) this.#money.render();
+  }
+
+  focusPayment(entry: string): void {
+    this.#money.focus(entry);
   }
 
   setActing(isActing: boolean): void {
@@ -183,6 +196,7 @@ export class Pane {
     const moved = fingerprint.heads !== this.#heads || fingerprint.hash !== this.#hash;
     [this.#heads, this.#hash] = [fingerprint.heads, fingerprint.hash];
     this.#parity.announce(fingerprint);
+    this.#money.render();
     this.#render();
     this.#changed(this, moved);
   }

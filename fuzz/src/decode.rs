@@ -4,7 +4,7 @@ use crate::Input;
 use prost::bytes::Bytes;
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
-use stemma::crdt::{Cart, List, Map, Tally, Text};
+use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
 use stemma::doc::{Fold, Names};
 use stemma::event::{
@@ -56,7 +56,7 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 9 {
+    match which % 10 {
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),
         2 => load::<Text>(bytes),
@@ -64,6 +64,7 @@ pub fn saved(data: &[u8]) {
         4 => load::<Map>(bytes),
         5 => load::<Tally>(bytes),
         6 => load::<Cart>(bytes),
+        9 => load::<Ledger>(bytes),
         7 => {
             let root = SigningKey::from_seed(&[1; 32]).verifying_key();
             let genesis = Genesis::new(root, &[2; 16]);

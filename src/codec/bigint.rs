@@ -53,6 +53,15 @@ impl BigInt {
         self.magnitude.is_empty()
     }
 
+    /// The number itself, if it fits.
+    #[must_use]
+    pub fn to_i128(&self) -> Option<i128> {
+        let mut bytes = [0; 16];
+        bytes[16_usize.checked_sub(self.magnitude.len())?..].copy_from_slice(&self.magnitude);
+        let size = i128::try_from(u128::from_be_bytes(bytes)).ok()?;
+        Some(if self.negative { -size } else { size })
+    }
+
     /// The size, big-endian, without leading zeros.
     #[must_use]
     pub fn magnitude(&self) -> &[u8] {

@@ -11,9 +11,15 @@ mod cells;
 mod crowd;
 mod deltas;
 mod events;
+mod first;
 mod inside;
 mod intervals;
 mod leaf_order;
+mod ledger;
+mod ledger_op;
+mod ledger_read;
+mod ledger_saved;
+mod ledger_settle;
 mod list;
 mod list_edit;
 mod list_merge;
@@ -37,6 +43,7 @@ mod text;
 mod text_edit;
 mod text_marks;
 mod text_merge;
+mod title;
 mod unit_index;
 mod unit_log;
 mod unit_op;
@@ -49,6 +56,9 @@ pub use bits::Bits;
 pub use cart::Cart;
 pub use deltas::{Delta, Deltas, MarkDelta};
 pub use events::{Emission, Event, Events, Ops, Sequence};
+pub use ledger::{Ledger, Row, What};
+pub use ledger_op::{AccountId, LedgerOp, Part, SignedOp};
+pub use ledger_settle::Flaw;
 pub use list::List;
 pub use map::{KeyIx, Map, Slot};
 pub use mark_runs::{Run, mark_deltas};
@@ -72,6 +82,10 @@ pub trait History {
     }
     /// A total order that is the same for all replicas: (actor key, seq, changeset id). `OPEN` is never compared.
     fn order(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering;
+    /// A total order that is the same for all replicas, by changeset id where there are ids. `OPEN` is never compared.
+    fn by_id(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        self.order(a, b)
+    }
     /// The changeset an op belongs to.
     fn changeset_of(&self, op: OpIx) -> ChangesetIx;
 }

@@ -86,6 +86,8 @@ impl Tag {
     pub const STATE_SET: Self = Self::new("state-st");
     /// State hashes of carts.
     pub const STATE_CART: Self = Self::new("state-ca");
+    /// State hashes of ledgers.
+    pub const STATE_LEDGER: Self = Self::new("state-le");
     /// State hashes of lists.
     pub const STATE_LIST: Self = Self::new("state-li");
     /// State hashes of objects that events define.

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Emission, Mark, Slot, Text, UnitError};
+use crate::crdt::{Emission, Mark, SignedOp, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
 use foldhash::HashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -50,6 +50,8 @@ pub enum Edit {
     AddTo(NameId, i64),
     /// Removes an item of a cart.
     Remove(NameId),
+    /// Says something to a ledger, with a memo or a reason if there is one.
+    Sign(Box<SignedOp>, Option<Value>),
 }
 
 /// One op of the batch.
@@ -121,6 +123,11 @@ impl Fold {
         self.batch.as_ref().map_or(0, |batch| batch.ops.len() - batch.closed)
     }
 
+    /// The number that the first op of the open batch has, or gets.
+    pub fn open_start(&self) -> OpIx {
+        OpIx(self.timeline.next_op() + self.batch.as_ref().map_or(0, |batch| batch.closed as u32))
+    }
+
     /// Closes the open batch: what is edited from here on is another one. Says how many ops it has.
     pub fn close_batch(&mut self) -> usize {
         let ops = self.open_ops();
@@ -167,6 +174,12 @@ impl Fold {
             Edit::Reset => Step::Reset,
             Edit::AddTo(item, quantity) => Step::AddTo(item, quantity),
             Edit::Remove(item) => Step::Remove(item),
+            Edit::Sign(signed, memo) => {
+                if let Some(memo) = memo {
+                    self.writings.push(op, Some(Written::Value(memo)));
+                }
+                Step::Sign(signed)
+            }
         };
         let past = self.timeline.over(graph);
         let at = self.objects[object.0 as usize].write(&past, &step, op, true);

@@ -1,10 +1,10 @@
 //! Whether the ops of a changeset can be taken in, and what they are in local terms.
 
 use super::step::{Shape, Step};
-use super::{Fold, ObjectIx};
-use crate::causal::{CausalGraph, ChangesetIx};
-use crate::crdt::{Anchor, Bias, Emission, Slot, UnitOp, UnitRef, UnitSpan};
-use crate::event::{self, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
+use super::{Body, Fold, ObjectIx};
+use crate::causal::{CausalGraph, ChangesetIx, MemberId, OpIx};
+use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, SignedOp, Slot, UnitOp, UnitRef, UnitSpan};
+use crate::event::{self, Account, ChangesetAt, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -72,6 +72,11 @@ impl Fold {
             | Op::ListInsert { .. }
             | Op::ListDelete { .. }
             | Op::ListMove { .. }
+            | Op::LedgerOpen { .. }
+            | Op::LedgerTransfer { .. }
+            | Op::LedgerDispute { .. }
+            | Op::LedgerAssign { .. }
+            | Op::LedgerReverse { .. }
             | Op::EventCreate { .. }
             | Op::EventEmit { .. }
             | Op::Revoke { .. }
@@ -82,28 +87,23 @@ impl Fold {
             | Op::PolicyMode { .. }
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
-            Op::LedgerOpen { .. }
-            | Op::LedgerTransfer { .. }
-            | Op::LedgerDispute { .. }
-            | Op::LedgerAssign { .. }
-            | Op::Control { .. }
-            | Op::Audit { .. } => false,
+            Op::Control { .. } | Op::Audit { .. } => false,
         })
     }
 
-    /// Checks the ops of a changeset that is in the graph but not integrated. `refs` are the changesets its table names,
-    /// `own` says which of them the same member wrote.
+    /// Checks the ops of a changeset that is in the graph but not integrated. `refs` are the changesets its table names;
+    /// beside its author stands which of them the same member wrote.
     pub fn check(
         &mut self,
         graph: &CausalGraph,
         changeset: ChangesetIx,
         skeleton: &Skeleton,
         refs: &[ChangesetIx],
-        own: impl Fn(ChangesetIx) -> bool,
+        author: (MemberId, impl Fn(ChangesetIx) -> bool),
     ) -> Result<Incoming, Invalid> {
         debug_assert!(!self.has_batch(), "arrivals wait until the open batch is sealed");
         self.batch = None;
-        let ops = self.plan(changeset, skeleton, refs, own)?;
+        let ops = self.plan(graph, changeset, skeleton, refs, author)?;
         let mut sequences: BTreeMap<ObjectIx, Vec<UnitOp>> = BTreeMap::new();
         for planned in &ops {
             if let Planned::Units(object, op) = planned {
@@ -121,10 +121,11 @@ impl Fold {
     /// The ops of a skeleton in local terms.
     pub(super) fn plan(
         &mut self,
+        graph: &CausalGraph,
         changeset: ChangesetIx,
         skeleton: &Skeleton,
         refs: &[ChangesetIx],
-        own: impl Fn(ChangesetIx) -> bool,
+        (author, own): (MemberId, impl Fn(ChangesetIx) -> bool),
     ) -> Result<Vec<Planned>, Invalid> {
         let objects: Vec<Option<ObjectIx>> =
             skeleton.objects.iter().map(|(id, kind)| self.object(*id, *kind)).collect();
@@ -150,7 +151,9 @@ impl Fold {
             if own(target) { Ok(first..end) } else { Err(Invalid::Revoke) }
         };
         let name = |at: &NameAt| skeleton.names[at.0 as usize];
-        let plan = |op: &Op| {
+        let signing = Signing { fold: self, changeset, skeleton, refs, objects: &objects };
+        let command = skeleton.command.map(|command| (command, signing.head(graph)));
+        let plan = |(op, index): (&Op, u32)| {
             let at = |object: &ObjectAt| objects[object.0 as usize].ok_or(Invalid::Kind);
             let step = |object: &ObjectAt, step: Step| Ok(Planned::Step(at(object)?, step));
             if let Some((object, kind)) = op.object()
@@ -201,6 +204,14 @@ impl Fold {
                     let (start, end, key) = (anchor(start), anchor(end), name(key));
                     Ok(Planned::Units(at(object)?, UnitOp::Mark { start, end, key }))
                 }
+                Op::LedgerOpen { object, .. }
+                | Op::LedgerTransfer { object, .. }
+                | Op::LedgerDispute { object, .. }
+                | Op::LedgerAssign { object, .. }
+                | Op::LedgerReverse { object, .. } => match signing.read(op, index)? {
+                    Some(op) => step(object, Step::Sign(Box::new(SignedOp { op, author, command }))),
+                    None => Ok(Planned::Skip),
+                },
                 Op::EventCreate { type_name, id } => {
                     let concerns = Box::from([name(id)]);
                     Ok(Planned::Event(Emission { of_type: name(type_name), creates: true, concerns }))
@@ -215,7 +226,85 @@ impl Fold {
                 _ => Ok(Planned::Skip),
             }
         };
-        skeleton.ops.iter().map(plan).collect()
+        skeleton.ops.iter().zip(0..).map(plan).collect()
+    }
+}
+
+/// A skeleton whose ops on ledgers are read.
+struct Signing<'a> {
+    fold: &'a Fold,
+    changeset: ChangesetIx,
+    skeleton: &'a Skeleton,
+    refs: &'a [ChangesetIx],
+    objects: &'a [Option<ObjectIx>],
+}
+
+impl Signing<'_> {
+    /// What an op says to its ledger; none if it names what is no entry of that.
+    fn read(&self, op: &Op, index: u32) -> Result<Option<LedgerOp>, Invalid> {
+        let name = |at: &NameAt| self.skeleton.names[at.0 as usize];
+        let account = |account: &Account| match account {
+            Account::Member(member) => AccountId::Member(*member),
+            Account::Named(at) => AccountId::Named(name(at)),
+        };
+        Ok(Some(match op {
+            Op::LedgerOpen { account, .. } => LedgerOp::Open(name(account)),
+            Op::LedgerTransfer { from, to, amount, .. } => {
+                LedgerOp::Transfer { from: account(from), to: account(to), amount: amount.clone() }
+            }
+            Op::LedgerAssign { asset, to, .. } => LedgerOp::Assign(name(asset), account(to)),
+            Op::LedgerReverse { object, changeset, op } => {
+                return Ok(self.entry(*object, (*changeset, *op), index, false)?.map(LedgerOp::Reverse));
+            }
+            Op::LedgerDispute { object, changeset, op } => {
+                return Ok(self.entry(*object, (*changeset, *op), index, true)?.map(LedgerOp::Dispute));
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    /// An entry that an op of a ledger names; one of this changeset if it stands before it.
+    fn entry(
+        &self,
+        object: ObjectAt,
+        (changeset, op): (ChangesetAt, u32),
+        index: u32,
+        may_be_reverse: bool,
+    ) -> Result<Option<OpIx>, Invalid> {
+        let Some(earlier) = changeset.0.checked_sub(1) else {
+            let named = self.skeleton.ops.get(op as usize).filter(|_| op < index).ok_or(Invalid::Anchor)?;
+            let is_entry = match named {
+                Op::LedgerTransfer { object: of, .. } => *of == object,
+                // It is one itself if it names one.
+                Op::LedgerReverse { object: of, .. } => {
+                    may_be_reverse && *of == object && self.read(named, op)?.is_some()
+                }
+                _ => false,
+            };
+            return Ok(is_entry.then_some(OpIx(self.first() + op)));
+        };
+        let ops = self.fold.timeline.ops_of(self.refs[earlier as usize]);
+        let named = ops.start.checked_add(op).filter(|op| *op < ops.end).ok_or(Invalid::Anchor)?;
+        let of = self.objects[object.0 as usize].ok_or(Invalid::Kind)?;
+        let Body::Ledger(ledger) = &self.fold.get(of).body else { return Err(Invalid::Kind) };
+        let entry = ledger.entry_of(OpIx(named));
+        let fits = entry.is_some_and(|at| may_be_reverse || ledger.transfer_of(at) == at);
+        Ok(fits.then_some(OpIx(named)))
+    }
+
+    /// The number of its first op.
+    fn first(&self) -> u32 {
+        match self.changeset.0 < self.fold.timeline.changesets() {
+            true => self.fold.timeline.ops_of(self.changeset).start,
+            false => self.fold.timeline.next_op(),
+        }
+    }
+
+    /// The first op of its transaction.
+    fn head(&self, graph: &CausalGraph) -> OpIx {
+        let earlier = self.skeleton.goes_on().and_then(|steps| graph.nth_prev(self.changeset, steps));
+        let ops = earlier.map(|earlier| self.fold.timeline.ops_of(earlier)).filter(|ops| !ops.is_empty());
+        OpIx(ops.map_or_else(|| self.first(), |ops| ops.start))
     }
 }
 

@@ -60,6 +60,14 @@ impl Fold {
                 items.retain(differs);
                 (!items.is_empty()).then_some(PatchBody::Items(items))
             }
+            (Body::Ledger(then), Body::Ledger(now)) => {
+                let mut parts = then.parts();
+                parts.extend(now.parts());
+                sort(&mut parts);
+                parts.dedup();
+                parts.retain(|part| then.reads(part) != now.reads(part));
+                PatchBody::of_ledger(parts)
+            }
             _ => unreachable!("an object keeps its kind"),
         }
     }

@@ -5,8 +5,11 @@ use super::check::expand_of;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{Anchor, Bias, Emission, Slot, UnitOp, UnitRef};
-use crate::event::{self, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt, Value};
+use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, Slot, UnitOp, UnitRef};
+use crate::event::{
+    self, Account, ChangesetAt, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt,
+    Value,
+};
 use foldhash::HashMap;
 use std::ops::Range;
 
@@ -153,8 +156,53 @@ impl DraftWriter<'_> {
                 Op::CartAdd { object, item: self.name(*item), quantity: *quantity }
             }
             Step::Remove(item) => Op::CartRemove { object, item: self.name(*item) },
+            Step::Sign(signed) => self.sign(object, &signed.op, op),
         };
         self.ops.push(op);
+    }
+
+    fn sign(&mut self, object: ObjectAt, said: &LedgerOp, op: OpIx) -> Op {
+        self.bytes += 100;
+        if said.takes_content() {
+            let memo = self.fold.written(op).and_then(Written::value).cloned();
+            self.value(memo.unwrap_or(Value::Null));
+        }
+        match said {
+            LedgerOp::Open(name) => Op::LedgerOpen { object, account: self.name(*name) },
+            LedgerOp::Transfer { from, to, amount } => {
+                let (from, to) = (self.account(from), self.account(to));
+                Op::LedgerTransfer { object, from, to, amount: amount.clone() }
+            }
+            LedgerOp::Reverse(of) => {
+                let (changeset, op) = self.earlier(*of);
+                Op::LedgerReverse { object, changeset, op }
+            }
+            LedgerOp::Dispute(of) => {
+                let (changeset, op) = self.earlier(*of);
+                Op::LedgerDispute { object, changeset, op }
+            }
+            LedgerOp::Assign(asset, to) => {
+                Op::LedgerAssign { object, asset: self.name(*asset), to: self.account(to) }
+            }
+        }
+    }
+
+    fn account(&mut self, account: &AccountId) -> Account {
+        match account {
+            AccountId::Member(member) => Account::Member(*member),
+            AccountId::Named(name) => Account::Named(self.name(*name)),
+        }
+    }
+
+    /// How an earlier op is named: what is not sealed yet stands in the same changeset.
+    fn earlier(&mut self, op: OpIx) -> (ChangesetAt, u32) {
+        let timeline = self.fold.timeline();
+        let changeset = timeline.changeset_of(op);
+        let first = match changeset {
+            ChangesetIx::OPEN => timeline.next_op(),
+            sealed => timeline.ops_of(sealed).start,
+        };
+        (self.refs.number(changeset), op.0 - first)
     }
 
     fn event(&mut self, said: &Emission, op: OpIx) {

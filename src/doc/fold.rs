@@ -11,7 +11,7 @@ use super::step::{Shape, Step};
 use super::toggle::Reasons;
 use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
-use crate::causal::{CausalGraph, ChangesetIx, Hlc, ObjectId, OpIx};
+use crate::causal::{CausalGraph, ChangesetIx, Hlc, MemberId, ObjectId, OpIx};
 use crate::crdt::{Events, KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use crate::sorted::{sort, sort_by_key};
@@ -88,6 +88,11 @@ impl Fold {
         self.index.get(&(id, kind)).copied()
     }
 
+    /// Whether an object of a kind can be under a key: what was paid cannot be made to begin empty.
+    pub fn nests(kind: ObjectKind) -> bool {
+        kind != ObjectKind::Ledger && Self::folds(kind)
+    }
+
     /// Whether this version has a data type for a kind.
     pub fn folds(kind: ObjectKind) -> bool {
         Object::new(ObjectId([0; 16]), kind).is_some()
@@ -126,6 +131,17 @@ impl Fold {
                             self.absent.insert(op);
                         }
                         self.writings.push(op, shape.with(piece.map(|(_, values)| values)));
+                    } else if let Step::Sign(signed) = step
+                        && signed.op.takes_content()
+                    {
+                        let memo = piece.map(|(_, values)| values[0].clone());
+                        if memo.is_none() {
+                            self.absent.insert(op);
+                        }
+                        // Most have none, and are not listed.
+                        if memo != Some(Value::Null) {
+                            self.writings.push(op, memo.map(Written::Value));
+                        }
                     }
                     Place::Object { object, at }
                 }
@@ -193,7 +209,8 @@ impl Fold {
         let ops = self.timeline.ops_of(changeset).map(OpIx);
         let mut sequences: BTreeMap<ObjectIx, OfUnits> = BTreeMap::new();
         let mut marks: Vec<(ObjectIx, OpIx, Option<Value>)> = Vec::new();
-        let planned = self.plan(changeset, skeleton, refs, |_| true).unwrap_or_default();
+        let nobody = MemberId([0; 32]);
+        let planned = self.plan(graph, changeset, skeleton, refs, (nobody, |_| true)).unwrap_or_default();
         for ((op, (text, values)), planned) in ops.zip(content.by_op(&skeleton.ops)).zip(planned) {
             if !self.absent.remove(&op) {
                 continue;
@@ -210,7 +227,13 @@ impl Fold {
                     if let Some(written) = shape.with(Some(values)) {
                         self.writings.fill(op, written);
                     }
-                    self.objects[object.0 as usize].touched.push(at);
+                    self.objects[object.0 as usize].touch(at);
+                }
+                Planned::Step(_, Step::Sign(_)) => {
+                    if values[0] != Value::Null {
+                        self.writings.fill(op, Written::Value(values[0].clone()));
+                    }
+                    self.objects[object.0 as usize].touch(at);
                 }
                 Planned::Units(_, UnitOp::Mark { .. }) => marks.push((object, op, values.first().cloned())),
                 _ => sequences.entry(object).or_default().take(Some((text, values))),
@@ -348,7 +371,7 @@ impl Fold {
             && slots.is_none_or(|slots| match &self.get(of).body {
                 Body::Map(map) | Body::Set(map) => slots.contains(&map.slot(KeyIx(at))),
                 Body::Cart(cart) => slots.contains(&Slot::Key(cart.name(KeyIx(at)))),
-                Body::Text(_) | Body::List(_) | Body::Counter(_) => false,
+                Body::Text(_) | Body::List(_) | Body::Counter(_) | Body::Ledger(_) => false,
             })
     }
 

@@ -81,28 +81,22 @@ impl Names {
         self.values.get(&(sort, value.into())).copied()
     }
 
-    /// The clear form of a map key.
-    pub fn key(&self, id: &NameId) -> Option<&Arc<str>> {
+    /// The clear form of a name of a sort that is text.
+    pub fn text(&self, of: Sort, id: &NameId) -> Option<&Arc<str>> {
         match self.clear.get(id) {
-            Some((Sort::MapKey, Clear::Text(text))) => Some(text),
+            Some((sort, Clear::Text(text))) if *sort == of => Some(text),
             _ => None,
         }
     }
 
-    /// The clear form of a name that is text.
-    pub fn text(&self, sort: Sort, id: &NameId) -> Option<&Arc<str>> {
-        match self.clear.get(id) {
-            Some((of, Clear::Text(text))) if *of == sort => Some(text),
-            _ => None,
-        }
+    /// The clear form of a map key.
+    pub fn key(&self, id: &NameId) -> Option<&Arc<str>> {
+        self.text(Sort::MapKey, id)
     }
 
     /// The clear form of the key of a mark.
     pub fn mark_key(&self, id: &NameId) -> Option<&Arc<str>> {
-        match self.clear.get(id) {
-            Some((Sort::MarkKey, Clear::Text(text))) => Some(text),
-            _ => None,
-        }
+        self.text(Sort::MarkKey, id)
     }
 
     /// The clear form of an element or an item.

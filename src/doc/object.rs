@@ -4,7 +4,7 @@ use super::step::Step;
 use super::{Past, PatchBody};
 use crate::causal::{ObjectId, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer};
-use crate::crdt::{Cart, KeyIx, List, Map, Tally, Text, Totals};
+use crate::crdt::{Cart, KeyIx, Ledger, List, Map, Tally, Text, Totals};
 use crate::event::ObjectKind;
 use crate::sorted::sort;
 
@@ -54,6 +54,8 @@ pub enum Body {
     Cart(Cart),
     /// Elements in an order.
     List(Box<List>),
+    /// Accounts and transfers.
+    Ledger(Box<Ledger>),
 }
 
 impl Object {
@@ -74,7 +76,7 @@ impl Object {
                 list.record_deltas(true);
                 Body::List(list)
             }
-            ObjectKind::Ledger => return None,
+            ObjectKind::Ledger => Body::Ledger(Box::default()),
         };
         Some(Self { id, body, touched: Vec::new(), told: Totals::default(), listed: false })
     }
@@ -88,6 +90,7 @@ impl Object {
             Body::Set(_) => ObjectKind::Set,
             Body::Cart(_) => ObjectKind::Cart,
             Body::List(_) => ObjectKind::List,
+            Body::Ledger(_) => ObjectKind::Ledger,
         }
     }
 
@@ -96,6 +99,7 @@ impl Object {
         match &self.body {
             Body::Map(map) | Body::Set(map) => map.iter().len() as u32,
             Body::Cart(cart) => cart.iter().len() as u32,
+            Body::Ledger(ledger) => ledger.rows().len() as u32,
             Body::Text(_) | Body::List(_) | Body::Counter(_) => 1,
         }
     }
@@ -120,6 +124,7 @@ impl Object {
             }
             (Body::Cart(cart), Step::AddTo(item, quantity)) => cart.add(*item, op, *quantity, active).0,
             (Body::Cart(cart), Step::Remove(item)) => cart.remove(past, *item, op, active).0,
+            (Body::Ledger(ledger), Step::Sign(signed)) => return ledger.apply(past, signed, op, active),
             _ => unreachable!("steps are compared with the kind of their object"),
         };
         self.touched.push(at);
@@ -142,6 +147,7 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.retract(KeyIx(at)),
             Body::Counter(tally) => tally.retract(op),
             Body::Cart(cart) => cart.retract(KeyIx(at), op),
+            Body::Ledger(ledger) => return ledger.retract(),
             Body::Text(_) | Body::List(_) => unreachable!("texts and lists take back their own edits"),
         }
         self.touched.push(at);
@@ -157,6 +163,7 @@ impl Object {
             }
             Body::Counter(tally) => tally.set_active(op, on),
             Body::Cart(cart) => cart.set_active(KeyIx(at), op, on),
+            Body::Ledger(ledger) => return ledger.set_active(past, at, on),
             Body::Text(text) => text.set_active(op, on),
             Body::List(list) => list.set_active(past, op, on),
         }
@@ -169,8 +176,17 @@ impl Object {
             Body::Map(map) | Body::Set(map) => map.settle(past),
             Body::Counter(tally) => tally.settle(past),
             Body::Cart(cart) => cart.settle(past),
+            Body::Ledger(ledger) => ledger.settle(past),
             Body::List(list) => list.settle(past),
             Body::Text(text) => text.settle(past),
+        }
+    }
+
+    /// Notes that a place may read differently.
+    pub(super) fn touch(&mut self, at: u32) {
+        match &mut self.body {
+            Body::Ledger(ledger) => ledger.touch(at),
+            _ => self.touched.push(at),
         }
     }
 
@@ -195,6 +211,7 @@ impl Object {
                 let items: Vec<_> = touched.into_iter().map(|at| cart.name(KeyIx(at))).collect();
                 (!items.is_empty()).then_some(PatchBody::Items(items))
             }
+            Body::Ledger(ledger) => PatchBody::of_ledger(ledger.take_touched()),
         }
     }
 
@@ -209,6 +226,7 @@ impl Object {
             }
             Body::Counter(tally) => tally.dbg_check(past),
             Body::Cart(cart) => cart.dbg_check(past),
+            Body::Ledger(ledger) => ledger.dbg_check(past),
         }
     }
 }
@@ -222,6 +240,7 @@ impl Object {
             Body::List(list) => list.save(out),
             Body::Counter(tally) => tally.save(out),
             Body::Cart(cart) => cart.save(out),
+            Body::Ledger(ledger) => ledger.save(out),
         }
     }
 
@@ -247,6 +266,7 @@ impl Object {
                 object.told = tally.totals();
             }
             Body::Cart(cart) => *cart = Cart::load(from)?,
+            Body::Ledger(ledger) => **ledger = Ledger::load(from)?,
         }
         Ok(Some(object))
     }

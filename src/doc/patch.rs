@@ -2,7 +2,7 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::{Deltas, MarkDelta, Slot};
+use crate::crdt::{Deltas, MarkDelta, Part, Slot};
 use crate::event::Value;
 
 /// The change of one object's visible value.
@@ -38,6 +38,8 @@ pub enum PatchBody {
     Slots(Vec<Slot>),
     /// Items of a cart that may read differently.
     Items(Vec<NameId>),
+    /// Accounts and assets of a ledger that may read differently.
+    Parts(Vec<Part>),
     /// By how much the two sums of a counter grew; less than zero if something was switched off.
     Counter {
         /// Of the amounts above zero.
@@ -48,6 +50,11 @@ pub enum PatchBody {
 }
 
 impl PatchBody {
+    /// What changed in a ledger, if anything did.
+    pub(super) fn of_ledger(parts: Vec<Part>) -> Option<Self> {
+        (!parts.is_empty()).then_some(Self::Parts(parts))
+    }
+
     /// What changed in a text, if anything did.
     pub(super) fn of_text(deltas: Deltas) -> Option<Self> {
         let splices = splices(&deltas);

@@ -2,7 +2,7 @@
 
 use crate::causal::NameId;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
-use crate::crdt::Slot;
+use crate::crdt::{SignedOp, Slot};
 use crate::event::{ObjectKind, Value};
 
 /// What an op does to an object other than a text.
@@ -20,6 +20,8 @@ pub(super) enum Step {
     AddTo(NameId, i64),
     /// Removes an item of a cart.
     Remove(NameId),
+    /// Says something to a ledger.
+    Sign(Box<SignedOp>),
 }
 
 /// What a write of a slot consists of. Values and tuples are in the content.

@@ -116,6 +116,10 @@ impl History for Past<'_> {
         self.graph.order(a, b)
     }
 
+    fn by_id(&self, a: ChangesetIx, b: ChangesetIx) -> Ordering {
+        self.graph.id(a).cmp(&self.graph.id(b))
+    }
+
     fn changeset_of(&self, op: OpIx) -> ChangesetIx {
         self.timeline.changeset_of(op)
     }

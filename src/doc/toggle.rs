@@ -78,6 +78,12 @@ impl Fold {
         self.places[op.0 as usize] != Place::Nowhere
     }
 
+    /// Whether one of some revokes names an op. O(revokes).
+    pub fn is_revoked(&self, op: OpIx, counts: impl Fn(OpIx) -> bool) -> bool {
+        let names = |targets: &[Range<u32>]| targets.iter().any(|range| range.contains(&op.0));
+        self.revokes.iter().any(|(revoke, targets)| names(targets) && counts(*revoke))
+    }
+
     /// Whether an op counts.
     pub fn is_active(&self, op: OpIx) -> bool {
         !self.reasons.inactive.contains(&op)

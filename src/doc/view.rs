@@ -146,6 +146,7 @@ impl Fold {
                     places.iter().map(|at| KeyIx(*at)).filter(differs).map(|at| cart.name(at)).collect();
                 (!items.is_empty()).then_some(PatchBody::Items(items))
             }
+            Body::Ledger(ledger) => PatchBody::of_ledger(ledger.differing(past, &a_has, &b_has)),
         }
     }
 
@@ -174,6 +175,7 @@ impl Object {
             Body::Counter(tally) => Body::Counter(tally.at(past, counts)),
             Body::Set(set) => Body::Set(set.at(past, known, counts)),
             Body::Cart(cart) => Body::Cart(cart.at(past, counts)),
+            Body::Ledger(ledger) => Body::Ledger(Box::new(ledger.at(past, &known, &counts))),
         };
         copy
     }

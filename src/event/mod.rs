@@ -51,7 +51,7 @@ pub use op::{
     Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,
     ObjectAt, Op, OpContent, OpSpan, Span, Target, UnitAt, Verdict,
 };
-pub use options::Options;
+pub use options::{MONEY_END, Options};
 pub use presence::{PresenceMessage, PresenceSession, ShownView};
 pub use relay_log::{changeset_id, next_chain, start_chain};
 pub use skeleton::{ChangesetRef, Skeleton};

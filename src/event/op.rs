@@ -210,6 +210,8 @@ pub enum Op {
     LedgerDispute { object: ObjectAt, changeset: ChangesetAt, op: u32 },
     /// Gives an asset to an account.
     LedgerAssign { object: ObjectAt, asset: NameAt, to: Account },
+    /// Gives a transfer back.
+    LedgerReverse { object: ObjectAt, changeset: ChangesetAt, op: u32 },
     /// Makes an event-defined object.
     EventCreate { type_name: NameAt, id: NameAt },
     /// Emits an event.
@@ -260,6 +262,7 @@ impl Op {
             | Self::TextMark { .. }
             | Self::LedgerTransfer { .. }
             | Self::LedgerDispute { .. }
+            | Self::LedgerReverse { .. }
             | Self::EventCreate { .. }
             | Self::EventEmit { .. }
             | Self::PolicyExclude { .. }
@@ -317,6 +320,7 @@ impl Op {
             Self::LedgerOpen { object, .. }
             | Self::LedgerTransfer { object, .. }
             | Self::LedgerDispute { object, .. }
+            | Self::LedgerReverse { object, .. }
             | Self::LedgerAssign { object, .. } => (*object, ObjectKind::Ledger),
             _ => return None,
         })

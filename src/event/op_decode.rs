@@ -138,9 +138,13 @@ impl Op {
                 }
                 Self::LedgerTransfer { object, from, to, amount }
             }
-            0x32 => {
+            0x32 | 0x34 => {
                 let (object, changeset) = (object(reader)?, changeset(reader, tables)?);
-                Self::LedgerDispute { object, changeset, op: op_index(reader)? }
+                let op = op_index(reader)?;
+                match kind {
+                    0x32 => Self::LedgerDispute { object, changeset, op },
+                    _ => Self::LedgerReverse { object, changeset, op },
+                }
             }
             0x33 => {
                 Self::LedgerAssign { object: object(reader)?, asset: name(reader)?, to: account(reader)? }

@@ -29,6 +29,7 @@ impl Op {
             Self::LedgerTransfer { .. } => 0x31,
             Self::LedgerDispute { .. } => 0x32,
             Self::LedgerAssign { .. } => 0x33,
+            Self::LedgerReverse { .. } => 0x34,
             Self::EventCreate { .. } => 0x38,
             Self::EventEmit { .. } => 0x39,
             Self::PolicyExclude { .. } => 0x40,
@@ -102,7 +103,7 @@ impl Op {
                 put_account(out, to);
                 amount.encode(out);
             }
-            Self::LedgerDispute { object, changeset, op } => {
+            Self::LedgerDispute { object, changeset, op } | Self::LedgerReverse { object, changeset, op } => {
                 out.varint(object.0.into()).varint(changeset.0.into()).varint((*op).into());
             }
             Self::LedgerAssign { object, asset, to } => {

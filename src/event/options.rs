@@ -1,8 +1,9 @@
 //! The options of an object: part of its identity, so the same name with others is another object (docs/format.md §2).
 
 use super::ObjectKind;
+use crate::causal::MemberId;
 use crate::codec::limits::{EXT_BYTES_MAX, NAME_BYTES_MAX};
-use crate::codec::{DecodeError, Reader, Tlv, TlvWriter, Writer};
+use crate::codec::{BigInt, DecodeError, Reader, Tlv, TlvWriter, Writer};
 use crate::sorted::sort;
 
 /// Options in their canonical form.
@@ -14,7 +15,14 @@ pub struct Options {
     pub groups: Vec<Vec<String>>,
     /// Of a map: keys that are objects of their own, with their kinds; sorted by key.
     pub fields: Vec<(String, ObjectKind)>,
+    /// Of a ledger: members whose accounts have no credit limit, and from whom money comes; sorted.
+    pub issuers: Vec<MemberId>,
+    /// Of a ledger: how far below zero the other accounts may go. Absent: without limit, beside issuers not at all.
+    pub credit: Option<i128>,
 }
+
+/// Amounts of ledgers are below it: as many of them as there are ops do not leave 128 bits.
+pub const MONEY_END: i128 = 1 << 95;
 
 /// The most groups, keys of a group, and fields.
 const LIST_MAX: usize = 64;
@@ -26,6 +34,8 @@ impl Options {
         self.groups.iter_mut().for_each(|group| sort(group));
         sort(&mut self.groups);
         sort(&mut self.fields);
+        sort(&mut self.issuers);
+        self.credit = self.credit.filter(|credit| *credit != 0 || self.issuers.is_empty());
         self
     }
 
@@ -47,6 +57,21 @@ impl Options {
             && self.groups.iter().all(|group| (1..=LIST_MAX).contains(&group.len()) && group.is_sorted())
             && self.groups.is_sorted()
             && self.fields.is_sorted()
+            && self.fields.iter().all(|(_, kind)| *kind != ObjectKind::Ledger)
+            && (kind == ObjectKind::Ledger || self.issuers.is_empty() && self.credit.is_none())
+            && self.issuers.len() <= LIST_MAX
+            && self.issuers.is_sorted_by(|a, b| a < b)
+            && self.credit.is_none_or(|credit| (0..MONEY_END).contains(&credit))
+            && (self.credit != Some(0) || self.issuers.is_empty())
+    }
+
+    /// How far below zero the accounts of a member may go in a ledger; none without limit.
+    #[must_use]
+    pub fn credit_of(&self, owner: MemberId) -> Option<i128> {
+        match self.issuers.contains(&owner) {
+            true => None,
+            false => self.credit.or((!self.issuers.is_empty()).then_some(0)),
+        }
     }
 
     /// The group of a key of a map, and its place in it.
@@ -80,6 +105,19 @@ impl Options {
                 }
             }
             tlv.entry(FIRST, out.as_slice());
+        }
+        if !self.issuers.is_empty() {
+            let mut out = Writer::new();
+            out.varint(self.issuers.len() as u64);
+            for issuer in &self.issuers {
+                out.raw(&issuer.0);
+            }
+            tlv.entry(FIRST, out.as_slice());
+        }
+        if let Some(credit) = self.credit {
+            let mut out = Writer::new();
+            BigInt::from(credit).encode(&mut out);
+            tlv.entry(SECOND, out.as_slice());
         }
         if !self.fields.is_empty() {
             let mut out = Writer::new();
@@ -123,6 +161,14 @@ impl Options {
                         options.fields.extend(kind.map(|kind| (key, kind)));
                     }
                 }
+                (ObjectKind::Ledger, FIRST) => {
+                    for _ in 0..value.count("issuers", LIST_MAX, 32)? {
+                        options.issuers.push(MemberId(value.array("issuer")?));
+                    }
+                }
+                (ObjectKind::Ledger, SECOND) => {
+                    options.credit = BigInt::decode(&mut value, "credit limit")?.to_i128();
+                }
                 _ => {}
             }
             value.finish("options")?;
@@ -156,6 +202,34 @@ mod tests {
         let grow = Options { variant: true, ..Options::default() };
         assert_eq!(Options::decode(ObjectKind::Counter, &grow.encode()), Some(grow));
         assert_eq!(Options::decode(ObjectKind::Counter, &[3, 2, 1, 0]), None, "a default is left out");
+    }
+
+    #[test]
+    fn a_ledger_has_issuers_and_a_limit() {
+        let ledger = |issuers: &[u8], credit| Options {
+            issuers: issuers.iter().map(|issuer| MemberId([*issuer; 32])).collect(),
+            credit,
+            ..Options::default()
+        };
+        let options = ledger(&[2, 1], Some(500)).canonical();
+        assert_eq!(Options::decode(ObjectKind::Ledger, &options.encode()), Some(options.clone()));
+        assert_eq!(Options::decode(ObjectKind::Map, &options.encode()), None);
+        assert_eq!(
+            (options.credit_of(MemberId([1; 32])), options.credit_of(MemberId([3; 32]))),
+            (None, Some(500))
+        );
+        assert_eq!(ledger(&[], None).credit_of(MemberId([3; 32])), None);
+        assert_eq!(ledger(&[1], Some(0)).canonical(), ledger(&[1], None));
+        assert_eq!(ledger(&[1], None).credit_of(MemberId([3; 32])), Some(0));
+        for wrong in [
+            ledger(&[1, 1], None),
+            ledger(&[], Some(-1)),
+            ledger(&[], Some(MONEY_END)),
+            ledger(&[1], Some(0)),
+        ] {
+            assert!(!wrong.fit(ObjectKind::Ledger), "{wrong:?}");
+            assert_eq!(Options::decode(ObjectKind::Ledger, &wrong.encode()), None);
+        }
     }
 
     #[test]

@@ -79,6 +79,22 @@ impl Skeleton {
         Ok(Self { hlc, undo_group, command, refs, objects, names, ops, ext })
     }
 
+    /// How many steps of `prev` before it the transaction began that it goes on with; none if it begins one.
+    #[must_use]
+    pub fn goes_on(&self) -> Option<u32> {
+        let (_, value) = self.ext.iter().find(|(tag, _)| *tag == GOES_ON)?;
+        let mut reader = Reader::new(value);
+        let steps = reader.varint_u32("steps", u32::MAX).ok()?;
+        (reader.finish("steps").is_ok() && steps > 0).then_some(steps)
+    }
+
+    /// Says so.
+    pub fn go_on(&mut self, steps: u32) {
+        let mut value = Writer::new();
+        value.varint(steps.into());
+        self.ext.insert(0, (GOES_ON, value.into_bytes()));
+    }
+
     /// Writes it, for a changeset with so many deps.
     #[must_use]
     pub fn encode(&self, deps: usize) -> Vec<u8> {
@@ -108,6 +124,9 @@ impl Skeleton {
         out.into_bytes()
     }
 }
+
+/// The entry of the extension that says of which transaction a changeset is a part; not critical.
+const GOES_ON: u64 = 2;
 
 impl ChangesetRef {
     fn decode(reader: &mut Reader<'_>, deps: usize) -> Result<Self, DecodeError> {

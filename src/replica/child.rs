@@ -118,7 +118,7 @@ impl Replica {
                 _ => {}
             }
         }
-        if !Fold::folds(kind) {
+        if !Fold::nests(kind) {
             return Err(EditFault::Unsupported);
         }
         let name = self.key_id(key);
@@ -172,7 +172,7 @@ impl Replica {
     /// Whether a key is there.
     pub fn map_has(&self, map: ObjectIx, key: &str) -> bool {
         match self.field_of(map, key) {
-            Some(kind) => Fold::folds(kind) && self.depth(map) < DEPTH_MAX,
+            Some(kind) => Fold::nests(kind) && self.depth(map) < DEPTH_MAX,
             None => {
                 let (slot, place) = self.slot_of(map, key);
                 self.map_winner(map, &slot).is_some_and(|written| self.reads(map, written, place))
@@ -201,7 +201,7 @@ impl Replica {
         match written {
             Written::Child(kind, options) => {
                 place.is_none()
-                    && Fold::folds(*kind)
+                    && Fold::nests(*kind)
                     && Options::decode(*kind, options).is_some()
                     && self.depth(map) < DEPTH_MAX
             }
@@ -392,7 +392,7 @@ impl Replica {
         if let Some(known) = self.places.find(map, key, kind, encoded) {
             return Some(known);
         }
-        let options = Options::decode(kind, encoded)?;
+        let options = Options::decode(kind, encoded).filter(|_| Fold::nests(kind))?;
         let parent = self.fold.get(map).id;
         let id = child_id(self.identity.keyring().names(), parent, key, kind, encoded);
         let object = self.fold.object(id, kind)?;
@@ -442,7 +442,7 @@ impl Replica {
     /// The edits that empty an object that is not made of units.
     fn emptying(&self, object: ObjectIx) -> Vec<Edit> {
         match &self.fold.get(object).body {
-            Body::Text(_) | Body::List(_) => Vec::new(),
+            Body::Text(_) | Body::List(_) | Body::Ledger(_) => Vec::new(),
             Body::Counter(tally) => {
                 if tally.totals() == Totals::default() {
                     Vec::new()

@@ -1,10 +1,10 @@
 //! The hashes by which replicas compare what they have (docs/format.md §8).
 
 use super::Replica;
-use crate::causal::{NameId, ObjectId, OpIx};
+use crate::causal::{MemberId, NameId, ObjectId, OpIx};
 use crate::codec::Writer;
-use crate::crdt::{Map, Register, Slot};
-use crate::crypto::Digest;
+use crate::crdt::{AccountId, Map, Register, Slot};
+use crate::crypto::{Digest, Tag, hash};
 use crate::doc::{Body, ObjectIx, Written};
 use crate::event::digest::{self, ElementWrite};
 use crate::event::{OpRuns, Value};
@@ -54,6 +54,16 @@ impl Replica {
                 // Whether it only grows is known from the content: the hash does not depend on that.
                 let sum = tally.totals().sum();
                 (sum != 0).then(|| digest::counter_hash(sum))
+            }
+            Body::Ledger(ledger) => {
+                let shown = ledger.accounts().into_iter().filter(|(account, owner, balance)| match account {
+                    AccountId::Member(_) => *balance != 0,
+                    AccountId::Named(_) => owner.is_some(),
+                });
+                let (accounts, assets): (Vec<_>, _) = (shown.collect(), ledger.assets());
+                let counting = ledger.counting();
+                let any = counting > 0 || !accounts.is_empty() || !assets.is_empty();
+                any.then(|| ledger_hash(counting, &accounts, &assets))
             }
             Body::Cart(cart) => {
                 let items = cart.iter().map(|(name, tally)| (name, tally.totals().sum()));
@@ -128,6 +138,34 @@ impl Replica {
         sort_by_key(&mut found, |of| of.changeset);
         found
     }
+}
+
+/// The hash of a ledger: how many entries count, what accounts stand at and whose those with a name are, who holds assets;
+/// ascending.
+fn ledger_hash(
+    counting: u64,
+    accounts: &[(AccountId, Option<MemberId>, i128)],
+    assets: &[(NameId, AccountId)],
+) -> Digest {
+    let mut writer = Writer::new();
+    let account = |writer: &mut Writer, account: &AccountId| match account {
+        AccountId::Member(member) => drop(writer.u8(0).raw(&member.0)),
+        AccountId::Named(name) => drop(writer.u8(1).raw(&name.0)),
+    };
+    writer.varint(counting).varint(accounts.len() as u64);
+    for (id, owner, balance) in accounts {
+        account(&mut writer, id);
+        if let (AccountId::Named(_), Some(owner)) = (id, owner) {
+            writer.raw(&owner.0);
+        }
+        writer.raw(&balance.to_le_bytes());
+    }
+    writer.varint(assets.len() as u64);
+    for (asset, holder) in assets {
+        writer.raw(&asset.0);
+        account(&mut writer, holder);
+    }
+    hash(Tag::STATE_LEDGER, &[writer.as_slice()])
 }
 
 /// The state hash of objects in any order.

@@ -58,6 +58,27 @@ pub enum EditFault {
     /// The object would be below more keys than may lead to one.
     #[error("no more than {} keys may lead to an object", super::DEPTH_MAX)]
     Depth,
+    /// An amount of a ledger that is not above zero, or too large.
+    #[error("an amount of a ledger is above zero and below 2^95")]
+    Money,
+    /// An account that does not exist, or gives to itself.
+    #[error("no such account: nobody opened it, or no such member is here, or it is the one that gives")]
+    Account,
+    /// Another member owns the account.
+    #[error("another member has opened the account")]
+    Taken,
+    /// Only its owner gives something away.
+    #[error("only its owner gives something away")]
+    Owner,
+    /// The account would go below its credit limit.
+    #[error("the account would go below its credit limit")]
+    Credit,
+    /// No entry of the ledger, or one that cannot be given back.
+    #[error("no entry of this ledger, or one that does not count or was given back")]
+    Entry,
+    /// The command was used for another payment.
+    #[error("the command stands for another payment")]
+    Command,
     /// The object is one that a view shows.
     #[error("a view is read-only")]
     ReadOnly,
@@ -282,7 +303,7 @@ impl Replica {
                 let alone = self.places.get(object).is_none();
                 (of_kind(ObjectKind::Set) && alone).then_some(EditBase::Keys)
             }
-            Body::Cart(_) => None,
+            Body::Cart(_) | Body::Ledger(_) => None,
         }
     }
 

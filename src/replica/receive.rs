@@ -194,7 +194,7 @@ impl Replica {
             let refs = resolve(self.log.graph(), prev, &deps, &skeleton.refs)?;
             let (log, member) = (&self.log, self.log.author(ix).member);
             let own = |target| log.author(target).member == member;
-            self.fold.check(self.log.graph(), ix, skeleton, &refs, own).ok()
+            self.fold.check(self.log.graph(), ix, skeleton, &refs, (member, own)).ok()
         });
         let stamp = skeleton.as_ref().map_or(Hlc::default(), |skeleton| skeleton.hlc);
         let undo_group = skeleton.as_ref().map_or(0, |skeleton| skeleton.undo_group);
@@ -318,6 +318,9 @@ impl Replica {
         let Some(kind) = ObjectKind::from_code(kind) else { return };
         // Options of a later version: the object is kept without a name.
         let Some(options) = Options::decode(kind, options) else { return };
+        if matches!(origin, ObjectOrigin::Child { .. }) && !Fold::nests(kind) {
+            return;
+        }
         if let ObjectOrigin::Child { parent, key } = origin
             && let Some(child) = self.fold.find(id, kind)
             && let Some(map) = self.fold.find(parent, ObjectKind::Map)

@@ -106,6 +106,8 @@ impl Replica {
             Body::Counter(_) => self.restore_counter(object, then, env),
             Body::Text(_) => self.restore_text(view, object, then, places, env),
             Body::List(_) => self.restore_list(view, object, then, places, env),
+            // What was signed cannot be signed away by somebody else: it is reversed by those who were paid, or excluded.
+            Body::Ledger(_) => Ok(()),
         }
     }
 

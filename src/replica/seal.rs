@@ -247,7 +247,7 @@ impl Replica {
     fn sign_next(&mut self, sealed: &mut Sealed, env: &mut Env<'_>) {
         let Some(mut next) = self.closed.pop_front() else { return };
         let actor = self.actor.expect("whoever closed a batch has an actor");
-        let mut group = 0;
+        let (mut group, mut begun) = (0, 0);
         while next.ops > 0 {
             let (prev, deps) = self.parents(actor, next.closed_ms, env, sealed);
             let ops_max = limits::OPS_MAX.min(next.ops);
@@ -256,12 +256,12 @@ impl Replica {
             let checked = self.fold.check_draft(self.log.graph(), &draft);
             checked.expect("local edits are made against their causal past");
             let stamp = self.clock.tick(next.closed_ms);
-            let is_first = group == 0;
-            if is_first {
-                let fresh = prev.map_or(0, |prev| u64::from(self.log.graph().seq(prev)) + 1) + 1;
-                group = self.undo.group_for(&next.facts, actor, fresh, next.closed_ms);
+            let seq = prev.map_or(0, |prev| self.log.graph().seq(prev) + 1);
+            if group == 0 {
+                (group, begun) =
+                    (self.undo.group_for(&next.facts, actor, u64::from(seq) + 1, next.closed_ms), seq);
             }
-            let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, is_first);
+            let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
             self.fold.rank(self.log.graph(), ix, Some(stamp));
@@ -304,14 +304,14 @@ impl Replica {
         tips.first().and_then(|tip| self.log.graph().get(&tip.id))
     }
 
-    /// Completes a draft: stamp, group, command, clear names, message and headers.
+    /// Completes a draft: stamp, group, command, clear names, message and headers. The transaction began so many steps before.
     fn written_down(
         &self,
         draft: &Draft,
         open: &OpenBatch,
         stamp: Hlc,
         undo_group: u64,
-        first: bool,
+        steps: u32,
     ) -> (Skeleton, Content) {
         let (mut skeleton, mut content) = (draft.skeleton.clone(), draft.content.clone());
         (skeleton.hlc, skeleton.undo_group) = (stamp, undo_group);
@@ -319,10 +319,13 @@ impl Replica {
             skeleton.command =
                 Some(name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes()));
         }
-        if first {
+        if steps == 0 {
             content.meta.message = open.message.clone();
             content.meta.headers = open.headers.clone();
             content.meta.command = open.command.clone();
+        }
+        if steps > 0 && open.command.is_some() {
+            skeleton.go_on(steps);
         }
         content.names = self.names.entries(&skeleton, open.command.as_deref());
         (skeleton, content)

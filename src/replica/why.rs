@@ -133,7 +133,7 @@ impl Replica {
         }
     }
 
-    fn standing_of(&self, op: OpIx, consider: &mut dyn FnMut(u32)) -> Standing {
+    pub(super) fn standing_of(&self, op: OpIx, consider: &mut dyn FnMut(u32)) -> Standing {
         let changeset = self.fold.timeline().changeset_of(op);
         let at = self.authored(changeset, self.fold.timeline().stamp(changeset).ms);
         let index = op.0 - self.fold.timeline().ops_of(changeset).start;

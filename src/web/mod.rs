@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod events;
 mod idb;
+mod ledger;
 mod lists;
 mod locks;
 mod marks;

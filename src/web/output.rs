@@ -5,7 +5,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::{options, value};
 use crate::replica::{Change, Obstacle, Output, Replica, Source, Tier, Trouble};
-use crate::{MarkDelta, ObjectIx, PatchBody, Slot, StoreBatch};
+use crate::{MarkDelta, ObjectIx, Part, PatchBody, Slot, StoreBatch};
 
 #[wasm_bindgen]
 extern "C" {
@@ -283,6 +283,17 @@ fn add_patch(of: ObjectIx, body: &PatchBody, replica: &Replica, fields: &mut Vec
         PatchBody::Items(items) => {
             let items = items.iter().filter_map(|item| replica.value_name(item)).map(value::to_js);
             fields.push(("keys", items.collect::<Array>().into()));
+        }
+        PatchBody::Parts(parts) => {
+            let (accounts, assets) = (Array::new(), Array::new());
+            for part in parts {
+                match part {
+                    Part::Account(account) => drop(accounts.push(&replica.account_text(account).into())),
+                    Part::Asset(asset) => drop(assets.push(&replica.asset_text(asset).into())),
+                    Part::Command(..) => {}
+                }
+            }
+            fields.extend([("keys", accounts.into()), ("assets", assets.into())]);
         }
         PatchBody::Counter { added, taken } => {
             let grows = replica.options_of(of).is_some_and(|options| options.variant);

@@ -519,6 +519,11 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::OtherKind => EdgeError::argument("kind", fault.to_string()),
         EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
+        EditFault::Money | EditFault::Credit => EdgeError::argument("amount", fault.to_string()),
+        EditFault::Command => EdgeError::argument("command", fault.to_string()),
+        EditFault::Account | EditFault::Taken | EditFault::Owner | EditFault::Entry => {
+            EdgeError::argument(argument, fault.to_string())
+        }
         EditFault::TooLarge => {
             EdgeError { argument: Some(argument), ..EdgeError::new(Code::EventTooLarge, fault.to_string()) }
         }

@@ -4,11 +4,11 @@
 use crate::reference::{self, OpId, Place};
 use crate::rng::Rng;
 use crate::texts::{self, Unit};
-use crate::{CART, COUNTER, LIST, MAP, Replica, SET, TEXT, World, lists, place_of};
+use crate::{CART, COUNTER, LEDGER, LIST, MAP, Replica, SET, TEXT, World, ledgers, lists, place_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use stemma::causal::{ChangesetIx, OpIx};
-use stemma::crdt::{Bits, Slot};
+use stemma::crdt::{Bits, Part, Slot};
 use stemma::doc::{Body, ObjectIx, PatchBody, Selection};
 use stemma::event::Value;
 
@@ -29,6 +29,7 @@ struct Shown {
     items: BTreeMap<Place, i128>,
     elements: Vec<Value>,
     text: Vec<Unit>,
+    parts: BTreeMap<Part, ledgers::Shown>,
 }
 
 impl Replica {
@@ -71,6 +72,10 @@ impl Replica {
                 PatchBody::Text { splices, inserted, marks } => {
                     texts::apply(&mut shown.text, &splices, &inserted, &marks);
                 }
+                PatchBody::Parts(parts) => parts.into_iter().for_each(|part| match target.parts.get(&part) {
+                    Some(now) => drop(shown.parts.insert(part, *now)),
+                    None => drop(shown.parts.remove(&part)),
+                }),
             }
         }
         assert_eq!(shown, target);
@@ -161,6 +166,7 @@ impl Replica {
         assert_eq!(self.list_of(copies[LIST]), elements);
         let text = world.text(&choice.counting, |number| self.is_present(number));
         assert_eq!(self.read_text(copies[TEXT]), text);
+        self.check_ledger(world, copies[LEDGER], &choice.counting);
         copies.into_iter().for_each(|copy| self.fold.drop_copy(copy));
     }
 
@@ -168,7 +174,8 @@ impl Replica {
     fn shown(&self, world: &World, counting: &BTreeSet<OpId>) -> Shown {
         let elements = world.list(counting, |number| self.is_present(number));
         let text = world.text(counting, |number| self.is_present(number));
-        let mut shown = Shown { elements, text, ..Shown::default() };
+        let parts = ledgers::parts(&world.ledger.read(&world.model, counting));
+        let mut shown = Shown { elements, text, parts, ..Shown::default() };
         for (place, winners) in world.model.winners(counting) {
             let written = |op: &OpId| match world.model.op(*op) {
                 reference::Op::Put(_, text) => (!self.is_absent(*op, text)).then(|| text.clone()),

@@ -34,6 +34,13 @@ const SAYS: { [file: string]: string[] } = {
     "[bold+italic: Meet us] at the [link: hut] at noon",
     "[italic: Meet us] at the [link: hut]",
   ],
+  "shared-expenses.mjs": [
+    "rent: 1200.00 bob: -412.50",
+    "ada sees: hidden -400.00",
+    "bob sees: counts It was my treat.",
+    "ada owes 800.00 since 1 payment",
+    "bob owes 400.00 since 1 payment",
+  ],
   "shopping-cart.mjs": ["apples: 6", "apples 1", "bread 1"],
   "tags.mjs": ["alps green", "draft red"],
   "time-travel.mjs": [

@@ -13,12 +13,14 @@ function edit(space: Space, who: string): void {
     space.getCounter("counter").add(3);
     space.getSet("set").add(who);
     space.getCart("cart").add("apple", 2);
+    space.getLedger("ledger").open(who);
+    space.getLedger("ledger").transfer({ to: who, amount: 5n, memo: who });
     space.getList("list").push(who, "last");
     space.getList("list").move(space.getList("list").length - 1, 0);
   });
 }
 
-const handles = (space: Space) => [space.getText("text"), space.getMap("map"), space.getCounter("counter"), space.getSet("set"), space.getCart("cart"), space.getList("list")];
+const handles = (space: Space) => [space.getText("text"), space.getMap("map"), space.getCounter("counter"), space.getSet("set"), space.getCart("cart"), space.getLedger("ledger"), space.getList("list")];
 
 async function apart(t: TestContext): Promise<{ spaces: Space[]; fresh: () => Promise<Space> }> {
   const first = await openSpace(t);

@@ -227,7 +227,7 @@ function apply(copy: Map<string, unknown>, changes: readonly Change[]): void {
       copy.set(name, elements);
     } else if (change.kind === "counter") {
       copy.set(name, ((copy.get(name) ?? 0) as number) + (change.delta as number));
-    } else {
+    } else if (change.kind !== "ledger") {
       const entries = new Map((copy.get(name) ?? []) as [string, unknown][]);
       for (const key of change.keys as readonly Value[]) {
         const read = change.kind === "map" ? change.object.get(key as string) : change.kind === "set" ? change.object.get(key) : change.object.quantity(key);

@@ -23,6 +23,8 @@ pub enum Op {
     Text,
     /// An op on the list, which has a model of its own.
     List,
+    /// An op on the ledger, which has a model of its own.
+    Ledger,
 }
 
 #[derive(Clone, Debug)]

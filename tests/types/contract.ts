@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { stemma } from "stemma/codemirror";
 import type { Extension } from "@codemirror/state";
 
@@ -65,8 +65,16 @@ export async function contract(): Promise<void> {
 
   // @ts-expect-error not a kind
   space.getMap("record", { fields: { title: "string" } });
-  // @ts-expect-error not a kind
+  // @ts-expect-error a ledger is under no key
   record.child("x", "ledger");
+  const books: Ledger = space.getLedger("books", { creditLimit: 5n, issuers: [space.me] });
+  const paid: Write = books.transfer({ to: "pot", amount: 5n, memo: ["x"], command: "c" });
+  const entries: readonly LedgerEntry[] = books.entries({ account: "pot", limit: 1 });
+  const sums: bigint[] = [books.balance(), ...books.statement().map(({ change }) => change), ...books.debts().map(({ over }) => over)];
+  books.subscribe(([change]) => void [change?.keys.length, change?.assets.length]);
+  void [paid, entries[0]?.status === "counts", sums, books.owner("boat"), books.assignments("boat")[0]?.status];
+  // @ts-expect-error amounts are bigints
+  books.transfer({ to: "pot", amount: 5 });
   // @ts-expect-error texts have no options
   record.child("x", "text", {});
   // @ts-expect-error not an option of sets

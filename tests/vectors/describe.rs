@@ -152,7 +152,9 @@ fn op(op: &Op) -> Json {
         Op::LedgerTransfer { object, from, to, amount } => {
             json!([object.0, account(from), account(to), value(&Value::BigInt(amount.clone()))["bigint"]])
         }
-        Op::LedgerDispute { object, changeset, op } => json!([object.0, changeset.0, op]),
+        Op::LedgerDispute { object, changeset, op } | Op::LedgerReverse { object, changeset, op } => {
+            json!([object.0, changeset.0, op])
+        }
         Op::LedgerAssign { object, asset, to } => json!([object.0, asset.0, account(to)]),
         Op::EventCreate { type_name, id } => json!([type_name.0, id.0]),
         Op::EventEmit { type_name, concerns } => {

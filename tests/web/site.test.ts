@@ -99,6 +99,8 @@ test("a link lets a third window in and leaves its address bar", async (t) => {
   await guest.locator("#ada [data-badge=parity] b", { hasText: "4 of 4 agree" }).waitFor();
   for (const name of ["Ada", "Ben"]) await guest.locator(`[aria-label='Changes by ${name}'] .mark`).first().waitFor();
   await page.locator("[aria-label^='Changes by Guest '] .mark").first().waitFor();
+  await guest.check("#showing input[value=money]");
+  assert.match(await guest.innerText("#ada .page .balances"), /Ada\s+0\.00/);
   const address = guest.url();
   await guest.reload();
   await shows(guest, "ada", "the guest too ");

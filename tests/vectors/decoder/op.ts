@@ -60,6 +60,7 @@ const SHAPES: Record<number, Shape> = {
   0x31: shape([LEDGER, f.account, f.account, f.amount], 1),
   0x32: shape([LEDGER, f.changeset, index], 1),
   0x33: shape([LEDGER, f.name, f.account], 0),
+  0x34: shape([LEDGER, f.changeset, index], 1),
   0x38: shape([f.name, f.name], 1),
   0x39: shape([f.name, f.list(f.name, 256)], 1),
   0x40: shape([f.choice(0, 1, 2), f.list(f.target)], 1),
