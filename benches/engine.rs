@@ -120,7 +120,8 @@ impl Arrivals {
         let ix = self.log.add(ready);
         let graph = self.log.graph();
         let refs = resolve(graph, prev, &deps, &skeleton.refs).expect("what it names came before it");
-        let incoming = self.fold.check(graph, ix, &skeleton, &refs, |_| true).expect("honest ops");
+        let by = (self.log.author(ix).member, |_| true);
+        let incoming = self.fold.check(graph, ix, &skeleton, &refs, by).expect("honest ops");
         let stamp = (skeleton.hlc, skeleton.undo_group);
         self.fold.integrate(graph, ix, stamp, Some(incoming), Some((&skeleton, &content)), |_| true);
         let splices = |patch: Patch| match patch.body {

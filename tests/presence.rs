@@ -178,6 +178,22 @@ fn an_actor_that_wrote_nothing_yet_shows_its_chain_and_one_that_did_needs_none()
 }
 
 #[test]
+fn another_actor_of_the_replica_is_another_session() {
+    let mut room = Room::new(1);
+    room.show(0, &[]);
+    room.show(1, &[("a", "1")]);
+    room.run(1_000);
+    let before = room.nodes[1].replica.presence_session();
+    room.nodes[1].with(|replica, env| drop(replica.new_actor(true, env)));
+    room.run(1_000);
+    assert_ne!(room.nodes[1].replica.presence_session(), before);
+    assert_eq!(room.seen(0), [[("a".to_owned(), text("1"))].into()]);
+    assert_eq!(room.seen(1).len(), 1);
+    let actors: Vec<_> = room.nodes[0].replica.others_present().map(|(_, other)| Some(other.actor)).collect();
+    assert_eq!(actors, [room.nodes[1].replica.actor()]);
+}
+
+#[test]
 fn they_say_what_they_see_and_who_believes_otherwise_stands_apart() {
     let mut room = Room::new(2);
     for at in 0..3 {

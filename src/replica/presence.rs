@@ -1,7 +1,7 @@
 //! Presence: what sessions show of themselves while they are here, signed and sealed, and what they see of the space.
 
 use super::{Env, Output, Replica};
-use crate::causal::MemberId;
+use crate::causal::{ActorId, MemberId};
 use crate::codec::limits::PRESENCE_BYTES_MAX;
 use crate::crypto::{VerifyingKey, open_ephemeral, seal_ephemeral};
 use crate::event::{PresenceMessage, PresenceSession, ShownView, Value};
@@ -16,6 +16,8 @@ pub(super) struct Here {
     presence: Presence,
     /// Changesets and words when the view was shown last.
     viewed: (u32, usize),
+    /// Who spoke last.
+    actor: Option<ActorId>,
 }
 
 /// The replicas that see the same.
@@ -98,8 +100,10 @@ impl Replica {
 
     /// Somebody said something to whoever is there.
     pub(super) fn hear_presence(&mut self, payload: &[u8], env: &mut Env<'_>) {
-        let keys = self.identity.keyring();
-        let Some(body) = open_ephemeral(keys, payload) else { return };
+        if self.presence_session().is_none() {
+            return;
+        }
+        let Some(body) = open_ephemeral(self.identity.keyring(), payload) else { return };
         let Ok(message) = PresenceMessage::decode(&body) else { return };
         if !self.here.presence.is_news(&message) {
             return;
@@ -137,6 +141,10 @@ impl Replica {
         if !self.is_heard() {
             return;
         }
+        if self.here.actor.is_some_and(|spoke| self.actor != Some(spoke)) {
+            self.speak_anew(env);
+        }
+        self.here.actor = self.actor;
         let viewed = self.view_mark();
         let is_viewed = viewed == self.here.viewed;
         let mut presence = std::mem::take(&mut self.here.presence);
@@ -151,6 +159,20 @@ impl Replica {
         }
         if let Some(draft) = draft {
             self.send_presence(draft, env);
+        }
+    }
+
+    /// Another actor took over, and a session is one actor's.
+    fn speak_anew(&mut self, env: &mut Env<'_>) {
+        let (spoke, goes_on) = (self.here.actor, self.presence_session().is_some());
+        if let (Some(last), Some(spoke)) = (self.here.presence.leave(), spoke) {
+            self.send_as(spoke, last, env);
+        }
+        if goes_on {
+            let mut id = [0; 8];
+            (env.random)(&mut id);
+            self.here.presence.begin(|| PresenceSession(id));
+            self.outputs.push_back(Output::Presence);
         }
     }
 
@@ -170,7 +192,12 @@ impl Replica {
     }
 
     fn send_presence(&mut self, draft: PresenceDraft, env: &mut Env<'_>) {
-        let Some(actor) = self.actor else { return };
+        if let Some(actor) = self.actor {
+            self.send_as(actor, draft, env);
+        }
+    }
+
+    fn send_as(&mut self, actor: ActorId, draft: PresenceDraft, env: &mut Env<'_>) {
         let (Some(key), Some(epoch)) = (self.identity.actor_key(actor), self.identity.keyring().current())
         else {
             return;
