@@ -51,6 +51,20 @@ export function buildTool(name) {
   return join(TOOLS, "debug", name);
 }
 
+/**
+ * What makes the module small after brotli, not before. Inlining, and sharing of values and code within a function, save bytes but
+ * make code that looks alike look different. Engines do not look at alignments, and nothing is as short as the same.
+ */
+const PASSES = [
+  "-Oz",
+  ...["--partial-inlining-ifs", "--flexible-inline-max-function-size", "--always-inline-max-function-size", "--one-caller-inline-max-function-size"].flatMap((limit) => [limit, "0"]),
+  "--skip-pass=local-cse",
+  "--skip-pass=code-folding",
+  "--low-memory-unused", // the stack lies there, and its end is a trap either way
+  "--optimize-added-constants",
+  "--dealign",
+];
+
 /** `engine.js`, its types and `engine.wasm` in `folder`. */
 async function bind(wasm, folder) {
   rmSync(folder, { recursive: true, force: true });
@@ -59,8 +73,7 @@ async function bind(wasm, folder) {
   // rustc's own list of features for wasm32-unknown-unknown; bindgen drops the section that states it.
   const features = ["bulk-memory", "mutable-globals", "multivalue", "nontrapping-float-to-int", "reference-types", "sign-ext"];
   const flags = features.map((feature) => `--enable-${feature}`);
-  // Higher levels inline again after LLVM: a few percent fewer bytes, but a tenth more after brotli. Without inlining they gain nothing.
-  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, "-O1", ...flags, "--strip-target-features", "-o", join(folder, "engine.wasm")]);
+  run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, ...PASSES, ...flags, "--strip-target-features", "-o", join(folder, "engine.wasm")]);
   rmSync(bound);
   rmSync(join(folder, "engine_bg.wasm.d.ts"));
   await minifyGlue(join(folder, "engine.js"));

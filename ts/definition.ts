@@ -39,7 +39,7 @@ export interface ObjectEvent<Data = any> {
   readonly type: string;
   /** As {@link EventDefinition.upcast} left it, without the fields above the access. */
   readonly data: Data;
-  /** When its author says it happened, ms since 1970. */
+  /** When its author says it happened, ms since 1970; later than that where the author knew of something that claims to be. */
   readonly time: number;
   readonly member: string;
   readonly actor: string;

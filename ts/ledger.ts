@@ -56,7 +56,7 @@ export interface Dispute {
   readonly id: string;
   readonly member: string;
   readonly actor: string;
-  /** By its author's clock, ms since 1970. */
+  /** By its author's clock, ms since 1970; later than that where the author knew of something that claims to be. */
   readonly time: number;
   readonly reason: string;
 }
@@ -72,7 +72,7 @@ export interface LedgerEntry {
   /** Who signed it: a person's id, and that of the person's tab. */
   readonly member: string;
   readonly actor: string;
-  /** By its author's clock, ms since 1970. */
+  /** By its author's clock, ms since 1970; later than that where the author knew of something that claims to be. */
   readonly time: number;
   readonly status: EntryStatus;
   readonly command?: string;
@@ -168,8 +168,10 @@ export class Ledger {
   /**
    * Pays. O(1).
    *
-   * With a `command` that this device knows a payment of mine for, nothing is written and that one's receipt comes back; where two devices
-   * paid apart, one counts and the other is listed as `"duplicate"`.
+   * An account is a name that somebody opened, or a member of whom something has arrived here.
+   *
+   * With a `command` that this device knows a payment of mine for, nothing is written and that one's receipt comes back: the one that counts if there is
+   * one, else one that was undone or excluded. Where two devices paid apart, one counts and the other is listed as `"duplicate"`.
    *
    * Throws `E_ARGUMENT`: for an amount that is no bigint above zero and below 2^95, for accounts that do not exist, if `from` is not mine or would go
    * below its credit limit, for a `command` that stands for another payment, and for one inside `transact`, which has its own.
@@ -218,7 +220,10 @@ export class Ledger {
     return this.#write((engine, object) => engine.ledgerDispute(object, entry, reason));
   }
 
-  /** Says, for all to read, that an entry should not count: {@link Policy.exclude}. It does not any more for me, and for those who trust me enough. */
+  /**
+   * Says, for all to read, that an entry should not count: {@link Policy.exclude}. It does not any more for me, and for those who trust me enough.
+   * {@link Policy.withdraw} of the entry's id takes it back.
+   */
   support(entry: string, o?: WordOptions): Write {
     return this.#core.space.policy.exclude(this.#entry(entry), o);
   }
@@ -248,7 +253,7 @@ export class Ledger {
   /** The accounts with a name, and those of members that were paid or paid, members first. O(accounts). */
   accounts(): readonly LedgerAccount[] {
     return this.#core.cached("accounts", (engine, object) =>
-      freeze(engine.ledgerAccounts(object).map(([account, owner, balance, rivals]): LedgerAccount => ({ account, owner, balance, rivals }))),
+      freeze(engine.ledgerAccounts(object).map(([account, owner, balance, rivals]): LedgerAccount => ({ account, owner, balance, rivals: rivals.sort() }))),
     );
   }
 
@@ -305,7 +310,10 @@ export class Ledger {
   assignments(asset: string): readonly Assignment[] {
     const of = checkName(asset, "asset");
     return this.#list(`assignments ${of}`, (engine, object) =>
-      engine.ledgerAssignments(object, of).map(([id, member, actor, time, status, , to]): Assignment => ({ id, to, member, actor, time, status })),
+      engine
+        .ledgerAssignments(object, of)
+        .map(([id, member, actor, time, status, , to]): Assignment => ({ id, to, member, actor, time, status }))
+        .sort((a, b) => a.time - b.time),
     );
   }
 
@@ -390,11 +398,14 @@ function entryOf([id, member, actor, time, status, memo, from, to, amount, comma
     ...(command === undefined ? {} : { command }),
     ...(reverses === undefined ? {} : { reverses }),
     ...(reversed === undefined ? {} : { reversed }),
-    disputes: disputes.map(([id, member, actor, time, , reason]): Dispute => ({ id, member, actor, time, reason: typeof reason === "string" ? reason : "" })),
-    support,
-    oppose,
+    disputes: disputes
+      .map(([id, member, actor, time, , reason]): Dispute => ({ id, member, actor, time, reason: typeof reason === "string" ? reason : "" }))
+      .sort((a, b) => a.time - b.time || (a.id < b.id ? -1 : 1)),
+    support: support.sort(),
+    oppose: oppose.sort(),
   };
 }
+
 
 const MONEY_END = 2n ** 95n;
 

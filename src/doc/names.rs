@@ -158,7 +158,7 @@ impl Names {
     /// Whether all names of a skeleton are known, so that nothing needs to be learnt.
     pub fn know(&self, skeleton: &Skeleton) -> bool {
         skeleton.objects.iter().all(|(id, _)| self.objects.contains_key(id))
-            && skeleton.names.iter().all(|id| self.clear.contains_key(id))
+            && skeleton.names.iter().chain(&skeleton.command).all(|id| self.clear.contains_key(id))
     }
 }
 

@@ -147,8 +147,10 @@ impl Replica {
         let command = name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes());
         let ledger = self.ledger(object).ok_or(EditFault::Kind)?;
         let rows = ledger.entries_for(self.member(), command);
-        let same = rows.iter().find(|at| ledger.entry(**at) == (from, to, amount.clone()));
-        match same {
+        let mut same = rows.iter().filter(|at| ledger.entry(**at) == (from, to, amount.clone())).peekable();
+        // The one that counts before one that was undone, excluded or made twice.
+        let first = same.peek().copied();
+        match same.find(|at| ledger.rows()[**at as usize].counts).or(first) {
             None if rows.is_empty() => Ok(None),
             None => Err(EditFault::Command),
             Some(at) => {

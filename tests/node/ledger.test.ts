@@ -228,6 +228,21 @@ test("a command counts once, and its retry comes back with the first receipt", a
   assert.equal(ledger(bob).balance(), 4n);
 });
 
+test("each command keeps its name at the others, and a retry comes back with what counts", async (t) => {
+  const [ann, bob] = await people(t, "ann", "bob");
+  const commands = ["one", "two", "three"];
+  for (const command of commands) ledger(ann).transfer({ to: bob.me, amount: 5n, command });
+  await meet(ann, bob);
+  assert.deepEqual(ledger(bob).entries().map(({ command }) => command), commands);
+  // One that was made twice, of which the first does not count any more.
+  const once = { to: bob.me, amount: 7n, command: "twice" };
+  const first = ledger(ann).transfer(once);
+  const second = ann.transact(() => ledger(ann).transfer({ to: bob.me, amount: 7n }), { command: "twice" });
+  ann.policy.exclude(first.id);
+  assert.equal(ledger(ann).balance(), -22n);
+  assert.equal(ledger(ann).transfer(once).id, second.id);
+});
+
 test("lists are the same ones until something changes, and transactions are whole", async (t) => {
   const [ann, bob] = await people(t, "ann", "bob");
   const house = ledger(ann);
