@@ -49,7 +49,8 @@ pub use codec::{BigInt, limits};
 pub use crdt::{AccountId, Bias, Flaw, List, MarkDelta, Part, Slot, Text};
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{
-    BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, Role, Target, Value,
+    BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, PresenceSession, Role,
+    Target, Value,
 };
 pub use store::{Segment, StoreBatch};
 pub use trust::{Standing, Subject, Word, phrase};

@@ -184,7 +184,9 @@ fn another_actor_of_the_replica_is_another_session() {
     room.show(1, &[("a", "1")]);
     room.run(1_000);
     let before = room.nodes[1].replica.presence_session();
-    room.nodes[1].with(|replica, env| drop(replica.new_actor(true, env)));
+    room.nodes[1].with(|replica, env| {
+        replica.new_actor(true, env);
+    });
     room.run(1_000);
     assert_ne!(room.nodes[1].replica.presence_session(), before);
     assert_eq!(room.seen(0), [[("a".to_owned(), text("1"))].into()]);
@@ -231,7 +233,7 @@ fn too_much_is_refused_and_changes_nothing() {
 
 /// A message that names the first replica's session as heard.
 fn forged(room: &Room, actor: ActorId) -> PresenceMessage {
-    let seen = room.nodes[0].replica.presence_session().expect("it is seen");
+    let (_, seen) = room.nodes[0].replica.presence_session().expect("it is seen");
     PresenceMessage {
         actor,
         session: PresenceSession([7; 8]),
@@ -302,7 +304,7 @@ fn junk_is_dropped() {
     let keys = room.keys();
     let (node, session) = (&room.nodes[1].replica, room.nodes[1].replica.presence_session());
     let good = PresenceMessage {
-        session: session.expect("it is seen"),
+        session: session.expect("it is seen").1,
         ..forged(&room, node.actor().expect("an actor"))
     };
     let body = good.sign(&space, &SigningKey::from_seed(&[5; 32]));

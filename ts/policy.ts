@@ -295,11 +295,13 @@ export class Policy {
   }
 
   /**
-   * In what a member believes otherwise, by the words that it has published and mine. What it keeps to itself cannot be told:
-   * where `agrees` is false and the counts are 0, it is that, or that one of us lacks what the other has. O(changesets).
+   * In what a member believes otherwise, by the words that it has published and all of mine. What it keeps to itself cannot be told: with
+   * that it may agree where the counts say otherwise, or differ where they are 0; or one of us lacks what the other has. What waits for my
+   * review is hidden here without a word. O(changesets).
    */
   compare(member: string): Comparison {
     const of = id(member, "member");
+    if (this.#isActor(of)) throw argumentError("member", "member is the id of an actor");
     const found = this.#core.pump.read((engine) => engine.policyCompare(of));
     const [here, there, agrees, entries] = found as [number, number, boolean | undefined, EngineEntry[]];
     const counted = { here, there, entries: entries.map(entryOf) };

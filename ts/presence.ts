@@ -4,10 +4,10 @@
  * Invariant: what this session shows is remembered here, so that another engine goes on with it.
  */
 
-import { argumentError, checkFunction } from "./check.js";
+import { argumentError, checkFunction, checkShortString } from "./check.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
 import type { Pump } from "./pump.js";
-import { assign, checkValue, freeze, isBytes, isPlain, type Value } from "./value.js";
+import { assign, copyOf, freeze, isBytes, isPlain, type Value, wellFormed } from "./value.js";
 
 /** What a session shows, by field. */
 export type PresenceState = { readonly [field: string]: Value };
@@ -28,7 +28,8 @@ export interface Present {
  *
  * What it shows goes out by the field, at most twenty times a second, and is gone at the others 30 s after it was last heard. It
  * is signed by the actor of this tab and sealed for the members: a relay can read none of it, and no member can speak for
- * another. Nobody sees a session that was only recorded.
+ * another. What was recorded before somebody came is not shown to them; but whoever carries the messages can hold some back, and pass
+ * them on later. A peer on a port passes on nothing that it heard from others.
  */
 export class Presence {
   readonly #pump: Pump;
@@ -42,10 +43,10 @@ export class Presence {
     this.#pump = pump;
   }
 
-  /** The id of this session, 16 hex digits: the others find it under that. */
+  /** The id of this session, 32 hex digits: the others find it under that. Another one after {@link leave}, and with another actor. */
   get session(): string {
     this.#begin();
-    return this.#pump.read((engine) => engine.presenceSession()) as string;
+    return this.#pump.read((engine) => engine.presenceSession()) ?? this.#shown();
   }
 
   /** What this session shows. */
@@ -61,10 +62,12 @@ export class Presence {
     return this.#others;
   }
 
-  /** Shows this, and nothing else. Together the fields take up to 8,192 bytes as the format writes them. */
+  /** Shows this, and nothing else. Together the fields take up to 8,192 bytes as the format writes them, the name of one up to 4,096. */
   set(state: PresenceState): void {
-    checkState(state, "state");
-    this.#show(state);
+    checkFields(state, "state");
+    const shown = copyOf(state, "state") as PresenceState;
+    for (const field of Object.keys(shown)) checkShortString(field, "state");
+    this.#show(shown);
   }
 
   /** Shows some fields otherwise; `undefined` takes one away. The others are told of these alone. */
@@ -72,11 +75,9 @@ export class Presence {
     checkFields(partial, "partial");
     const state: Record<string, Value> = { ...this.#state };
     for (const [field, value] of Object.entries(partial)) {
-      if (value === undefined) delete state[field];
-      else {
-        checkValue(value, `partial.${field}`);
-        assign(state, field, value);
-      }
+      checkShortString(field, "partial");
+      if (value === undefined) delete state[wellFormed(field)];
+      else assign(state, wellFormed(field), copyOf(value, `partial.${field}`));
     }
     this.#show(state);
   }
@@ -88,11 +89,11 @@ export class Presence {
     return this.#listeners.add(cb, o);
   }
 
-  /** This session is not seen any more, until it is used again. */
+  /** This session is not seen any more, and sees nobody, until it is used again. Its own listeners are not told. */
   leave(): void {
-    this.#pump.call((engine) => engine.presenceLeave());
     this.#state = undefined;
-    this.review();
+    this.#forget();
+    this.#pump.call((engine) => engine.presenceLeave());
   }
 
   /** Somebody gave a sign of life, or is gone. @internal */
@@ -116,17 +117,14 @@ export class Presence {
   /** Goes on with another engine, or after the page was out of sight. @internal */
   restore(): void {
     const state = this.#state;
+    this.#forget();
     if (state) this.#pump.post((engine) => engine.presenceSet(state));
   }
 
   /** The page goes out of sight for good, or may. @internal */
   hide(): void {
+    this.#forget();
     this.#pump.post((engine) => engine.presenceLeave());
-  }
-
-  /** The space is closed. @internal */
-  end(): void {
-    this.#listeners.clear();
   }
 
   #begin(): void {
@@ -134,18 +132,32 @@ export class Presence {
     else this.#show({});
   }
 
+  /** The engine tells listeners before it returns: what they then show goes on from this. */
   #show(state: PresenceState): void {
-    this.#pump.call((engine) => engine.presenceSet(state));
-    this.#state = freeze(structuredClone(state));
+    const before = this.#state;
+    this.#state = freeze(state);
+    try {
+      this.#pump.call((engine) => engine.presenceSet(state));
+    } catch (error) {
+      if (this.#state === state) this.#state = before;
+      throw error;
+    }
+  }
+
+  /** Where the page was out of sight for a moment the session begins again. */
+  #shown(): string {
+    this.restore();
+    return this.#pump.read((engine) => engine.presenceSession()) ?? "";
+  }
+
+  /** The engine counts what the others show from the start again. */
+  #forget(): void {
+    this.#others = new Map();
+    this.#revisions = new Map();
   }
 }
 
 function checkFields(state: unknown, argument: string): asserts state is object {
   const isObject = typeof state === "object" && state !== null && !Array.isArray(state) && !isBytes(state) && isPlain(state);
   if (!isObject) throw argumentError(argument, `${argument} is not an object of fields`);
-}
-
-function checkState(state: unknown, argument: string): asserts state is PresenceState {
-  checkFields(state, argument);
-  checkValue(state, argument);
 }

@@ -26,7 +26,12 @@ impl Replica {
         let numbers: Vec<u32> = (0..self.policy.entries().len() as u32).filter(readable).collect();
         let published = numbers.iter().map(|number| self.policy.entries()[*number as usize].clone());
         let graph = self.log.graph();
-        let theirs = Policy::of(member, graph, published);
+        let theirs = match member == self.member() {
+            true => self.policy.clone(),
+            false => Policy::of(member, graph, published),
+        };
+        let numbers =
+            if member == self.member() { (0..self.policy.entries().len() as u32).collect() } else { numbers };
         let (mut here, mut there, mut entries) = (0, 0, BTreeSet::new());
         for ix in (0..graph.len()).map(ChangesetIx) {
             let ops = self.fold.timeline().ops_of(ix);

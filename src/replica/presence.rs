@@ -2,7 +2,7 @@
 
 use super::{Env, Output, Replica};
 use crate::causal::{ActorId, MemberId};
-use crate::codec::limits::PRESENCE_BYTES_MAX;
+use crate::codec::limits::{NAME_BYTES_MAX, PRESENCE_BYTES_MAX};
 use crate::crypto::{VerifyingKey, open_ephemeral, seal_ephemeral};
 use crate::event::{PresenceMessage, PresenceSession, ShownView, Value};
 use crate::sorted::sort_by_key;
@@ -44,7 +44,8 @@ impl Replica {
 
     /// Shows this of the session; says whether it is small enough.
     pub fn set_presence(&mut self, state: BTreeMap<String, Value>, env: &mut Env<'_>) -> bool {
-        if Value::Object(state.clone()).to_bytes().len() > PRESENCE_BYTES_MAX {
+        let is_long = Value::Object(state.clone()).to_bytes().len() > PRESENCE_BYTES_MAX;
+        if is_long || state.keys().any(|field| field.len() > NAME_BYTES_MAX) {
             return false;
         }
         self.here.presence.set(state);
@@ -57,9 +58,9 @@ impl Replica {
         self.here.presence.state()
     }
 
-    /// This session, if it is seen.
-    pub fn presence_session(&self) -> Option<PresenceSession> {
-        self.here.presence.session()
+    /// This session and its actor, if it is seen.
+    pub fn presence_session(&self) -> Option<(ActorId, PresenceSession)> {
+        Some((self.actor?, self.here.presence.session()?))
     }
 
     /// The other sessions that are here.

@@ -179,7 +179,7 @@ impl Frame {
             0x0b => body.message::<wire::Tick>().map(|tick| Self::Tick { time_ms: tick.time_ms }),
             0x0c => body.go_away(),
             0x0d => body.error(),
-            EPHEMERAL => body.ephemeral(),
+            EPHEMERAL => return body.ephemeral(),
             _ => body.heads(),
         };
         frame.map(Some)
@@ -362,12 +362,11 @@ impl Body {
         }))
     }
 
-    fn ephemeral(&self) -> Result<Frame, FrameError> {
+    /// None for one that is too long: nobody misses it.
+    fn ephemeral(&self) -> Result<Option<Frame>, FrameError> {
         let frame: wire::Ephemeral = self.message()?;
-        if frame.payload.len() > EPHEMERAL_BYTES_MAX {
-            return Err(self.bad("payload"));
-        }
-        Ok(Frame::Ephemeral(Ephemeral { space: self.space(&frame.space)?, payload: frame.payload }))
+        let said = Ephemeral { space: self.space(&frame.space)?, payload: frame.payload };
+        Ok((said.payload.len() <= EPHEMERAL_BYTES_MAX).then_some(Frame::Ephemeral(said)))
     }
 
     fn row(&self, row: wire::Row) -> Result<Row, FrameError> {

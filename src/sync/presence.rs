@@ -5,14 +5,16 @@
 //! Messages may be lost: a whole one comes every [`BEAT_MS`].
 
 use crate::causal::{ActorId, MemberId};
-use crate::codec::limits::PRESENCE_SEEN_MAX;
+use crate::codec::limits::{PRESENCE_BYTES_MAX, PRESENCE_SEEN_MAX};
 use crate::event::{PresenceMessage, PresenceSession, ShownView, Value};
 use crate::sorted::{sort, sort_by_key};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Between two messages.
 const PAUSE_MS: u64 = 50;
+/// Between two whole ones that others ask for by being new.
+const ANSWER_MS: u64 = 250;
 /// Between two whole ones.
 const BEAT_MS: u64 = 10_000;
 /// Without a message for so long a session is gone.
@@ -54,23 +56,28 @@ pub enum Heard {
     Changed,
 }
 
+type SessionOf = (ActorId, PresenceSession);
+
 /// This session and the others. See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Presence {
     /// None as long as nobody asked for any of this: then nothing is said.
     session: Option<PresenceSession>,
     state: BTreeMap<String, Value>,
-    unsent: BTreeSet<String>,
+    /// The state that the others were told last.
+    told: BTreeMap<String, Value>,
     counter: u64,
     /// A whole message is due.
     whole_due: bool,
     sent_ms: u64,
-    whole_ms: u64,
+    /// When a whole one was sent last; none of this session yet.
+    whole_ms: Option<u64>,
     viewed_ms: u64,
     shown: Option<ShownView>,
-    others: BTreeMap<PresenceSession, Other>,
+    /// By actor too: whoever reads a session's number must not take it from its owner.
+    others: BTreeMap<SessionOf, Other>,
     /// The last counters of those that are gone: what they said cannot be said again.
-    departed: BTreeMap<PresenceSession, u64>,
+    departed: BTreeMap<SessionOf, u64>,
     revisions: u64,
 }
 
@@ -97,14 +104,6 @@ impl Presence {
 
     /// Shows this instead.
     pub fn set(&mut self, state: BTreeMap<String, Value>) {
-        let gone = self.state.keys().filter(|field| !state.contains_key(*field));
-        self.unsent.extend(gone.cloned());
-        self.unsent.extend(
-            state
-                .iter()
-                .filter(|(field, value)| self.state.get(*field) != Some(value))
-                .map(|(field, _)| field.clone()),
-        );
         self.state = state;
     }
 
@@ -115,22 +114,22 @@ impl Presence {
 
     /// The sessions that are here.
     pub fn others(&self) -> impl Iterator<Item = (PresenceSession, &Other)> {
-        self.others.iter().filter(|(_, other)| other.is_fresh).map(|(session, other)| (*session, other))
+        self.others.iter().filter(|(_, other)| other.is_fresh).map(|((_, session), other)| (*session, other))
     }
 
     /// Whose actor that is, if it was shown before.
     #[must_use]
     pub fn member_of(&self, session: PresenceSession, actor: ActorId) -> Option<MemberId> {
-        self.others.get(&session).filter(|other| other.actor == actor).map(|other| other.member)
+        self.others.get(&(actor, session)).map(|other| other.member)
     }
 
     /// Whether a message can say anything: it is of another session, and not older than what was heard.
     #[must_use]
     pub fn is_news(&self, message: &PresenceMessage) -> bool {
-        let newer = |other: &Other| other.actor == message.actor && other.counter < message.counter;
+        let id = (message.actor, message.session);
         self.session.is_some_and(|own| own != message.session)
-            && self.others.get(&message.session).is_none_or(newer)
-            && self.departed.get(&message.session).is_none_or(|counter| *counter < message.counter)
+            && self.others.get(&id).is_none_or(|other| other.counter < message.counter)
+            && self.departed.get(&id).is_none_or(|counter| *counter < message.counter)
     }
 
     /// Takes a message whose author was found to be this member.
@@ -139,14 +138,18 @@ impl Presence {
             return Heard::Nothing;
         }
         let Some(own) = self.session else { return Heard::Nothing };
-        let id = message.session;
+        self.not_later_than(now_ms);
+        let id = (message.actor, message.session);
         let is_whole = message.chain.is_some();
         if message.leaves {
             let left = self.forget(id, message.counter);
             return if left { Heard::Changed } else { Heard::Nothing };
         }
+        let fits = |state: &BTreeMap<String, Value>| {
+            Value::Object(state.clone()).to_bytes().len() <= PRESENCE_BYTES_MAX
+        };
         if !self.others.contains_key(&id) {
-            if !is_whole {
+            if !is_whole || !fits(&message.changed) {
                 return Heard::Nothing;
             }
             // It may not know this session yet, and shows itself to those alone that it knows.
@@ -175,15 +178,15 @@ impl Presence {
             self.whole_due = true;
         }
         other.view = message.view.or(other.view);
-        let mut state = if is_whole { BTreeMap::new() } else { std::mem::take(&mut other.state) };
-        let was = if is_whole { Some(&other.state) } else { None };
-        message.removed.iter().for_each(|field| drop(state.remove(field)));
-        let says_nothing = message.removed.is_empty() && message.changed.is_empty();
+        let mut state = if is_whole { BTreeMap::new() } else { other.state.clone() };
+        for field in &message.removed {
+            state.remove(field);
+        }
         state.extend(message.changed);
-        let changed = !is_whole && !says_nothing
-            || was.is_some_and(|was| *was != state)
-            || before != (other.is_fresh, other.view);
-        other.state = state;
+        let changed = before != (other.is_fresh, other.view) || state != other.state;
+        if fits(&state) {
+            other.state = state;
+        }
         if changed {
             self.revisions += 1;
             other.revision = self.revisions;
@@ -193,6 +196,7 @@ impl Presence {
 
     /// Forgets who was silent for too long; whether anybody was.
     pub fn expire(&mut self, now_ms: u64) -> bool {
+        self.not_later_than(now_ms);
         let silent = self.others.iter().filter(|(_, other)| other.heard_ms + GONE_MS <= now_ms);
         let silent: Vec<_> = silent.map(|(id, other)| (*id, other.counter)).collect();
         silent.into_iter().filter(|(id, counter)| self.forget(*id, *counter)).count() > 0
@@ -204,13 +208,12 @@ impl Presence {
     pub fn next_ms(&self, sends: bool, is_viewed: bool) -> Option<u64> {
         self.session?;
         let gone = self.others.values().map(|other| other.heard_ms + GONE_MS).min();
-        let due = if self.whole_due || !self.unsent.is_empty() {
-            self.sent_ms + PAUSE_MS
-        } else if is_viewed {
-            self.whole_ms + BEAT_MS
-        } else {
-            (self.viewed_ms + VIEW_MS).min(self.whole_ms + BEAT_MS)
-        };
+        let beat = self.whole_ms.map_or(0, |whole| whole + BEAT_MS);
+        let answer = self.whole_ms.map_or(0, |whole| whole + ANSWER_MS).max(self.sent_ms + PAUSE_MS);
+        let change = (self.told != self.state).then_some(self.sent_ms + PAUSE_MS);
+        let look = (!is_viewed).then_some(self.viewed_ms + VIEW_MS);
+        let due = [self.whole_due.then_some(answer), change, look].into_iter().flatten().fold(beat, u64::min);
+        let due = due.max(self.sent_ms + PAUSE_MS);
         [gone, sends.then_some(due)].into_iter().flatten().min()
     }
 
@@ -226,37 +229,44 @@ impl Presence {
         if self.next_ms(true, is_viewed).is_none_or(|due| due > now_ms) {
             return None;
         }
-        let is_whole = self.whole_due || self.whole_ms + BEAT_MS <= now_ms;
+        let reached = |from: Option<u64>, after: u64| from.is_none_or(|from| from + after <= now_ms);
+        let asked = self.whole_due && reached(self.whole_ms, ANSWER_MS);
+        let removed: Vec<String> =
+            self.told.keys().filter(|field| !self.state.contains_key(*field)).cloned().collect();
+        let changed = self.state.iter().filter(|(field, value)| self.told.get(*field) != Some(value));
+        let changed: BTreeMap<String, Value> =
+            changed.map(|(field, value)| (field.clone(), value.clone())).collect();
+        let bytes = removed.iter().map(|field| field.len() + 4).sum::<usize>()
+            + Value::Object(changed.clone()).to_bytes().len();
+        let is_whole = asked || reached(self.whole_ms, BEAT_MS) || bytes > PRESENCE_BYTES_MAX;
         let mut shown = None;
-        if is_whole || (!is_viewed && self.viewed_ms + VIEW_MS <= now_ms) {
+        if is_whole || (!is_viewed && reached(Some(self.viewed_ms), VIEW_MS)) {
             self.viewed_ms = now_ms;
             shown = Some(view());
         }
         if !is_whole && shown == self.shown {
             shown = None;
         }
-        if !is_whole && shown.is_none() && (self.unsent.is_empty() || self.sent_ms + PAUSE_MS > now_ms) {
+        if !is_whole && shown.is_none() && removed.is_empty() && changed.is_empty() {
             return None;
         }
         self.shown = shown.or(self.shown);
         self.counter += 1;
         self.sent_ms = now_ms;
-        let unsent = std::mem::take(&mut self.unsent);
+        self.told.clone_from(&self.state);
         let (changed, removed) = if is_whole {
             self.whole_due = false;
-            self.whole_ms = now_ms;
+            self.whole_ms = Some(now_ms);
             (self.state.clone(), Vec::new())
         } else {
-            let (there, gone): (Vec<_>, Vec<_>) =
-                unsent.into_iter().partition(|field| self.state.contains_key(field));
-            let with_value = |field: String| (field.clone(), self.state[&field].clone());
-            (there.into_iter().map(with_value).collect(), gone)
+            (changed, removed)
         };
-        let mut heard: Vec<_> = self.others.iter().map(|(id, other)| (other.heard_ms, *id)).collect();
+        let mut heard: Vec<_> = self.others.iter().map(|((_, id), other)| (other.heard_ms, *id)).collect();
         sort_by_key(&mut heard, |row| Reverse(*row));
         let mut seen: Vec<PresenceSession> =
             heard.into_iter().take(if is_whole { PRESENCE_SEEN_MAX } else { 0 }).map(|(_, id)| id).collect();
         sort(&mut seen);
+        seen.dedup();
         Some(Draft {
             session,
             counter: self.counter,
@@ -269,13 +279,24 @@ impl Presence {
         })
     }
 
-    /// The last message of this session, which is not seen any more; none if it was not.
+    /// The session is not seen any more: its last message; none if it has not said anything yet.
     pub fn leave(&mut self) -> Option<Draft> {
         let session = self.session.take()?;
-        let counter = self.counter + 1;
-        *self = Self { state: std::mem::take(&mut self.state), ..Self::default() };
+        let (counter, is_known) = (self.counter + 1, self.whole_ms.is_some());
+        let (state, sent_ms, revisions) = (std::mem::take(&mut self.state), self.sent_ms, self.revisions);
+        *self = Self { state, sent_ms, revisions, ..Self::default() };
         let (seen, removed, changed) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Some(Draft { session, counter, leaves: true, is_whole: false, seen, view: None, removed, changed })
+        let last =
+            Draft { session, counter, leaves: true, is_whole: false, seen, view: None, removed, changed };
+        is_known.then_some(last)
+    }
+
+    /// A clock that was set back must not make anything wait for what it said before.
+    fn not_later_than(&mut self, now_ms: u64) {
+        self.sent_ms = self.sent_ms.min(now_ms);
+        self.viewed_ms = self.viewed_ms.min(now_ms);
+        self.whole_ms = self.whole_ms.map(|whole| whole.min(now_ms));
+        self.others.values_mut().for_each(|other| other.heard_ms = other.heard_ms.min(now_ms));
     }
 
     fn make_room(&mut self) {
@@ -290,7 +311,7 @@ impl Presence {
     }
 
     /// Whether the session was one that is shown.
-    fn forget(&mut self, id: PresenceSession, counter: u64) -> bool {
+    fn forget(&mut self, id: SessionOf, counter: u64) -> bool {
         if self.departed.len() == DEPARTED_MAX {
             self.departed.pop_first();
         }

@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::replica::{Replica, with_env};
 use super::value;
-use crate::Value;
+use crate::{ActorId, PresenceSession, Value};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -27,7 +27,7 @@ impl Replica {
     /// The id of the session, if it is seen.
     #[wasm_bindgen(js_name = presenceSession)]
     pub fn presence_session(&self) -> Option<String> {
-        self.core().presence_session().map(|session| session.to_string())
+        self.core().presence_session().map(|(actor, session)| name_of(actor, session))
     }
 
     /// The session is not seen any more.
@@ -45,7 +45,7 @@ impl Replica {
         };
         let others = self.core().others_present().map(|(session, other)| {
             let (member, actor) = (other.member.to_string(), other.actor.to_string());
-            row(session.to_string(), member, actor, other.heard_ms as f64, other.revision as f64)
+            row(name_of(other.actor, session), member, actor, other.heard_ms as f64, other.revision as f64)
         });
         others.collect()
     }
@@ -53,7 +53,7 @@ impl Replica {
     /// What another session shows.
     #[wasm_bindgen(js_name = presenceState)]
     pub fn presence_state(&self, session: &str) -> JsValue {
-        let other = self.core().others_present().find(|(id, _)| id.to_string() == session);
+        let other = self.core().others_present().find(|(id, other)| name_of(other.actor, *id) == session);
         let state = other.map(|(_, other)| Value::Object(other.state.clone()));
         state.map_or(JsValue::UNDEFINED, |state| value::to_js(&state))
     }
@@ -70,6 +70,11 @@ impl Replica {
         });
         groups.collect()
     }
+}
+
+/// A session by name: half of its actor's key goes with it, so that none can have the name of another actor's.
+fn name_of(actor: ActorId, session: PresenceSession) -> String {
+    actor.to_string()[..16].to_owned() + &session.to_string()
 }
 
 fn hex(bytes: &[u8; 32]) -> String {

@@ -38,7 +38,7 @@ test("each sees what the other shows, field by field, with the member that signe
   await until("Bob sees Ann", () => states(bob).length === 1 && states(bob)[0]?.name !== undefined);
   const [session, seen] = [...bob.presence.others][0] as [string, { member: string; actor: string; state: object; lastSeen: number }];
   assert.equal(session, ann.presence.session);
-  assert.match(session, /^[0-9a-f]{16}$/);
+  assert.match(session, /^[0-9a-f]{32}$/);
   assert.deepEqual([seen.member, seen.actor], [ann.me, ann.actor]);
   assert.deepEqual(seen.state, { name: "Ann", cursor: { at: 3 }, bytes: new Uint8Array([1, 2]), big: 2n ** 70n });
   assert.ok(Object.isFrozen(seen) && Object.isFrozen(seen.state) && Math.abs(Date.now() - seen.lastSeen) < 60_000);
@@ -58,6 +58,40 @@ test("each sees what the other shows, field by field, with the member that signe
   assert.deepEqual(ann.presence.state, {});
 });
 
+test("what a listener shows goes on from what was just shown, and a reader who leaves stays away", async (t) => {
+  const [ann, bob] = await two(t);
+  const page = ann.getText("page");
+  page.subscribe(() => ann.presence.update({ length: page.length }));
+  ann.presence.subscribe(() => void ann.presence.state);
+  bob.presence.set({});
+  page.append("abc");
+  ann.presence.set({ cursor: 1 });
+  assert.deepEqual(ann.presence.state, { cursor: 1, length: 3 });
+  await until("Bob sees both", () => states(bob)[0]?.length === 3 && states(bob)[0]?.cursor === 1);
+  // What is passed is copied, whatever it is: a proxy, or what reads otherwise each time.
+  let reads = 0;
+  ann.presence.set(new Proxy({ p: 1 }, {}));
+  ann.presence.update({ q: { get r() { return ++reads; } } } as never);
+  assert.deepEqual([ann.presence.state, reads], [{ p: 1, q: { r: 1 } }, 1]);
+  await until("Bob sees it", () => (states(bob)[0]?.q as { r: number })?.r === 1);
+  ann.presence.leave();
+  await until("Ann left", () => states(bob).length === 0);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(states(bob).length, 0);
+});
+
+test("many names that come and go harm nobody", async (t) => {
+  const [ann, bob] = await two(t);
+  bob.presence.set({});
+  const fields = (round: number) => Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`sheet 1 row ${round} column ${at}`, true]));
+  for (let round = 0; round < 30; round++) ann.presence.set(fields(round));
+  ann.getText("page").append("x");
+  ann.flush();
+  await until("Bob has the text", () => bob.getText("page").toString() === "x");
+  await until("and the last fields", () => "sheet 1 row 29 column 7" in (states(bob)[0] ?? {}));
+  assert.deepEqual(states(bob), [fields(29)]);
+});
+
 test("two compare what they published, and the words say why", async (t) => {
   const [ann, bob] = await two(t);
   bob.getText("page").append("a claim");
@@ -74,7 +108,7 @@ test("two compare what they published, and the words say why", async (t) => {
   ann.policy.withdraw(id);
   assert.deepEqual(ann.policy.compare(bob.me), { here: 0, there: 0, entries: [] });
   assert.deepEqual(ann.policy.compare(ann.me).here, 0);
-  for (const wrong of ["", "x", 7]) assert.throws(() => ann.policy.compare(wrong as string), refused("member"));
+  for (const wrong of ["", "x", 7, bob.actor]) assert.throws(() => ann.policy.compare(wrong as string), refused("member"));
 });
 
 test("closing is leaving", async (t) => {
@@ -103,6 +137,8 @@ test("what cannot be shown is refused by name and changes nothing", async (t) =>
   ] as const) {
     assert.throws(() => space.presence.set(state as never), refused(argument));
   }
+  assert.throws(() => space.presence.set({ ["n".repeat(4_097)]: 1 }), refused("state"));
+  assert.throws(() => space.presence.update({ ["n".repeat(4_097)]: 1 }), refused("partial"));
   assert.throws(() => space.presence.update({ a: Number.NaN }), refused("partial.a"));
   assert.throws(() => space.presence.update(7 as never), refused("partial"));
   assert.throws(() => space.presence.subscribe(undefined as never), refused("cb"));

@@ -145,8 +145,51 @@ fn nobody_speaks_for_the_session_of_another_actor() {
     forged.set([("x".to_owned(), Value::Null)].into());
     let view = || ShownView { frontier: [0; 32], digest: [0; 32] };
     let draft = forged.next_message(room.now + 100, true, view).expect("something changed");
-    let forged = PresenceMessage { actor: ActorId([66; 32]), ..message(0, draft) };
-    assert_eq!(room.sessions[1].hear(forged, MemberId([66; 32]), room.now), Heard::Nothing);
+    let forged = PresenceMessage { actor: ActorId([66; 32]), counter: u64::MAX, ..message(0, draft) };
+    assert_eq!(room.sessions[1].hear(forged.clone(), MemberId([66; 32]), room.now), Heard::Nothing);
+    // Nor makes it go, or deaf to its owner.
+    let leaves = PresenceMessage { leaves: true, ..forged };
+    assert_eq!(room.sessions[1].hear(leaves, MemberId([66; 32]), room.now), Heard::Nothing);
+    room.show(0, &[("a", true)]);
+    room.run(500, all_hear);
+    assert_eq!(room.state(1, 1), [("a".to_owned(), true)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_silences_nobody() {
+    let mut room = Room::new(2);
+    room.run(1_000, all_hear);
+    room.now -= 900_000;
+    room.show(0, &[("a", true)]);
+    room.run(500, all_hear);
+    assert_eq!(room.state(1, 1), [("a".to_owned(), true)]);
+    room.run(GONE_MS + 1_000, |from, _| from == 0);
+    assert!(room.seen_by(1).is_empty(), "and keeps nobody");
+}
+
+#[test]
+fn what_changes_is_told_against_what_was_told_and_never_too_long() {
+    let mut room = Room::new(2);
+    room.run(1_000, all_hear);
+    let fields = |round: usize| -> BTreeMap<String, Value> {
+        (0..40)
+            .map(|field| (format!("sheet {round} row {field} column {round}"), Value::Bool(true)))
+            .collect()
+    };
+    // Ones that nobody was told of need no word when they go.
+    for round in 0..30 {
+        room.sessions[0].set(fields(round));
+    }
+    let said = room.run(200, all_hear);
+    assert_eq!((said.len(), said[0].removed.len(), said[0].changed.len()), (1, 0, 40));
+    // Long names that go beside a long value that comes: told as a whole.
+    let long = |at: char| (String::from(at).repeat(4_000), Value::Null);
+    room.sessions[0].set([long('a'), long('b')].into());
+    room.run(200, all_hear);
+    room.sessions[0].set([("z".to_owned(), Value::String("z".repeat(8_000)))].into());
+    let said = room.run(200, all_hear);
+    assert!(said.len() == 1 && said[0].chain.is_some() && said[0].removed.is_empty());
+    assert_eq!(room.sessions[1].others().map(|(_, other)| other.state.len()).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -165,6 +208,9 @@ fn many_sessions_cost_bounded_memory() {
             changed: BTreeMap::new(),
         };
         presence.hear(message(0, draft), MemberId([0; 32]), number);
+        if number == 0 {
+            assert_eq!(presence.others().count(), 1);
+        }
     }
     assert_eq!((presence.others.len(), presence.departed.len()), (SESSIONS_MAX, DEPARTED_MAX));
 }
