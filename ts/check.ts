@@ -25,6 +25,16 @@ export function checkInteger(value: unknown, argument: string, min: number, max:
   if (value < min || value > max) throw argumentError(argument, `${argument} is ${value}, outside ${min} to ${max}`);
 }
 
+/** A copy of a caller's list: each element is read once, so that what is checked is what is used. */
+export function copyList(list: unknown, argument: string, message: string, max = LIST_MAX): unknown[] {
+  const length = Array.isArray(list) ? list.length : Infinity;
+  if (length > max) throw argumentError(argument, message);
+  return Array.from({ length }, (_, i) => (list as unknown[])[i]);
+}
+
+/** More than anybody names at once. */
+const LIST_MAX = 1_000_000;
+
 export function checkString(value: unknown, argument: string): asserts value is string {
   if (typeof value !== "string") throw argumentError(argument, `${argument} is not a string`);
 }

@@ -64,7 +64,8 @@ export interface EventDefinition<Data = any> {
    */
   upcast?(data: any, version: number): Value;
   /**
-   * What an event changes in an object that it concerns. `state`, which is read-only, is what the events before it made.
+   * What an event changes in an object that it concerns. `state`, which is read-only (bytes in it are a copy each time they
+   * are read), is what the events before it made. What it gives is copied.
    * Without it the data itself is the delta: of its fields, where some are named.
    *
    * Pure: the same arguments give the same delta, everywhere and always; no space can be read or written in it. It is called

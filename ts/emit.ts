@@ -1,11 +1,11 @@
 /** Definitions of a space, and what is said in its events. */
 
-import { argumentError, checkOptions, checkShortString } from "./check.js";
+import { argumentError, checkOptions, checkShortString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { checkData, checkType, Definition, type DefinitionInfo, type EventDefinition } from "./definition.js";
 import { type ErrorCode, StemmaError } from "./errors.js";
 import type { LeftOut, Reducing } from "./reduce.js";
-import { checkValue, type Value, wellFormed } from "./value.js";
+import { copyOf, type Value, wellFormed } from "./value.js";
 import type { Write } from "./write.js";
 
 /** What {@link Space.create} takes. */
@@ -86,21 +86,20 @@ export function emit(space: SpaceCore, type: unknown, o: EmitOptions): Write {
   if (typeof o !== "object" || o === null) throw argumentError("event", "event is not an object of options");
   checkOptions(o, "event", ["concerns", "data", "command"]);
   const { concerns: given, data = null, command } = o;
-  const concerns = typeof given === "string" ? [given] : given;
-  if (!Array.isArray(concerns) || concerns.length < 1 || concerns.length > CONCERNS_MAX) {
-    throw argumentError("concerns", `concerns is not an id, nor a list of 1 to ${CONCERNS_MAX} ids`);
-  }
-  for (const id of concerns as unknown[]) checkId(id, "concerns");
+  const wrong = `concerns is not an id, nor a list of 1 to ${CONCERNS_MAX} ids`;
+  const concerns = typeof given === "string" ? [given] : copyList(given, "concerns", wrong, CONCERNS_MAX);
+  if (concerns.length === 0) throw argumentError("concerns", wrong);
+  checkIds(concerns, "concerns");
   const written = versioned(space, type, data);
-  const work = () => space.pump.read((engine) => engine.eventEmit(type, [...concerns], written));
+  const work = () => space.pump.read((engine) => engine.eventEmit(type, concerns, written));
   return space.transactions.transact(work, command === undefined ? {} : { command });
 }
 
 /** Data with the version of its definition, which it has to fit. */
-function versioned(space: SpaceCore, type: string, data: Value): Value {
+function versioned(space: SpaceCore, type: string, given: Value): Value {
   const definition = space.definitions.definitions.get(wellFormed(type));
   if (!definition) throw new StemmaError("E_UNKNOWN_EVENT", `the type ${JSON.stringify(type)} is not defined`, { argument: "type" });
-  checkValue(data, "data");
+  const data = copyOf(given, "data");
   checkData(definition, data);
   return [definition.version, data];
 }
@@ -108,6 +107,10 @@ function versioned(space: SpaceCore, type: string, data: Value): Value {
 function checkId(id: unknown, argument: string): void {
   checkShortString(id, argument);
   if (id === "") throw argumentError(argument, `${argument}: an id is not empty`);
+}
+
+function checkIds(ids: unknown[], argument: string): asserts ids is string[] {
+  for (const id of ids) checkId(id, argument);
 }
 
 function randomId(): string {

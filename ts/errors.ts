@@ -41,6 +41,15 @@ export class StemmaError extends Error {
   }
 }
 
+/** What something says that was thrown. Apps can throw anything; asking it must not throw again. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "something was thrown that cannot be shown";
+  }
+}
+
 /** Also true for an error of a second copy of this package. */
 export function isStemmaError(thrown: unknown): thrown is StemmaError {
   return thrown instanceof Error && thrown.name === "StemmaError" && "code" in thrown;

@@ -1,7 +1,7 @@
 /** Ledgers: accounts, payments, debts, and who owns what. */
 
 import type { LedgerChange } from "./change.js";
-import { argumentError, checkInteger, checkOptions, checkShortString, checkString } from "./check.js";
+import { argumentError, checkInteger, checkOptions, checkShortString, checkString, copyList } from "./check.js";
 import type { ListenOptions } from "./listeners.js";
 import type { ObjectCore } from "./object.js";
 import type { WordOptions } from "./policy.js";
@@ -203,10 +203,10 @@ export class Ledger {
     checkOptions(o, "o", ["memo"]);
     const { memo } = o;
     if (memo !== undefined) checkValue(memo, "memo");
-    const entries = Array.isArray(entry) ? (entry as readonly string[]) : [entry as string];
+    const entries = Array.isArray(entry) ? copyList(entry, "entry", "entry lists too many") : [entry];
     for (const one of entries) checkString(one, "entry");
     return this.#write((engine, object) => {
-      for (const one of entries) engine.ledgerReverse(object, one, memo);
+      for (const one of entries) engine.ledgerReverse(object, one as string, memo);
     });
   }
 

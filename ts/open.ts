@@ -4,7 +4,7 @@
  * Invariant: a name is open at most once in a page: whoever opens it again gets the same {@link Space}.
  */
 
-import { argumentError, checkFunction, checkOptions, checkInteger, checkSignal, checkString } from "./check.js";
+import { argumentError, checkFunction, checkOptions, checkInteger, checkSignal, checkString, copyList } from "./check.js";
 import { LOADED, SpaceCore } from "./core.js";
 import { dialer } from "./dial.js";
 import { isStemmaError, StemmaError } from "./errors.js";
@@ -97,7 +97,7 @@ export function createApi(platform: Platform): Api {
   const load = (wasm: WasmSource | undefined) => loadEngine(() => platform.wasm(wasm));
   return {
     async open(o) {
-      checkOpenOptions(o);
+      const relays = checkOpenOptions(o);
       o.signal?.throwIfAborted();
       const { name, signal } = o;
       await vacated(name, signal);
@@ -106,7 +106,7 @@ export function createApi(platform: Platform): Api {
       entry ??= enter(name, (controller) => start(platform, load, o, controller.signal));
       const { space, core } = await joinEntry(entry, signal);
       if (!isFirst && o.invite !== undefined) core.rejoin(o.invite);
-      for (const url of relays(o)) core.sync.connect(url, "relay");
+      for (const url of relays) core.sync.connect(url, "relay");
       if (o.relay === undefined && o.invite !== undefined) core.sync.follow(core.pump.read((engine) => engine.relayHints()));
       return space;
     },
@@ -239,27 +239,26 @@ function defaultStorage(): "indexeddb" | "memory" {
   return typeof indexedDB === "undefined" ? "memory" : "indexeddb";
 }
 
-function relays({ relay = [] }: OpenOptions): readonly string[] {
-  return typeof relay === "string" ? [relay] : relay;
-}
-
-function checkOpenOptions(o: OpenOptions): void {
+/** Gives the addresses of the relays. */
+function checkOpenOptions(o: OpenOptions): string[] {
   if (o === undefined) throw argumentError("o", "open needs an object of options");
   checkOptions(o, "o", ["name", "storage", "relay", "invite", "init", "batchMs", "development", "webSocket", "wasm", "signal"]);
   checkString(o.name, "name");
   if (o.name === "") throw argumentError("name", "name is empty");
   checkSignal(o.signal);
   checkStorage(o.storage);
-  if (o.relay !== undefined && typeof o.relay !== "string" && !Array.isArray(o.relay)) throw argumentError("relay", "relay is neither an address nor a list of them");
-  for (const url of relays(o)) checkRelay(url, "relay");
+  const { relay = [] } = o;
+  const relays = typeof relay === "string" ? [relay] : copyList(relay, "relay", "relay is neither an address nor a list of them");
+  for (const url of relays) checkRelay(url, "relay");
   if (o.invite !== undefined) checkString(o.invite, "invite");
   if (o.init !== undefined) checkFunction(o.init, "init");
   if (o.batchMs !== undefined) checkInteger(o.batchMs, "batchMs", 0, 60_000);
   if (o.development !== undefined && typeof o.development !== "boolean") throw argumentError("development", "development is not a boolean");
   if (o.webSocket !== undefined) checkFunction(o.webSocket, "webSocket");
-  if (relays(o).length > 0 && (o.webSocket ?? globalThis.WebSocket) === undefined) {
+  if (relays.length > 0 && (o.webSocket ?? globalThis.WebSocket) === undefined) {
     throw new StemmaError("E_UNSUPPORTED", "there is no WebSocket here: pass one", { argument: "webSocket" });
   }
+  return relays as string[];
 }
 
 function checkStorage(storage: unknown): void {

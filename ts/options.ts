@@ -1,6 +1,6 @@
 /** Options of objects by kind: what callers pass, checked, as the engine wants it. */
 
-import { argumentError, checkOptions, checkShortString, checkWord } from "./check.js";
+import { argumentError, checkOptions, checkShortString, checkWord, copyList } from "./check.js";
 import type { CounterOptions } from "./counter.js";
 import { StemmaError } from "./errors.js";
 import type { LedgerOptions } from "./ledger.js";
@@ -60,10 +60,11 @@ function ledgerOptions({ creditLimit: credit, issuers: given = [] }: LedgerOptio
   if (credit !== undefined && (typeof credit !== "bigint" || credit < 0n || credit >= 2n ** 95n)) {
     throw argumentError("creditLimit", "creditLimit is not a bigint from 0 to below 2^95");
   }
-  if (!Array.isArray(given) || !given.every((id) => typeof id === "string" && /^[0-9a-f]{64}$/i.test(id))) {
-    throw argumentError("issuers", "issuers is not a list of members");
-  }
-  const issuers = given.map((id: string) => id.toLowerCase());
+  const wrong = "issuers is not a list of members";
+  const issuers = copyList(given, "issuers", wrong).map((id) => {
+    if (typeof id !== "string" || !/^[0-9a-f]{64}$/i.test(id)) throw argumentError("issuers", wrong);
+    return id.toLowerCase();
+  });
   if (issuers.length > LIST_MAX || new Set(issuers).size < issuers.length) throw argumentError("issuers", `issuers names a member twice, or more than ${LIST_MAX}`);
   if (credit === undefined && issuers.length === 0) return undefined;
   return { ...(credit === undefined ? {} : { credit }), ...(issuers.length === 0 ? {} : { issuers }) };
@@ -71,8 +72,8 @@ function ledgerOptions({ creditLimit: credit, issuers: given = [] }: LedgerOptio
 
 function groupsOf(couple: unknown): string[][] {
   const wrong = (what: string) => argumentError("couple", `couple ${what}`);
-  if (!Array.isArray(couple) || !couple.every(Array.isArray)) throw wrong("is not a list of lists of keys");
-  const groups = (couple as unknown[][]).map((group) => group.map((key) => soundKey(key, "couple")));
+  const listOf = (list: unknown) => copyList(list, "couple", "couple is not a list of lists of keys");
+  const groups = listOf(couple).map((group) => listOf(group).map((key) => soundKey(key, "couple")));
   const keys = groups.flat();
   if (new Set(keys).size < keys.length) throw wrong("names a key twice");
   if (groups.some((group) => group.length === 0)) throw wrong("has an empty group");

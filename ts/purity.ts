@@ -8,9 +8,15 @@ import { StemmaError } from "./errors.js";
 
 let isReducing = false;
 
-/** Sets or clears the flag. */
-export function setReducing(on: boolean): void {
-  isReducing = on;
+/** Does work that calls functions of definitions. */
+export function purely<T>(work: () => T): T {
+  const before = isReducing;
+  isReducing = true;
+  try {
+    return work();
+  } finally {
+    isReducing = before;
+  }
 }
 
 /** Throws while a reducer runs. */

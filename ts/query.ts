@@ -5,7 +5,7 @@ import type { SpaceCore } from "./core.js";
 import type { ObjectState } from "./definition.js";
 import { type ListenOptions, Listeners, reportUncaught } from "./listeners.js";
 import type { Reducers } from "./reducers.js";
-import { isBytes, textOf, type Value } from "./value.js";
+import { copyOf, isBytes, isPlain, quieten, textOf, type Value } from "./value.js";
 
 /** What {@link Readable.read} takes. */
 export interface ReadOptions {
@@ -19,7 +19,7 @@ export interface ReadOptions {
 export interface QueryOptions extends ReadOptions {
   /** Which objects: those whose keys hold these values, or for which this is true. */
   where?: { readonly [key: string]: Value } | ((state: ObjectState) => boolean);
-  /** In which order: by a key, by a key and a direction, or as `Array.sort` is told; in the order in which they were made unless stated. */
+  /** In which order: by a key, by a key and a direction (what lacks the key comes last), or as `Array.sort` is told; in the order in which they were made unless stated. */
   orderBy?: string | readonly [key: string, direction: "asc" | "desc"] | ((a: ObjectState, b: ObjectState) => number);
   /** At most so many. */
   limit?: number;
@@ -46,9 +46,19 @@ export function select({ where, orderBy, limit }: QueryOptions): (states: Object
 }
 
 function filterOf(where: QueryOptions["where"]): ((state: ObjectState) => boolean) | undefined {
-  if (where === undefined || typeof where === "function") return where;
-  if (typeof where !== "object" || where === null || Array.isArray(where)) throw argumentError("where", "where is neither a function nor an object of values");
-  const wanted = Object.entries(where).map(([key, value]) => [key, textOf(value)] as const);
+  if (where === undefined) return undefined;
+  if (typeof where === "function") {
+    return (state) => {
+      const isWanted: unknown = where(state);
+      // A promise is always true.
+      if (quieten(isWanted) || typeof (isWanted as { then?: unknown } | undefined | null)?.then === "function") {
+        throw argumentError("where", "where is asynchronous: it says at once whether an object is wanted");
+      }
+      return Boolean(isWanted);
+    };
+  }
+  if (typeof where !== "object" || where === null || !isPlain(where)) throw argumentError("where", "where is neither a function nor an object of values");
+  const wanted = Object.entries(copyOf(where, "where") as { [key: string]: Value }).map(([key, value]) => [key, textOf(value)] as const);
   return (state) => wanted.every(([key, text]) => Object.hasOwn(state, key) && textOf(state[key] as Value) === text);
 }
 
@@ -60,15 +70,18 @@ function orderOf(orderBy: QueryOptions["orderBy"]): ((a: ObjectState, b: ObjectS
   }
   const sign = direction === "asc" ? 1 : -1;
   const valueOf = (state: ObjectState) => (Object.hasOwn(state, key) ? state[key] : undefined);
-  return (a, b) => sign * compare(valueOf(a), valueOf(b));
+  return (a, b) => {
+    const [of, to] = [valueOf(a) ?? null, valueOf(b) ?? null];
+    // What is not there comes last in both directions.
+    return of === null || to === null ? Number(of === null) - Number(to === null) : sign * compare(of, to);
+  };
 }
 
-/** What is not there comes last; kinds of values do not mix. */
-function compare(a: Value | undefined, b: Value | undefined): number {
+/** Kinds of values do not mix. */
+function compare(a: NonNullable<Value>, b: NonNullable<Value>): number {
   const [kindA, kindB] = [rank(a), rank(b)];
   if (kindA !== kindB) return kindA - kindB;
-  if (kindA === RANKS.length) return 0;
-  if (typeof a === "object" || typeof a === "boolean") return order(textOf(a), textOf(b as Value));
+  if (typeof a === "object" || typeof a === "boolean") return order(textOf(a), textOf(b));
   return order(a as string | number | bigint, b as string | number | bigint);
 }
 
@@ -76,8 +89,7 @@ function order<T extends string | number | bigint>(a: T, b: T): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function rank(value: Value | undefined): number {
-  if (value === undefined || value === null) return RANKS.length;
+function rank(value: NonNullable<Value>): number {
   return isBytes(value) ? RANKS.length - 1 : RANKS.indexOf(typeof value === "bigint" ? "number" : typeof value);
 }
 
@@ -133,6 +145,8 @@ class LiveAnswer<T> implements Live<T> {
   }
 
   subscribe(cb: (current: T) => void, o?: ListenOptions): () => void {
+    // A closed space tells nobody anything.
+    this.#of.refresh();
     // What it is told of is what changes from here on.
     if (this.#listeners.size === 0) this.#told = this.current;
     const remove = this.#listeners.add(cb, o);

@@ -7,10 +7,10 @@
 
 import type { Definition, ObjectEvent, ObjectState, StateDelta } from "./definition.js";
 import { REMOVE } from "./definition.js";
-import { type ErrorCode, isStemmaError } from "./errors.js";
-import { setReducing } from "./purity.js";
+import { type ErrorCode, isStemmaError, messageOf } from "./errors.js";
+import { purely } from "./purity.js";
 import { type Events, NOTHING, type RawEvent } from "./unpacked.js";
-import { assign, checkValue, freeze, isPlain, textOf, type Value } from "./value.js";
+import { assign, copyOf, freeze, isBytes, isPlain, lend, quieten, seal, textOf, type Value } from "./value.js";
 
 /** Why an event is left out. */
 export type LeftOut = "unknown type" | "unknown version" | "misfit" | "other type";
@@ -32,21 +32,29 @@ interface Unfit {
   readonly fields?: readonly string[];
 }
 
-/** Looks into an event of an object of a type. Throws what `upcast` throws. */
-export function fit(event: Pick<RawEvent, "type" | "creates" | "version" | "data">, type: string, definitions: Reducing["definitions"]): Fit | undefined {
+/** Looks into an event of an object of a type. Throws what `upcast` throws, which runs {@link purely}. */
+export function fit(event: Pick<RawEvent, "type" | "creates" | "version" | "data">, type: string, by: Pick<Reducing, "definitions" | "isDevelopment">): Fit | undefined {
   if (event.creates && (event.type ?? "") !== type) return { left: "other type" };
   const { version } = event;
   if (event.creates && version === NOTHING) return undefined;
-  const definition = definitions.get(event.type ?? "");
+  const definition = by.definitions.get(event.type ?? "");
   if (!definition) return { left: "unknown type" };
   let { data } = event;
   if (version !== definition.version) {
     if (!definition.upcast || version < 1 || version > definition.version) return { left: "unknown version" };
-    data = definition.upcast(data, version);
-    checkValue(data, "what upcast gave");
+    // Each run may write into what it is given.
+    const again = by.isDevelopment ? structuredClone(data) : undefined;
+    data = upcasted(definition, data, version);
+    if (again !== undefined && textOf(data) !== textOf(upcasted(definition, again, version))) throw notPure("upcast");
   }
   const fields = definition.misfit(data);
   return fields ? { left: "misfit", fields } : { definition, data };
+}
+
+function upcasted({ upcast }: Definition, data: Value, version: number): Value {
+  const made: unknown = upcast?.(data, version);
+  refusePromise(made, "upcast");
+  return copyOf(made, "what upcast gave");
 }
 
 /** What an object shows whose events cannot be applied. */
@@ -90,6 +98,7 @@ export class Reduction {
     this.#isOld = false;
     const { id, type } = this;
     const shown: ObjectState = this.#failure ? { id, type, error: this.#failure.error } : { ...this.#state, id, type };
+    for (const [key, value] of Object.entries(shown)) if (isBytes(value)) lend(shown, key, value);
     if (this.#shown && isSame(shown, this.#shown)) return this.#shown;
     return (this.#shown = Object.freeze(shown));
   }
@@ -110,8 +119,7 @@ export class Reduction {
   advance(events: Events, by: Reducing): void {
     if (events.left === 0) return;
     if (!this.#failure) this.#isOld = true;
-    setReducing(true);
-    try {
+    purely(() => {
       let before = performance.now();
       while (events.left > 0) {
         events.next();
@@ -123,9 +131,7 @@ export class Reduction {
         if (this.position % CHECKPOINT > 0 || this.#failure) continue;
         this.#checkpoints.push({ position: this.position, state: { ...this.#state }, misfits: this.misfits });
       }
-    } finally {
-      setReducing(false);
-    }
+    });
   }
 
   #begin(checkpoint: Checkpoint | undefined): void {
@@ -142,7 +148,7 @@ export class Reduction {
       let { data } = event;
       // Most events are what is defined today.
       if (event.creates || definition?.version !== event.version || definition.misfit(data)) {
-        const fits = fit(event, this.type, by.definitions);
+        const fits = fit(event, this.type, by);
         if (!fits) return;
         if ("left" in fits) return this.#leaveOut(fits, event, by);
         ({ definition, data } = fits);
@@ -152,14 +158,12 @@ export class Reduction {
       this.#seen ??= readOnly(this.#state);
       const given: ObjectEvent = event.given(data);
       if (by.isDevelopment) freeze(given);
-      const delta = definition.apply(this.#seen, given, this.access);
-      if (by.isDevelopment && written(delta) !== written(definition.apply(this.#seen, given, this.access))) {
-        throw new TypeError("the reducer is not pure: a second run with the same arguments gave something else");
-      }
+      const delta = deltaOf(definition.apply(this.#seen, given, this.access));
+      if (by.isDevelopment && written(delta) !== written(deltaOf(definition.apply(this.#seen, given, this.access)))) throw notPure("the reducer");
       this.#merge(delta);
     } catch (thrown) {
-      const code = isStemmaError(thrown) && thrown.code === "E_READONLY" ? thrown.code : "E_REDUCER";
-      const message = thrown instanceof Error ? thrown.message : String(thrown);
+      const code = isReadOnly(thrown) ? "E_READONLY" : "E_REDUCER";
+      const message = messageOf(thrown);
       this.#failure = Object.freeze({ at: this.position, error: Object.freeze({ code, event: event.id, message }) });
       by.report("failed", event, message, code);
     }
@@ -179,19 +183,49 @@ export class Reduction {
     }
   }
 
-  #merge(delta: StateDelta | null | undefined | void): void {
-    if (delta === undefined || delta === null) return;
-    if (typeof delta !== "object" || !isPlain(delta)) throw new TypeError("a reducer gives a plain object, or nothing");
-    for (const key of Object.keys(delta)) {
-      const value = delta[key];
+  /** Takes over a delta that nobody else holds. */
+  #merge(delta: StateDelta | undefined): void {
+    if (!delta) return;
+    for (const [key, value] of Object.entries(delta)) {
       if (value === undefined || key === "id" || key === "type") continue;
-      if (value === REMOVE) {
-        delete this.#state[key];
-        continue;
-      }
-      checkValue(value, key);
-      assign(this.#state, key, freeze(value));
+      if (value === REMOVE) delete this.#state[key];
+      else assign(this.#state, key, seal(value, KEPT));
     }
+  }
+}
+
+/** What is in states: it never changes, so that what a reducer takes over from one is not copied again. */
+const KEPT = new WeakSet<object>();
+
+/** What a reducer gave, read once. */
+function deltaOf(given: unknown): StateDelta | undefined {
+  if (given === undefined || given === null) return undefined;
+  if (typeof given !== "object" || !isPlain(given)) {
+    refusePromise(given, "a reducer");
+    throw new TypeError("a reducer gives a plain object, or nothing");
+  }
+  const delta: { [key: string]: Value | typeof REMOVE } = {};
+  for (const key of Object.keys(given)) {
+    const value = (given as StateDelta)[key];
+    if (value !== undefined) assign(delta, key, value === REMOVE ? value : copyOf(value, key, KEPT));
+  }
+  return delta;
+}
+
+function refusePromise(given: unknown, what: string): void {
+  if (quieten(given)) throw new TypeError(`${what} is synchronous: it gave a promise`);
+}
+
+function notPure(what: string): TypeError {
+  return new TypeError(`${what} is not pure: a second run with the same arguments gave something else`);
+}
+
+/** Whether something that was thrown, which can be anything, says that a space was used. */
+function isReadOnly(thrown: unknown): boolean {
+  try {
+    return isStemmaError(thrown) && thrown.code === "E_READONLY";
+  } catch {
+    return false;
   }
 }
 
@@ -205,7 +239,16 @@ function refuse(): never {
 /** The state for a reducer: not a copy for each event, for that would cost the square of what events add to it. */
 function readOnly(state: Record<string, Value>): ObjectState {
   const traps = { set: refuse, defineProperty: refuse, deleteProperty: refuse, setPrototypeOf: refuse, preventExtensions: refuse };
-  return new Proxy(state, { ...traps, getPrototypeOf: () => State.prototype }) as ObjectState;
+  const get = (of: Record<string, Value>, key: string) => lent(of[key]);
+  const getOwnPropertyDescriptor = (of: Record<string, Value>, key: string) => {
+    const found = Object.getOwnPropertyDescriptor(of, key);
+    return found && { ...found, value: lent(found.value) };
+  };
+  return new Proxy(state, { ...traps, get, getOwnPropertyDescriptor, getPrototypeOf: () => State.prototype } as ProxyHandler<object>) as ObjectState;
+}
+
+function lent<T>(value: T): T {
+  return isBytes(value) ? (value.slice() as T) : value;
 }
 
 function isSame(a: ObjectState, b: ObjectState): boolean {
@@ -215,14 +258,9 @@ function isSame(a: ObjectState, b: ObjectState): boolean {
 }
 
 /** A text that is the same for equal deltas only. */
-function written(delta: StateDelta | null | undefined | void): string {
-  if (typeof delta !== "object" || delta === null || !isPlain(delta)) return String(delta);
-  const entries = Object.entries(delta).filter(([, value]) => value !== undefined);
-  const fields = entries.map(([key, value]) => {
-    if (value === REMOVE) return `${JSON.stringify(key)}-`;
-    checkValue(value, key);
-    return `${JSON.stringify(key)}:${textOf(value)}`;
-  });
+function written(delta: StateDelta | undefined): string {
+  if (!delta) return "nothing";
+  const fields = Object.entries(delta).map(([key, value]) => `${JSON.stringify(key)}${value === REMOVE ? "-" : `:${textOf(value as Value)}`}`);
   return fields.sort().join();
 }
 

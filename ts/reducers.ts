@@ -8,6 +8,7 @@
 import { checkInteger, checkOptions, checkShortString } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { checkType, type ObjectState } from "./definition.js";
+import { purely } from "./purity.js";
 import { live, type Live, liveOptions, type QueryOptions, type ReadOptions, select } from "./query.js";
 import { fit, type LeftOut, type Reducing, Reduction } from "./reduce.js";
 import { Events, Numbers, type RawEvent } from "./unpacked.js";
@@ -92,10 +93,12 @@ export class Reducers {
     events.begin();
     const type = events.objectType;
     const infos: EventInfo[] = [];
-    while (type !== undefined && events.left > 0) {
-      events.next();
-      infos.push(infoOf(events.raw(), type, this.#space.definitions.definitions));
-    }
+    purely(() => {
+      while (type !== undefined && events.left > 0) {
+        events.next();
+        infos.push(infoOf(events.raw(), type, this.#space.definitions));
+      }
+    });
     return freeze(infos);
   }
 
@@ -258,11 +261,11 @@ function drop({ reductions, current }: Known): void {
   current.clear();
 }
 
-function infoOf(event: RawEvent, type: string, definitions: Reducing["definitions"]): EventInfo {
+function infoOf(event: RawEvent, type: string, by: Reducing): EventInfo {
   const { id, time, member, actor, changeset } = event;
   const common = { id, ...(event.type === undefined ? {} : { type: event.type }), data: event.data, time, member, actor, changeset };
   try {
-    const fits = fit(event, type, definitions);
+    const fits = fit(event, type, by);
     if (!fits) return { ...common, status: "applied" };
     if ("left" in fits) return { ...common, status: fits.left, ...(fits.fields ? { fields: fits.fields } : {}) };
     return { ...common, data: fits.data, status: "applied" };

@@ -70,6 +70,56 @@ function check(value: unknown, place: string, argument: string, open: Set<object
   open.delete(value);
 }
 
+/** The same for what can change while it is read, as what has getters: it is read once, and the copy is a {@link Value}. */
+export function copyOf(value: unknown, argument: string, kept?: WeakSet<object>): Value {
+  const copied = copy(value, kept, new Map());
+  checkValue(copied, argument);
+  return copied;
+}
+
+/**
+ * Holds nothing of `value` but what is in `kept`, and whatever the check refuses where it refuses `value`.
+ * `open`: the arrays and objects that it is inside of, each with its copy.
+ */
+function copy(value: unknown, kept: WeakSet<object> | undefined, open: Map<object, object>): unknown {
+  if (typeof value !== "object" || value === null || kept?.has(value)) return value;
+  if (isBytes(value)) return new Uint8Array(value);
+  const outer = open.get(value);
+  if (outer) return outer;
+  if (open.size > DEPTH_MAX) return undefined;
+  if (Array.isArray(value)) {
+    const copied: unknown[] = [];
+    open.set(value, copied);
+    // Nothing behind a hole is looked at: there may be billions.
+    for (let i = 0, { length } = value; i < length && (i === 0 || copied[i - 1] !== undefined); i++) copied.push(copy(value[i], kept, open));
+    open.delete(value);
+    return copied;
+  }
+  if (!isPlain(value)) {
+    quieten(value);
+    return Object.create(Object.getPrototypeOf(value) as object | null);
+  }
+  const copied: Record<string, unknown> = {};
+  open.set(value, copied);
+  for (const key of [...Object.keys(value), ...(Object.getOwnPropertySymbols(value) as unknown as string[])]) {
+    assign(copied, key, copy((value as Record<string, unknown>)[key], kept, open));
+  }
+  open.delete(value);
+  return copied;
+}
+
+/** Whether it is a promise; nobody waits for one that is refused, so its rejection is nobody's. */
+export function quieten(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    // Not its own `then`: that would be a function of the app.
+    void Promise.prototype.then.call(value as Promise<unknown>, undefined, () => {});
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The same for a value that names something: it takes up to 4,096 bytes. */
 export function checkShortValue(value: unknown, argument: string): asserts value is Value {
   checkValue(value, argument);
@@ -102,6 +152,23 @@ export function freeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value;
   for (const inner of Object.values(value)) freeze(inner);
   return Object.freeze(value);
+}
+
+/** Freezes what nobody else holds, in place. Bytes cannot be frozen: whoever reads them gets a copy of his own each time. */
+export function seal<T>(value: T, kept: WeakSet<object>): T {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || kept.has(value)) return value;
+  for (const key of Array.isArray(value) ? value.keys() : Object.keys(value)) {
+    const inner = (value as Record<string | number, unknown>)[key];
+    if (isBytes(inner)) lend(value, key, inner);
+    else seal(inner, kept);
+  }
+  kept.add(value);
+  return Object.freeze(value);
+}
+
+/** Makes a key one that gives a copy of bytes. */
+export function lend(holder: object, key: string | number, bytes: Uint8Array): void {
+  Object.defineProperty(holder, key, { get: () => bytes.slice(), enumerable: true, configurable: true });
 }
 
 /** Sets `key` as an ordinary property, also when it is `__proto__`. */

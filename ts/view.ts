@@ -6,7 +6,7 @@
  */
 
 import { type Change, changesOf } from "./change.js";
-import { argumentError, checkOptions, checkString, checkTime, checkWord } from "./check.js";
+import { argumentError, checkOptions, checkString, checkTime, checkWord, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { isStemmaError, StemmaError } from "./errors.js";
 import { type Handle, handleOf } from "./handle.js";
@@ -93,15 +93,19 @@ export function momentOf(when: unknown, by: unknown, argument: string): ViewQuer
 
 export function viewQuery(o: ViewOptions, bans: (ban: NonNullable<ViewOptions["ban"]>) => string[]): ViewQuery {
   checkOptions(o, "o", ["at", "by", "policy", "exclude", "include", "ban"]);
-  const { at, by, policy, ban, exclude = [], include = [] } = o;
-  for (const [argument, targets] of Object.entries({ exclude, include })) {
-    if (!Array.isArray(targets)) throw argumentError(argument, `${argument} is not a list of ids`);
-    for (const target of targets as unknown[]) checkString(target, argument);
-  }
+  const { at, by, policy, ban } = o;
+  const [exclude, include] = [targetsOf(o.exclude, "exclude"), targetsOf(o.include, "include")];
   if (at === undefined && by !== undefined) throw argumentError("by", "by needs at, a time");
   if (ban !== undefined && (ban === null || Array.isArray(ban))) throw argumentError("ban", "ban is not an id, nor { who }");
   const said = ban === undefined ? {} : { ban: bans(ban) };
-  return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude: [...exclude], include: [...include] };
+  return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude, include };
+}
+
+function targetsOf(targets: unknown = [], argument: string): string[] {
+  return copyList(targets, argument, `${argument} is not a list of ids`).map((target) => {
+    checkString(target, argument);
+    return target;
+  });
 }
 
 /** Whose words a view heeds. */

@@ -334,6 +334,142 @@ test("a reducer that throws, gives what cannot be stored, or changes what it is 
   assert.match(faults[0]?.message as string, /what is this\?/);
 });
 
+/** Values that throw again when somebody asks what they are. */
+function hostile(): { [name: string]: unknown } {
+  const fail = () => {
+    throw new RangeError("again");
+  };
+  const error = (descriptor: PropertyDescriptor) => Object.defineProperty(new Error("x"), "message", descriptor);
+  const traps = Object.fromEntries(["get", "getPrototypeOf", "ownKeys", "has", "getOwnPropertyDescriptor"].map((trap) => [trap, fail]));
+  return {
+    "toString of another kind": { toString: "x" },
+    "no prototype": Object.create(null),
+    "toString that throws": { toString: fail },
+    "message that throws": error({ get: fail }),
+    "message that is an object": error({ value: Object.create(null) }),
+    proxy: new Proxy({}, traps),
+    "proxy of an error": new Proxy(new Error("x"), traps),
+    symbol: Symbol("s"),
+    nothing: undefined,
+    "an error of ours with a code that throws": Object.defineProperties(new Error("x"), { name: { value: "StemmaError" }, code: { get: fail } }),
+  };
+}
+
+test("whatever a reducer or an upcast throws or gives, its object alone says so", async (t) => {
+  const space = await openSpace(t);
+  const faults: StemmaError[] = [];
+  space.on("error", (error) => faults.push(error));
+  space.define("Ok", { apply: () => ({ ok: true }) });
+  space.create("Thing", { id: "ok" });
+  const all = space.query("Thing", { live: true });
+  const told: number[] = [];
+  all.subscribe((now) => told.push(now.length));
+  space.emit("Ok", { concerns: "ok" });
+  const names: string[] = [];
+  for (const [name, value] of Object.entries(hostile())) {
+    const fail = () => {
+      throw value;
+    };
+    for (const [type, mended] of Object.entries({
+      [`throws ${name}`]: { version: 2, apply: fail, upcast: (data: unknown) => data },
+      [`gives ${name}`]: { version: 2, apply: () => ({ x: { deep: [value, Number.NaN] } }), upcast: (data: unknown) => data },
+      [`upcast throws ${name}`]: { version: 2, upcast: fail },
+    })) {
+      space.define(type, {});
+      space.create("Thing", { id: type });
+      space.emit(type, { concerns: type, data: { a: 1 } });
+      space.define(type, mended as EventDefinition);
+      names.push(type);
+    }
+  }
+  for (const name of names) {
+    const { code, message } = space.read(name)?.["error"] as { code: string; message: unknown };
+    assert.deepEqual([code, typeof message], ["E_REDUCER", "string"], name);
+    assert.equal(space.events(name)[1]?.status, name.startsWith("upcast") ? "failed" : "applied");
+  }
+  assert.equal(space.query("Thing").length, names.length + 1);
+  assert.equal(all.current[0]?.["ok"], true);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(told.at(-1), names.length + 1);
+  assert.ok(faults.length >= names.length && faults.every(({ code }) => code === "E_REDUCER"));
+});
+
+test("an upcast is as pure as a reducer, whoever asks, and neither is asynchronous", async (t) => {
+  const space = await openSpace(t, { development: true });
+  const rejected: unknown[] = [];
+  const listen = (reason: unknown) => rejected.push(reason);
+  process.on("unhandledRejection", listen);
+  t.after(() => process.off("unhandledRejection", listen));
+  let n = 0;
+  const upcasts: { [type: string]: (data: any) => unknown } = {
+    Writes: () => (space.getMap("m").set("a", 1), 1),
+    Impure: () => ({ n: n++ }),
+    Async: async () => {
+      throw new Error("later");
+    },
+    Appends: (data) => (data.list.push(1), data),
+  };
+  const message = (id: string) => (space.read(id)?.["error"] as { message: string } | undefined)?.message ?? "";
+  for (const [type, upcast] of Object.entries(upcasts)) {
+    space.define(type, {});
+    space.create("Thing", { id: type });
+    space.emit(type, { concerns: type, data: { list: [] } });
+    space.define(type, { version: 2, upcast } as EventDefinition);
+    assert.equal(space.events(type)[1]?.status, type === "Appends" ? "applied" : "failed", type);
+  }
+  assert.equal((space.read("Writes")?.["error"] as { code: string }).code, "E_READONLY");
+  assert.equal(space.getMap("m").size, 0, "nothing was written");
+  space.getMap("m").set("a", 1);
+  assert.match(message("Impure"), /upcast is not pure/);
+  assert.match(message("Async"), /upcast is synchronous/);
+  assert.deepEqual(space.read("Appends")?.["list"], [1], "it may write into what it is given");
+  const fail = () => Promise.reject(new Error("later"));
+  for (const [type, apply] of Object.entries({ Promises: fail, Nested: () => ({ x: [{ y: fail() }] }), Later: async () => ({ x: 1 }) })) {
+    space.define(type, { apply: apply as never });
+    space.create("Thing", { id: type });
+    space.emit(type, { concerns: type });
+    assert.match(message(type), type === "Nested" ? /x\[0\]\.y is a Promise/ : /a reducer is synchronous/);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual(rejected, []);
+});
+
+test("nobody who reads a state, is given one or gives a delta can write into it afterwards", async (t) => {
+  const space = await openSpace(t);
+  const mine = new Uint8Array([1, 2, 3]);
+  const open = { list: [1] };
+  let reads = 0;
+  const changing = Object.defineProperty({}, "x", { enumerable: true, get: () => (reads++ ? () => reads : "once") });
+  const delta = { b: mine, deep: { of: [mine] }, open, changing };
+  space.define("Put", { apply: () => delta as never });
+  space.define("Raw", {});
+  space.define("Scribble", {
+    apply: (state) => {
+      (state["b"] as Uint8Array)[0] = 99;
+      (Object.getOwnPropertyDescriptor(state, "b")?.value as Uint8Array)[0] = 99;
+      (({ ...state })["b"] as Uint8Array)[0] = 99;
+      ((state["deep"] as { of: Uint8Array[] }).of[0] as Uint8Array)[0] = 99;
+      return { seen: [...(state["b"] as Uint8Array)], again: state["deep"] as never, raw: state["raw"] as never };
+    },
+  });
+  space.create("Box", { id: "z" });
+  space.emit("Put", { concerns: "z" });
+  space.emit("Raw", { concerns: "z", data: { raw: mine } });
+  space.emit("Scribble", { concerns: "z" });
+  const bytes = new Uint8Array([1, 2, 3]);
+  const expected = { id: "z", type: "Box", b: bytes, deep: { of: [bytes] }, open: { list: [1] }, changing: { x: "once" }, raw: bytes, seen: [1, 2, 3], again: { of: [bytes] } };
+  const state = space.read("z") as { [key: string]: any };
+  assert.deepEqual(state, expected);
+  mine[0] = 77;
+  open.list.push(2);
+  for (const bytes of [state["b"], state["raw"], state["deep"].of[0], state["again"].of[0]] as Uint8Array[]) bytes[0] = 77;
+  assert.equal(space.read("z"), state, "the same object");
+  assert.deepEqual(state, expected);
+  assert.deepEqual(structuredClone(state), expected);
+  assert.equal(space.query("Box", { where: { b: bytes } }).length, 1);
+  assert.equal(Object.isFrozen(delta.open), false, "what the reducer holds is its own");
+});
+
 test("one that is not pure is found out in development, one that is slow is reported", async (t) => {
   const space = await openSpace(t, { development: true });
   const faults: StemmaError[] = [];
@@ -538,11 +674,23 @@ test("misuse names its argument", async (t) => {
   throws("access", () => space.read("x", { access: any("admin") }));
   throws("acces", () => space.read("x", any({ acces: 1 })));
   throws("where", () => space.query("T", { where: any("a") }));
+  const cyclic: unknown[] = [];
+  cyclic.push(cyclic);
+  for (const where of [new Map(), new Date(), [], null, { n: undefined }, { n: () => 1 }, { n: Number.NaN }, { n: /x/ }, { n: cyclic }]) {
+    throws("where", () => space.query("T", { where: any(where) }));
+  }
+  throws("concerns", () => space.emit("T", { concerns: changing({}, "x"), data: { a: "" } }));
+  throws("concerns", () => space.emit("T", { concerns: any({ length: 1, 0: "x" }), data: { a: "" } }));
   throws("orderBy", () => space.query("T", { orderBy: any(["a", "up"]) }));
   throws("limit", () => space.query("T", { limit: -1 }));
   throws("live", () => space.query("T", any({ live: "yes" })));
   throws("signal", () => space.query("T", { signal: AbortSignal.abort() }));
   assert.equal(space.stats().events.total, 0, "nothing was written");
+  space.create("Some", { id: "some" });
+  throws("where", () => space.query("Some", { where: any(async () => true) }));
+  throws("where", () => space.query("Some", { where: any(() => Promise.reject(new Error("later"))) }));
+  throws("where", () => space.query("Some", { where: any(() => ({ then() {} })) }));
+  assert.equal(space.undo(), true);
   space.emit("T", { concerns: Array.from({ length: 256 }, (_, n) => `object ${n}`), data: { a: "" }, command: "c" });
   assert.equal(space.stats().events.waiting, 1);
   reader.define("T", {});
@@ -551,6 +699,42 @@ test("misuse names its argument", async (t) => {
   const view = space.at(Date.now());
   view[Symbol.dispose]();
   assert.throws(() => view.read("x"), code("E_CLOSED"));
+  const live = space.query("T", { live: true });
+  live.subscribe(() => {});
   await space.close();
   assert.throws(() => space.read("x"), code("E_CLOSED"));
+  assert.throws(() => live.subscribe(() => {}), code("E_CLOSED"));
+});
+
+/** A list whose only element is another one each time it is read. */
+function changing(...elements: unknown[]): string[] {
+  let at = 0;
+  return Object.defineProperty([""], 0, { get: () => elements[Math.min(at++, elements.length - 1)] });
+}
+
+test("a list that changes while it is read is read once", async (t) => {
+  const space = await openSpace(t);
+  space.define("T", {});
+  space.create("Thing", { id: "x" });
+  space.emit("T", { concerns: changing("x", {}), data: { a: 1 } });
+  assert.equal(space.read("x")?.["a"], 1);
+  const once = changing("f".repeat(64), {});
+  assert.throws(() => space.getLedger("l").reverse(once), code("E_ARGUMENT", "entry"));
+  assert.throws(() => space.getLedger("l").reverse(changing({}, "x")), code("E_ARGUMENT", "entry"));
+  assert.deepEqual(space.view({ exclude: changing(space.heads[0], {}) }).read("x"), { id: "x", type: "Thing" });
+  space.getLedger("m", { issuers: changing(space.me, {}) }).accounts();
+  space.getMap("c", { couple: [changing("a", {})] }).set("a", 1);
+  assert.equal(space.read("x")?.["a"], 1, "the engine goes on");
+});
+
+test("what lacks the key comes last in both directions", async (t) => {
+  const space = await openSpace(t);
+  space.define("Put", {});
+  const values = { a: 2, b: undefined, c: 1, d: null, e: "x", f: 3 };
+  for (const [id, n] of Object.entries(values)) {
+    space.create("Thing", { id });
+    if (n !== undefined) space.emit("Put", { concerns: id, data: { n } });
+  }
+  const ids = (direction: "asc" | "desc") => space.query("Thing", { orderBy: ["n", direction] }).map(({ id }) => id).join("");
+  assert.deepEqual([ids("asc"), ids("desc")], ["cafebd", "efacbd"]);
 });
