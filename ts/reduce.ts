@@ -186,7 +186,8 @@ export class Reduction {
   /** Takes over a delta that nobody else holds. */
   #merge(delta: StateDelta | undefined): void {
     if (!delta) return;
-    for (const [key, value] of Object.entries(delta)) {
+    for (const key of Object.keys(delta)) {
+      const value = delta[key];
       if (value === undefined || key === "id" || key === "type") continue;
       if (value === REMOVE) delete this.#state[key];
       else assign(this.#state, key, seal(value, KEPT));

@@ -72,6 +72,7 @@ function check(value: unknown, place: string, argument: string, open: Set<object
 
 /** The same for what can change while it is read, as what has getters: it is read once, and the copy is a {@link Value}. */
 export function copyOf(value: unknown, argument: string, kept?: WeakSet<object>): Value {
+  if (typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))) return value;
   const copied = copy(value, kept, new Map());
   checkValue(copied, argument);
   return copied;
