@@ -119,6 +119,14 @@ impl Replica {
         self.links.positions.insert(link.url.clone(), position);
         let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
         self.mark_at_relay(&known);
+        if !known.is_empty()
+            && self.links.unacked.is_empty()
+            && let Some(link) = self.links.relays.get_mut(&session)
+            && link.queue.is_empty()
+        {
+            // What it delivers it has taken, though the answer to the push may still be on its way.
+            link.refusals.nothing_lacks();
+        }
         let place = StoreBatch { put: vec![record], ..StoreBatch::default() };
         self.take_rows(signed, Origin::Session(session, Receipt::Relay(position)), place, env);
     }
