@@ -332,6 +332,13 @@ impl Replica {
     pub fn dbg_check(&self) {
         self.log.dbg_check();
         self.fold.dbg_check(self.log.graph());
+        self.dbg_hashes();
+    }
+
+    /// How many objects nobody used since they came with a snapshot.
+    #[doc(hidden)]
+    pub fn dbg_asleep(&self) -> usize {
+        self.fold.dbg_asleep()
     }
 
     /// Tells what changed since the last time.
