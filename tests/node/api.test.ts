@@ -196,6 +196,21 @@ test("an anchor moves with its text", async (t) => {
   assert.throws(() => text.position(new Uint8Array([255, 1, 2])), code("E_ARGUMENT", "anchor"));
 });
 
+test("an anchor seals the open batch only if it stands beside what was typed in it", async (t) => {
+  const s = await openSpace(t);
+  const text = s.getText("t");
+  text.append("abcd");
+  s.flush();
+  const before = s.stats().changesets;
+  text.insert(2, "new");
+  for (const [index, bias] of [[1, 1], [2, -1], [5, 1], [9, 1], [0, -1]] as const) text.anchor(Math.min(index, text.length), bias);
+  assert.equal(s.stats().changesets, before);
+  const anchor = text.anchor(5, -1); // behind the w
+  assert.equal(s.stats().changesets, before + 1);
+  text.insert(0, "_");
+  assert.equal(text.position(anchor), 6);
+});
+
 test("authors lists who wrote what", async (t) => {
   const s = await openSpace(t);
   s.getText("t").append("abc");
