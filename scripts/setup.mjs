@@ -1,4 +1,4 @@
-// What a fresh machine lacks: JS packages, the wasm32 target, a browser with its driver.
+// What a fresh machine lacks: JS packages, the wasm32 target, a browser with its driver, PostgreSQL.
 
 import { existsSync, rmSync } from "node:fs";
 import { failure, once, output, run, which } from "./shell.mjs";

@@ -106,6 +106,8 @@ impl Replica {
         if command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
             return Err(TransactFault::Command);
         }
+        // What has arrived waits until the end: the edits are about what shows now.
+        self.batch.in_transact = true;
         self.close(false, env);
         self.batch =
             OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };

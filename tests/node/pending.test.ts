@@ -392,3 +392,29 @@ test("a batch is as old as its first gathered edit", async (t) => {
   t.mock.timers.tick(101);
   assert.equal(space.stats().changesets, 1);
 });
+
+test("what arrives in the middle of a batch moves no place of the transaction that follows", async (t) => {
+  const ann = await openSpace(t, { batchMs: 60_000 });
+  const text = ann.getText("t");
+  const list = ann.getList("l");
+  text.append("0123456789");
+  list.push(..."0123456789");
+  const bob = await openSpace(t, { invite: await ann.invite() });
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => (port1.close(), port2.close()));
+  ann.sync.attach(port1);
+  bob.sync.attach(port2);
+  ann.flush();
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+  while (bob.getText("t").length < 10 || bob.getList("l").length < 10) await turn();
+
+  const stored = async () => (await ann.doctor()).rows.changesets;
+  text.append("A"); // the batch is open
+  const before = await stored();
+  bob.transact(() => (bob.getText("t").delete(0, 8), bob.getList("l").delete(0, 8)));
+  while ((await stored()) === before) await turn(); // it has arrived, and waits
+  assert.equal(text.toString(), "0123456789A");
+  ann.transact(() => (text.insert(11, "B"), text.delete(9, 1), text.insert(1, "C"), list.delete(9, 1), list.insert(1, "C")));
+  assert.equal(text.toString(), "C8AB");
+  assert.deepEqual(list.toJSON(), ["C", "8"]);
+});
