@@ -126,6 +126,8 @@ export interface Standing {
 export interface Comparison {
   /** How many operations are hidden for me alone, */
   readonly here: number;
+  /** how many of these because they wait for my review, which no word says, */
+  readonly waiting: number;
   /** and how many for the other alone. */
   readonly there: number;
   /** The words that decide about these. */
@@ -296,15 +298,14 @@ export class Policy {
 
   /**
    * In what a member believes otherwise, by the words that it has published and all of mine. What it keeps to itself cannot be told: with
-   * that it may agree where the counts say otherwise, or differ where they are 0; or one of us lacks what the other has. What waits for my
-   * review is hidden here without a word. O(changesets).
+   * that it may agree where the counts say otherwise, or differ where they are 0; or one of us lacks what the other has. O(changesets).
    */
   compare(member: string): Comparison {
     const of = id(member, "member");
     if (this.#isActor(of)) throw argumentError("member", "member is the id of an actor");
     const found = this.#core.pump.read((engine) => engine.policyCompare(of));
-    const [here, there, agrees, entries] = found as [number, number, boolean | undefined, EngineEntry[]];
-    const counted = { here, there, entries: entries.map(entryOf) };
+    const [here, there, agrees, entries, waiting] = found as [number, number, boolean | undefined, EngineEntry[], number];
+    const counted = { here, waiting, there, entries: entries.map(entryOf) };
     return freeze(agrees === undefined ? counted : { ...counted, agrees });
   }
 
