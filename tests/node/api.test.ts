@@ -460,6 +460,18 @@ test("export and import carry a whole space, more than once", async (t) => {
   await assert.rejects(target.import(new Uint8Array([1, 2, 3])), (error: Error & { code: string }) => /^E_/.test(error.code));
 });
 
+test("the history tells the command of a transaction, of every changeset that it became", async (t) => {
+  const s = await openSpace(t);
+  const large = "x".repeat(200_000);
+  s.transact(() => s.getMap("m").set("a", large).set("b", large), { command: "order 17", message: "An order" });
+  s.transact(() => s.getMap("m").set("a", 1));
+  s.define("Paid", { version: 1 });
+  s.emit("Paid", { concerns: "invoice", command: "pay 3" });
+  const told = [];
+  for await (const { command, message } of s.history()) told.push([command, message]);
+  assert.deepEqual(told, [["order 17", "An order"], ["order 17", undefined], [undefined, undefined], ["pay 3", undefined]]);
+});
+
 test("history is paged, filtered and limited", async (t) => {
   const s = await openSpace(t);
   const text = s.getText("t");

@@ -15,9 +15,9 @@ export async function contract(): Promise<void> {
   text.applyDelta([...delta, { retain: 1 }, { delete: 1 }, { insert: "x" }]);
   const write: Write = space.transact(() => text.update("y"), { message: "m", headers: { a: [1] }, origin: {}, command: "c" });
   await write.saved("relay", { signal: AbortSignal.timeout(1) });
-  for await (const changeset of space.history({ object: map, key: "k", since: new Date(), limit: 1 })) {
+  for await (const changeset of space.history({ object: map, key: "k", since: new Date(), limit: 1, live: true })) {
     const info: ChangesetInfo = changeset;
-    void info.message?.length;
+    void [info.message?.length, info.command?.length];
   }
   const end: () => void = space.subscribe((changes) => {
     for (const change of changes) {
