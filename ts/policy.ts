@@ -57,6 +57,8 @@ export interface BanOptions extends WordOptions {
 export interface PreviewOptions {
   exclude?: Target | readonly Target[];
   include?: Target | readonly Target[];
+  withdraw?: Target | readonly Target[];
+  accept?: string | readonly string[];
   ban?: string | { who: string; since?: Date | number | string; from?: "now" };
   unban?: string;
   trust?: string | { member: string; weight?: number };
@@ -206,7 +208,7 @@ export class Policy {
 
   /** Takes back what I said of targets, of a member or of an actor, acceptance and ban included. The last write if I said nothing. */
   withdraw(target: Target | readonly Target[], o?: WordOptions): Write {
-    return this.#say(this.#targets(target, "unsay").flatMap((phrase) => this.#withdrawn(phrase)), o, "withdraw");
+    return this.#say(this.#withdrawn(target), o, "withdraw");
   }
 
   /** Nothing that a member, or one of its actors, wrote should count: all of it, or from some point on. Oneself cannot be banned. */
@@ -221,11 +223,7 @@ export class Policy {
 
   /** Lets something pass the review: a member with all that it wrote and will write, a changeset or an op. */
   accept(target: string | readonly string[], o?: WordOptions): Write {
-    const accepted = list(target).map((one) => {
-      checkString(one, "target");
-      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
-    });
-    return this.#say(accepted, o, "accept");
+    return this.#say(this.#accepted(target), o, "accept");
   }
 
   /** From now on the words of a member weigh something here: what it excludes and whom it bans. */
@@ -243,7 +241,7 @@ export class Policy {
   /** What words would do. Nothing is written. */
   preview(o: PreviewOptions): Preview {
     if (o === undefined) throw argumentError("o", "o is not an object of options");
-    checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust", "dependents"]);
+    checkOptions(o, "o", ["exclude", "include", "withdraw", "accept", "ban", "unban", "trust", "distrust", "dependents"]);
     const { dependents = false } = o;
     checkBoolean(dependents, "dependents");
     this.#core.transactions.refuse("preview");
@@ -325,10 +323,12 @@ export class Policy {
   }
 
   /** The phrases of what is only tried. @internal */
-  tried({ exclude, include, ban, unban, trust, distrust }: PreviewOptions): string[] {
+  tried({ exclude, include, withdraw, accept, ban, unban, trust, distrust }: PreviewOptions): string[] {
     const phrases: string[] = [];
     if (exclude !== undefined) phrases.push(...this.#targets(exclude, "exclude"));
     if (include !== undefined) phrases.push(...this.#targets(include, "include"));
+    if (withdraw !== undefined) phrases.push(...this.#withdrawn(withdraw));
+    if (accept !== undefined) phrases.push(...this.#accepted(accept));
     if (ban !== undefined) {
       if (ban === null || Array.isArray(ban)) throw argumentError("ban", "ban is not an id, nor { who }");
       const { who, ...scope } = typeof ban === "string" ? { who: ban } : ban;
@@ -368,13 +368,19 @@ export class Policy {
     );
   }
 
-  #withdrawn(phrase: string): string[] {
-    const target = phrase.slice("unsay ".length);
-    const withdrawn = this.#isMember(target)
-      ? [`ban member ${target} lifted`, `unaccept member ${target}`]
-      : this.#isActor(target)
-        ? [`ban actor ${target} lifted`]
-        : [phrase, `unaccept ${target}`];
+  #accepted(target: string | readonly string[]): string[] {
+    return list(target).map((one) => {
+      checkString(one, "target");
+      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
+    });
+  }
+
+  #withdrawn(given: Target | readonly Target[]): string[] {
+    const withdrawn = this.#targets(given, "unsay").flatMap((phrase) => {
+      const target = phrase.slice("unsay ".length);
+      if (this.#isMember(target)) return [`ban member ${target} lifted`, `unaccept member ${target}`];
+      return this.#isActor(target) ? [`ban actor ${target} lifted`] : [phrase, `unaccept ${target}`];
+    });
     return withdrawn.filter((phrase) => this.#contradicts(phrase));
   }
 
