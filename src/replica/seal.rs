@@ -167,6 +167,14 @@ impl Replica {
         self.last_write
     }
 
+    /// Seals what is open and lets nothing in: places in what shows stay what they are.
+    pub fn seal_shown(&mut self, env: &mut Env<'_>) {
+        if !self.batch.in_transact {
+            self.close_open(false, env);
+            self.seal_closed(env);
+        }
+    }
+
     /// While an IME composes, the batch stays open longer.
     pub fn set_composing(&mut self, on: bool) {
         self.batch.composing = on;

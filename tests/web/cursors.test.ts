@@ -253,7 +253,8 @@ test("authors tint the text, and a click says why", async () => {
   await page.waitForFunction(() => document.querySelectorAll("#one .cm-stemma-author").length === 2);
   const [[first, a], [second, b]] = (await tints()) as [string[], string[]];
   assert.deepEqual([first, second], ["Ann ", "Bob"]);
-  assert.notEqual(a, b);
+  const colorOf = (member: string) => `oklch(0.64 0.13 ${(Math.round((Number.parseInt(member.slice(0, 8), 16) % 360) / 15) % 24) * 15})`;
+  assert.deepEqual([a, b], (await page.evaluate(() => [one.me, two.me])).map(colorOf), "the colour of a member is the same everywhere");
 
   const clickOn = async (position: number) => {
     const point = await page.evaluate((position) => {
@@ -273,6 +274,7 @@ test("authors tint the text, and a click says why", async () => {
   await page.keyboard.press("Home");
   await page.keyboard.press("Shift+F1");
   assert.match(await page.innerText("#one .cm-stemma-card"), new RegExp(`^${members[0]?.slice(0, 4)}`));
+  await page.waitForFunction((id) => document.querySelector("#one .cm-announced")?.textContent?.startsWith(id), members[0]?.slice(0, 4) ?? "");
   await page.keyboard.type("x"); // an edit closes it
   await page.waitForFunction(() => !document.querySelector(".cm-stemma-card"));
 
@@ -315,8 +317,39 @@ test("who is left without a tint has none, and no hue has one of the id", async 
     };
     return [await tinted((member) => (member === one.me ? null : 140)), await tinted((member) => (member === one.me ? undefined : null))];
   });
+  await page.evaluate(() => {
+    const hue = (member: string) => (member === one.me ? null : 140);
+    new EditorView({ doc: "Ann Bob", extensions: stemma(one.getText("t"), { authors: { hue } }), parent: document.body });
+  });
+  await page.locator(".cm-line", { hasText: "Ann Bob" }).last().click({ position: { x: 10, y: 8 } });
+  assert.equal(await page.locator(".cm-stemma-card").count(), 0, "an own letter, without a tint");
+  await page.click(".cm-stemma-author");
+  await page.locator(".cm-stemma-card").waitFor();
   const step = Math.round((Number.parseInt((await page.evaluate(() => one.me)).slice(0, 8), 16) % 360) / 15) % 24;
   assert.deepEqual(colors, [["Bob cm-stemma-author cm-stemma-hue-9"], [`Ann  cm-stemma-author cm-stemma-hue-${step}`]]);
+  await page.close();
+});
+
+test("a reader is seen, sees, and writes nothing", async () => {
+  const page = await editors.page("read me", { one: { kind: "codemirror", o: { cursors: { name: "Ann" } } } });
+  await page.evaluate(async () => {
+    const { open } = await import("stemma");
+    const reader = await open({ name: crypto.randomUUID(), storage: "memory", invite: await one.invite({ role: "reader" }) });
+    const { port1, port2 } = new MessageChannel();
+    one.sync.attach(port1);
+    reader.sync.attach(port2);
+    const shown = new EditorView({ extensions: stemma(reader.getText("t"), { cursors: { name: "Rea" }, authors: true }), parent: document.getElementById("two") as HTMLElement });
+    Object.assign(globalThis, { two: reader, view2: shown });
+    while (shown.state.doc.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  });
+  await page.click("#two .cm-content");
+  await page.keyboard.press("Control+Home");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.type("typed");
+  await draws(page, "one", [{ name: "Rea", at: 1 }]);
+  await page.evaluate(() => (view.focus(), view.dispatch({ changes: { from: 0, insert: "Please " }, selection: { anchor: 7 } })));
+  await draws(page, "two", [{ name: "Ann", at: 7 }]);
+  assert.deepEqual(await page.evaluate(() => [view.state.doc.toString(), view2.state.doc.toString()]), ["Please read me", "Please read me"]);
   await page.close();
 });
 

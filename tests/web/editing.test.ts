@@ -11,18 +11,19 @@ const ROUNDS = process.env.SEED ? 1 : Math.max(1, Math.round((20 * Number(proces
 for (const kind of ["textarea", "input"] as const) {
   test(`an editor and a ${kind} end the same`, async () => {
     const first = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
+    const complaints: string[] = [];
+    const page = await editors.open(complaints);
+    const sides = { one: { kind: "codemirror", o: { cursors: true, authors: true } }, two: { kind, o: { cursors: true } } } as const;
     for (let seed = first; seed < first + ROUNDS; seed++) {
-      const complaints: string[] = [];
-      const sides = { one: { kind: "codemirror", o: { cursors: true, authors: true } }, two: { kind, o: { cursors: true } } } as const;
-      const page = await editors.page("start\r\nof it", sides, complaints);
+      await editors.again(page, "start\r\nof it", sides);
       const ended = page.evaluate(edit, seed).catch((error: Error) => assert.fail(`${error.stack}, SEED=${seed}`));
       const [one, two, document, value] = (await ended) as [string, string, string, string];
       assert.deepEqual(complaints, [], `SEED=${seed}`);
       assert.equal(two, one, `SEED=${seed}`);
       assert.equal(document, one, `the editor, SEED=${seed}`);
       assert.equal(value, kind === "input" ? one.replace(/[\r\n]/g, "") : one.replace(/\r\n?/g, "\n"), `the field, SEED=${seed}`);
-      await page.context().close();
     }
+    await page.context().close();
   });
 }
 

@@ -34,10 +34,21 @@ export class Editors {
   }
 
   /** A page with `one` and `two`, replicas of a space whose text "t" holds `start`. */
-  async page(start: string, sides: { one: Side; two?: Side }, complaints?: string[]): Promise<Page> {
-    const page = await this.open(complaints);
+  async page(start: string, sides: { one: Side; two?: Side }): Promise<Page> {
+    const page = await this.open();
     await page.evaluate(setUp, { start, sides });
     return page;
+  }
+
+  /** The same in a page that has them already, anew. */
+  async again(page: Page, start: string, sides: { one: Side; two?: Side }): Promise<void> {
+    await page.evaluate(async () => {
+      if (!("settle" in globalThis)) return;
+      for (const end of [() => view?.destroy(), () => view2?.destroy(), unbind, unbind2]) end?.();
+      await Promise.all([one.close(), two.close()]);
+      for (const id of ["one", "two"]) document.getElementById(id)?.replaceChildren();
+    });
+    await page.evaluate(setUp, { start, sides });
   }
 }
 
@@ -80,7 +91,7 @@ async function setUp({ start, sides }: { start: string; sides: { one: Side; two?
   const second = sides.two && attach(sides.two, "two", two);
   await settle();
   Object.assign(globalThis, { one, two, settle, inHistory, view: first.view, view2: second?.view });
-  Object.assign(globalThis, { field: first.element, field2: second?.element, unbind: first.unbind, stemma, bindTextarea, EditorView });
+  Object.assign(globalThis, { field: first.element, field2: second?.element, unbind: first.unbind, unbind2: second?.unbind, stemma, bindTextarea, EditorView });
 }
 
 /** The same text in both replicas and in all that shows it; that. */
@@ -112,6 +123,7 @@ declare global {
   const field: HTMLTextAreaElement;
   const field2: HTMLTextAreaElement;
   const unbind: () => void;
+  const unbind2: () => void;
   const settle: () => Promise<void>;
   const inHistory: boolean[];
   const stemma: typeof import("stemma/codemirror").stemma;

@@ -19,8 +19,8 @@ export interface AuthorOptions {
   /** What a member is called; the beginning of the id unless stated. */
   label?: (member: string) => string;
   /**
-   * The member's colour, an angle from 0 to 359; `undefined` for the one that follows from the id, `null` for no tint. Asked again after edits,
-   * and with `cursors` when somebody comes or shows something else.
+   * The member's colour, an angle from 0 to 359; `undefined` for the one that follows from the id, `null` for no tint and nothing
+   * to click. Asked again after edits, and with `cursors` when somebody comes or shows something else.
    */
   hue?: (member: string) => number | null | undefined;
   /** Takes the place of the card that opens at a letter which was clicked: what {@link Space.why} says of it. */
@@ -43,10 +43,14 @@ export function authors(text: SharedText, bound: Bound, o: AuthorOptions): Exten
     return why(space, text, position);
   };
   const labelOf = o.label ?? ((member) => member.slice(0, 4));
+  const open = (view: EditorView, pos: number, told: Provenance) => {
+    const dom = cardOf(told, labelOf);
+    view.dispatch({ effects: [show.of({ pos, above: true, create: () => ({ dom }) }), EditorView.announce.of(dom.innerText)] });
+  };
   const explain: Command = (view) => {
     const { head } = view.state.selection.main;
     const told = ask(view, head);
-    if (told) view.dispatch({ effects: show.of({ pos: head, create: () => ({ dom: cardOf(told, labelOf) }) }) });
+    if (told) open(view, head, told);
     return told !== undefined;
   };
   return [
@@ -62,9 +66,9 @@ export function authors(text: SharedText, bound: Bound, o: AuthorOptions): Exten
         const { main } = view.state.selection;
         const position = main.empty && event.button === 0 ? letterAt(view, event) : undefined;
         const told = position === undefined ? undefined : ask(view, position);
-        if (position === undefined || !told) return;
+        if (position === undefined || !told || o.hue?.(told.member) === null) return;
         if (o.onClick) o.onClick(told, event);
-        else view.dispatch({ effects: show.of({ pos: position, create: () => ({ dom: cardOf(told, labelOf) }) }) });
+        else open(view, position, told);
       },
     }),
   ];
@@ -167,7 +171,7 @@ function letterAt(view: EditorView, { clientX: x, clientY: y }: MouseEvent): num
 function cardOf({ member, time, considered }: Provenance, labelOf: (member: string) => string): HTMLElement {
   const dom = document.createElement("div");
   dom.className = "cm-stemma-card";
-  dom.setAttribute("role", "status");
+  dom.setAttribute("role", "tooltip");
   const head = dom.appendChild(document.createElement("div"));
   head.appendChild(document.createElement("b")).textContent = labelOf(member);
   head.append(` ${new Date(time).toLocaleString()}`);

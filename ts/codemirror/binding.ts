@@ -37,7 +37,7 @@ export function bind(text: SharedText): Bound {
 export const fromText = Annotation.define<boolean>();
 
 /** How long after its end an editor may still be reading a composition. */
-export const COMPOSITION_END_MS = 60;
+const COMPOSITION_END_MS = 60;
 
 export class Binding implements PluginValue {
   readonly #view: EditorView;
