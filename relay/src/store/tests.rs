@@ -10,6 +10,7 @@ const SPACE: SpaceId = SpaceId([7; 32]);
 const OTHER: SpaceId = SpaceId([8; 32]);
 const LOG: LogId = LogId([1; 16]);
 
+mod differential;
 #[path = "../../tests/common/postgres.rs"]
 mod server;
 
