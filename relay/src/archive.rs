@@ -163,7 +163,11 @@ fn read(store: &dyn Store, file: &mut impl Read, restores: bool) -> Result<Count
             bytes = 0;
         }
         match kind {
-            END => return Ok(counts),
+            END => {
+                // A store with something in it has a key, so that it can be backed up.
+                store.identity(random())?;
+                return Ok(counts);
+            }
             IDENTITY => {
                 let seed: [u8; 32] = body[..].try_into().map_err(|_| ArchiveError::Damaged("no identity"))?;
                 if restores && store.identity(seed)? != seed {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use stemma::causal::{ActorId, ChangesetId, SpaceId};
+use stemma::causal::{ActorId, ChangesetId, LogChain, SpaceId};
 use stemma::event::{Genesis, next_chain, start_chain};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoredRow};
 use crate::verify::verify_row;
 
 const PAGE_BYTES: usize = 4 << 20;
@@ -34,66 +34,116 @@ pub struct Report {
 pub fn check(store: &dyn Store, sweep: bool) -> Result<Report, StoreError> {
     let mut report = Report { strays: store.strays(sweep)?, ..Report::default() };
     for space in store.spaces()? {
-        check_space(store, space, &mut report)?;
-        report.spaces += 1;
+        match check_space(store, space, &mut report) {
+            // It was removed meanwhile.
+            Err(StoreError::NoSpace) => {}
+            result => result?,
+        }
     }
     Ok(report)
 }
 
 fn check_space(store: &dyn Store, space: SpaceId, report: &mut Report) -> Result<(), StoreError> {
     let Some(record) = store.space(space)? else { return Ok(()) };
-    let mut fault = |what: String| report.faults.push(format!("space {space}: {what}"));
+    report.spaces += 1;
     let genesis = match Genesis::decode(&record.genesis) {
         Ok(genesis) if genesis.id() == space => genesis,
         _ => {
-            fault("its genesis is another one".into());
+            report.faults.push(format!("space {space}: its genesis is another one"));
             return Ok(());
         }
     };
-    let (mut cursor, mut chain, mut bytes) = (0, start_chain(record.head.log_id, space), 0);
-    let mut lanes: HashMap<ActorId, Lanes> = HashMap::new();
-    while cursor < record.head.cursor {
-        let mut page = store.read(space, cursor, PAGE_BYTES, PAGE_ROWS)?;
-        page.retain(|stored| stored.cursor <= record.head.cursor);
-        if page.is_empty() {
-            fault(format!("no row after {cursor} of {}", record.head.cursor));
-            return Ok(());
-        }
-        for stored in page {
-            if stored.cursor != cursor + 1 {
-                fault(format!("row {} follows row {cursor}", stored.cursor));
-            }
-            cursor = stored.cursor;
-            bytes += stored.row.bytes() as u64;
-            report.rows += 1;
-            let claimed = stored.chain;
-            match verify_row(stored.row, space, &genesis) {
-                Ok(row) => {
-                    chain = next_chain(chain, row.id);
-                    if !lanes.entry(row.actor).or_default().add((row.seq, row.id), row.prev) {
-                        fault(format!("row {cursor} comes before the one that it follows, or twice"));
-                    }
-                }
-                Err(code) => fault(format!("row {cursor} is damaged ({code:?})")),
-            }
-            if chain != claimed {
-                fault(format!("the chain ends at row {cursor}"));
-                // One damage is one fault.
-                chain = claimed;
-            }
-        }
+    let chain = start_chain(record.head.log_id, space);
+    let mut log = Log { store, space, genesis, report, cursor: 0, chain, bytes: 0, lanes: HashMap::new() };
+    if log.read_to(record.head.cursor, |_| false)?.is_none() {
+        return Ok(());
     }
-    report.bytes += bytes;
-    if (chain, bytes) != (record.head.chain, record.bytes) {
-        fault("its head or its sum of bytes is another one".into());
+    log.report.bytes += log.bytes;
+    if (log.chain, log.bytes) != (record.head.chain, record.bytes) {
+        log.fault("its head or its sum of bytes is another one");
     }
-    for (actor, lanes) in lanes {
+    let actors: Vec<ActorId> = log.lanes.keys().copied().collect();
+    for actor in actors {
         let tips = store.tips(space, &[actor])?;
-        if tips.iter().map(|tip| (tip.seq, tip.id)).collect::<BTreeSet<_>>() != lanes.ends {
-            fault(format!("the ends of actor {actor} are others"));
+        let tips: BTreeSet<_> = tips.iter().map(|tip| (tip.seq, tip.id)).collect();
+        let is_so =
+            |lanes: &HashMap<ActorId, Lanes>| lanes.get(&actor).is_some_and(|lanes| lanes.ends == tips);
+        if is_so(&log.lanes) {
+            continue;
+        }
+        // Perhaps a relay appends meanwhile: then these were the ends after some row before the head of now.
+        let now = store.space(space)?.ok_or(StoreError::NoSpace)?.head.cursor;
+        match log.read_to(now, is_so)? {
+            Some(true) => {}
+            Some(false) => log.fault(&format!("the ends of actor {actor} are others")),
+            None => return Ok(()),
         }
     }
     Ok(())
+}
+
+/// A log, read up to a cursor.
+struct Log<'a> {
+    store: &'a dyn Store,
+    space: SpaceId,
+    genesis: Genesis,
+    report: &'a mut Report,
+    cursor: u64,
+    chain: LogChain,
+    bytes: u64,
+    lanes: HashMap<ActorId, Lanes>,
+}
+
+impl Log<'_> {
+    /// Reads on, up to a cursor; whether something was so after some row. `None` if it does not go so far.
+    fn read_to(
+        &mut self,
+        end: u64,
+        is_so: impl Fn(&HashMap<ActorId, Lanes>) -> bool,
+    ) -> Result<Option<bool>, StoreError> {
+        let mut was_so = false;
+        while self.cursor < end {
+            let mut page = self.store.read(self.space, self.cursor, PAGE_BYTES, PAGE_ROWS)?;
+            page.retain(|stored| stored.cursor <= end);
+            if page.is_empty() {
+                self.fault(&format!("no row after {} of {end}", self.cursor));
+                return Ok(None);
+            }
+            for stored in page {
+                self.take(stored);
+                was_so = was_so || is_so(&self.lanes);
+            }
+        }
+        Ok(Some(was_so))
+    }
+
+    fn take(&mut self, stored: StoredRow) {
+        if stored.cursor != self.cursor + 1 {
+            self.fault(&format!("row {} follows row {}", stored.cursor, self.cursor));
+        }
+        let cursor = stored.cursor;
+        self.cursor = cursor;
+        self.bytes += stored.row.bytes() as u64;
+        self.report.rows += 1;
+        match verify_row(stored.row, self.space, &self.genesis) {
+            Ok(row) => {
+                self.chain = next_chain(self.chain, row.id);
+                if !self.lanes.entry(row.actor).or_default().add((row.seq, row.id), row.prev) {
+                    self.fault(&format!("row {cursor} comes before the one that it follows, or twice"));
+                }
+            }
+            Err(code) => self.fault(&format!("row {cursor} is damaged ({code:?})")),
+        }
+        if self.chain != stored.chain {
+            self.fault(&format!("the chain ends at row {cursor}"));
+            // One damage is one fault.
+            self.chain = stored.chain;
+        }
+    }
+
+    fn fault(&mut self, what: &str) {
+        self.report.faults.push(format!("space {}: {what}", self.space));
+    }
 }
 
 /// The rows of an actor, and which of them nothing follows.

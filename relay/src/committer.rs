@@ -110,7 +110,17 @@ fn commit(store: &dyn Store, hub: &Hub, appends: &[Append], waiting: Vec<Waiting
             for ((append, appended), (connection, reply)) in appends.iter().zip(results).zip(waiting) {
                 metrics::appended(appended.rows.iter().map(|row| row.row.bytes()).sum());
                 hub.publish(append.space, &appended.rows, connection);
+                // What is there already may be so by another relay, or by a commit whose answer was lost: news here.
+                if let Some(head) = appended.head() {
+                    hub.raise(append.space, head);
+                }
                 let _ = reply.send(Ok(appended));
+            }
+        }
+        // One space was removed beside this relay: the others go on.
+        Err(StoreError::NoSpace) if appends.len() > 1 => {
+            for (append, waiting) in appends.iter().zip(waiting) {
+                commit(store, hub, std::slice::from_ref(append), vec![waiting]);
             }
         }
         Err(failure) => {
@@ -153,4 +163,64 @@ fn admit(
 fn failed(failure: StoreError) -> StoreFailed {
     error!(%failure, "write failed");
     StoreFailed
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::bytes::Bytes;
+    use stemma::causal::ActorId;
+    use stemma::event::changeset_id;
+    use stemma::sync::{Row, Verdict};
+
+    use super::*;
+    use crate::store::{MemoryStore, NewRow};
+
+    const SPACE: SpaceId = SpaceId([1; 32]);
+    const ELSEWHERE: ConnectionId = ConnectionId(1);
+
+    fn append(space: SpaceId) -> Append {
+        let header = Bytes::from_static(b"header");
+        let id = changeset_id(&header);
+        let row = Row { header, signature: [0; 64], skeleton: Bytes::new(), content: None };
+        let new = NewRow { id, actor: ActorId([1; 32]), seq: 0, prev: None, row };
+        Append { space, quota_bytes: u64::MAX, rows: vec![new] }
+    }
+
+    fn store() -> MemoryStore {
+        let store = MemoryStore::default();
+        store.create_space(SPACE, b"", LogId([1; 16])).expect("makes");
+        store
+    }
+
+    fn answers(store: &MemoryStore, hub: &Hub, appends: &[Append]) -> Vec<Result<Vec<Verdict>, StoreFailed>> {
+        let (waiting, answers): (Vec<Waiting>, Vec<_>) = appends
+            .iter()
+            .map(|_| oneshot::channel())
+            .map(|(reply, answer)| ((ELSEWHERE, reply), answer))
+            .unzip();
+        commit(store, hub, appends, waiting);
+        let answer = |answer: oneshot::Receiver<_>| answer.blocking_recv().expect("everybody is answered");
+        answers
+            .into_iter()
+            .map(answer)
+            .map(|answer| answer.map(|appended: Appended| appended.results))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_committed_without_an_answer_is_news_when_it_is_sent_again() {
+        let (store, hub) = (store(), Hub::default());
+        let topic = hub.topic(SPACE);
+        store.append(&[append(SPACE)]).expect("writes");
+        assert_eq!(answers(&store, &hub, &[append(SPACE)]), [Ok(vec![Verdict::Dup { cursor: 1 }])]);
+        assert_eq!(topic.head(), 1);
+    }
+
+    #[test]
+    fn a_space_that_was_removed_refuses_its_own_rows_alone() {
+        let (store, hub) = (store(), Hub::default());
+        let batch = [append(SpaceId([2; 32])), append(SPACE), append(SpaceId([2; 32]))];
+        let accepted = Ok(vec![Verdict::Accepted { cursor: 1 }]);
+        assert_eq!(answers(&store, &hub, &batch), [Err(StoreFailed), accepted, Err(StoreFailed)]);
+    }
 }

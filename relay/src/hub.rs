@@ -1,6 +1,7 @@
 //! Who listens to which space, and the newest rows of the spaces listened to.
 //!
-//! A subscriber is a cursor somewhere else; here it is only a bell to ring. Invariants: a topic's head never goes back; the
+//! A subscriber is a cursor somewhere else; here it is only a bell to ring. Invariants: a topic's head never goes back, a log that does
+//! gets another topic; the
 //! ring holds rows with consecutive cursors, so a reader that finds its place in it misses nothing, and one that does not
 //! reads the store. Slow readers cost nothing here.
 
@@ -65,6 +66,7 @@ pub struct Said {
 
 #[derive(Debug, Default)]
 struct State {
+    is_ended: bool,
     said: VecDeque<Said>,
     said_bytes: usize,
     said_count: u64,
@@ -104,10 +106,22 @@ impl Hub {
         }
     }
 
-    /// The spaces that somebody listens to.
-    pub fn spaces(&self) -> Vec<SpaceId> {
-        let topics = self.topics();
-        topics.iter().filter(|(_, topic)| topic.strong_count() > 0).map(|(space, _)| *space).collect()
+    /// The spaces that somebody listens to, and their heads.
+    pub fn heads(&self) -> Vec<(SpaceId, u64)> {
+        // Of the topics only: their locks are not taken under this one.
+        let topics: Vec<(SpaceId, Arc<Topic>)> = {
+            let topics = self.topics();
+            topics.iter().filter_map(|(space, topic)| Some((*space, topic.upgrade()?))).collect()
+        };
+        topics.into_iter().map(|(space, topic)| (space, topic.head())).collect()
+    }
+
+    /// The log of a space is not the one that it was: whoever listens has to begin anew.
+    pub fn end(&self, space: SpaceId) {
+        let topic = self.topics().remove(&space);
+        if let Some(topic) = topic.and_then(|topic| topic.upgrade()) {
+            topic.end();
+        }
     }
 
     /// Somebody said something to whoever listens.
@@ -141,6 +155,17 @@ impl Topic {
             state.head = head;
             state.bells.iter().for_each(|(_, bell)| bell.notify_one());
         }
+    }
+
+    /// Whether the log that this was the topic of is gone.
+    pub fn is_ended(&self) -> bool {
+        self.state().is_ended
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.is_ended = true;
+        state.bells.iter().for_each(|(_, bell)| bell.notify_one());
     }
 
     /// The cursor of the newest row.

@@ -3,12 +3,17 @@
 //! Invariant: a hint that is lost costs time, never rows. Every few seconds the store is asked for the heads of all spaces that
 //! somebody listens to.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use prost::bytes::Bytes;
+use stemma::causal::SpaceId;
+use stemma::sync::Frame;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::hub::{ConnectionId, Hub};
 use crate::store::{Hint, Store, StoreError};
@@ -24,26 +29,39 @@ pub(crate) fn follow(store: &Arc<dyn Store>, hub: &Arc<Hub>) {
     if !store.is_shared() {
         return;
     }
-    let weak = Arc::downgrade(hub);
+    let missed = Arc::new(Notify::new());
+    let (weak, bell) = (Arc::downgrade(hub), Arc::clone(&missed));
     store.listen(Box::new(move |hint| {
         let Some(hub) = weak.upgrade() else { return };
         match hint {
             Hint::Moved { space, head } => hub.raise(space, head),
-            Hint::Said { space, frame } => hub.say(space, frame, ConnectionId::ELSEWHERE),
+            Hint::Said { space, frame } if is_said(space, &frame) => {
+                hub.say(space, frame, ConnectionId::ELSEWHERE);
+            }
+            Hint::Said { .. } => {}
+            Hint::Missed => bell.notify_one(),
         }
     }));
-    tokio::spawn(look(Arc::downgrade(store), Arc::downgrade(hub)));
+    tokio::spawn(look(Arc::downgrade(store), Arc::downgrade(hub), missed));
 }
 
-/// Looks again and again, until the relay is gone.
-async fn look(store: Weak<dyn Store>, hub: Weak<Hub>) {
+/// Whether it is what a relay passes on: hints come from whoever may connect to the database.
+fn is_said(space: SpaceId, frame: &Bytes) -> bool {
+    matches!(Frame::decode(frame), Ok(Some(Frame::Ephemeral(said))) if said.space == space)
+}
+
+/// Looks again and again, and when hints were lost, until the relay is gone.
+async fn look(store: Weak<dyn Store>, hub: Weak<Hub>, missed: Arc<Notify>) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = missed.notified() => {}
+        }
         let look = {
             let (Some(store), Some(hub)) = (store.upgrade(), hub.upgrade()) else { return };
-            spawn_blocking(move || raise(&*store, &hub))
+            spawn_blocking(move || compare(&*store, &hub))
         };
         match look.await {
             Ok(Ok(())) => {}
@@ -53,9 +71,21 @@ async fn look(store: Weak<dyn Store>, hub: Weak<Hub>) {
     }
 }
 
-fn raise(store: &dyn Store, hub: &Hub) -> Result<(), StoreError> {
-    for spaces in hub.spaces().chunks(SPACES) {
-        store.heads(spaces)?.into_iter().for_each(|(space, head)| hub.raise(space, head));
+/// Tells who listens where the store is further. Where it is not as far as a head was *before* it was asked, the space was
+/// removed, the database has lost what it had, or a hint was a lie: who listens begins anew.
+fn compare(store: &dyn Store, hub: &Hub) -> Result<(), StoreError> {
+    for before in hub.heads().chunks(SPACES) {
+        let spaces: Vec<SpaceId> = before.iter().map(|(space, _)| *space).collect();
+        let now: HashMap<SpaceId, u64> = store.heads(&spaces)?.into_iter().collect();
+        for &(space, before) in before {
+            match now.get(&space).copied().unwrap_or(0) {
+                now if now < before => {
+                    warn!("a log is not as long as it was: who follows it begins anew");
+                    hub.end(space);
+                }
+                now => hub.raise(space, now),
+            }
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What an operator does to a store: look after it, keep it, move it.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,10 +31,18 @@ impl Place {
         })
     }
 
+    /// Opens what is there, and makes nothing.
+    fn open_existing(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match &self.store {
+            Some(url) => Arc::new(PostgresStore::open_existing(url)?),
+            None => Arc::new(SqliteStore::open_existing(&self.data)?),
+        })
+    }
+
     /// Opens what is there to read it, beside a relay that serves it perhaps.
     fn open_to_read(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.store {
-            Some(url) => Arc::new(PostgresStore::open(url)?),
+            Some(url) => Arc::new(PostgresStore::open_existing(url)?),
             None => Arc::new(SqliteStore::open_to_read(&self.data)?),
         })
     }
@@ -102,7 +110,7 @@ impl std::str::FromStr for SpaceHex {
 pub(crate) fn run(command: Command, place: &Place) -> Result<bool, ArchiveError> {
     match command {
         Command::Check { sweep } => {
-            let store = if sweep { place.open()? } else { place.open_to_read()? };
+            let store = if sweep { place.open_existing()? } else { place.open_to_read()? };
             let report = check(&*store, sweep)?;
             report.faults.iter().for_each(|fault| println!("{fault}"));
             let strays = if sweep { "strays removed" } else { "strays" };
@@ -129,7 +137,7 @@ pub(crate) fn run(command: Command, place: &Place) -> Result<bool, ArchiveError>
         }
         Command::Import { file } => say("read", archive::import(&*place.open()?, &mut from_file(&file)?)?),
         Command::Remove { space } => {
-            if !place.open()?.remove_space(space.0)? {
+            if !place.open_existing()?.remove_space(space.0)? {
                 return Err(ArchiveError::NoSpace(space.0));
             }
             eprintln!("removed");
@@ -152,14 +160,32 @@ fn to_file(
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
+    let written = to_new_file(part.as_ref(), write).and_then(|counts| {
+        std::fs::rename(&part, path)?;
+        Ok(counts)
+    });
+    if written.is_err() {
+        // A disk that is full has no use for a piece; what was wrong is told in any case.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn to_new_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<Counts, ArchiveError>,
+) -> Result<Counts, ArchiveError> {
+    // What an earlier try left may be open to others, and the key of the relay is in a backup.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    // The key of the relay is in a backup.
+    options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(&part)?);
+    let mut out = BufWriter::new(options.open(path)?);
     let counts = write(&mut out)?;
     out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-    std::fs::rename(&part, path)?;
     Ok(counts)
 }
 

@@ -141,6 +141,10 @@ impl Pump {
     async fn round(&mut self) -> Result<bool, Gone> {
         let mut progress = false;
         for index in (0..self.subscriptions.len()).rev() {
+            if self.subscriptions[index].topic.is_ended() {
+                self.give_up(index).await?;
+                continue;
+            }
             self.pass_on(index).await?;
             let Subscription { space, ref topic, cursor, credit, caught_up, .. } = self.subscriptions[index];
             if cursor >= topic.head() {

@@ -120,6 +120,8 @@ async fn a_space_moves_between_stores_and_is_there_once() {
             done(&[&["import", text(&file)], &place[..]].concat());
             assert!(done(&[&["check"], &place[..]].concat()).contains("1 spaces, 41 rows"));
         }
+        // It was never served, and can be backed up.
+        done(&[&["backup", text(&folder.path().join("backup"))], &place[..]].concat());
         // From there to a file it is the same space.
         let again = folder.path().join("again");
         done(&[&["export", &hex, text(&again)], &place[..]].concat());
@@ -131,6 +133,61 @@ async fn a_space_moves_between_stores_and_is_there_once() {
     assert!(refused(&["export", "12", text(&file)]).contains("64 hex digits"));
     let nobody = "0".repeat(64);
     assert!(refused(&["export", &nobody, "-", "--data", text(&one)]).contains("there is no space"));
+}
+
+#[test]
+fn what_only_looks_or_removes_makes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, file) = (folder.path().join("data"), folder.path().join("file"));
+    let server = database::server();
+    let url = server.map(database::Server::database);
+    let mut places = vec![["--data", text(&data)]];
+    places.extend(url.iter().map(|url| ["--store", url]));
+    let nobody = "0".repeat(64);
+    for place in places {
+        let commands: [&[&str]; 5] = [
+            &["check"],
+            &["check", "--sweep"],
+            &["backup", text(&file)],
+            &["export", &nobody, text(&file)],
+            &["remove", &nobody],
+        ];
+        for command in commands {
+            let words = refused(&[command, &place[..]].concat());
+            assert!(words.contains("there is no store"), "{command:?}: {words}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0);
+    if let (Some(server), Some(url)) = (server, &url) {
+        let is_empty = "DO $$ BEGIN ASSERT to_regnamespace('stemma_relay') IS NULL; END $$";
+        server.execute(database::name(url), is_empty);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_leaves_nothing_and_one_that_does_not_is_for_nobody_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, file, part] = ["data", "file", "file.part"].map(|name| folder.path().join(name));
+    let relay = Process::start(&data, &[]);
+    filled(&relay).await;
+    // A disk that has room for 4 KiB more.
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} backup {} --data {}",
+        env!("CARGO_BIN_EXE_stemma-relay"),
+        file.display(),
+        data.display()
+    );
+    let output = Command::new("sh").args(["-c", &limited]).output().expect("it runs");
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("archive:"),
+        "{output:?}"
+    );
+    assert!(!part.exists() && !file.exists());
+    // What a power cut left.
+    std::fs::write(&part, "begun").expect("writes");
+    done(&["backup", text(&file), "--data", text(&data)]);
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&file.metadata().expect("is there")) & 0o777, 0o600);
+    assert!(!part.exists());
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{Author, Client, Node, Process, Space, delivered, follow, id, start};
-use database::{Server, server};
+use database::{Server, name, server};
 use prost::bytes::Bytes;
-use stemma::causal::ChangesetId;
+use stemma::causal::{ChangesetId, LogId, SpaceId};
+use stemma::codec::base64url;
 use stemma::event::{Header, next_chain};
 use stemma::sync::{Code, Delivery, Ephemeral, Frame, Position, Row, Verdict};
 use stemma_relay::RelayConfig;
-use stemma_relay::store::{Append, NewRow, PostgresStore, Store};
+use stemma_relay::store::{Append, Hint, NewRow, PostgresStore, Store};
 use tokio::task::spawn_blocking;
 
 /// A store, opened on a thread that drives nothing.
@@ -123,7 +124,7 @@ async fn a_hint_that_is_lost_costs_time_and_no_rows() {
     let rows = space.lane(&author, 40);
     for (round, rows) in rows.chunks(4).enumerate() {
         // Nobody listens for a moment, or tells, or reads.
-        server.cut();
+        server.cut(&url);
         let mut client = Client::enter(near.address, &space, &author).await;
         // The connection that ended is found out by whoever uses it next: that push is refused, and sent again.
         let mut refused = 0;
@@ -156,7 +157,7 @@ async fn relays_append_to_the_same_logs_at_the_same_time() {
         let (store, spaces) = (open(&url).await, Arc::clone(&spaces));
         writers.push(spawn_blocking(move || {
             for space in spaces.iter() {
-                let log_id = stemma::causal::LogId([number as u8; 16]);
+                let log_id = LogId([number as u8; 16]);
                 store.create_space(space.id(), space.genesis.as_bytes(), log_id).expect("makes or finds it");
             }
             let lanes: Vec<Vec<Row>> =
@@ -285,6 +286,197 @@ async fn loop_until_entered(relay: &Process, space: &Space, author: &Author) -> 
     panic!("the relay does not recover");
 }
 
+/// Runs something of a store on a thread that drives nothing.
+async fn with<T: Send + 'static>(
+    store: &Arc<PostgresStore>,
+    run: impl FnOnce(&PostgresStore) -> T + Send + 'static,
+) -> T {
+    let store = Arc::clone(store);
+    spawn_blocking(move || run(&store)).await.expect("does not panic")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_and_what_was_there_already_is_told() {
+    let Some(server) = server() else { return };
+    let url = server.database();
+    let (near, far) = (open(&url).await, open(&url).await);
+    let (heard, mut hints) = tokio::sync::mpsc::unbounded_channel();
+    far.listen(Box::new(move |hint| drop(heard.send(hint))));
+    let mut next = async || {
+        let hint = tokio::time::timeout(std::time::Duration::from_secs(20), hints.recv()).await;
+        hint.expect("nothing is told").expect("it listens")
+    };
+    assert_eq!(next().await, Hint::Missed);
+    let space = Space::new(6);
+    let author = space.member(10);
+    let batch = [append(&space, &author, &space.lane(&author, 2), 0)];
+    let (id, genesis) = (space.id(), space.genesis.as_bytes().to_vec());
+    with(&near, move |store| store.create_space(id, &genesis, LogId([1; 16])).expect("makes")).await;
+    // The second time it is what a relay sends again that has lost the answer, and perhaps what it had to tell.
+    for _ in 0..2 {
+        let batch = batch.clone();
+        with(&near, move |store| store.append(&batch).expect("writes")).await;
+        while next().await != (Hint::Moved { space: id, head: 2 }) {}
+    }
+    server.cut(&url);
+    while next().await != Hint::Missed {}
+    drop(spawn_blocking(move || drop((near, far))).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_wait_for_each_other_whatever_the_database_takes_for_granted() {
+    let Some(server) = server() else { return };
+    let url = server.database();
+    let name = name(&url);
+    let alter = format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
+    server.execute("postgres", &alter);
+    let space = Arc::new(Space::new(7));
+    let mut writers = Vec::new();
+    for number in 0..3 {
+        let (store, space) = (open(&url).await, Arc::clone(&space));
+        writers.push(spawn_blocking(move || {
+            store
+                .create_space(space.id(), space.genesis.as_bytes(), LogId([1; 16]))
+                .expect("makes or finds it");
+            let author = space.member(20 + number);
+            let lane = space.lane(&author, 40);
+            for from in (0..lane.len()).step_by(2) {
+                store.append(&[append(&space, &author, &lane, from)]).expect("appends");
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.expect("no writer fails");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_who_looks_for_strays() {
+    let Some(server) = server() else { return };
+    let url = server.database();
+    let store = open(&url).await;
+    let space = Space::new(8);
+    let (id, genesis) = (space.id(), space.genesis.as_bytes().to_vec());
+    with(&store, move |store| store.create_space(id, &genesis, LogId([1; 16])).expect("makes")).await;
+    let look = move || {
+        let mut client = postgres::Client::connect(&url, postgres::NoTls).expect("connects");
+        // A relay in the middle of a commit.
+        let mut commit = client.transaction().expect("begins");
+        commit.execute("SELECT 1 FROM stemma_relay.space FOR UPDATE", &[]).expect("locks");
+        for remove in [false, true] {
+            assert_eq!(store.strays(remove).expect("it does not wait"), 0);
+        }
+    };
+    spawn_blocking(look).await.expect("does not panic");
+}
+
+/// Reads until the space ends for this follower.
+async fn ended(follower: &mut Follower) {
+    loop {
+        match follower.client.receive().await {
+            Frame::Error(error) => break assert_eq!(error.code, Code::StoreUnavailable),
+            Frame::Batch(_) | Frame::CaughtUp(_) | Frame::Tick { .. } => {}
+            frame => panic!("{frame:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_is_removed_beside_relays_ends_for_its_clients_and_can_be_made_again() {
+    let Some(server) = server() else { return };
+    let url = server.database();
+    let (near, far) = (relay(&url).await, relay(&url).await);
+    let (space, other) = (Space::new(9), Space::new(10));
+    let author = space.member(10);
+    let rows = space.lane(&author, 5);
+    let mut followers =
+        [Follower::enter(&near, &space, &author).await, Follower::enter(&far, &space, &author).await];
+    let mut writer = Client::enter(near.address, &space, &author).await;
+    writer.push(&space, &rows).await.expect("is taken");
+    for follower in &mut followers {
+        follower.until(rows.len()).await;
+    }
+    let (store, gone) = (open(&url).await, space.id());
+    assert!(with(&store, move |store| store.remove_space(gone).expect("removes")).await);
+    for follower in &mut followers {
+        ended(follower).await;
+    }
+    let refused = writer.push(&space, &rows).await.expect_err("there is no such space");
+    assert_eq!(refused.code, Code::StoreUnavailable);
+    // Others go on, and so does who comes back: from nothing, on a log of its own.
+    let stranger = other.member(10);
+    let mut client = Client::enter(near.address, &other, &stranger).await;
+    client.push(&other, &other.lane(&stranger, 2)).await.expect("is taken");
+    let mut again =
+        [Follower::enter(&near, &space, &author).await, Follower::enter(&far, &space, &author).await];
+    writer.push(&space, &rows[..3]).await.expect("is taken");
+    for follower in &mut again {
+        follower.until(3).await;
+        assert_eq!(follower.ids(), rows[..3].iter().map(id).collect::<Vec<_>>());
+    }
+    drop(spawn_blocking(move || drop(store)).await);
+    near.stop().await;
+    far.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_that_lie_cost_time_and_put_no_words_into_a_relays_mouth() {
+    let Some(server) = server() else { return };
+    let url = server.database();
+    let relay = relay(&url).await;
+    let space = Space::new(11);
+    let author = space.member(10);
+    let mut follower = Follower::enter(&relay, &space, &author).await;
+    let rows = space.lane(&author, 6);
+    let mut client = Client::enter(relay.address, &space, &author).await;
+    client.push(&space, &rows[..3]).await.expect("is taken");
+    follower.until(3).await;
+    let place = base64url::encode(&space.id().0);
+    let said = |frame: &[u8]| format!("s{place}{}", base64url::encode(frame));
+    let elsewhere = Ephemeral { space: SpaceId([5; 32]), payload: Bytes::new() };
+    let last = Ephemeral { space: space.id(), payload: Bytes::from_static(b"here") };
+    let tick = Frame::Tick { time_ms: 7 };
+    let frames = [tick.encode(), Bytes::from_static(b"junk"), Frame::Ephemeral(elsewhere).encode()];
+    let tell = |entries: &str| {
+        let notify = format!("SELECT pg_notify('stemma_relay', '0123456789abcdef{entries}')");
+        server.execute(name(&url), &notify);
+    };
+    frames.iter().for_each(|frame| tell(&format!("{};", said(frame))));
+    (0..200).for_each(|number| {
+        server.execute(name(&url), &format!("NOTIFY stemma_relay, '{number:016}c{place}AAAA;'"))
+    });
+    tell(&format!("{};", said(&Frame::Ephemeral(last.clone()).encode())));
+    loop {
+        match follower.client.receive().await {
+            Frame::Ephemeral(heard) => break assert_eq!(heard, last),
+            Frame::CaughtUp(_) => {}
+            Frame::Tick { time_ms } => assert_ne!(time_ms, 7),
+            frame => panic!("{frame:?}"),
+        }
+    }
+    tell(&format!("m{place}{};", u64::MAX));
+    ended(&mut follower).await;
+    // Until the relay has looked it may be told so again.
+    client.push(&space, &rows[3..]).await.expect("is taken");
+    let last = loop {
+        let mut again = Follower::enter(&relay, &space, &author).await;
+        let frame = loop {
+            match again.client.receive().await {
+                Frame::Batch(batch) => again.position = follow(again.position, batch, &mut again.rows),
+                Frame::Tick { .. } => {}
+                frame => break frame,
+            }
+        };
+        match frame {
+            Frame::CaughtUp(_) => break again,
+            Frame::Error(error) => assert_eq!(error.code, Code::StoreUnavailable),
+            frame => panic!("{frame:?}"),
+        }
+    };
+    assert_eq!(last.ids(), rows.iter().map(id).collect::<Vec<_>>());
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_database_that_is_not_there_or_not_ours_is_told() {
     let missing = Path::new("/nonexistent");
@@ -300,8 +492,7 @@ async fn a_database_that_is_not_there_or_not_ours_is_told() {
     let url = server.database();
     let store = open(&url).await;
     drop(spawn_blocking(move || drop(store)).await);
-    let name = url.split("dbname=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a name");
-    server.execute(name, "UPDATE stemma_relay.version SET number = 99");
+    server.execute(name(&url), "UPDATE stemma_relay.version SET number = 99");
     let error = spawn_blocking(move || PostgresStore::open(&url).expect_err("another version"));
     assert_eq!(error.await.expect("does not panic").to_string(), "store version 99 is not 1");
 }

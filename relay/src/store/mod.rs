@@ -140,6 +140,8 @@ pub enum Hint {
         /// The frame.
         frame: Bytes,
     },
+    /// Other hints may have been lost before.
+    Missed,
 }
 
 /// A space and the end of its log.
@@ -237,6 +239,20 @@ pub struct Appended {
     pub rows: Vec<StoredRow>,
 }
 
+impl Appended {
+    /// How far the log reaches at least, as far as the verdicts say.
+    #[must_use]
+    pub fn head(&self) -> Option<u64> {
+        let cursor = |verdict: &Verdict| match *verdict {
+            Verdict::Accepted { cursor } | Verdict::Forked { cursor, .. } | Verdict::Dup { cursor } => {
+                Some(cursor)
+            }
+            Verdict::Gap { .. } | Verdict::Rejected(_) => None,
+        };
+        self.results.iter().filter_map(cursor).max()
+    }
+}
+
 /// A row in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRow {
@@ -275,6 +291,9 @@ pub enum StoreError {
     /// Rows for a space that was never made.
     #[error("no such space")]
     NoSpace,
+    /// Nothing was ever stored there.
+    #[error("there is no store there: a relay makes one, or `restore`, or `import`")]
+    NoStore,
 }
 
 /// What nothing reaches, in the SQL of both databases: a table, and when a row of it is a stray. In this order, since a stray

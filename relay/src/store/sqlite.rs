@@ -47,6 +47,8 @@ const SCHEMA: &str = "
     CREATE INDEX changeset_lane ON changeset (space, actor, seq, short);
 ";
 
+const FILE: &str = "relay.sqlite";
+
 /// One file.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -71,7 +73,7 @@ impl SqliteStore {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::Error::other("another relay has it open"),
         })?;
-        let path = folder.join("relay.sqlite");
+        let path = folder.join(FILE);
         let mut writer = Connection::open(&path)?;
         writer.execute_batch(
             "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
@@ -90,12 +92,26 @@ impl SqliteStore {
         Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: Some(lock) })
     }
 
+    /// Opens the store that is in a folder.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if there is none.
+    pub fn open_existing(folder: &Path) -> Result<Self, StoreError> {
+        if !folder.join(FILE).try_exists()? {
+            return Err(StoreError::NoStore);
+        }
+        Self::open(folder)
+    }
+
     /// Opens the store in a folder for reading alone, beside a relay that has it open perhaps. Everything that writes fails.
     ///
     /// # Errors
     /// [`StoreError`] if that fails, if there is none, or if it is of another version.
     pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
-        let path = folder.join("relay.sqlite");
+        let path = folder.join(FILE);
+        if !path.try_exists()? {
+            return Err(StoreError::NoStore);
+        }
         let writer = reader(&path)?;
         let found = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if found != SCHEMA_VERSION {

@@ -99,10 +99,11 @@ impl Server {
         std::thread::scope(|scope| scope.spawn(run).join()).expect("the server answers");
     }
 
-    /// Ends all connections but the one that says so, as a machine that fails over does.
-    pub fn cut(&self) {
-        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname LIKE 'd%'";
-        self.execute("postgres", cut);
+    /// Ends all connections to a database but the one that says so, as a machine that fails over does.
+    pub fn cut(&self, url: &str) {
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE pid <> pg_backend_pid() AND datname = current_database()";
+        self.execute(name(url), cut);
     }
 
     /// Kills every process of the server and starts it again; it recovers from its log.
@@ -140,6 +141,11 @@ impl Drop for Server {
             let _ = keeper.wait();
         }
     }
+}
+
+/// The name of a database in its address.
+pub fn name(url: &str) -> &str {
+    url.split("dbname=").nth(1).and_then(|rest| rest.split(' ').next()).expect("a name")
 }
 
 /// Where the programs are: what `STEMMA_POSTGRES` says, or PATH, or where Debian has the newest.

@@ -78,7 +78,8 @@ impl Hints {
         let mut waiting = self.shared.waiting();
         match hint {
             Hint::Moved { space, head } => {
-                waiting.moved.insert(space, head);
+                let known = waiting.moved.entry(space).or_default();
+                *known = head.max(*known);
             }
             Hint::Said { space, frame } => {
                 if waiting.said.len() == SAID_MAX {
@@ -86,6 +87,7 @@ impl Hints {
                 }
                 waiting.said.push_back((space, frame));
             }
+            Hint::Missed => {}
         }
         self.shared.news.notify_one();
     }
@@ -167,6 +169,7 @@ fn tell(client: &mut Client, shared: &Shared, relay: &str) -> Result<(), StoreEr
 
 fn listen(client: &mut Client, shared: &Shared, relay: &str, heard: &dyn Fn(Hint)) -> Result<(), StoreError> {
     client.batch_execute(&format!("LISTEN {CHANNEL}"))?;
+    heard(Hint::Missed);
     // What a relay tells arrives in its order.
     let mut begun: HashMap<String, String> = HashMap::new();
     while !shared.is_ended() {
@@ -178,6 +181,10 @@ fn listen(client: &mut Client, shared: &Shared, relay: &str, heard: &dyn Fn(Hint
                     continue;
                 };
                 if by != relay {
+                    // Whoever may connect to the database may call himself anything.
+                    if begun.len() == BEGUN_MAX {
+                        begun.clear();
+                    }
                     let parts = begun.entry(by.to_owned()).or_default();
                     entries.split_terminator(';').filter_map(|entry| parse(entry, parts)).for_each(heard);
                     begun.retain(|_, parts| !parts.is_empty());
@@ -236,6 +243,9 @@ fn parse(entry: &str, parts: &mut String) -> Option<Hint> {
 /// Of a frame in one entry; what a relay may begin and not end.
 const PART_DIGITS: usize = 7_800;
 const PARTS_MAX: usize = 1 << 16;
+
+/// Relays that have begun a frame and not ended it.
+const BEGUN_MAX: usize = 64;
 
 /// 32 bytes in base64url without padding.
 const SPACE_DIGITS: usize = 43;

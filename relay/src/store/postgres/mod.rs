@@ -54,9 +54,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A dead database is noticed after so long without an answer to what was sent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What every connection of ours is set to. A statement that takes longer is given up, and what it was part of with it.
+/// What every connection of ours is set to, whatever the database is. A statement that takes longer is given up, and what it was
+/// part of with it. Who waited for a lock has to see what was written under it.
 const SETTINGS: &str = "
-    SET search_path = stemma_relay; SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET search_path = stemma_relay; SET default_transaction_isolation = 'read committed'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
     SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning;
 ";
 
@@ -80,12 +81,30 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`] if the database cannot be reached or written, or if the store is of another version.
     pub fn open(url: &str) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse()?;
-        config.application_name("stemma-relay").connect_timeout(CONNECT_TIMEOUT);
-        config.tcp_user_timeout(SILENCE_TIMEOUT).keepalives_idle(SILENCE_TIMEOUT);
+        let config = config(url)?;
         let mut writer = config.connect(NoTls)?;
         make(&mut writer)?;
         drop(writer);
+        Self::start(config)
+    }
+
+    /// Opens the store that is in a database.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and if there is none.
+    pub fn open_existing(url: &str) -> Result<Self, StoreError> {
+        let config = config(url)?;
+        let is_there = "SELECT to_regclass('stemma_relay.version') IS NOT NULL";
+        let mut client = config.connect(NoTls)?;
+        if !client.query_one(is_there, &[])?.get::<_, bool>(0) {
+            return Err(StoreError::NoStore);
+        }
+        check_version(&mut client)?;
+        drop(client);
+        Self::start(config)
+    }
+
+    fn start(config: Config) -> Result<Self, StoreError> {
         let writer = connect(&config)?;
         let readers = (0..READERS).map(|_| Mutex::new(None)).collect();
         let hints = Hints::start(&config);
@@ -159,6 +178,13 @@ fn lock(slot: &Mutex<Option<Client>>) -> MutexGuard<'_, Option<Client>> {
     slot.lock().expect("no method panics while it holds the lock")
 }
 
+fn config(url: &str) -> Result<Config, StoreError> {
+    let mut config: Config = url.parse()?;
+    config.application_name("stemma-relay").connect_timeout(CONNECT_TIMEOUT);
+    config.tcp_user_timeout(SILENCE_TIMEOUT).keepalives_idle(SILENCE_TIMEOUT);
+    Ok(config)
+}
+
 fn connect(config: &Config) -> Result<Client, StoreError> {
     let mut client = config.connect(NoTls)?;
     client.batch_execute(SETTINGS)?;
@@ -184,11 +210,16 @@ fn make(client: &mut Client) -> Result<(), StoreError> {
         transaction.batch_execute(SCHEMA)?;
         transaction.execute("INSERT INTO version VALUES ($1)", &[&SCHEMA_VERSION])?;
     }
-    let found: i32 = transaction.query_one("SELECT number FROM version", &[])?.get(0);
+    check_version(&mut transaction)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn check_version(client: &mut impl GenericClient) -> Result<(), StoreError> {
+    let found: i32 = client.query_one("SELECT number FROM stemma_relay.version", &[])?.get(0);
     if found != SCHEMA_VERSION {
         return Err(StoreError::Version { found: found.into(), known: SCHEMA_VERSION.into() });
     }
-    transaction.commit()?;
     Ok(())
 }
 
@@ -256,8 +287,9 @@ impl Store for PostgresStore {
     fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
         let appended = self.write(|client| commit::append(client, batch))?;
         for (append, appended) in batch.iter().zip(&appended) {
-            if let Some(last) = appended.rows.last() {
-                self.hints.tell(Hint::Moved { space: append.space, head: last.cursor });
+            // Also what is there already: perhaps by a commit whose answer was lost, and which nobody was told of.
+            if let Some(head) = appended.head() {
+                self.hints.tell(Hint::Moved { space: append.space, head });
             }
         }
         Ok(appended)
@@ -339,9 +371,9 @@ impl Store for PostgresStore {
     fn strays(&self, remove: bool) -> Result<u64, StoreError> {
         self.write(|client| {
             let mut transaction = client.transaction()?;
-            // It looks at everything, however long that takes; nobody begins a space or an actor meanwhile.
-            transaction
-                .batch_execute("SET LOCAL statement_timeout = 0; LOCK TABLE space IN EXCLUSIVE MODE")?;
+            // It looks at everything, however long that takes. Nobody waits: each statement sees whole commits alone, and what no
+            // space reaches then none ever will, since numbers are not given twice.
+            transaction.batch_execute("SET LOCAL statement_timeout = 0")?;
             let mut count = 0;
             for (table, is_stray) in STRAYS {
                 count += match remove {
