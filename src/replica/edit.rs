@@ -135,10 +135,11 @@ impl Replica {
         if value.to_bytes().len() > VALUE_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
-        if self.field_of(object, key).is_some() {
+        let options = self.options_of(object);
+        if options.is_some_and(|options| options.field(key).is_some()) {
             return Err(EditFault::Field);
         }
-        let (slot, written) = match self.options_of(object).and_then(|options| options.group_of(key)) {
+        let (slot, written) = match options.and_then(|options| options.group_of(key)) {
             Some((group, place)) => {
                 self.may_write()?;
                 let tuple = self.tuple_with(object, group, place, Some(value));
@@ -360,6 +361,9 @@ impl Replica {
         self.may_write()?;
         if key.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
+        }
+        if let Some(known) = self.names.key_id(key) {
+            return Ok(known);
         }
         let name = self.key_id(key);
         self.names.learn(Sort::MapKey, name, key.as_bytes());
