@@ -7,6 +7,7 @@ const ENTRIES = [
   [".", "index", "node"],
   ["./inline", "inline"],
   ["./codemirror", "codemirror"],
+  ["./textarea", "textarea"],
 ];
 const OPTIONAL_PEERS = ["@codemirror/state", "@codemirror/view"];
 

@@ -1,4 +1,4 @@
-// What a fresh machine lacks: JS packages, the wasm32 target, a browser with its driver.
+// What a fresh machine lacks: JS packages, the wasm32 target, a browser with its driver, PostgreSQL.
 
 import { existsSync, rmSync } from "node:fs";
 import { failure, once, output, run, which } from "./shell.mjs";
@@ -28,7 +28,7 @@ export function prepareLints() {
 export function findBrowser() {
   let found = lookForBrowser();
   if (!found.chromium || !found.chromedriver) {
-    installBrowser();
+    installWithApt("chromium", "chromium-driver");
     found = lookForBrowser();
   }
   const missing = [];
@@ -46,7 +46,13 @@ function lookForBrowser() {
   };
 }
 
-function installBrowser() {
+/** Programs of PostgreSQL, for tests of the relay's other store. Where there are none, those tests say what is missing. */
+export function preparePostgres() {
+  const isThere = () => process.env.STEMMA_POSTGRES || which("initdb") || existsSync("/usr/lib/postgresql");
+  if (!isThere()) installWithApt("postgresql");
+}
+
+function installWithApt(...packages) {
   if (!existsSync("/etc/debian_version") || !which("apt-get")) return;
   const isRoot = process.getuid() === 0;
   if (!isRoot && output("sudo", ["-n", "true"]) === undefined) return;
@@ -55,5 +61,5 @@ function installBrowser() {
     run(program, args, { DEBIAN_FRONTEND: "noninteractive" });
   };
   asRoot("apt-get", "update");
-  asRoot("apt-get", "install", "-y", "--no-install-recommends", "chromium", "chromium-driver");
+  asRoot("apt-get", "install", "-y", "--no-install-recommends", ...packages);
 }

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { buildPackage, buildTool } from "./build.mjs";
 import { check } from "./check.mjs";
 import { buildRelay } from "./relay.mjs";
-import { findBrowser, prepareRust } from "./setup.mjs";
+import { findBrowser, preparePostgres, prepareRust } from "./setup.mjs";
 import { filesBelow, watch } from "./shell.mjs";
 
 const isTypeScriptTest = (file) => file.endsWith(".test.ts");
@@ -53,6 +53,7 @@ async function count(area, files) {
 
 async function testRust() {
   prepareRust();
+  preparePostgres();
   return countCargo(await watch("cargo", ["test", "--workspace", "--no-fail-fast"]));
 }
 

@@ -91,6 +91,36 @@ fn children_are_found_under_their_maps() {
 }
 
 #[test]
+fn states_are_compared_without_waking_what_is_in_them() {
+    let (mut owner, mut other) = lived(30);
+    let before = hashes(&owner);
+    assert!(owner.snapshot());
+    let mut owner = owner.reopen_without_bytes(true);
+    let objects = owner.replica.dbg_asleep();
+    assert!(objects > 1);
+    assert_eq!(hashes(&owner), before);
+    let names = owner.replica.names();
+    assert!(names.iter().any(|(name, _)| &**name == "text"));
+    assert_eq!(owner.replica.dbg_asleep(), objects);
+    // What arrives wakes what it is about, and no more.
+    other.with(|replica, env| {
+        let text = replica.object("text", ObjectKind::Text).expect("a text");
+        replica.text_insert(text, 0, "another beginning, ", env).expect("inside");
+        replica.flush(env);
+    });
+    owner.supply();
+    sync(&mut owner, &mut other);
+    assert_same(&owner, &other);
+    assert_eq!(owner.replica.dbg_asleep(), objects - 1);
+    // A snapshot of what sleeps has the hashes too.
+    assert!(owner.snapshot());
+    let owner = owner.reopen_without_bytes(true);
+    assert_same(&owner, &other);
+    assert_eq!(owner.replica.dbg_asleep(), objects);
+    owner.replica.dbg_check();
+}
+
+#[test]
 fn rows_behind_a_snapshot_are_folded_onto_it() {
     let (mut owner, mut other) = lived(2);
     assert!(owner.snapshot());

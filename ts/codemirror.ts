@@ -2,28 +2,41 @@
  * `stemma/codemirror`: a CodeMirror 6 editor on a {@link SharedText}.
  *
  * ```ts
- * new EditorView({ doc: text.toString(), extensions: [stemma(text)], parent: document.body });
+ * new EditorView({ doc: text.toString(), extensions: [stemma(text, { cursors: { name: "Ada" } })], parent: document.body });
  * ```
  *
- * Invariant: the document of the editor, with the changes that are held back, equals the text. The text decides: the
- * binding never writes a document of its own into it, and what an editor opens with beyond the text is taken out.
- * Positions are UTF-16 code units on both sides, a line break is `\n`.
+ * It asks nothing of the editor's setup, and needs no history of it.
  */
 
-import { Annotation, ChangeSet, EditorState, type Extension, Text, Transaction } from "@codemirror/state";
-import { EditorView, type PluginValue, ViewPlugin, type ViewUpdate } from "@codemirror/view";
-import type { TextChange } from "./change.js";
+import { EditorState, type Extension } from "@codemirror/state";
+import { type CursorOptions, checkCursorOptions } from "./carets.js";
 import { argumentError, checkOptions } from "./check.js";
-import type { Delta } from "./delta.js";
-import { diff } from "./diff.js";
-import { reportUncaught } from "./listeners.js";
-import type { ObjectCore } from "./object.js";
+import { type AuthorOptions, authors, checkAuthorOptions } from "./codemirror/authors.js";
+import { bind, fromText } from "./codemirror/binding.js";
+import { cursors } from "./codemirror/cursors.js";
+import { palette } from "./codemirror/palette.js";
+import { undoKeys } from "./codemirror/undo.js";
 import { coreOf, SharedText } from "./text.js";
+
+export type { CursorOptions } from "./carets.js";
+export type { AuthorOptions } from "./codemirror/authors.js";
 
 /** Options of {@link stemma}. */
 export interface StemmaOptions {
   /** Only shows the text. Always so for a member who may only read, and for the text of a view. */
   readOnly?: boolean;
+  /**
+   * Whether the keys and menus of undo and redo are those of the space, on this text: {@link Space.undo}. So unless `false`, which
+   * leaves them to the editor.
+   */
+  undo?: boolean;
+  /**
+   * Shows the cursors and selections of the sessions that have this text open, and this one to them while the editor has the focus. They
+   * travel by {@link Space.presence}: whoever looks is seen. Not in a view.
+   */
+  cursors?: boolean | CursorOptions;
+  /** Tints the text by who wrote it; a click on a letter, or Shift-F1 for the one behind the cursor, shows who, when, and by which words of policy. */
+  authors?: boolean | AuthorOptions;
 }
 
 /**
@@ -31,163 +44,35 @@ export interface StemmaOptions {
  * with the editor's binding as their `origin`. What comes from elsewhere is not in the editor's undo history, and waits
  * while somebody composes a character.
  *
- * The editor takes no changes while the space is closed.
+ * The editor takes no changes while the space is closed. Throws `E_ARGUMENT` for what is not a text of a space or a view.
  */
 export function stemma(text: SharedText, o: StemmaOptions = {}): Extension {
   if (!(text instanceof SharedText)) throw argumentError("text", "text is not a SharedText");
-  checkOptions(o, "o", ["readOnly"]);
+  checkOptions(o, "o", ["readOnly", "undo", "cursors", "authors"]);
+  const shown = optionsOf(o.cursors, "cursors");
+  const tinted = optionsOf(o.authors, "authors");
+  if (shown) checkCursorOptions(shown);
+  if (tinted) checkAuthorOptions(tinted);
   const core = coreOf(text);
   const { space } = core;
   const readOnly = o.readOnly === true || !core.isWritable;
+  const isLive = space.coreOf(text) !== undefined;
+  const bound = bind(text);
   return [
     EditorState.lineSeparator.of("\n"),
     EditorState.readOnly.of(readOnly),
     EditorState.changeFilter.of((transaction) => transaction.annotation(fromText) === true || (!readOnly && space.pump.isOpen)),
-    ViewPlugin.define((view) => new Binding(view, text), {
-      eventObservers: {
-        compositionstart() {
-          this.compose(true);
-        },
-        compositionend() {
-          this.compose(false);
-        },
-      },
-    }),
+    bound,
+    o.undo === false || readOnly ? [] : undoKeys(bound),
+    shown || tinted ? palette : [],
+    tinted ? authors(text, bound, tinted) : [],
+    shown && isLive ? cursors(text, bound, shown) : [],
   ];
 }
 
-/** Marks the transactions that bring the text into the editor. */
-const fromText = Annotation.define<boolean>();
-
-/** How long after its end an editor may still be reading a composition. */
-const COMPOSITION_END_MS = 60;
-
-class Binding implements PluginValue {
-  readonly #view: EditorView;
-  readonly #text: SharedText;
-  readonly #core: ObjectCore;
-  readonly #unsubscribe: () => void;
-  /** The editor's document, as far as it is accounted for: while an edit is written, the one before it. */
-  #doc: Text;
-  /** From that document to the text. */
-  #held: ChangeSet | undefined;
-  #flushScheduled = false;
-  #isDestroyed = false;
-
-  constructor(view: EditorView, text: SharedText) {
-    this.#view = view;
-    this.#text = text;
-    this.#core = coreOf(text);
-    this.#doc = view.state.doc;
-    this.#unsubscribe = text.subscribe((changes) => this.#receive(changes));
-    this.#held = this.#difference();
-    this.#schedule();
-  }
-
-  update(update: ViewUpdate): void {
-    const own = update.transactions.filter((transaction) => transaction.docChanged && !transaction.annotation(fromText));
-    if (own.length === 0) {
-      this.#doc = update.state.doc;
-      return;
-    }
-    const [first, ...others] = own.map(({ changes }) => changes) as [ChangeSet, ...ChangeSet[]];
-    const changes = others.reduce((all, next) => all.compose(next), first);
-    try {
-      this.#core.space.transactions.gather(() => this.#write(changes), this);
-      this.#doc = update.state.doc;
-    } catch (error) {
-      // What the text did not take, the editor does not keep.
-      reportUncaught(error);
-      this.#doc = update.state.doc;
-      this.#held = this.#difference();
-    }
-    this.#schedule();
-  }
-
-  compose(on: boolean): void {
-    this.#core.space.pump.post((engine) => engine.setComposing(on));
-    if (!on) setTimeout(() => this.#flush(), COMPOSITION_END_MS);
-  }
-
-  destroy(): void {
-    this.#isDestroyed = true;
-    this.#unsubscribe();
-  }
-
-  /** Writes what was typed, as it would have been typed into the text. */
-  #write(typed: ChangeSet): void {
-    let changes = typed;
-    if (this.#held) {
-      changes = typed.map(this.#held);
-      this.#held = this.#held.map(typed, true);
-    }
-    changes.iterChanges((fromA, toA, fromB, _toB, inserted) => {
-      this.#text.delete(fromB, toA - fromA);
-      this.#text.insert(fromB, inserted.toString());
-    });
-  }
-
-  #receive(changes: readonly TextChange[]): void {
-    for (const change of changes) {
-      if (change.origin === this) continue;
-      if (change.delta) {
-        const before = this.#held?.newLength ?? this.#doc.length;
-        const delta = changeSet(change.delta, before);
-        this.#held = this.#held ? this.#held.compose(delta) : delta;
-      } else {
-        this.#held = this.#difference();
-      }
-      this.#schedule();
-    }
-  }
-
-  /** Later: an editor takes no transaction while it handles another. */
-  #schedule(): void {
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    queueMicrotask(() => {
-      this.#flushScheduled = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    const view = this.#view;
-    const { pump } = this.#core.space;
-    if (this.#isDestroyed || view.composing || view.compositionStarted || !pump.isOpen) return;
-    pump.drain();
-    // A character that the text did not let be torn.
-    if ((this.#held?.newLength ?? this.#doc.length) !== this.#text.length) this.#held = this.#difference();
-    const changes = this.#held;
-    this.#held = undefined;
-    if (!changes || changes.empty) return;
-    view.dispatch({
-      changes,
-      annotations: [fromText.of(true), Transaction.addToHistory.of(false), Transaction.remote.of(true)],
-    });
-  }
-
-  /** What the document lacks and has too much. */
-  #difference(): ChangeSet {
-    const edits = diff(this.#doc.toString(), this.#text.toString());
-    return ChangeSet.of(
-      edits.map(({ position, length, insert }) => ({ from: position, to: position + length, insert: lines(insert) })),
-      this.#doc.length,
-    );
-  }
-}
-
-function changeSet(delta: Delta, length: number): ChangeSet {
-  const changes: { from: number; to?: number; insert?: Text }[] = [];
-  let position = 0; // in the document before
-  for (const step of delta) {
-    if ("retain" in step) position += step.retain;
-    else if ("insert" in step) changes.push({ from: position, insert: lines(step.insert) });
-    else changes.push({ from: position, to: (position += step.delete) });
-  }
-  return ChangeSet.of(changes, length);
-}
-
-function lines(text: string): Text {
-  return Text.of(text.split("\n"));
+function optionsOf<T extends object>(given: boolean | T | undefined, argument: string): T | undefined {
+  if (given === undefined || given === false) return undefined;
+  if (given === true) return {} as T;
+  if (typeof given !== "object" || given === null) throw argumentError(argument, `${argument} is neither a boolean nor options`);
+  return given;
 }

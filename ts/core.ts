@@ -28,6 +28,7 @@ import { SyncCore } from "./sync.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
 import { textOf, type Value, wellFormed } from "./value.js";
+import { abortable, Waiters } from "./waiters.js";
 import { Saves } from "./write.js";
 
 /** The origin of what an engine says while it is given the rows of its own database. */
@@ -68,6 +69,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** By name, of those that were asked for without options. */
   readonly #plain = new Map<string, Known>();
   readonly #cores = new WeakMap<Handle, ObjectCore>();
+  /** Those who wait for more changesets. */
+  readonly #growth = new Waiters<null>();
   readonly #quarantined = new Set<string>();
   readonly #endWatch: () => void;
   #residence: Residence;
@@ -121,6 +124,19 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Where the space is stored now. */
   get storage(): StorageAdapter {
     return this.#residence.storage;
+  }
+
+  /** Resolves when the log has more than so many changesets that are stored, or when all have other numbers. */
+  async grown(beyond: number, signal: AbortSignal | undefined): Promise<void> {
+    if (!this.#recovery) this.pump.check();
+    const grown = this.#growth.add(null, signal);
+    this.pump.post((engine) => engine.tellGrowth(beyond));
+    await grown;
+  }
+
+  /** Whether another engine is on its way; if so, resolves when it is here, or never will be. */
+  recovered(signal: AbortSignal | undefined): Promise<void> | undefined {
+    return this.#recovery && abortable(this.#recovery, signal);
   }
 
   /** Goes on with what an opening leaves for later. */
@@ -247,6 +263,8 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "presence":
         this.#presenceChanged = true;
         return;
+      case "grown":
+        return this.#growth.settle(() => true);
       case "events":
         this.#eventsChanged = true;
         return;
@@ -388,10 +406,12 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#eventsChanged = true;
       this.pump.drain();
       this.notify();
+      this.#growth.settle(() => true);
     } catch (error) {
       const fault = StemmaError.from(error, "E_ENGINE_CRASHED") as StemmaError;
       if (error !== cause) this.report("error", fault);
       this.#saves.fail(fault);
+      this.#growth.fail(fault);
       this.sync.fail(fault);
     }
   }
@@ -417,6 +437,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#saves.nameSealed();
     this.presence.hide();
     this.pump.shut(closed);
+    this.#growth.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();

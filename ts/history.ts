@@ -1,9 +1,14 @@
-/** The changesets of a space, as a list for people. */
+/**
+ * The changesets of a space, as a list for people, and as they come.
+ *
+ * Invariant: whoever reads gets each once and none is left out, also where the engine gave all of them other numbers
+ * meanwhile. What is held of what was read is one place in each chain.
+ */
 
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, checkTime } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import type { Handle } from "./handle.js";
-import type { HistoryQuery } from "./replica.js";
+import type { HistoryQuery, LaneEnd } from "./replica.js";
 import { freeze, type Json } from "./value.js";
 import { abortable } from "./waiters.js";
 
@@ -20,6 +25,11 @@ export interface HistoryOptions {
   until?: Date | number;
   /** At most so many. */
   limit?: number;
+  /**
+   * Whether to go on with what is written and arrives later, once it is stored: until `signal` aborts, `limit` is reached or
+   * the loop is left. Also what counts for nothing is told. Throws `E_CLOSED` once the space is closed.
+   */
+  live?: boolean;
   signal?: AbortSignal;
 }
 
@@ -40,6 +50,8 @@ export interface ChangesetInfo {
   readonly received: number;
   readonly message?: string;
   readonly headers?: Json;
+  /** That of {@link Space.transact} and {@link Space.emit}, if it is known in clear. A retry of a command has the same one. */
+  readonly command?: string;
   readonly ops: number;
   /** How many of them do not count here: excluded, banned or waiting for review. An op that was undone counts. */
   readonly hidden: number;
@@ -51,50 +63,120 @@ export interface ChangesetInfo {
 
 /** Checks the options at once; the changesets are read in pages. */
 export function history(core: SpaceCore, o: HistoryOptions = {}): AsyncIterable<ChangesetInfo> {
-  checkOptions(o, "o", ["object", "key", "actor", "member", "since", "until", "limit", "signal"]);
-  const { object, key, actor, member, since, until, limit = Number.MAX_SAFE_INTEGER, signal } = o;
-  const query: Omit<HistoryQuery, "limit"> = {};
-  if (typeof object === "string") query.subject = core.reducers.numberOf(object) ?? NOBODY;
-  else if (object !== undefined) query.object = core.numberOf(object);
+  checkOptions(o, "o", ["object", "key", "actor", "member", "since", "until", "limit", "live", "signal"]);
+  const { object, key, actor, member, since, until, limit = Number.MAX_SAFE_INTEGER, live = false, signal } = o;
+  const fixed: Filter = {};
+  if (typeof object !== "string" && object !== undefined) core.numberOf(object);
   if (key !== undefined) {
     checkString(key, "key");
     if (typeof object !== "object" || object.kind !== "map") throw argumentError("key", "key needs an object that is a map");
-    query.key = key;
+    fixed.key = key;
   }
   for (const [name, value] of Object.entries({ actor, member })) {
     if (value === undefined) continue;
     checkString(value, name);
-    query[name as "actor" | "member"] = value;
+    fixed[name as "actor" | "member"] = value;
   }
-  if (since !== undefined) query.since = checkTime(since, "since");
-  if (until !== undefined) query.until = checkTime(until, "until");
+  if (since !== undefined) fixed.since = checkTime(since, "since");
+  if (until !== undefined) fixed.until = checkTime(until, "until");
   checkInteger(limit, "limit", 0, Number.MAX_SAFE_INTEGER);
+  if (typeof live !== "boolean") throw argumentError("live", "live is not a boolean");
   checkSignal(signal);
   core.pump.check();
-  return pages(core, query, limit, signal);
+  // The numbers of objects are those of one engine, and one that nobody spoke of yet has none.
+  const filter = (): Filter => {
+    if (object === undefined) return fixed;
+    if (typeof object === "string") return { ...fixed, subject: core.reducers.numberOf(object) ?? NOBODY };
+    return { ...fixed, object: core.numberOf(object) };
+  };
+  return pages(core, filter, limit, live, signal);
 }
+
+type Filter = Omit<HistoryQuery, "limit" | "from" | "to">;
 
 async function* pages(
   core: SpaceCore,
-  query: Omit<HistoryQuery, "limit">,
+  filter: () => Filter,
   limit: number,
+  live: boolean,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ChangesetInfo, void, void> {
   // Messages and headers are in the rows.
   await abortable(core.snapshots.whole(), signal);
-  let after: number | undefined;
+  const place = new Place(core);
   for (let left = limit; left > 0; ) {
     signal?.throwIfAborted();
-    const page = core.pump.read((engine) =>
-      engine.history({ ...query, limit: Math.min(left, PAGE), ...(after === undefined ? {} : { after }) }),
-    );
-    for (const entry of page.entries) {
+    const entries = await through(core, signal, async () => {
+      const found = place.read(filter(), Math.min(left, PAGE), live);
+      if (!found && live) await core.grown(place.next, signal);
+      return found;
+    });
+    if (!entries && !live) return;
+    for (const entry of entries ?? []) {
       signal?.throwIfAborted();
       yield freeze(entry) as unknown as ChangesetInfo;
+      left--;
     }
-    left -= page.entries.length;
-    if (page.next === undefined) return;
-    after = page.next;
+  }
+}
+
+/** What `work` gives: of the next engine where one crashes meanwhile. */
+async function through<T>(core: SpaceCore, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const recovered = core.recovered(signal);
+      if (!recovered) throw error;
+      await recovered;
+    }
+  }
+}
+
+/** How far somebody has read. */
+class Place {
+  readonly #core: SpaceCore;
+  readonly #ends = new Map<string, LaneEnd[]>();
+  #numbering = "";
+  /** What is to be read yet: a first number, the one after the last, and so on. */
+  #ranges: number[] = [];
+
+  constructor(core: SpaceCore) {
+    this.#core = core;
+  }
+
+  /** The number of the next one. */
+  get next(): number {
+    return this.#ranges[0] ?? 0;
+  }
+
+  /** Some of what comes next, none of it where nothing of it passes; nothing at the end. Of what is stored, if it has to be. */
+  read(filter: Filter, limit: number, isStored: boolean): Record<string, unknown>[] | undefined {
+    const { pump } = this.#core;
+    return pump.call((engine) => {
+      const [length = 0, stored = 0, numbering] = engine.logLength();
+      const numbered = `${pump.generation} ${numbering}`;
+      if (this.#numbering !== numbered) {
+        this.#ranges = [...engine.unread([...this.#ends.values()].flat()), length, Infinity];
+        this.#numbering = numbered;
+      }
+      const [from, end] = this.#ranges as [number, number];
+      const to = Math.min(end, isStored ? stored : length);
+      if (from >= to) return undefined;
+      const page = engine.history({ ...filter, limit, from, to });
+      page.lanes.forEach((lane) => this.#pass(lane));
+      this.#ranges[0] = page.next;
+      if (page.next >= end) this.#ranges.splice(0, 2);
+      return page.entries;
+    });
+  }
+
+  #pass(end: LaneEnd): void {
+    const ends = this.#ends.get(end.actor);
+    if (!ends) return void this.#ends.set(end.actor, [end]);
+    const at = ends.findIndex(({ id }) => id === end.before);
+    // A fork has several ends.
+    ends[at < 0 ? ends.length : at] = end;
   }
 }
 

@@ -55,6 +55,11 @@ export class Presence {
     return this.#state as PresenceState;
   }
 
+  /** The same without showing this session, if it is not seen. @internal */
+  get shown(): PresenceState | undefined {
+    return this.#state;
+  }
+
   /** The others, by session: the same map until somebody comes, goes, or shows something else. */
   get others(): ReadonlyMap<string, Present> {
     this.#begin();

@@ -73,7 +73,14 @@ export interface Engine {
   viewDigest(): string;
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
-  history(query: HistoryQuery): { entries: Record<string, unknown>[]; next?: number };
+  /** `next`: the number of the first that was not looked at; `lanes`: how far that is in each chain. */
+  history(query: HistoryQuery): { entries: Record<string, unknown>[]; next: number; lanes: LaneEnd[] };
+  /** The numbers of what was not read by whoever read up to these ends: the first, the one after the last, the first and so on. */
+  unread(lanes: LaneEnd[]): Uint32Array;
+  /** How many changesets have a number, how many from the first on are stored, and what changes where they get other numbers. */
+  logLength(): Float64Array;
+  /** Says `"grown"`, once, as soon as more than so many are stored. */
+  tellGrowth(beyond: number): void;
 
   object(name: string, kind: number, options: ObjectOptions | undefined, asked: boolean): number;
   textInsert(object: number, index: number, text: string): void;
@@ -313,7 +320,15 @@ export interface Stats {
 /** How safe a write is: stored on this device, or stored by a relay. */
 export type Tier = "local" | "relay";
 
-/** The fields of {@link Engine.history}; `after` continues a page. */
+/** How far somebody read in a branch of an actor's chain, and from where. */
+export interface LaneEnd {
+  actor: string;
+  seq: number;
+  id: string;
+  before?: string;
+}
+
+/** The fields of {@link Engine.history}, which looks at the numbers from `from` to before `to`. */
 export interface HistoryQuery {
   object?: number;
   key?: string;
@@ -324,7 +339,8 @@ export interface HistoryQuery {
   since?: number;
   until?: number;
   limit: number;
-  after?: number;
+  from: number;
+  to: number;
 }
 
 /** What a view is made of: what was claimed or received by then, or is in a past; everything if none of them is there. */
@@ -351,6 +367,7 @@ export type Output =
   | { type: "storage" | "error"; code: string; message: string; changeset?: string }
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
+  | { type: "grown" }
   | { type: "policy" }
   | { type: "presence" }
   | { type: "events" }

@@ -6,7 +6,6 @@ import type { DefinitionInfo, EventDefinition } from "./definition.js";
 import { type CreateOptions, create, type EmitOptions, emit } from "./emit.js";
 import type { StemmaError } from "./errors.js";
 import { figuresOf } from "./figures.js";
-import type { Handle } from "./handle.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
 import type { SpaceCore } from "./core.js";
@@ -21,6 +20,7 @@ import type { Stats } from "./replica.js";
 import { type RestoreOptions, restore } from "./restore.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { TransactOptions } from "./transaction.js";
+import { canStep, step, type UndoOptions } from "./undo.js";
 import { compact, examine, type Report } from "./upkeep.js";
 import { freeze, isBytes, type Value } from "./value.js";
 import { type AtOptions, diffViews, makeView, momentOf, policyOf, type View, type ViewOptions, viewQuery } from "./view.js";
@@ -37,12 +37,6 @@ export interface SpaceEvents {
   policy: Policy;
   /** Anything else that went wrong without a caller to hear of it. */
   error: StemmaError;
-}
-
-/** Options of {@link Space.undo} and its like. */
-export interface UndoOptions {
-  /** Only edits of these objects; all unless stated. */
-  scope?: readonly Handle[];
 }
 
 /** What {@link Space.invite} takes. */
@@ -148,26 +142,20 @@ export class Space extends Readable implements AsyncDisposable {
    * undid or excluded them, are passed over.
    */
   undo(o?: UndoOptions): boolean {
-    const scope = this.#scope(o);
-    this.#core.transactions.refuse("undo");
-    return this.#core.pump.call((engine) => scope !== undefined && engine.undo(scope));
+    return step(this.#core, "undo", o);
   }
 
   /** Brings back what {@link undo} took back last, until the next edit here. Whether there was something. */
   redo(o?: UndoOptions): boolean {
-    const scope = this.#scope(o);
-    this.#core.transactions.refuse("redo");
-    return this.#core.pump.call((engine) => scope !== undefined && engine.redo(scope));
+    return step(this.#core, "redo", o);
   }
 
   canUndo(o?: UndoOptions): boolean {
-    const scope = this.#scope(o);
-    return this.#core.pump.read((engine) => scope !== undefined && engine.canUndo(scope));
+    return canStep(this.#core, "canUndo", o);
   }
 
   canRedo(o?: UndoOptions): boolean {
-    const scope = this.#scope(o);
-    return this.#core.pump.read((engine) => scope !== undefined && engine.canRedo(scope));
+    return canStep(this.#core, "canRedo", o);
   }
 
   /**
@@ -388,15 +376,6 @@ export class Space extends Readable implements AsyncDisposable {
    */
   async close(): Promise<void> {
     await this.#core.close();
-  }
-
-  /** For the engine, to which none are all; `undefined` for a scope of no object. */
-  #scope(o: UndoOptions | undefined): Uint32Array | undefined {
-    checkOptions(o, "o", ["scope"]);
-    if (o?.scope === undefined) return new Uint32Array();
-    const { scope } = o;
-    if (!Array.isArray(scope)) throw argumentError("scope", "scope is not a list of handles");
-    return scope.length === 0 ? undefined : Uint32Array.from(scope as unknown[], (handle) => this.#core.numberOf(handle, "scope"));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

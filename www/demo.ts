@@ -4,7 +4,7 @@
 import { defaultKeymap } from "@codemirror/commands";
 import { EditorView, drawSelection, keymap, placeholder } from "@codemirror/view";
 import { type BanOptions, type ExcludeOptions, type PreviewOptions, type Readable, type Space, open } from "stemma";
-import { stemma } from "stemma/codemirror";
+import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
 
 // A replica with a database of its own. It founds a space, or joins the one of an invite.
 export const replica = (name: string, relay: string, invite?: string, webSocket = WebSocket) =>
@@ -16,10 +16,10 @@ const write = (space: Space) => {
   space.getMap("facts").set("hut", "Lagazuoi").set("nights", "4");
 };
 
-// An editor on the shared text: own edits go out, the edits of others come in.
-export const editor = (space: Space, parent: Element, label: string) => {
+// An editor on the shared text: own edits go out, the edits of others come in, with their cursors and in their colours.
+export const editor = (space: Space, parent: Element, cursors: CursorOptions, authors: AuthorOptions) => {
   const text = space.getText("note");
-  return new EditorView({ doc: text.toString(), extensions: [stemma(text), look(label)], parent });
+  return new EditorView({ doc: text.toString(), extensions: [stemma(text, { cursors, authors }), look(cursors.name)], parent });
 };
 
 // A shared map is a map. Values written at the same time are all kept, the one that shows comes first.
@@ -55,10 +55,10 @@ Train at 7:12, platform 4. Whoever is first keeps seats.
 Bring: head lamp, cards, the good coffee.
 `;
 
-const look = (label: string) => [
+const look = (name = "") => [
   keymap.of(defaultKeymap),
   drawSelection(),
   EditorView.lineWrapping,
   placeholder("Nothing has arrived here yet. Write something."),
-  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
+  EditorView.contentAttributes.of({ "aria-label": `Shared text, replica of ${name}`, spellcheck: "false" }),
 ];

@@ -52,7 +52,7 @@ export class Pane {
     element.setAttribute("aria-label", `Replica of ${name}`);
     this.#part(".pane-name").textContent = name;
     this.#part(".switch").addEventListener("click", () => this.#toggle());
-    editor(space, this.#part(".editor"), `Shared text, replica of ${name}`);
+    this.#edit(around.nameOf);
     new FactsTable(element, space, (change) => this.#write(change));
     this.#money = new Money(element, space, { ...around, sign: (work) => void this.sign(work) });
     this.glass = new Glass(element);
@@ -134,6 +134,13 @@ export class Pane {
     this.#closed = true;
     for (const timer of [this.#settleTimer, this.#sayTimer, this.#measureTimer]) clearTimeout(timer);
     await this.space.close();
+  }
+
+  /** What the others wrote is in their colours, what this one wrote is not. */
+  #edit(nameOf: (member: string) => string): void {
+    const own = HUES[this.name];
+    const hue = (member: string) => (member === this.space.me ? null : HUES[nameOf(member)]);
+    editor(this.space, this.#part(".editor"), { name: this.name, ...(own !== undefined && { hue: own }) }, { label: nameOf, hue });
   }
 
   #listen(): void {
@@ -273,6 +280,9 @@ export function showFailure(element: HTMLElement, message: string, advice: strin
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Colours of those who are here from the start, told apart at a glance. Guests have what follows from their ids. */
+const HUES: { readonly [name: string]: number } = { Ada: 265, Ben: 150, Mallory: 30 };
 
 const LINE: Record<Space["sync"]["status"], string> = {
   offline: "offline",

@@ -29,7 +29,7 @@ use crate::hub::ConnectionId;
 use crate::pump::{Command, Pump, Subscription};
 use crate::rate::TokenBucket;
 use crate::server::{Relay, random};
-use crate::store::{Admitted, Append, NewRow, StoreError};
+use crate::store::{Admitted, Append, Hint, NewRow, StoreError};
 use crate::verify::{Knock, verify_login, verify_row};
 
 /// What a connection may send before it is logged in.
@@ -301,7 +301,9 @@ impl Reader {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
         if self.said.take(1, Instant::now()).is_ok() {
-            self.relay.hub.say(space, Frame::Ephemeral(said).encode(), self.connection);
+            let frame = Frame::Ephemeral(said).encode();
+            self.relay.hub.say(space, frame.clone(), self.connection);
+            self.relay.store.tell(Hint::Said { space, frame });
         }
         Ok(())
     }

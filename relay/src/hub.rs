@@ -26,6 +26,11 @@ const SAID_BYTES: usize = 1 << 18;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
+impl ConnectionId {
+    /// Not one of this process.
+    pub const ELSEWHERE: Self = Self(0);
+}
+
 /// All topics that somebody listens to.
 #[derive(Debug, Default)]
 pub struct Hub {
@@ -91,6 +96,20 @@ impl Hub {
         }
     }
 
+    /// A log grew somewhere else.
+    pub fn raise(&self, space: SpaceId, head: u64) {
+        let topic = self.topics().get(&space).and_then(Weak::upgrade);
+        if let Some(topic) = topic {
+            topic.raise(head);
+        }
+    }
+
+    /// The spaces that somebody listens to.
+    pub fn spaces(&self) -> Vec<SpaceId> {
+        let topics = self.topics();
+        topics.iter().filter(|(_, topic)| topic.strong_count() > 0).map(|(space, _)| *space).collect()
+    }
+
     /// Somebody said something to whoever listens.
     pub fn say(&self, space: SpaceId, frame: Bytes, by: ConnectionId) {
         let topic = self.topics().get(&space).and_then(Weak::upgrade);
@@ -115,10 +134,13 @@ impl Topic {
         self.state().bells.retain(|(other, _)| *other != connection);
     }
 
-    /// The head is at least here.
+    /// The head is at least here; whoever listens is told if that is news.
     pub fn raise(&self, head: u64) {
         let mut state = self.state();
-        state.head = state.head.max(head);
+        if head > state.head {
+            state.head = head;
+            state.bells.iter().for_each(|(_, bell)| bell.notify_one());
+        }
     }
 
     /// The cursor of the newest row.
@@ -152,9 +174,10 @@ impl Topic {
         }
     }
 
-    /// Rows after a cursor, `None` if they are not all at hand.
+    /// Rows after a cursor, none if there are none; `None` if they are not all at hand.
     pub fn read(&self, after: u64, bytes_max: usize, rows_max: usize) -> Option<Vec<Recent>> {
         let state = self.state();
+        let is_whole = state.ring.back()?.row.cursor == state.head;
         let first = state.ring.front()?.row.cursor;
         let skip = usize::try_from((after + 1).checked_sub(first)?).ok()?;
         let mut page: Vec<Recent> = Vec::new();
@@ -166,7 +189,8 @@ impl Topic {
             }
             page.push(recent.clone());
         }
-        Some(page)
+        // Rows that another relay appended are in the store alone.
+        (is_whole || !page.is_empty()).then_some(page)
     }
 
     fn publish(&self, rows: &[StoredRow], pushed_by: ConnectionId) {

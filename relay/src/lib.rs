@@ -15,6 +15,7 @@ pub mod committer;
 mod config;
 mod connection;
 pub mod hub;
+mod neighbours;
 mod pump;
 mod rate;
 mod server;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use stemma_relay::store::SqliteStore;
+use stemma_relay::store::{PostgresStore, SqliteStore, Store, StoreError};
 use stemma_relay::{Create, RelayConfig, ServeError, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tracing_subscriber::EnvFilter;
 
 /// Stores and forwards the changesets of Stemma spaces, which it cannot read.
@@ -24,6 +25,9 @@ struct Arguments {
     /// Folder of the store
     #[arg(long, default_value = "relay-data")]
     data: PathBuf,
+    /// Database to store in instead, which several relays may share: postgres://user:password@host/database
+    #[arg(long, env = "STEMMA_STORE", hide_env_values = true, conflicts_with = "data")]
+    store: Option<String>,
     /// Who may make spaces here
     #[arg(long, value_enum, default_value_t = Policy::Open)]
     create: Policy,
@@ -104,7 +108,14 @@ async fn run(arguments: Arguments) -> Result<(), ServeError> {
         drain_timeout: Duration::from_secs(arguments.drain_seconds),
         ..RelayConfig::default()
     };
-    let store = Arc::new(SqliteStore::open(&arguments.data)?);
+    let (data, url) = (arguments.data, arguments.store);
+    let open = move || -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match url {
+            Some(url) => Arc::new(PostgresStore::open(&url)?),
+            None => Arc::new(SqliteStore::open(&data)?),
+        })
+    };
+    let store = spawn_blocking(open).await.map_err(std::io::Error::other)??;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let shutdown = async move {

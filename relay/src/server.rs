@@ -15,6 +15,7 @@ use stemma::crypto::SigningKey;
 use stemma::sync::FRAME_BYTES_MAX;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -22,6 +23,7 @@ use crate::committer::{self, Job};
 use crate::config::RelayConfig;
 use crate::connection;
 use crate::hub::{ConnectionId, Hub};
+use crate::neighbours;
 use crate::rate::TokenBucket;
 use crate::store::{Store, StoreError};
 
@@ -61,8 +63,13 @@ pub async fn serve(
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let public_key = SigningKey::from_seed(&store.identity(random())?).public();
+    let public_key = {
+        let store = Arc::clone(&store);
+        let seed = spawn_blocking(move || store.identity(random())).await.map_err(io::Error::other)??;
+        SigningKey::from_seed(&seed).public()
+    };
     let hub = Arc::new(Hub::default());
+    neighbours::follow(&store, &hub);
     let (jobs, committer_ended) = committer::start(Arc::clone(&store), Arc::clone(&hub));
     let (drain, draining) = watch::channel(false);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -290,6 +290,31 @@ impl Fold {
         if object.is_copy() { &self.copies[&object] } else { &self.objects[object.0 as usize] }
     }
 
+    /// What an object is, which a snapshot says without decoding it.
+    ///
+    /// # Panics
+    /// If there is none of that number.
+    pub fn identity(&self, object: ObjectIx) -> (ObjectId, ObjectKind) {
+        if object.is_copy() {
+            let copy = &self.copies[&object];
+            return (copy.id, copy.kind());
+        }
+        self.objects.identity(object.0 as usize)
+    }
+
+    /// The hash of what an object shows, none if that is nothing: as `compute` says, which is asked again only once the object
+    /// has changed. Copies change with their view, so for them it is asked each time.
+    pub fn shown_hash(
+        &self,
+        object: ObjectIx,
+        compute: impl FnOnce(&Object) -> Option<[u8; 32]>,
+    ) -> Option<[u8; 32]> {
+        if object.is_copy() {
+            return compute(self.get(object));
+        }
+        self.objects.shown_hash(object.0 as usize, compute)
+    }
+
     /// What an op wrote; none if it is absent.
     pub fn written(&self, op: OpIx) -> Option<&Written> {
         self.writings.get(op)
@@ -378,6 +403,12 @@ impl Fold {
     /// An empty changeset was added to the graph.
     pub fn pass(&mut self, stamp: Hlc) {
         self.timeline.push(stamp, 0, 0);
+    }
+
+    /// How many objects are still as a snapshot has them.
+    #[doc(hidden)]
+    pub fn dbg_asleep(&self) -> usize {
+        self.objects.asleep()
     }
 
     /// Recomputes the invariants the slow way.

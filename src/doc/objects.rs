@@ -20,7 +20,12 @@ struct Row {
     awake: OnceCell<Object>,
     /// As it was saved, for as long as that is what it is.
     saved: Option<Sleeper>,
+    /// The hash of what it shows, since somebody asked for it.
+    hash: OnceCell<ShownHash>,
 }
+
+/// The hash of what an object shows; none if it shows nothing.
+pub(super) type ShownHash = Option<[u8; 32]>;
 
 /// An object as it was saved.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub(super) struct Sleeper {
     pub kind: ObjectKind,
     /// How many places ops can go to.
     pub places: u32,
+    /// The hash of what it shows, if it was known.
+    hash: Option<ShownHash>,
     /// The bodies of all that were saved, until the last of them is another one.
     bodies: Arc<[u8]>,
     at: Range<usize>,
@@ -45,12 +52,32 @@ impl Objects {
 
     /// Adds one.
     pub fn push(&mut self, object: Object) {
-        self.rows.push(Row { awake: object.into(), saved: None });
+        self.rows.push(Row { awake: object.into(), saved: None, hash: OnceCell::new() });
     }
 
     /// Adds one that sleeps.
     pub fn push_asleep(&mut self, saved: Sleeper) {
-        self.rows.push(Row { awake: OnceCell::new(), saved: Some(saved) });
+        let hash = saved.hash.map_or_else(OnceCell::new, OnceCell::from);
+        self.rows.push(Row { awake: OnceCell::new(), saved: Some(saved), hash });
+    }
+
+    /// How many sleep.
+    pub fn asleep(&self) -> usize {
+        self.rows.iter().filter(|row| row.awake.get().is_none()).count()
+    }
+
+    /// What one is, which does not wake it.
+    pub fn identity(&self, at: usize) -> (ObjectId, ObjectKind) {
+        match &self.rows[at].saved {
+            Some(saved) => (saved.id, saved.kind),
+            None => (self[at].id, self[at].kind()),
+        }
+    }
+
+    /// The hash of what one shows: remembered until it is changed, and then computed from it again.
+    pub fn shown_hash(&self, at: usize, compute: impl FnOnce(&Object) -> ShownHash) -> ShownHash {
+        let row = &self.rows[at];
+        *row.hash.get_or_init(|| compute(row.awake()))
     }
 
     /// All of them, each woken as it comes.
@@ -65,7 +92,7 @@ impl Objects {
         for row in &self.rows {
             let begun = bodies.len();
             let (id, kind, places) = match &row.saved {
-                Some(Sleeper { id, kind, places, bodies: saved, at }) => {
+                Some(Sleeper { id, kind, places, bodies: saved, at, .. }) => {
                     bodies.raw(&saved[at.clone()]);
                     (*id, *kind, *places)
                 }
@@ -77,6 +104,7 @@ impl Objects {
             };
             id.save(out);
             out.u8(kind as u8).varint(u64::from(places)).varint((bodies.len() - begun) as u64);
+            row.hash.get().copied().save(out);
         }
         out.bytes(bodies.as_slice());
     }
@@ -95,6 +123,7 @@ impl IndexMut<usize> for Objects {
         let row = &mut self.rows[at];
         row.awake();
         row.saved = None;
+        row.hash.take();
         row.awake.get_mut().expect("it was just woken")
     }
 }
@@ -120,11 +149,12 @@ impl Sleeper {
             let kind = ObjectKind::from_code(kind).filter(|kind| Fold::folds(*kind)).ok_or(unknown)?;
             let (places, begun) = (u32::load(from)?, end);
             end = end.saturating_add(u32::load(from)? as usize);
-            Ok((id, kind, places, begun..end))
+            Ok((id, kind, places, begun..end, Saved::load(from)?))
         })?;
         let bodies: Arc<[u8]> = from.bytes("objects", BODIES_BYTES_MAX)?.into();
         saved::check(bodies.len() == end, from, "objects", "each has its bytes")?;
-        let sleeper = |(id, kind, places, at)| Self { id, kind, places, bodies: bodies.clone(), at };
+        let sleeper =
+            |(id, kind, places, at, hash)| Self { id, kind, places, hash, bodies: bodies.clone(), at };
         Ok(rows.into_iter().map(sleeper).collect())
     }
 

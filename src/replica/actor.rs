@@ -65,7 +65,11 @@ impl Replica {
     /// ops are signed once more by an actor that lives in memory only and is sent out at once.
     pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, code: &str, env: &mut Env<'_>) {
         let mut lost = lost;
-        self.commits.iter_mut().for_each(|commit| lost.append(&mut commit.own));
+        for commit in &mut self.commits {
+            lost.append(&mut commit.own);
+            // Nothing has the number that it had.
+            commit.from = 0;
+        }
         lost.extend(self.sign_batch(env).ids);
         self.report_own();
         self.memory_only = Some(code.to_owned());
@@ -74,6 +78,7 @@ impl Replica {
         let old_fold = std::mem::take(&mut self.fold);
         self.policy = Policy::new(self.member());
         self.refolds += 1;
+        self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.
         self.views.close_all();
         // Handles are object numbers: they stay the same.

@@ -8,8 +8,8 @@ use crate::crdt::{Anchor, Bias, UnitRef};
 use crate::doc::ObjectIx;
 
 impl Replica {
-    /// Names a place in a text, in UTF-16 units. Seals the open batch first, for only sealed text has a lasting name; none if
-    /// the position is outside the text, or beside text of a transaction that is still open.
+    /// Names a place in a text, in UTF-16 units. Seals the open batch if the place is beside text of it, for only sealed text
+    /// has a lasting name; none if the position is outside the text, or beside text of a transaction that is still open.
     pub fn text_anchor(
         &mut self,
         object: ObjectIx,
@@ -17,8 +17,12 @@ impl Replica {
         bias: Bias,
         env: &mut Env<'_>,
     ) -> Option<Vec<u8>> {
-        self.flush(env);
-        let anchor = self.text(object)?.anchor_at(position, bias).ok()?;
+        let place = |replica: &Self| replica.text(object)?.anchor_at(position, bias).ok();
+        let mut anchor = place(self)?;
+        if matches!(anchor, Anchor::Unit { unit, .. } if unit.changeset == ChangesetIx::OPEN) {
+            self.seal_shown(env);
+            anchor = place(self)?;
+        }
         let mut writer = Writer::new();
         match anchor {
             Anchor::Start => writer.u8(0),

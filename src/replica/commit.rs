@@ -20,6 +20,8 @@ pub(super) struct InFlight {
     pub received: Vec<(u32, Receipt)>,
     /// Whether it carries rows of any kind.
     pub rows: bool,
+    /// What is in it has this number in the log, or a greater one.
+    pub from: u32,
     /// What is written again with the next commit if this one fails: rows of others, that nobody sends twice.
     pub again: Option<StoreBatch>,
 }
@@ -100,6 +102,8 @@ impl Replica {
         self.next_commit += 1;
         in_flight.id = self.next_commit;
         in_flight.rows = !batch.append.is_empty();
+        let first = in_flight.own.first().and_then(|first| self.log.graph().get(first));
+        in_flight.from = first.map_or(self.log.graph().len(), |first| first.0);
         let of_others = in_flight.own.is_empty() && in_flight.rows && batch.absent.is_none();
         in_flight.again = of_others.then(|| batch.clone());
         let strict = strict || batch.absent.is_some();

@@ -11,16 +11,16 @@ use crate::event::{OpRuns, Value};
 use crate::sorted::{sort, sort_by_key};
 
 impl Replica {
-    /// The hash of what is visible (docs/format.md §8). O(visible content).
+    /// The hash of what is visible (docs/format.md §8). O(objects + visible content of those that changed since the last time).
     pub fn state_hash(&self) -> Digest {
-        let objects = self.fold.objects().filter_map(|(ix, _)| self.hashed(ix));
+        let objects = (0..self.object_count()).map(ObjectIx).filter_map(|ix| self.hashed(ix));
         sorted_hash(objects.chain(self.event_hashes(None)).collect())
     }
 
     /// What an object adds to the state hash, none if it shows nothing.
     pub(super) fn hashed(&self, object: ObjectIx) -> Option<(ObjectId, u8, Digest)> {
-        let hash = self.object_hash(object)?;
-        Some((self.fold.get(object).id, self.fold.get(object).kind() as u8, hash))
+        let (id, kind) = self.fold.identity(object);
+        Some((id, kind as u8, self.object_hash(object)?))
     }
 
     /// The hash of the frontier and of what of it is switched off or has no value here.
@@ -39,7 +39,18 @@ impl Replica {
 
     /// The hash of an object's visible content, none if there is none.
     pub(super) fn object_hash(&self, object: ObjectIx) -> Option<Digest> {
-        match &self.fold.get(object).body {
+        self.fold.shown_hash(object, |of| self.body_hash(&of.body).map(|hash| hash.0)).map(Digest)
+    }
+
+    /// Compares the hashes that are remembered with new ones.
+    pub(super) fn dbg_hashes(&self) {
+        for (object, of) in self.fold.objects() {
+            assert_eq!(self.object_hash(object), self.body_hash(&of.body), "what {object:?} shows");
+        }
+    }
+
+    fn body_hash(&self, body: &Body) -> Option<Digest> {
+        match body {
             Body::Text(text) => (!text.is_empty()).then(|| {
                 let runs: Vec<_> = text.runs().into_iter().map(|run| (run.len, run.marks)).collect();
                 digest::text_hash(&text.to_string(), &runs)

@@ -278,9 +278,10 @@ impl Replica {
     }
 
     /// What edits of an object can be checked against; none if this member may not edit it, or edits could
-    /// fail in other ways.
+    /// fail in other ways: what has arrived and waits may come in between, whenever a batch is sealed.
     pub fn edit_base(&self, object: ObjectIx) -> Option<EditBase> {
-        let of_kind = |kind| self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
+        let of_kind =
+            |kind| !self.log.has_ready() && self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
         match &self.fold.get(object).body {
             Body::Text(text) => {
                 let (len, joins) = (text.len(), text.is_plain());

@@ -5,8 +5,10 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
-use crate::event::{Content, Fate, ObjectKind, Value};
+use crate::event::{Content, Fate, NameEntry, NamedId, ObjectKind, Sort, Value};
+use foldhash::HashMap;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// One write to a key, as its history shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub struct ChangesetSummary {
     pub message: Option<String>,
     /// The headers of its transaction.
     pub headers: Option<Value>,
+    /// The id of the command that caused it, in clear.
+    pub command: Option<String>,
     /// How many ops it has.
     pub ops: u32,
     /// How many of them are hidden here.
@@ -83,10 +87,33 @@ pub struct HistoryFilter {
     pub since_ms: Option<u64>,
     /// Claimed time before.
     pub until_ms: Option<u64>,
-    /// Go on after this number.
-    pub after: Option<u32>,
+    /// From this number on.
+    pub from: u32,
+    /// Before this number.
+    pub to: Option<u32>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// How far somebody read in a branch of an actor's chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneEnd {
+    /// Whose chain.
+    pub actor: ActorId,
+    /// The seq of the last one that was read.
+    pub seq: u32,
+    /// Its id.
+    pub id: ChangesetId,
+    /// The one before the first that was read of it this time.
+    pub before: Option<ChangesetId>,
+}
+
+/// What its author wrote beside the ops.
+#[derive(Default)]
+struct Said {
+    message: Option<String>,
+    headers: Option<Value>,
+    command: Option<String>,
 }
 
 impl Replica {
@@ -124,7 +151,7 @@ impl Replica {
 
     /// Changesets in causal order. O(changesets passed over).
     pub fn history(&self, filter: &HistoryFilter) -> Vec<ChangesetSummary> {
-        let from = filter.after.map_or(0, |after| after + 1);
+        let to = filter.to.unwrap_or(u32::MAX).min(self.log.graph().len());
         let slots = filter.key.as_ref().map(|key| match filter.object {
             Some(object) => vec![self.slot_of(object, key).0],
             None => vec![Slot::Key(self.key_id(key))],
@@ -138,12 +165,88 @@ impl Replica {
                 && self.touches(*ix, filter.object, slots.as_deref())
                 && filter.subject.is_none_or(|of| self.any_op(*ix, |op| self.fold.events().concerns(op, of)))
         };
-        (from..self.log.graph().len())
+        (filter.from..to)
             .map(ChangesetIx)
             .filter(passes)
             .take(filter.limit)
             .map(|ix| self.summary(ix))
             .collect()
+    }
+
+    /// Where whoever reads the changesets of these numbers gets to in each chain: what finds the place again where they have
+    /// other numbers. O(changesets).
+    pub fn lane_ends(&self, numbers: Range<u32>) -> Vec<LaneEnd> {
+        let graph = self.log.graph();
+        let (mut ends, mut of) = (Vec::<LaneEnd>::new(), HashMap::<ChangesetId, usize>::default());
+        for ix in numbers.map(ChangesetIx) {
+            let (id, before) = (graph.id(ix), graph.prev(ix).map(|prev| graph.id(prev)));
+            let end = LaneEnd { actor: graph.actor(ix), seq: graph.seq(ix), id, before };
+            match before.and_then(|before| of.remove(&before)) {
+                Some(at) => {
+                    ends[at] = LaneEnd { before: ends[at].before, ..end };
+                    of.insert(id, at);
+                }
+                None => {
+                    of.insert(id, ends.len());
+                    ends.push(end);
+                }
+            }
+        }
+        ends
+    }
+
+    /// The numbers of what somebody did not read who read up to these ends, ascending. Of a chain whose end is not here what is
+    /// before it counts as read. O(changesets).
+    pub fn unread(&self, read: &[LaneEnd]) -> Vec<Range<u32>> {
+        let graph = self.log.graph();
+        let mut is_read = vec![false; graph.len() as usize];
+        for end in read {
+            let known = graph.get(&end.id);
+            let before =
+                |lane: &[ChangesetIx]| lane.iter().rev().copied().find(|ix| graph.seq(*ix) <= end.seq);
+            let lost = graph.lanes(&end.actor).filter(|_| known.is_none()).filter_map(before);
+            for from in known.into_iter().chain(lost) {
+                let mut next = Some(from);
+                while let Some(ix) = next.filter(|ix| !is_read[ix.0 as usize]) {
+                    is_read[ix.0 as usize] = true;
+                    next = graph.prev(ix);
+                }
+            }
+        }
+        let mut unread: Vec<Range<u32>> = Vec::new();
+        for number in (0..graph.len()).filter(|number| !is_read[*number as usize]) {
+            match unread.last_mut() {
+                Some(last) if last.end == number => last.end += 1,
+                _ => unread.push(number..number + 1),
+            }
+        }
+        unread
+    }
+
+    /// How many changesets have a number.
+    pub fn log_len(&self) -> u32 {
+        self.log.graph().len()
+    }
+
+    /// How many changesets, from the first on, are stored, or will not be: what is behind them may still be signed anew.
+    pub fn stored_len(&self) -> u32 {
+        let on_their_way = self.commits.iter().filter(|commit| commit.rows).map(|commit| commit.from);
+        on_their_way.min().unwrap_or(u32::MAX).min(self.log.graph().len())
+    }
+
+    /// Says [`Output::Grown`](super::Output::Grown), once, as soon as more than so many are stored.
+    pub fn tell_growth(&mut self, beyond: u32) {
+        self.told_beyond = Some(self.told_beyond.map_or(beyond, |other| other.min(beyond)));
+    }
+
+    /// Whether there is growth to be told.
+    pub(super) fn has_grown(&self) -> bool {
+        self.told_beyond.is_some_and(|beyond| self.stored_len() > beyond)
+    }
+
+    /// Changesets have other numbers whenever this has grown.
+    pub fn numbering(&self) -> u64 {
+        self.refolds
     }
 
     /// The actor of the open batch.
@@ -153,7 +256,7 @@ impl Replica {
 
     fn summary(&self, ix: ChangesetIx) -> ChangesetSummary {
         let (graph, entry) = (self.log.graph(), self.log.entry(ix));
-        let content = self.content_of(ix);
+        let Said { message, headers, command } = self.said_with(ix).unwrap_or_default();
         let ops = self.fold.timeline().ops_of(ix);
         ChangesetSummary {
             id: graph.id(ix),
@@ -166,8 +269,9 @@ impl Replica {
             time_ms: self.fold.timeline().stamp(ix).ms,
             counter: self.fold.timeline().stamp(ix).counter,
             received_ms: entry.received_ms,
-            message: content.as_ref().and_then(|content| content.meta.message.clone()),
-            headers: content.and_then(|content| content.meta.headers),
+            message,
+            headers,
+            command,
             ops: ops.end - ops.start,
             hidden: self.hidden_ops(ix),
             bytes: entry.size as usize,
@@ -175,11 +279,24 @@ impl Replica {
         }
     }
 
-    fn content_of(&self, ix: ChangesetIx) -> Option<Content> {
+    fn said_with(&self, ix: ChangesetIx) -> Option<Said> {
         let changeset = self.log.entry(ix).changeset()?;
         let keys = self.identity.keyring();
         let skeleton = changeset.open_skeleton(keys).ok()?;
-        Content::decode(&changeset.open_segment(SegmentKind::Content, keys).ok()?, &skeleton).ok()
+        let content = changeset.open_segment(SegmentKind::Content, keys).ok()?;
+        let content = Content::decode(&content, &skeleton).ok()?;
+        let command = skeleton.command.and_then(|command| {
+            content.names.iter().find_map(|entry| match entry {
+                NameEntry::Name { sort, clear }
+                    if *sort == Sort::Command as u8
+                        && entry.id(keys.names()) == Some(NamedId::Name(command)) =>
+                {
+                    String::from_utf8(clear.clone()).ok()
+                }
+                _ => None,
+            })
+        });
+        Some(Said { message: content.meta.message, headers: content.meta.headers, command })
     }
 
     /// Whether one of the maps that an object is below is this one, by one of these keys.

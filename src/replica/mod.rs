@@ -43,7 +43,7 @@ pub use compare::Comparison;
 pub use edit::{EditBase, EditFault, Mark};
 pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
-pub use history::{ChangesetSummary, HistoryFilter, KeyWrite};
+pub use history::{ChangesetSummary, HistoryFilter, KeyWrite, LaneEnd};
 pub use identity::{Identity, IdentityError};
 pub use ledger_read::{Assignment, Debt, EntryId, EntryStanding, LedgerAccount, LedgerEntry, Signature};
 pub use link::{SyncState, SyncStatus};
@@ -139,6 +139,8 @@ pub struct Replica {
     /// What names were asked for as.
     names_used: HashMap<String, ObjectIx>,
     outputs: VecDeque<Output>,
+    /// Somebody waits for the log to have more stored changesets than these.
+    told_beyond: Option<u32>,
     refused: u64,
     /// A changeset was left out because too many wait: only the store has it.
     crowded: bool,
@@ -218,6 +220,7 @@ impl Replica {
             places: child::Places::default(),
             names_used: HashMap::default(),
             outputs: VecDeque::new(),
+            told_beyond: None,
             refused: 0,
             crowded: false,
             last_snapshot: snapshot::LastSnapshot::default(),
@@ -227,12 +230,17 @@ impl Replica {
     /// The next thing to do.
     pub fn poll(&mut self) -> Option<Output> {
         self.report_own();
-        self.outputs.pop_front()
+        let next = self.outputs.pop_front();
+        if next.is_none() && self.has_grown() {
+            self.told_beyond = None;
+            return Some(Output::Grown);
+        }
+        next
     }
 
     /// Whether another output waits, if nothing is edited or arrives meanwhile.
     pub fn has_outputs(&self) -> bool {
-        !self.outputs.is_empty()
+        !self.outputs.is_empty() || self.has_grown()
     }
 
     /// Where the changeset that is being integrated is named, also after a crash in the middle of it.
@@ -332,6 +340,13 @@ impl Replica {
     pub fn dbg_check(&self) {
         self.log.dbg_check();
         self.fold.dbg_check(self.log.graph());
+        self.dbg_hashes();
+    }
+
+    /// How many objects nobody used since they came with a snapshot.
+    #[doc(hidden)]
+    pub fn dbg_asleep(&self) -> usize {
+        self.fold.dbg_asleep()
     }
 
     /// Tells what changed since the last time.

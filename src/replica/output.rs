@@ -58,6 +58,8 @@ pub enum Output {
     Supply,
     /// New changesets are in the store: other tabs may read on.
     Rows,
+    /// The log has more changesets, as somebody asked to be told: [`Replica::tell_growth`](super::Replica::tell_growth).
+    Grown,
 }
 
 /// How safe a changeset is.

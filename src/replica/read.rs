@@ -4,7 +4,7 @@ use super::history::value_at;
 use super::{HoldReason, Replica, Tier};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId};
 use crate::crdt::{List, Map, Register, Slot, Text};
-use crate::doc::{Body, ObjectIx, ObjectOrigin, Written};
+use crate::doc::{Body, ObjectIx, ObjectName, ObjectOrigin, Written};
 use crate::event::{Fate, ObjectKind, Options, Sort, Value};
 use crate::sorted::{sort, sort_by, sort_by_cached_key, sort_by_key};
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl Replica {
 
     /// Names of the objects with visible content, those under keys left out.
     pub fn names(&self) -> Vec<(Arc<str>, ObjectKind)> {
-        let objects = self.fold.objects().map(|(ix, _)| ix);
+        let objects = (0..self.object_count()).map(ObjectIx);
         self.named(objects.filter(|ix| self.object_hash(*ix).is_some()))
     }
 
@@ -191,7 +191,7 @@ impl Replica {
     pub(super) fn named(&self, objects: impl Iterator<Item = ObjectIx>) -> Vec<(Arc<str>, ObjectKind)> {
         let named = objects.map(|ix| self.map_of_field(ix).unwrap_or(ix)).filter_map(|ix| {
             let (name, kind) = self.name_of(ix)?;
-            Some((self.fold.get(ix).id, (name.clone(), kind)))
+            Some((self.fold.identity(ix).0, (name.clone(), kind)))
         });
         let mut named: Vec<(ObjectId, (Arc<str>, ObjectKind))> = named.collect();
         sort_by_key(&mut named, |(id, _)| *id);
@@ -243,21 +243,23 @@ impl Replica {
 
     /// The object's clear name and kind; none for one that has no name of its own.
     pub fn name_of(&self, object: ObjectIx) -> Option<(&Arc<str>, ObjectKind)> {
-        let object = self.fold.get(object);
-        let known = self.names.object(&object.id).filter(|name| name.kind == object.kind())?;
+        let known = self.known_as(object)?;
         if let ObjectOrigin::Named(name) = &known.origin { Some((name, known.kind)) } else { None }
     }
 
     /// The object's kind.
     pub fn kind_of(&self, object: ObjectIx) -> ObjectKind {
-        self.fold.get(object).kind()
+        self.fold.identity(object).1
     }
 
     /// The object's options, if they are known.
     pub fn options_of(&self, object: ObjectIx) -> Option<&Options> {
-        let object = self.fold.get(object);
-        let known = self.names.object(&object.id).filter(|name| name.kind == object.kind())?;
-        Some(&known.options)
+        Some(&self.known_as(object)?.options)
+    }
+
+    fn known_as(&self, object: ObjectIx) -> Option<&ObjectName> {
+        let (id, kind) = self.fold.identity(object);
+        self.names.object(&id).filter(|name| name.kind == kind)
     }
 
     /// The frontier, ascending.

@@ -106,6 +106,8 @@ impl Replica {
         if command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
             return Err(TransactFault::Command);
         }
+        // What has arrived waits until the end: the edits are about what shows now.
+        self.batch.in_transact = true;
         self.close(false, env);
         self.batch =
             OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };
@@ -163,6 +165,14 @@ impl Replica {
             self.seal(env);
         }
         self.last_write
+    }
+
+    /// Seals what is open and lets nothing in: places in what shows stay what they are.
+    pub fn seal_shown(&mut self, env: &mut Env<'_>) {
+        if !self.batch.in_transact {
+            self.close_open(false, env);
+            self.seal_closed(env);
+        }
     }
 
     /// While an IME composes, the batch stays open longer.

@@ -108,6 +108,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         }
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
+        Output::Grown => of("grown", &[]),
         Output::Policy => of("policy", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),

@@ -117,7 +117,7 @@ impl Replica {
     /// The writes that bear on a place: a key of a map, an element of a set, an index of a text or a list.
     pub fn why(&mut self, handle: u32, place: &JsValue) -> Answer<Array> {
         let object = self.object_at(handle)?;
-        with_env(|env| self.core_mut().flush(env));
+        with_env(|env| self.core_mut().seal_shown(env));
         let core = self.core();
         let claims = match core.kind_of(object) {
             ObjectKind::Map => {

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::replica::{Replica, changeset, id32, role, with_env};
 use super::value;
-use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, SyncStatus};
+use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, LaneEnd, SyncStatus};
 use crate::{ActorId, MemberId};
 use crate::{Fate, Role};
 
@@ -26,16 +26,27 @@ struct Summary {
     message: Option<String>,
     #[serde(with = "serde_wasm_bindgen::preserve")]
     headers: JsValue,
+    command: Option<String>,
     ops: u32,
     hidden: u32,
     bytes: usize,
     status: &'static str,
 }
 
+/// What was found before the number `next`, and how far that is in each chain.
 #[derive(Serialize)]
 struct Page {
     entries: Vec<Summary>,
-    next: Option<u32>,
+    next: u32,
+    lanes: Vec<Lane>,
+}
+
+#[derive(Serialize)]
+struct Lane {
+    actor: String,
+    seq: u32,
+    id: String,
+    before: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -144,12 +155,45 @@ impl Replica {
             member: text("member").map(|id| id32(&id, "member")).transpose()?.map(MemberId),
             since_ms: number("since").map(|ms| ms as u64),
             until_ms: number("until").map(|ms| ms as u64),
-            after: number("after").map(|number| number as u32),
+            from: number("from").unwrap_or_default() as u32,
+            to: number("to").map(|number| number as u32),
             limit: number("limit").unwrap_or_default() as usize,
         };
-        let found = self.sealed_core().history(&filter);
-        let next = found.last().filter(|_| found.len() == filter.limit).map(|last| last.number);
-        to_js(&Page { entries: found.into_iter().map(summary).collect(), next })
+        let core = self.sealed_core();
+        let found = core.history(&filter);
+        let last = found.last().filter(|_| found.len() == filter.limit).map(|last| last.number + 1);
+        let next = last.unwrap_or_else(|| filter.to.unwrap_or(u32::MAX).min(core.log_len()));
+        let lanes = core.lane_ends(filter.from..next).into_iter().map(|end| Lane {
+            actor: end.actor.to_string(),
+            seq: end.seq,
+            id: end.id.to_string(),
+            before: end.before.map(|id| id.to_string()),
+        });
+        to_js(&Page { lanes: lanes.collect(), entries: found.into_iter().map(summary).collect(), next })
+    }
+
+    /// The numbers of what was not read by whoever read up to these ends: first, after the last, first, and so on.
+    pub fn unread(&mut self, lanes: &Array) -> Answer<Vec<u32>> {
+        let end = |lane: JsValue| {
+            let text = |name| value::field(&lane, name).as_string().unwrap_or_default();
+            let seq = value::field(&lane, "seq").as_f64().unwrap_or_default() as u32;
+            let (actor, id) = (ActorId(id32(&text("actor"), "actor")?), changeset(&text("id"))?);
+            Ok(LaneEnd { actor, seq, id, before: None })
+        };
+        let read = lanes.iter().map(end).collect::<Answer<Vec<LaneEnd>>>()?;
+        Ok(self.sealed_core().unread(&read).into_iter().flat_map(|range| [range.start, range.end]).collect())
+    }
+
+    /// How many changesets there are, of these how many are stored, and what their numbers are worth.
+    #[wasm_bindgen(js_name = logLength)]
+    pub fn log_length(&mut self) -> Vec<f64> {
+        let core = self.sealed_core();
+        vec![f64::from(core.log_len()), f64::from(core.stored_len()), core.numbering() as f64]
+    }
+
+    #[wasm_bindgen(js_name = tellGrowth)]
+    pub fn tell_growth(&mut self, beyond: u32) {
+        self.core_mut().tell_growth(beyond);
     }
 
     pub fn stats(&mut self) -> Answer<JsValue> {
@@ -295,6 +339,7 @@ fn summary(entry: ChangesetSummary) -> Summary {
         received: entry.received_ms as f64,
         message: entry.message,
         headers: entry.headers.as_ref().map_or(JsValue::UNDEFINED, value::to_js),
+        command: entry.command,
         ops: entry.ops,
         hidden: entry.hidden,
         bytes: entry.bytes,

@@ -79,6 +79,8 @@ pub struct Node {
     pub closed: Vec<u32>,
     /// Commits are written and answered at once unless this is set; then [`Node::write_commits`] does it.
     pub slow_disk: bool,
+    /// How often it said that the log has grown.
+    pub grown: usize,
     pub waiting_commits: VecDeque<(u64, StoreBatch)>,
 }
 
@@ -114,6 +116,7 @@ impl Node {
             dialed: Vec::new(),
             closed: Vec::new(),
             slow_disk: false,
+            grown: 0,
             waiting_commits: VecDeque::new(),
         }
     }
@@ -159,6 +162,20 @@ impl Node {
         node
     }
 
+    /// A second replica of the same member, without a snapshot, that hears of everything in another order.
+    pub fn twin(&mut self, seed: u64) -> Self {
+        let export = self.replica.export_space();
+        let mut twin = Self::create(seed);
+        twin.disk = self.disk.clone();
+        twin.disk.snapshot.clear();
+        twin.disk.tail.reverse();
+        let mut twin = twin.reopen();
+        twin.with(|replica, env| replica.import_space(&export, env)).expect("an export");
+        twin.settle();
+        while twin.with(|replica, env| replica.integrate_more(env)) {}
+        twin
+    }
+
     /// Gives the replica the bytes that its snapshot stands for.
     pub fn supply(&mut self) {
         self.disk.tail.iter().for_each(|record| self.replica.supply(record));
@@ -200,6 +217,7 @@ impl Node {
                 Output::Saved { tier, ids } => self.saved.extend(ids.into_iter().map(|id| (tier, id))),
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),
+                Output::Grown => self.grown += 1,
                 Output::Sync | Output::Rows | Output::Supply => {}
                 Output::Policy | Output::Events | Output::Presence => {}
             }

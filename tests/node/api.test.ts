@@ -196,6 +196,21 @@ test("an anchor moves with its text", async (t) => {
   assert.throws(() => text.position(new Uint8Array([255, 1, 2])), code("E_ARGUMENT", "anchor"));
 });
 
+test("an anchor seals the open batch only if it stands beside what was typed in it", async (t) => {
+  const s = await openSpace(t);
+  const text = s.getText("t");
+  text.append("abcd");
+  s.flush();
+  const before = s.stats().changesets;
+  text.insert(2, "new");
+  for (const [index, bias] of [[1, 1], [2, -1], [5, 1], [9, 1], [0, -1]] as const) text.anchor(Math.min(index, text.length), bias);
+  assert.equal(s.stats().changesets, before);
+  const anchor = text.anchor(5, -1); // behind the w
+  assert.equal(s.stats().changesets, before + 1);
+  text.insert(0, "_");
+  assert.equal(text.position(anchor), 6);
+});
+
 test("authors lists who wrote what", async (t) => {
   const s = await openSpace(t);
   s.getText("t").append("abc");
@@ -443,6 +458,18 @@ test("export and import carry a whole space, more than once", async (t) => {
   assert.equal(second.added, 0);
   assert.equal(second.known, first.added + first.known);
   await assert.rejects(target.import(new Uint8Array([1, 2, 3])), (error: Error & { code: string }) => /^E_/.test(error.code));
+});
+
+test("the history tells the command of a transaction, of every changeset that it became", async (t) => {
+  const s = await openSpace(t);
+  const large = "x".repeat(200_000);
+  s.transact(() => s.getMap("m").set("a", large).set("b", large), { command: "order 17", message: "An order" });
+  s.transact(() => s.getMap("m").set("a", 1));
+  s.define("Paid", { version: 1 });
+  s.emit("Paid", { concerns: "invoice", command: "pay 3" });
+  const told = [];
+  for await (const { command, message } of s.history()) told.push([command, message]);
+  assert.deepEqual(told, [["order 17", "An order"], ["order 17", undefined], [undefined, undefined], ["pay 3", undefined]]);
 });
 
 test("history is paged, filtered and limited", async (t) => {

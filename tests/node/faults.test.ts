@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { open, type Space, type StemmaError, type StorageAdapter, type StorageBatch, type StoreName } from "stemma";
+import { open, type Space, type StemmaError, type StorageAdapter } from "stemma";
+import { exhaust, Scripted } from "./faults.ts";
 
 let names = 0;
 
@@ -11,37 +12,6 @@ async function space(t: TestContext, storage: StorageAdapter, o: object = {}): P
   const opened = await open({ name: `faults-${names++}`, storage, ...o });
   t.after(() => opened.close().catch(() => {}));
   return opened;
-}
-
-/** A store in memory whose commits can be held up or made to fail. */
-class Scripted implements StorageAdapter {
-  readonly secrets = "plain";
-  onLost?: StorageAdapter["onLost"];
-  failing: string | undefined;
-  held: (() => void)[] | undefined;
-  commits = 0;
-  readonly #stores = new Map<string, Uint8Array>();
-  readonly #tail: Uint8Array[] = [];
-
-  async open(): Promise<void> {}
-  async entries(store: StoreName): Promise<[string, Uint8Array][]> {
-    const prefix = `${store}/`;
-    return [...this.#stores].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key.slice(prefix.length), value]);
-  }
-  async read(after: number): Promise<[number, Uint8Array][]> {
-    return this.#tail.slice(after, after + 2).map((row, i) => [after + i + 1, row]);
-  }
-  async commit(batch: StorageBatch): Promise<number[]> {
-    this.commits++;
-    if (this.held) await new Promise<void>((resolve) => this.held?.push(resolve));
-    if (this.failing) throw Object.assign(new Error("scripted"), { code: this.failing });
-    if (batch.absent && this.#stores.has(batch.absent.join("/"))) throw Object.assign(new Error("exists"), { code: "E_STORAGE_EXISTS" });
-    for (const [store, key] of batch.delete ?? []) this.#stores.delete(`${store}/${key}`);
-    for (const [store, key, value] of batch.put ?? []) this.#stores.set(`${store}/${key}`, value.slice());
-    return (batch.append ?? []).map((row) => this.#tail.push(row.slice()));
-  }
-  async close(): Promise<void> {}
-  async destroy(): Promise<void> {}
 }
 
 const coded = (code: string) => ({ name: "StemmaError", code });
@@ -163,12 +133,6 @@ test("faults from before anybody listened are told to the first who does", async
   const fault = await new Promise<StemmaError>((resolve) => s.on("storage", resolve));
   assert.equal(fault.code, "E_STORAGE_LOST");
 });
-
-/** Calls the engine when hardly any stack is left, so that it runs out inside. */
-function exhaust(s: Space): void {
-  const dive = (): number => s.stateHash().length + dive();
-  assert.throws(dive);
-}
 
 test("after a trap the space comes back from storage, and its handles go on", async (t) => {
   const s = await space(t, new Scripted());

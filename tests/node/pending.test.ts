@@ -392,3 +392,56 @@ test("a batch is as old as its first gathered edit", async (t) => {
   t.mock.timers.tick(101);
   assert.equal(space.stats().changesets, 1);
 });
+
+/** A text and a list of ten each, with an open batch in one replica; `arrive` deletes most of both in another, and returns once that waits. */
+async function waiting(t: TestContext) {
+  const ann = await openSpace(t, { batchMs: 60_000 });
+  const [text, list] = [ann.getText("t"), ann.getList("l")];
+  text.append("0123456789");
+  list.push(..."0123456789");
+  const bob = await openSpace(t, { invite: await ann.invite() });
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => (port1.close(), port2.close()));
+  ann.sync.attach(port1);
+  bob.sync.attach(port2);
+  ann.flush();
+  const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+  while (bob.getText("t").length < 10 || bob.getList("l").length < 10) await turn();
+  const arrive = async () => {
+    const stored = async () => (await ann.doctor()).rows.changesets;
+    const before = await stored();
+    bob.transact(() => (bob.getText("t").delete(0, 8), bob.getList("l").delete(0, 8)));
+    while ((await stored()) === before) await turn();
+    assert.equal(text.toString(), "0123456789A");
+  };
+  return { ann, text, list, arrive, turn };
+}
+
+test("what arrives in the middle of a batch moves no place of the transaction that follows", async (t) => {
+  const { ann, text, list, arrive } = await waiting(t);
+  text.append("A"); // the batch is open
+  await arrive();
+  ann.transact(() => (text.insert(11, "B"), text.delete(9, 1), text.insert(1, "C"), list.delete(9, 1), list.insert(1, "C")));
+  assert.equal(text.toString(), "C8AB");
+  assert.deepEqual(list.toJSON(), ["C", "8"]);
+});
+
+test("nor one that an anchor or a question is about", async (t) => {
+  const { ann, text, arrive, turn } = await waiting(t);
+  text.append("A");
+  await arrive();
+  const anchor = text.anchor(11, -1); // beside what is open, which is sealed for it
+  assert.deepEqual([text.position(anchor), text.length], [11, 11]);
+  assert.equal(ann.why(text, 10)?.member, ann.me);
+  while (text.length > 3) await turn(); // it waits no longer
+  assert.deepEqual([text.toString(), text.position(anchor)], ["89A", 3]);
+});
+
+test("a question about a letter seals what is open, and lets nothing in", async (t) => {
+  const { ann, text, arrive, turn } = await waiting(t);
+  text.append("A");
+  await arrive();
+  assert.equal(ann.why(text, 10)?.status, "shows");
+  assert.equal(text.length, 11);
+  while (text.length > 3) await turn();
+});

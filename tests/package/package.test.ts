@@ -33,7 +33,7 @@ async function titleOf(origin: string): Promise<string> {
 
 test("the tarball holds the engine, every entry, the licences and the readme", async () => {
   const manifest = JSON.parse(await readFile(join(root, "pkg/package.json"), "utf8"));
-  const entries = [".", "./inline", "./codemirror", "./engine.wasm", "./package.json"];
+  const entries = [".", "./inline", "./codemirror", "./textarea", "./engine.wasm", "./package.json"];
   assert.deepEqual(Object.keys(manifest.exports), entries);
   const targets = Object.values<string | Record<string, string>>(manifest.exports).flatMap((target) =>
     typeof target === "string" ? [target] : Object.values(target),

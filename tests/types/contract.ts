@@ -1,7 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
 import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
-import { stemma } from "stemma/codemirror";
+import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
+import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
 export async function contract(): Promise<void> {
@@ -14,9 +15,9 @@ export async function contract(): Promise<void> {
   text.applyDelta([...delta, { retain: 1 }, { delete: 1 }, { insert: "x" }]);
   const write: Write = space.transact(() => text.update("y"), { message: "m", headers: { a: [1] }, origin: {}, command: "c" });
   await write.saved("relay", { signal: AbortSignal.timeout(1) });
-  for await (const changeset of space.history({ object: map, key: "k", since: new Date(), limit: 1 })) {
+  for await (const changeset of space.history({ object: map, key: "k", since: new Date(), limit: 1, live: true })) {
     const info: ChangesetInfo = changeset;
-    void info.message?.length;
+    void [info.message?.length, info.command?.length];
   }
   const end: () => void = space.subscribe((changes) => {
     for (const change of changes) {
@@ -32,8 +33,13 @@ export async function contract(): Promise<void> {
   map.subscribe(([change]) => change?.keys.length);
   space.on("sync", (state: SyncState) => state.status);
   space.on("storage", (error: StemmaError) => error.retryable);
-  const extension: Extension = stemma(text, { readOnly: true });
-  void [value, extension];
+  const cursors: CursorOptions = { name: "Ada", hue: 140, field: "at", label: ({ member, state }) => (member === space.me ? undefined : String(state["name"])) };
+  const authors: AuthorOptions = { label: (member) => member, hue: (member) => (member === space.me ? null : undefined), onClick: ({ considered }, { clientX }) => void [considered.length, clientX] };
+  const extension: Extension = stemma(text, { readOnly: true, undo: false, cursors, authors });
+  const unbind: () => void = bindTextarea(document.createElement("textarea"), text, { cursors: { name: "Ada" }, signal: AbortSignal.timeout(1) });
+  void [value, extension, unbind];
+  // @ts-expect-error a field cannot show the cursors of others
+  bindTextarea(document.createElement("input"), text, { cursors: { label: () => "Ada" } });
 
   // @ts-expect-error values are frozen
   map.toJSON()["k"] = 1;

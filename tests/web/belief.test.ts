@@ -333,7 +333,10 @@ async function reads(page: Page, pane: string, text: string, hut?: string): Prom
   await page
     .waitForFunction(([pane, text]) => [...document.querySelectorAll<HTMLElement>(`#${pane} .cm-line`)].map((line) => line.textContent).join("\n") === text, [pane, text] as const, { timeout: 10_000 })
     .catch(async () => assert.fail(`${pane} reads ${JSON.stringify(await textOf(page, pane))}, not ${JSON.stringify(text)}`));
-  if (hut !== undefined) assert.equal(await fact(page, pane, "hut"), hut, pane);
+  if (hut === undefined) return;
+  await page
+    .waitForFunction(([pane, hut]) => document.querySelector<HTMLInputElement>(`#${pane} [aria-label='Value of hut']`)?.value === hut, [pane, hut] as const, { timeout: 10_000 })
+    .catch(async () => assert.equal(await fact(page, pane, "hut"), hut, pane));
 }
 
 /** What is struck through and what comes back under the glass of a pane, each piece set apart by a bar. */

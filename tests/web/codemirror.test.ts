@@ -1,74 +1,14 @@
-// The CodeMirror binding in Chromium: two replicas of a text, each with its editor, over a MessageChannel.
+// The CodeMirror binding in Chromium: what is typed, what arrives, what is taken back.
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { Page } from "playwright-core";
-import { launchBrowser, servePages } from "./harness.ts";
+import { agreed, composer, Editors } from "./editors.ts";
 
-const browser = await launchBrowser({ after });
-const origin = await servePages({ after }, { "/pkg/": "pkg", "/modules/": "node_modules", "/": "tests/web/pages" });
+const editors = await Editors.start({ after });
 
-/** A page with `one` and `two`, replicas of a space whose text "t" holds `start`, an editor `view` on that of `one`, and `settle`. */
-async function editorPage(start: string, o: { readOnly?: boolean; doc?: string } = {}): Promise<Page> {
-  const page = await browser.newPage();
-  page.on("pageerror", (error) => assert.fail(error));
-  await page.goto(`${origin}/codemirror.html`);
-  await page.evaluate(setUp, { start, o });
-  return page;
-}
-
-async function setUp({ start, o }: { start: string; o: { readOnly?: boolean; doc?: string } }): Promise<void> {
-  const { open } = await import("stemma");
-  const { stemma } = await import("stemma/codemirror");
-  const { EditorView } = await import("@codemirror/view");
-  const { Transaction } = await import("@codemirror/state");
-  const name = crypto.randomUUID();
-  const one = await open({ name, storage: "memory", init: (space) => space.getText("t").append(start) });
-  const two = await open({ name: `${name}-2`, storage: "memory", invite: await one.invite() });
-  const { port1, port2 } = new MessageChannel();
-  one.sync.attach(port1);
-  two.sync.attach(port2);
-  const settle = async () => {
-    one.flush();
-    two.flush();
-    while (one.heads.join() !== two.heads.join()) await new Promise((resolve) => setTimeout(resolve, 1));
-    await new Promise((resolve) => setTimeout(resolve));
-  };
-  await settle();
-  const text = one.getText("t");
-  const inHistory: boolean[] = [];
-  const view = new EditorView({
-    doc: o.doc ?? text.toString(),
-    parent: document.querySelector("#editor") as HTMLElement,
-    extensions: [
-      stemma(text, o.readOnly === undefined ? {} : { readOnly: o.readOnly }),
-      EditorView.updateListener.of(({ transactions }) => {
-        for (const transaction of transactions) {
-          if (transaction.docChanged) inHistory.push(transaction.annotation(Transaction.addToHistory) !== false);
-        }
-      }),
-    ],
-  });
-  await settle();
-  Object.assign(globalThis, { one, two, view, settle, inHistory });
-}
-
-/** What `setUp` leaves in the page. */
-declare const one: import("stemma").Space;
-declare const two: import("stemma").Space;
-declare const view: import("@codemirror/view").EditorView;
-declare const settle: () => Promise<void>;
-declare const inHistory: boolean[];
-
-/** The same text in both replicas and in the editor. */
-async function agreed(page: Page): Promise<string> {
-  const [a, b, c] = await page.evaluate(async () => {
-    await settle();
-    return [one.getText("t").toString(), two.getText("t").toString(), view.state.doc.toString()];
-  });
-  assert.equal(a, b);
-  assert.equal(c, a);
-  return a as string;
+async function editorPage(start: string, { doc, ...o }: { readOnly?: boolean; undo?: boolean; doc?: string } = {}): Promise<Page> {
+  return editors.page(start, { one: { kind: "codemirror", o, ...(doc === undefined ? {} : { doc }) } });
 }
 
 test("what is typed reaches the other replica, with the binding as its origin", async () => {
@@ -104,7 +44,7 @@ test("what comes from elsewhere is shown, and is not in the editor's history", a
 });
 
 test("both sides at once end the same, cursor kept", async () => {
-  const page = await editorPage("0123456789");
+  const page = await editorPage("01234 ------------");
   await page.evaluate(async () => {
     view.dispatch({ selection: { anchor: 5 } });
     for (let i = 0; i < 50; i++) {
@@ -135,8 +75,8 @@ test("edits of the app and of the editor in the same turn", async () => {
 test("changes from elsewhere wait while somebody composes", async () => {
   const page = await editorPage("");
   await page.click(".cm-content");
-  const input = await page.context().newCDPSession(page);
-  await input.send("Input.imeSetComposition", { text: "に", selectionStart: 1, selectionEnd: 1 });
+  const { compose, commit } = await composer(page);
+  await compose("に");
   const during = await page.evaluate(async () => {
     two.getText("t").insert(0, "remote ");
     two.flush();
@@ -146,8 +86,8 @@ test("changes from elsewhere wait while somebody composes", async () => {
     return view.state.doc.toString();
   });
   assert.equal(during, "に");
-  await input.send("Input.imeSetComposition", { text: "にほ", selectionStart: 2, selectionEnd: 2 });
-  await input.send("Input.insertText", { text: "日本" });
+  await compose("にほ");
+  await commit("日本");
   await page.waitForFunction(() => view.state.doc.toString().includes("remote"));
   assert.match(await agreed(page), /^(remote 日本|日本remote )$/);
   await page.close();
@@ -190,5 +130,107 @@ test("an editor of a closed space takes nothing, and one that is gone hears noth
   });
   assert.equal(await page.evaluate(() => view.state.doc.toString()), "kept!");
   await page.evaluate(() => view.destroy());
+  await page.close();
+});
+
+test("half a character is shown as the text holds it", async () => {
+  const page = await editorPage("ab");
+  await page.evaluate(() => view.dispatch({ changes: { from: 1, insert: "\ud83d" } }));
+  assert.equal(await agreed(page), "a\ufffdb");
+  await page.close();
+});
+
+test("undo takes back what was typed here, and nothing of others, and goes there", async () => {
+  const page = await editorPage("one two");
+  await page.click(".cm-content");
+  await page.keyboard.press("Control+End");
+  await page.keyboard.type(" mine");
+  await page.evaluate(async () => {
+    await settle();
+    two.getText("t").insert(0, "theirs ");
+    await settle();
+  });
+  assert.equal(await agreed(page), "theirs one two mine");
+  await page.evaluate(() => view.dispatch({ selection: { anchor: 0 } }));
+  await page.keyboard.press("Control+z");
+  assert.equal(await agreed(page), "theirs one two");
+  assert.equal(await page.evaluate(() => view.state.selection.main.head), 14);
+  await page.keyboard.press("Control+z"); // nothing more of this tab in this text but its beginning
+  await page.keyboard.press("Control+z");
+  assert.equal(await agreed(page), "theirs ");
+  await page.keyboard.press("Control+Shift+Z");
+  await page.keyboard.press("Control+y");
+  assert.equal(await agreed(page), "theirs one two mine");
+  assert.equal(await page.evaluate(() => view.state.selection.main.head), 19);
+  await page.evaluate(() => view.contentDOM.dispatchEvent(new InputEvent("beforeinput", { inputType: "historyUndo", cancelable: true, bubbles: true })));
+  assert.equal(await agreed(page), "theirs one two");
+  await page.close();
+});
+
+test("undo is of this text alone, and can be left to the editor", async () => {
+  const page = await editorPage("");
+  await page.click(".cm-content");
+  await page.keyboard.type("typed");
+  await page.evaluate(() => one.transact(() => one.getMap("m").set("k", 1)));
+  await page.keyboard.press("Control+z");
+  assert.equal(await agreed(page), "");
+  assert.equal(await page.evaluate(() => one.getMap("m").get("k")), 1);
+  await page.close();
+  const plain = await editorPage("", { undo: false });
+  await plain.click(".cm-content");
+  await plain.evaluate(() => two.getText("t").append("x"));
+  await agreed(plain);
+  await plain.evaluate(() => one.getText("t").append("y"));
+  await plain.keyboard.press("Control+z");
+  assert.equal(await agreed(plain), "xy");
+  await plain.close();
+});
+
+test("typing seals no batch, cursors shown or not", async () => {
+  for (const cursors of [false, true]) {
+    const page = await editors.page("some text", { one: { kind: "codemirror", o: { cursors } } });
+    await page.click(".cm-content");
+    await page.evaluate(() => view.dispatch({ selection: { anchor: 4 } }));
+    const before = await page.evaluate(() => (one.flush(), one.stats().changesets));
+    // In one turn, for a batch is sealed by time too.
+    const after = await page.evaluate(async () => {
+      for (const letter of " and more") {
+        view.dispatch({ changes: { from: view.state.selection.main.head, insert: letter }, selection: { anchor: view.state.selection.main.head + 1 } });
+        await null;
+        await null;
+      }
+      return one.stats().changesets;
+    });
+    assert.equal(after, before);
+    assert.equal(await agreed(page), "some and more text");
+    await page.close();
+  }
+});
+
+test("options that are none are refused", async () => {
+  const page = await editorPage("");
+  const refused = await page.evaluate(() => {
+    const text = one.getText("t");
+    const wrong: [string, () => unknown][] = [
+      ["text", () => stemma({} as never)],
+      ["cursor", () => stemma(text, { cursor: true } as never)],
+      ["cursors", () => stemma(text, { cursors: 1 } as never)],
+      ["hue", () => stemma(text, { cursors: { hue: 360 } })],
+      ["name", () => stemma(text, { cursors: { name: "x".repeat(65) } })],
+      ["label", () => stemma(text, { cursors: { label: "x" } as never })],
+      ["colour", () => stemma(text, { authors: { colour: 1 } as never })],
+      ["onClick", () => stemma(text, { authors: { onClick: 1 } as never })],
+    ];
+    return wrong.filter(([argument, call]) => {
+      try {
+        call();
+      } catch (error) {
+        const { code, argument: named } = error as import("stemma").StemmaError;
+        return code !== "E_ARGUMENT" || named !== argument;
+      }
+      return true;
+    }).map(([argument]) => argument);
+  });
+  assert.deepEqual(refused, []);
   await page.close();
 });

@@ -23,6 +23,28 @@ test("what is typed in one pane shows in the others, saved and the same", async 
   assert.deepEqual(complaints, []);
 });
 
+test("each sees where the others are and what they wrote, and takes back what was typed here", async (t) => {
+  const { page, complaints } = await visit(t);
+  await type(page, "ada", "by Ada ");
+  await shows(page, "ben", "by Ada ");
+  for (const pane of ["ben", "mallory"]) await page.locator(`#${pane} .cm-stemma-cursor`, { hasText: "Ada" }).waitFor();
+  assert.equal(await page.locator("#ada .cm-stemma-cursor").count(), 0);
+  await type(page, "ben", "by Ben ");
+  await page.locator("#ada .cm-stemma-cursor", { hasText: "Ben" }).waitFor();
+  await page.locator("#ben .cm-stemma-cursor").waitFor({ state: "detached" });
+  const tinted = page.locator("#ada .cm-stemma-author");
+  await tinted.waitFor();
+  assert.equal(await tinted.innerText(), "by Ben ");
+  await page.locator("#mallory .cm-stemma-author.cm-stemma-hue-10", { hasText: "by Ben " }).waitFor();
+  await tinted.click();
+  await page.locator("#ada .cm-stemma-card", { hasText: /^Ben .*\d/ }).waitFor();
+  await page.keyboard.press("Control+z");
+  await shows(page, "ben", "by Ben A week in the mountains");
+  await page.keyboard.press("Control+Shift+Z");
+  await shows(page, "ben", "by Ben by Ada A week in the mountains");
+  assert.deepEqual(complaints, []);
+});
+
 test("both sides edit while one is offline, and meet", async (t) => {
   const { page, complaints } = await visit(t);
   await badges(page, "ben", ["saved here", "nothing yet", "3 of 3 agree"]);

@@ -1,17 +1,20 @@
-//! What the relay keeps: spaces, who was let in, and one log per space. One trait, two stores, one acceptance suite.
+//! What the relay keeps: spaces, who was let in, and one log per space. One trait, three stores, one acceptance suite.
 //!
 //! Invariants of every [`Store`]: what a method changed is durable when it returns; the cursors of a space are 1, 2, 3 …
 //! without a gap; the chain of a row is the one of `docs/protocol.md` §3 over everything before it; a row is never changed. A
 //! store judges only places in chains: signatures, sizes and admission were checked before.
 
 mod memory;
+mod postgres;
 mod sqlite;
 
+use prost::bytes::Bytes;
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::start_chain;
 use stemma::sync::{Position, Resync, Row, Verdict};
 
 pub use memory::MemoryStore;
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 /// What a relay needs of its disk.
@@ -75,6 +78,44 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn probe(&self) -> Result<(), StoreError>;
+
+    /// Whether other relays may append to it while this one does. If so, [`Store::heads`] says what they did.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The newest cursors of those of these spaces that are there; nothing where nobody else appends.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn heads(&self, _spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Tells the other relays, as far as there are some and they hear it. Returns at once.
+    fn tell(&self, _hint: Hint) {}
+
+    /// Calls `heard` with what other relays tell, from now on, on some thread. Hints can be lost.
+    fn listen(&self, _heard: Box<dyn Fn(Hint) + Send>) {}
+}
+
+/// What relays on one store tell each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// A log has at least so many rows.
+    Moved {
+        /// The space.
+        space: SpaceId,
+        /// The cursor of its newest row.
+        head: u64,
+    },
+    /// Somebody says something to whoever is there: an EPHEMERAL frame.
+    Said {
+        /// The space.
+        space: SpaceId,
+        /// The frame.
+        frame: Bytes,
+    },
 }
 
 /// A space and the end of its log.
@@ -190,6 +231,12 @@ pub enum StoreError {
     /// SQLite says so.
     #[error("store: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL, or the way there, says so.
+    #[error("store: {0}")]
+    Postgres(#[from] ::postgres::Error),
+    /// Something is stored that no relay writes.
+    #[error("the store holds what no relay writes")]
+    Damaged,
     /// The folder cannot be made, or another relay holds it.
     #[error("store folder: {0}")]
     Folder(#[from] std::io::Error),
@@ -237,6 +284,11 @@ fn judge(row: &NewRow, lanes: &impl Lanes) -> Result<Judgement, StoreError> {
         return Ok(Judgement::Answer(Verdict::Gap { tip: top.first().copied() }));
     }
     Ok(Judgement::Append { existing: lanes.any(row.seq)? })
+}
+
+/// The part of an id that is in an index.
+fn short(id: ChangesetId) -> i64 {
+    i64::from_le_bytes(*id.0.first_chunk().expect("an id is longer"))
 }
 
 /// What [`judge`] says.

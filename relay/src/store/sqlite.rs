@@ -27,7 +27,7 @@ use stemma::sync::{Code, Position, Row, Verdict};
 
 use super::{
     Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, SpaceRecord, Store, StoreError,
-    StoredRow, judge,
+    StoredRow, judge, short,
 };
 
 const SCHEMA_VERSION: i64 = 1;
@@ -372,11 +372,6 @@ impl Lanes for ActorRows<'_> {
             statement.query_row(params![self.space, self.actor, seq], |row| row.get::<_, Vec<u8>>(0));
         Ok(header.optional()?.map(|header| changeset_id(&header)))
     }
-}
-
-/// The part of an id that is in the index.
-fn short(id: ChangesetId) -> i64 {
-    i64::from_le_bytes(*id.0.first_chunk().expect("an id is longer"))
 }
 
 fn number_of(connection: &Connection, space: SpaceId) -> Result<i64, StoreError> {

@@ -1,4 +1,4 @@
-//! One acceptance suite that both stores pass. Rows here have headers that are only names: stores do not read them.
+//! One acceptance suite that all stores pass. Rows here have headers that are only names: stores do not read them.
 
 use prost::bytes::Bytes;
 use stemma::event::{changeset_id, next_chain};
@@ -10,17 +10,24 @@ const SPACE: SpaceId = SpaceId([7; 32]);
 const OTHER: SpaceId = SpaceId([8; 32]);
 const LOG: LogId = LogId([1; 16]);
 
-macro_rules! on_both_stores {
+#[path = "../../tests/common/postgres.rs"]
+mod server;
+
+macro_rules! on_all_stores {
     ($($test:ident),* $(,)?) => {
         mod memory { $(#[test] fn $test() { super::$test(&super::MemoryStore::default()); })* }
         mod sqlite { $(#[test] fn $test() {
             let folder = tempfile::tempdir().expect("a folder");
             super::$test(&super::SqliteStore::open(folder.path()).expect("a new store"));
         })* }
+        mod postgres { $(#[test] fn $test() {
+            let Some(server) = super::server::server() else { return };
+            super::$test(&super::PostgresStore::open(&server.database()).expect("a new store"));
+        })* }
     };
 }
 
-on_both_stores! {
+on_all_stores! {
     a_space_is_made_once,
     members_are_counted_per_gate,
     a_lane_grows,

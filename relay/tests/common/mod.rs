@@ -387,9 +387,13 @@ pub struct Process {
 
 impl Process {
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let folder = folder.to_str().expect("a plain path");
+        Self::start_with(&[&["--data", folder], arguments].concat())
+    }
+
+    pub fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(folder)
+            .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

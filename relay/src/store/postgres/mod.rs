@@ -1,0 +1,381 @@
+//! The store that several relays share: one PostgreSQL database, all of it in the schema `stemma_relay`.
+//!
+//! The tables are those of the embedded store. A commit locks the rows of the spaces it appends to, lowest first, until it is
+//! done: so cursors have no gap, become visible in order, and two relays never wait for each other. What a relay commits it
+//! tells the others as a hint ([`hints`]), which may be lost; they look for themselves now and then.
+//!
+//! Invariant: nothing is acked that the database did not call durable: `synchronous_commit` is never below `on` here.
+
+mod commit;
+mod hints;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use postgres::config::Config;
+use postgres::error::SqlState;
+use postgres::{Client, GenericClient, NoTls};
+use prost::bytes::Bytes;
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use stemma::event::start_chain;
+use stemma::sync::{Position, Row};
+use tracing::warn;
+
+use super::{Admitted, Append, Appended, Hint, Newcomer, SpaceRecord, Store, StoreError, StoredRow};
+use hints::Hints;
+
+const SCHEMA_VERSION: i32 = 1;
+const SCHEMA: &str = "
+    CREATE TABLE node (name text PRIMARY KEY, value bytea NOT NULL);
+    CREATE TABLE version (number integer NOT NULL);
+    CREATE TABLE space (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id bytea NOT NULL UNIQUE, genesis bytea NOT NULL,
+        log_id bytea NOT NULL, head bigint NOT NULL, chain bytea NOT NULL, bytes bigint NOT NULL) WITH (fillfactor = 70);
+    CREATE TABLE member (space bigint, gate bytea, member bytea, PRIMARY KEY (space, gate, member));
+    CREATE TABLE actor (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, space bigint NOT NULL, key bytea NOT NULL,
+        UNIQUE (space, key));
+    CREATE TABLE tip (space bigint, actor bigint, seq bigint, id bytea, PRIMARY KEY (space, actor, seq, id));
+    CREATE TABLE changeset (
+        space bigint, cursor bigint, actor bigint NOT NULL, seq bigint NOT NULL, short bigint NOT NULL,
+        chain bytea NOT NULL, header bytea NOT NULL, signature bytea NOT NULL, skeleton bytea NOT NULL, content bytea,
+        PRIMARY KEY (space, cursor));
+    CREATE INDEX changeset_lane ON changeset (space, actor, seq, short);
+    ALTER TABLE changeset ALTER COLUMN header SET STORAGE EXTERNAL,
+        ALTER COLUMN skeleton SET STORAGE EXTERNAL, ALTER COLUMN content SET STORAGE EXTERNAL;
+";
+
+/// One at a time makes the tables, or looks whether they are there: the first bytes of `stemma-relay`.
+const SCHEMA_LOCK: i64 = i64::from_be_bytes(*b"stemma-r");
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A dead database is noticed after so long without an answer to what was sent.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What every connection of ours is set to. A statement that takes longer is given up, and what it was part of with it.
+const SETTINGS: &str = "
+    SET search_path = stemma_relay; SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning;
+";
+
+/// Connections that read.
+const READERS: usize = 4;
+
+/// One database.
+pub struct PostgresStore {
+    config: Config,
+    writer: Mutex<Option<Client>>,
+    readers: Vec<Mutex<Option<Client>>>,
+    next_reader: AtomicUsize,
+    hints: Hints,
+}
+
+impl PostgresStore {
+    /// Opens the store in a database, or makes it there. `url` is `postgres://user:password@host:port/database`, with several
+    /// hosts if one may take over from another, or the `key=value` form of libpq. Without TLS: across machines a tunnel or a
+    /// private network has to keep others out. Not to be called by a thread that drives futures, as nothing of this store.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the database cannot be reached or written, or if the store is of another version.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let mut config: Config = url.parse()?;
+        config.application_name("stemma-relay").connect_timeout(CONNECT_TIMEOUT);
+        config.tcp_user_timeout(SILENCE_TIMEOUT).keepalives_idle(SILENCE_TIMEOUT);
+        let mut writer = config.connect(NoTls)?;
+        make(&mut writer)?;
+        drop(writer);
+        let writer = connect(&config)?;
+        let readers = (0..READERS).map(|_| Mutex::new(None)).collect();
+        let hints = Hints::start(&config);
+        Ok(Self {
+            config,
+            writer: Mutex::new(Some(writer)),
+            readers,
+            next_reader: AtomicUsize::new(0),
+            hints,
+        })
+    }
+
+    /// Runs something on a connection; on a new one if the last one ended, or ends meanwhile: the database may have gone to
+    /// another machine. So what runs may have been done already: nothing here minds.
+    fn on<T>(
+        &self,
+        slot: &Mutex<Option<Client>>,
+        run: impl Fn(&mut Client) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut slot = lock(slot);
+        if let Some(client) = slot.as_mut().filter(|client| !client.is_closed()) {
+            match run(client) {
+                Err(StoreError::Postgres(error)) if is_end(&error) => *slot = None,
+                result => return result,
+            }
+        }
+        run(slot.insert(connect(&self.config)?))
+    }
+
+    fn write<T>(&self, run: impl Fn(&mut Client) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.on(&self.writer, run)
+    }
+
+    fn read_from<T>(&self, run: impl Fn(&mut Client) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed) % self.readers.len();
+        self.on(&self.readers[turn], run)
+    }
+}
+
+/// Whether a connection is of no use any more: it broke, or the database behind it ends or takes no writes now.
+fn is_end(error: &postgres::Error) -> bool {
+    let ends = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    error.code().is_none_or(|code| ends.contains(code))
+}
+
+/// A connection waits for its end, which a thread that drives futures must not.
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        let slots = self.readers.iter().chain([&self.writer]);
+        let clients: Vec<Client> = slots.filter_map(|slot| lock(slot).take()).collect();
+        let ended = std::thread::spawn(move || drop(clients)).join();
+        if ended.is_err() {
+            warn!("a connection did not end well");
+        }
+    }
+}
+
+impl std::fmt::Debug for PostgresStore {
+    /// Without the password, and without what else is in the address.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+fn lock(slot: &Mutex<Option<Client>>) -> MutexGuard<'_, Option<Client>> {
+    slot.lock().expect("no method panics while it holds the lock")
+}
+
+fn connect(config: &Config) -> Result<Client, StoreError> {
+    let mut client = config.connect(NoTls)?;
+    client.batch_execute(SETTINGS)?;
+    let durability: String = client.query_one("SHOW synchronous_commit", &[])?.get(0);
+    if durability == "off" || durability == "local" {
+        client.batch_execute("SET synchronous_commit = on")?;
+    }
+    Ok(client)
+}
+
+fn make(client: &mut Client) -> Result<(), StoreError> {
+    let fsync: String = client.query_one("SHOW fsync", &[])?.get(0);
+    if fsync == "off" {
+        warn!("fsync is off in this database: what is acked can be lost when its machine fails");
+    }
+    let mut transaction = client.transaction()?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK])?;
+    transaction
+        .batch_execute("CREATE SCHEMA IF NOT EXISTS stemma_relay; SET LOCAL search_path = stemma_relay")?;
+    let is_there: bool =
+        transaction.query_one("SELECT to_regclass('stemma_relay.version') IS NOT NULL", &[])?.get(0);
+    if !is_there {
+        transaction.batch_execute(SCHEMA)?;
+        transaction.execute("INSERT INTO version VALUES ($1)", &[&SCHEMA_VERSION])?;
+    }
+    let found: i32 = transaction.query_one("SELECT number FROM version", &[])?.get(0);
+    if found != SCHEMA_VERSION {
+        return Err(StoreError::Version { found: found.into(), known: SCHEMA_VERSION.into() });
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+impl Store for PostgresStore {
+    fn identity(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.write(|client| {
+            let insert = "INSERT INTO node VALUES ('identity', $1) ON CONFLICT DO NOTHING";
+            client.execute(insert, &[&&fresh[..]])?;
+            array(client.query_one("SELECT value FROM node WHERE name = 'identity'", &[])?.get(0))
+        })
+    }
+
+    fn create_space(&self, space: SpaceId, genesis: &[u8], log_id: LogId) -> Result<(), StoreError> {
+        let chain = start_chain(log_id, space);
+        self.write(|client| {
+            client.execute(
+                "INSERT INTO space (id, genesis, log_id, head, chain, bytes) VALUES ($1, $2, $3, 0, $4, 0)
+                 ON CONFLICT DO NOTHING",
+                &[&&space.0[..], &genesis, &&log_id.0[..], &&chain.0[..]],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn space(&self, space: SpaceId) -> Result<Option<SpaceRecord>, StoreError> {
+        self.read_from(|client| {
+            let select = "SELECT genesis, log_id, head, chain, bytes FROM space WHERE id = $1";
+            let Some(row) = client.query_opt(select, &[&&space.0[..]])? else { return Ok(None) };
+            let head = Position {
+                log_id: LogId(array(row.get(1))?),
+                cursor: unsigned(row.get(2))?,
+                chain: LogChain(array(row.get(3))?),
+            };
+            Ok(Some(SpaceRecord { genesis: row.get(0), head, bytes: unsigned(row.get(4))? }))
+        })
+    }
+
+    fn admit(&self, space: SpaceId, newcomer: &Newcomer) -> Result<Admitted, StoreError> {
+        let (gate, member) = (&newcomer.gate[..], &newcomer.member.0[..]);
+        self.write(|client| {
+            let mut transaction = client.transaction()?;
+            // Who comes through the same gate at another relay waits until this one is counted.
+            let lock = "SELECT number FROM space WHERE id = $1 FOR UPDATE";
+            let number = transaction.query_opt(lock, &[&&space.0[..]])?.ok_or(StoreError::NoSpace)?;
+            let number: i64 = number.get(0);
+            let count = "SELECT count(*), count(*) FILTER (WHERE member = $3) FROM member WHERE space = $1 AND gate = $2";
+            let counted = transaction.query_one(count, &[&number, &gate, &member])?;
+            let (all, this) = (unsigned(counted.get(0))?, unsigned(counted.get(1))?);
+            if this > 0 {
+                return Ok(Admitted::In);
+            }
+            if newcomer.expired {
+                return Ok(Admitted::Expired);
+            }
+            if newcomer.uses.is_some_and(|uses| all >= uses) {
+                return Ok(Admitted::Used);
+            }
+            let insert = "INSERT INTO member (space, gate, member) VALUES ($1, $2, $3)";
+            transaction.execute(insert, &[&number, &gate, &member])?;
+            transaction.commit()?;
+            Ok(Admitted::In)
+        })
+    }
+
+    fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
+        let appended = self.write(|client| commit::append(client, batch))?;
+        for (append, appended) in batch.iter().zip(&appended) {
+            if let Some(last) = appended.rows.last() {
+                self.hints.tell(Hint::Moved { space: append.space, head: last.cursor });
+            }
+        }
+        Ok(appended)
+    }
+
+    fn read(
+        &self,
+        space: SpaceId,
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let (after, first) = (signed(after)?, signed(after.saturating_add(1))?);
+        let most = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
+        let (bytes_max, rows_max) = (most(bytes_max), most(rows_max));
+        self.read_from(|client| {
+            let number = number_of(client, space)?;
+            // Lengths are known without the bytes, so what a page has no room for is not read.
+            let select = "
+                SELECT cursor, chain, header, signature, skeleton, content FROM (
+                    SELECT *, sum(octet_length(header) + octet_length(signature) + octet_length(skeleton)
+                        + coalesce(octet_length(content), 0)) OVER (ORDER BY cursor) AS total
+                    FROM changeset WHERE space = $1 AND cursor > $2 ORDER BY cursor LIMIT $3) AS page
+                WHERE total <= $4 OR cursor = $5 ORDER BY cursor";
+            let rows = client.query(select, &[&number, &after, &rows_max, &bytes_max, &first])?;
+            rows.iter().map(stored).collect()
+        })
+    }
+
+    fn chain_at(&self, space: SpaceId, cursor: u64) -> Result<Option<LogChain>, StoreError> {
+        let cursor = signed(cursor)?;
+        self.read_from(|client| {
+            let number = number_of(client, space)?;
+            let select = "SELECT chain FROM changeset WHERE space = $1 AND cursor = $2";
+            let row = client.query_opt(select, &[&number, &cursor])?;
+            row.map(|row| array(row.get(0)).map(LogChain)).transpose()
+        })
+    }
+
+    fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Result<Vec<Tip>, StoreError> {
+        let keys: Vec<&[u8]> = actors.iter().map(|actor| &actor.0[..]).collect();
+        self.read_from(|client| {
+            let number = number_of(client, space)?;
+            let select = "
+                SELECT actor.key, tip.seq, tip.id FROM unnest($2::bytea[]) WITH ORDINALITY AS asked(key, place)
+                JOIN actor ON actor.space = $1 AND actor.key = asked.key
+                JOIN tip ON tip.space = $1 AND tip.actor = actor.number ORDER BY asked.place, tip.seq, tip.id";
+            let rows = client.query(select, &[&number, &keys])?;
+            let tip = |row: &postgres::Row| {
+                let (seq, id) = (seq_of(row.get(1))?, ChangesetId(array(row.get(2))?));
+                Ok(Tip { actor: ActorId(array(row.get(0))?), seq, id })
+            };
+            rows.iter().map(tip).collect()
+        })
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.write(|client| {
+            let write = "INSERT INTO node VALUES ('probe', '\\x00') ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+            client.execute(write, &[])?;
+            Ok(())
+        })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn heads(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+        let ids: Vec<&[u8]> = spaces.iter().map(|space| &space.0[..]).collect();
+        self.read_from(|client| {
+            let rows = client.query("SELECT id, head FROM space WHERE id = ANY ($1)", &[&ids])?;
+            rows.iter().map(|row| Ok((SpaceId(array(row.get(0))?), unsigned(row.get(1))?))).collect()
+        })
+    }
+
+    fn tell(&self, hint: Hint) {
+        self.hints.tell(hint);
+    }
+
+    fn listen(&self, heard: Box<dyn Fn(Hint) + Send>) {
+        self.hints.listen(heard);
+    }
+}
+
+fn number_of(client: &mut impl GenericClient, space: SpaceId) -> Result<i64, StoreError> {
+    let row = client.query_opt("SELECT number FROM space WHERE id = $1", &[&&space.0[..]])?;
+    row.map(|row| row.get(0)).ok_or(StoreError::NoSpace)
+}
+
+fn stored(row: &postgres::Row) -> Result<StoredRow, StoreError> {
+    let bytes = |column| Bytes::from(row.get::<_, Vec<u8>>(column));
+    let content: Option<Vec<u8>> = row.get(5);
+    Ok(StoredRow {
+        cursor: unsigned(row.get(0))?,
+        chain: LogChain(array(row.get(1))?),
+        row: Row {
+            header: bytes(2),
+            signature: array(row.get(3))?,
+            skeleton: bytes(4),
+            content: content.map(Bytes::from),
+        },
+    })
+}
+
+/// What only somebody else can have written into our tables is an error, not a panic.
+fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Damaged)
+}
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    number.try_into().map_err(|_| StoreError::Damaged)
+}
+
+fn signed(number: u64) -> Result<i64, StoreError> {
+    number.try_into().map_err(|_| StoreError::Damaged)
+}
+
+fn seq_of(number: i64) -> Result<u32, StoreError> {
+    number.try_into().map_err(|_| StoreError::Damaged)
+}
