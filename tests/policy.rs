@@ -5,7 +5,7 @@ mod attacker;
 mod common;
 
 use attacker::{World, encoded, read};
-use common::{Node, sync};
+use common::{Node, assert_same, sync};
 use stemma::causal::{ActorId, ChangesetId, MemberId};
 use stemma::event::{
     Accepted, BanScope, BanSubject, Class, Fate, ObjectKind, Op, Role, Target, Value, Verdict,
@@ -93,6 +93,61 @@ fn trust_is_one_step_deep_whatever_is_signed() {
     };
     // It was written by `a`, whom `b` is not.
     assert_eq!((hidden(&world.a), hidden(&world.b)), (0, 1));
+}
+
+/// A device that was copied speaks on two branches. Words on one know nothing of the other; which of them wins is the same for
+/// everybody, whatever came first, and a ban reaches both.
+#[test]
+fn words_on_both_branches_of_a_fork_make_one_policy() {
+    let mut node = Node::create(1);
+    let token = node.invite(Role::Writer);
+    let mut guest = Node::join(2, &token);
+    let write = |node: &mut Node, key: &str| {
+        let facts = node.replica.object("facts", ObjectKind::Map).expect("a map");
+        node.with(|replica, env| replica.map_set(facts, key, Value::from(key), env)).expect("a writer");
+        node.with(|replica, env| replica.flush(env)).expect("something was written")
+    };
+    let read = |node: &mut Node, key: &str| {
+        let facts = node.replica.object("facts", ObjectKind::Map).expect("a map");
+        node.replica.map_get(facts, key).is_some()
+    };
+    let theirs = write(&mut guest, "theirs");
+    sync(&mut node, &mut guest);
+    write(&mut node, "before");
+    let mut branch = Node::create(3);
+    branch.disk = node.disk.clone();
+    let mut branch = branch.reopen();
+    assert_eq!(branch.replica.actor(), node.replica.actor());
+    let include = Op::PolicyExclude { verdict: Verdict::Include, targets: vec![Target::Changeset(theirs)] };
+    branch.now_ms = node.now_ms + 1;
+    say(&mut node, vec![exclude(Target::Changeset(theirs))]);
+    say(&mut branch, vec![include]);
+    let (one, two) = (write(&mut node, "one"), write(&mut branch, "two"));
+    assert!(!read(&mut node, "theirs") && read(&mut branch, "theirs"));
+    sync(&mut node, &mut branch);
+    sync(&mut branch, &mut guest);
+    sync(&mut node, &mut guest);
+    for here in [&mut node, &mut branch] {
+        assert_eq!(here.replica.stats().forks, 1);
+        assert!(read(here, "theirs"), "the later of two words that do not know of each other");
+    }
+    assert_same(&node, &branch);
+    assert_same(&node.twin(4), &node);
+
+    let actor = branch.replica.actor().expect("it signs");
+    let of_both = node.replica.member();
+    let forked = guest.replica.history(&HistoryFilter { limit: 99, ..HistoryFilter::default() });
+    let forked = forked.iter().find(|info| info.id == one).expect("it is here").actor;
+    assert_ne!(actor, forked, "whoever notices signs by another one");
+    let seen = |guest: &mut Node| ["before", "one", "two"].map(|key| read(guest, key));
+    let ban = |subject, scope| Op::PolicyBan { subject, scope };
+    say(&mut guest, vec![ban(BanSubject::Actor(forked), BanScope::SinceChangeset(one))]);
+    assert_eq!(seen(&mut guest), [true, false, false], "the other branch is not in its past");
+    say(&mut guest, vec![ban(BanSubject::Actor(forked), BanScope::Lifted), exclude(Target::Changeset(two))]);
+    assert_eq!(seen(&mut guest), [true, true, false], "one changeset of one branch");
+    say(&mut guest, vec![ban(BanSubject::Member(of_both), BanScope::All)]);
+    assert_eq!(seen(&mut guest), [false, false, false]);
+    assert_same(&guest.twin(5), &guest);
 }
 
 #[test]

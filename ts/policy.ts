@@ -57,6 +57,8 @@ export interface BanOptions extends WordOptions {
 export interface PreviewOptions {
   exclude?: Target | readonly Target[];
   include?: Target | readonly Target[];
+  withdraw?: Target | readonly Target[];
+  accept?: string | readonly string[];
   ban?: string | { who: string; since?: Date | number | string; from?: "now" };
   unban?: string;
   trust?: string | { member: string; weight?: number };
@@ -126,6 +128,8 @@ export interface Standing {
 export interface Comparison {
   /** How many operations are hidden for me alone, */
   readonly here: number;
+  /** how many of these because they wait for my review, which no word says, */
+  readonly waiting: number;
   /** and how many for the other alone. */
   readonly there: number;
   /** The words that decide about these. */
@@ -204,7 +208,7 @@ export class Policy {
 
   /** Takes back what I said of targets, of a member or of an actor, acceptance and ban included. The last write if I said nothing. */
   withdraw(target: Target | readonly Target[], o?: WordOptions): Write {
-    return this.#say(this.#targets(target, "unsay").flatMap((phrase) => this.#withdrawn(phrase)), o, "withdraw");
+    return this.#say(this.#withdrawn(target), o, "withdraw");
   }
 
   /** Nothing that a member, or one of its actors, wrote should count: all of it, or from some point on. Oneself cannot be banned. */
@@ -219,11 +223,7 @@ export class Policy {
 
   /** Lets something pass the review: a member with all that it wrote and will write, a changeset or an op. */
   accept(target: string | readonly string[], o?: WordOptions): Write {
-    const accepted = list(target).map((one) => {
-      checkString(one, "target");
-      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
-    });
-    return this.#say(accepted, o, "accept");
+    return this.#say(this.#accepted(target), o, "accept");
   }
 
   /** From now on the words of a member weigh something here: what it excludes and whom it bans. */
@@ -241,7 +241,7 @@ export class Policy {
   /** What words would do. Nothing is written. */
   preview(o: PreviewOptions): Preview {
     if (o === undefined) throw argumentError("o", "o is not an object of options");
-    checkOptions(o, "o", ["exclude", "include", "ban", "unban", "trust", "distrust", "dependents"]);
+    checkOptions(o, "o", ["exclude", "include", "withdraw", "accept", "ban", "unban", "trust", "distrust", "dependents"]);
     const { dependents = false } = o;
     checkBoolean(dependents, "dependents");
     this.#core.transactions.refuse("preview");
@@ -294,15 +294,14 @@ export class Policy {
 
   /**
    * In what a member believes otherwise, by the words that it has published and all of mine. What it keeps to itself cannot be told: with
-   * that it may agree where the counts say otherwise, or differ where they are 0; or one of us lacks what the other has. What waits for my
-   * review is hidden here without a word. O(changesets).
+   * that it may agree where the counts say otherwise, or differ where they are 0; or one of us lacks what the other has. O(changesets).
    */
   compare(member: string): Comparison {
     const of = id(member, "member");
     if (this.#isActor(of)) throw argumentError("member", "member is the id of an actor");
     const found = this.#core.pump.read((engine) => engine.policyCompare(of));
-    const [here, there, agrees, entries] = found as [number, number, boolean | undefined, EngineEntry[]];
-    const counted = { here, there, entries: entries.map(entryOf) };
+    const [here, there, agrees, entries, waiting] = found as [number, number, boolean | undefined, EngineEntry[], number];
+    const counted = { here, waiting, there, entries: entries.map(entryOf) };
     return freeze(agrees === undefined ? counted : { ...counted, agrees });
   }
 
@@ -323,10 +322,12 @@ export class Policy {
   }
 
   /** The phrases of what is only tried. @internal */
-  tried({ exclude, include, ban, unban, trust, distrust }: PreviewOptions): string[] {
+  tried({ exclude, include, withdraw, accept, ban, unban, trust, distrust }: PreviewOptions): string[] {
     const phrases: string[] = [];
     if (exclude !== undefined) phrases.push(...this.#targets(exclude, "exclude"));
     if (include !== undefined) phrases.push(...this.#targets(include, "include"));
+    if (withdraw !== undefined) phrases.push(...this.#withdrawn(withdraw));
+    if (accept !== undefined) phrases.push(...this.#accepted(accept));
     if (ban !== undefined) {
       if (ban === null || Array.isArray(ban)) throw argumentError("ban", "ban is not an id, nor { who }");
       const { who, ...scope } = typeof ban === "string" ? { who: ban } : ban;
@@ -366,13 +367,19 @@ export class Policy {
     );
   }
 
-  #withdrawn(phrase: string): string[] {
-    const target = phrase.slice("unsay ".length);
-    const withdrawn = this.#isMember(target)
-      ? [`ban member ${target} lifted`, `unaccept member ${target}`]
-      : this.#isActor(target)
-        ? [`ban actor ${target} lifted`]
-        : [phrase, `unaccept ${target}`];
+  #accepted(target: string | readonly string[]): string[] {
+    return list(target).map((one) => {
+      checkString(one, "target");
+      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
+    });
+  }
+
+  #withdrawn(given: Target | readonly Target[]): string[] {
+    const withdrawn = this.#targets(given, "unsay").flatMap((phrase) => {
+      const target = phrase.slice("unsay ".length);
+      if (this.#isMember(target)) return [`ban member ${target} lifted`, `unaccept member ${target}`];
+      return this.#isActor(target) ? [`ban actor ${target} lifted`] : [phrase, `unaccept ${target}`];
+    });
     return withdrawn.filter((phrase) => this.#contradicts(phrase));
   }
 

@@ -35,7 +35,7 @@ export class Presence {
   readonly #pump: Pump;
   readonly #listeners = new Listeners<ReadonlyMap<string, Present>>();
   #state: PresenceState | undefined;
-  #others: ReadonlyMap<string, Present> = new Map();
+  #others = NOBODY;
   #revisions = new Map<string, number>();
 
   /** @internal */
@@ -60,7 +60,7 @@ export class Presence {
     return this.#state;
   }
 
-  /** The others, by session: the same map until somebody comes, goes, or shows something else. */
+  /** The others, by session: the same map, which nobody can write into, until somebody comes, goes, or shows something else. */
   get others(): ReadonlyMap<string, Present> {
     this.#begin();
     this.review();
@@ -114,9 +114,9 @@ export class Presence {
       others.set(session, known ?? Object.freeze({ member, actor, state: state(), lastSeen }));
       revisions.set(session, revision);
     }
-    this.#others = others;
+    this.#others = new Others(others);
     this.#revisions = revisions;
-    this.#listeners.emit(others);
+    this.#listeners.emit(this.#others);
   }
 
   /** Goes on with another engine, or after the page was out of sight. @internal */
@@ -157,10 +157,54 @@ export class Presence {
 
   /** The engine counts what the others show from the start again. */
   #forget(): void {
-    this.#others = new Map();
+    this.#others = NOBODY;
     this.#revisions = new Map();
   }
 }
+
+/** A map that nobody can write into: the same one is handed to all who ask. */
+class Others implements ReadonlyMap<string, Present> {
+  readonly #bySession: ReadonlyMap<string, Present>;
+
+  constructor(bySession: ReadonlyMap<string, Present>) {
+    this.#bySession = bySession;
+    Object.freeze(this);
+  }
+
+  get size(): number {
+    return this.#bySession.size;
+  }
+
+  get(session: string): Present | undefined {
+    return this.#bySession.get(session);
+  }
+
+  has(session: string): boolean {
+    return this.#bySession.has(session);
+  }
+
+  keys(): MapIterator<string> {
+    return this.#bySession.keys();
+  }
+
+  values(): MapIterator<Present> {
+    return this.#bySession.values();
+  }
+
+  entries(): MapIterator<[string, Present]> {
+    return this.#bySession.entries();
+  }
+
+  [Symbol.iterator](): MapIterator<[string, Present]> {
+    return this.#bySession.entries();
+  }
+
+  forEach(cb: (present: Present, session: string, others: ReadonlyMap<string, Present>) => void, self?: unknown): void {
+    this.#bySession.forEach((present, session) => cb.call(self, present, session, this));
+  }
+}
+
+const NOBODY = new Others(new Map());
 
 function checkFields(state: unknown, argument: string): asserts state is object {
   const isObject = typeof state === "object" && state !== null && !Array.isArray(state) && !isBytes(state) && isPlain(state);

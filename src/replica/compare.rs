@@ -3,7 +3,7 @@
 use super::{EntryInfo, Replica};
 use crate::causal::{ChangesetIx, MemberId, OpIx};
 use crate::event::ShownView;
-use crate::trust::Policy;
+use crate::trust::{Policy, Standing};
 use foldhash::HashMap;
 use std::collections::BTreeSet;
 
@@ -16,6 +16,8 @@ pub struct Comparison {
     pub there: u32,
     /// The words that decide about these, in the order in which they arrived.
     pub entries: Vec<EntryInfo>,
+    /// How many of those that are hidden for this member alone wait for its review: no word decides about them.
+    pub waiting: u32,
     /// Whether a session of the other one shows the view digest of this replica; none if none shows any.
     pub agrees: Option<bool>,
 }
@@ -23,17 +25,12 @@ pub struct Comparison {
 impl Replica {
     /// Compares what this member believes with what another one does by its published words. O(changesets).
     pub fn compare(&self, member: MemberId) -> Comparison {
-        let readable = |number: &u32| !self.policy.entries()[*number as usize].is_private;
-        let numbers: Vec<u32> = (0..self.policy.entries().len() as u32).filter(readable).collect();
-        let published = numbers.iter().map(|number| self.policy.entries()[*number as usize].clone());
-        let graph = self.log.graph();
-        let theirs = match member == self.member() {
-            true => self.policy.clone(),
-            false => Policy::of(member, graph, published),
-        };
-        let numbers =
-            if member == self.member() { (0..self.policy.entries().len() as u32).collect() } else { numbers };
-        let (mut here, mut there, mut entries) = (0, 0, BTreeSet::new());
+        let (words, graph) = (self.policy.entries(), self.log.graph());
+        let is_read = |number: &u32| member == self.member() || !words[*number as usize].is_private;
+        let numbers: Vec<u32> = (0..words.len() as u32).filter(is_read).collect();
+        let read = numbers.iter().map(|number| words[*number as usize].clone());
+        let theirs = Policy::of(member, graph, read);
+        let (mut here, mut there, mut waiting, mut entries) = (0, 0, 0, BTreeSet::new());
         let mut authors = HashMap::default();
         for ix in (0..graph.len()).map(ChangesetIx) {
             let ops = self.fold.timeline().ops_of(ix);
@@ -44,7 +41,8 @@ impl Replica {
             let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);
             for op in mine.symmetric_difference(&other) {
                 let index = Some(op.0 - ops.start);
-                self.policy.judge(graph, &at, index, &mut |number| entries.extend([number]));
+                let standing = self.policy.judge(graph, &at, index, &mut |number| entries.extend([number]));
+                waiting += u32::from(standing == Standing::Waits);
                 theirs.judge(graph, &at, index, &mut |number| entries.extend([numbers[number as usize]]));
             }
         }
@@ -55,6 +53,7 @@ impl Replica {
             here,
             there,
             entries: entries.into_iter().map(|number| self.entry_info(number)).collect(),
+            waiting,
             agrees: (!shown.is_empty()).then(|| shown.iter().any(|view| view.digest == own)),
         }
     }

@@ -34,7 +34,7 @@ impl Replica {
         let (object, ends) = (self.object_at(handle)?, self.ends(handle, from, to)?);
         let (amount, memo) = (money(amount)?, optional(memo, "memo")?);
         with_env(|env| self.core_mut().ledger_transfer(object, ends, &amount, memo, env))
-            .map_err(|fault| edit_error(fault, "from"))
+            .map_err(|fault| edit_error(fault, if fault == EditFault::TooLarge { "memo" } else { "from" }))
     }
 
     /// The changeset of a payment that this member made for a command already; empty if there is none.
@@ -60,7 +60,7 @@ impl Replica {
         let memo = optional(memo, "memo")?;
         self.sealed_core();
         with_env(|env| self.core_mut().ledger_reverse(object, entry, memo, env))
-            .map_err(|fault| edit_error(fault, "entry"))
+            .map_err(|fault| edit_error(fault, if fault == EditFault::TooLarge { "memo" } else { "entry" }))
     }
 
     #[wasm_bindgen(js_name = ledgerDispute)]
@@ -68,7 +68,7 @@ impl Replica {
         let (object, entry) = (self.object_at(handle)?, entry_target(entry)?);
         self.sealed_core();
         with_env(|env| self.core_mut().ledger_dispute(object, entry, reason.into(), env))
-            .map_err(|fault| edit_error(fault, "entry"))
+            .map_err(|fault| edit_error(fault, if fault == EditFault::TooLarge { "reason" } else { "entry" }))
     }
 
     #[wasm_bindgen(js_name = ledgerAssign)]

@@ -75,12 +75,13 @@ impl Replica {
     }
 
     /// What a member believes otherwise: how many ops are hidden here alone, how many there alone, whether its view is this one
-    /// (undefined if it shows none), and the words that decide about these ops.
+    /// (undefined if it shows none), the words that decide about these ops, and how many of the first wait for review.
     #[wasm_bindgen(js_name = policyCompare)]
     pub fn policy_compare(&self, member: &str) -> Answer<Array> {
         let found = self.core().compare(MemberId(id32(member, "member")?));
         let entries: Array = found.entries.iter().map(entry).collect();
-        Ok(Array::of4(&found.here.into(), &found.there.into(), &found.agrees.into(), &entries))
+        let waiting = found.waiting.into();
+        Ok(Array::of5(&found.here.into(), &found.there.into(), &found.agrees.into(), &entries, &waiting))
     }
 
     /// Who says what on the subject of a word.

@@ -146,7 +146,7 @@ test("what is wrong with an argument is said, and nothing is written", async (t)
   assert.throws(() => house.transfer({ from: "pot", to: ann.me, amount: 1n }), code("E_ARGUMENT", "from"));
   assert.throws(() => house.transfer({ to: bob.me, amount: 1n, memo: undefined as never, x: 1 } as never), code("E_ARGUMENT", "x"));
   assert.throws(() => house.transfer({ to: bob.me, amount: 1n, memo: new Date() as never }), code("E_ARGUMENT", "memo"));
-  assert.throws(() => house.transfer({ to: bob.me, amount: 1n, memo: "x".repeat(9_000) }), code("E_EVENT_TOO_LARGE"));
+  assert.throws(() => house.transfer({ to: bob.me, amount: 1n, memo: "x".repeat(9_000) }), code("E_EVENT_TOO_LARGE", "memo"));
   assert.throws(() => house.transfer(undefined as never), code("E_ARGUMENT", "o"));
   for (const name of ["", "#1", "ab".repeat(32), 7 as never]) assert.throws(() => house.open(name), code("E_ARGUMENT", "account"));
   for (const entry of ["x", before, `${before}:0`, "0".repeat(64), 7 as never]) {

@@ -237,6 +237,31 @@ test("what makes sense only with it goes along where that is asked for", async (
   assert.equal(ann.stateHash(), bob.stateHash());
 });
 
+test("what is taken back, and what passes the review, is previewed as it then is", async (t) => {
+  const [ann, bob] = (await joined(t, 2)) as [Space, Space];
+  const said = bob.transact(() => bob.getText("page").append("a claim"));
+  await ann.import(await bob.export());
+  const { policy } = ann;
+  const tried = (o: Parameters<typeof policy.preview>[0]) => {
+    const { ops, view } = policy.preview(o);
+    const read = view.getText("page").toString();
+    view[Symbol.dispose]();
+    return [ops, read];
+  };
+  assert.deepEqual(tried({ withdraw: said.id }), [0, "a claim"], "nothing was said");
+  policy.exclude(said.id);
+  assert.deepEqual([text(ann), tried({ withdraw: said.id })], ["", [1, "a claim"]]);
+  policy.withdraw(said.id);
+  policy.ban(bob.me);
+  assert.deepEqual([text(ann), tried({ withdraw: bob.me })], ["", [1, "a claim"]]);
+  policy.withdraw(bob.me);
+  policy.mode = "review";
+  for (const accept of [said.id, [bob.me]]) assert.deepEqual([text(ann), tried({ accept })], ["", [1, "a claim"]]);
+  const { length } = policy.entries();
+  policy.accept(bob.me);
+  assert.deepEqual([text(ann), tried({ withdraw: bob.me }), policy.entries().length], ["a claim", [1, ""], length + 1]);
+});
+
 test("why a place reads as it does", async (t) => {
   const [ann, bob] = (await joined(t, 2)) as [Space, Space];
   const facts = ann.getMap("facts");
@@ -357,6 +382,8 @@ test("what is no word is refused, and nothing is written", async (t) => {
     [() => (policy.mode = "closed" as never), "mode"],
     [() => policy.accept("x"), "target"],
     [() => policy.preview({ exclude: "x" }), "target"],
+    [() => policy.preview({ withdraw: "x" }), "target"],
+    [() => policy.preview({ accept: 5 as never }), "target"],
     [() => ann.transact(() => policy.exclude(write.id)), "fn"],
     [() => policy.standing("0".repeat(64)), "target"],
   ];

@@ -43,6 +43,11 @@ test("each sees what the other shows, field by field, with the member that signe
   assert.deepEqual(seen.state, { name: "Ann", cursor: { at: 3 }, bytes: new Uint8Array([1, 2]), big: 2n ** 70n });
   assert.ok(Object.isFrozen(seen) && Object.isFrozen(seen.state) && Math.abs(Date.now() - seen.lastSeen) < 60_000);
   assert.equal(bob.presence.others.get(session), seen, "the same object until it shows something else");
+  const { others } = bob.presence;
+  assert.ok(Object.isFrozen(others) && !("set" in others));
+  assert.throws(() => Map.prototype.clear.call(others), TypeError);
+  assert.deepEqual([others.size, others.has(session), [...others.keys()], [...others.values()], [...others.entries()]], [1, true, [session], [seen], [[session, seen]]]);
+  others.forEach((...given) => assert.deepEqual(given, [seen, session, others]));
   const before = told;
   ann.presence.update({ cursor: null, big: undefined, __proto__: undefined } as Record<string, Value | undefined>);
   await until("the cursor is gone", () => states(bob)[0]?.cursor === null);
@@ -106,8 +111,12 @@ test("two compare what they published, and the words say why", async (t) => {
     assert.equal(agrees, undefined, "nobody shows anything");
   }
   ann.policy.withdraw(id);
-  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, there: 0, entries: [] });
+  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, waiting: 0, there: 0, entries: [] });
   assert.deepEqual(ann.policy.compare(ann.me).here, 0);
+  ann.policy.mode = "review";
+  assert.deepEqual(ann.policy.compare(bob.me), { here: 1, waiting: 1, there: 0, entries: [] });
+  ann.policy.exclude(id);
+  assert.deepEqual([ann.policy.compare(bob.me).here, ann.policy.compare(bob.me).waiting], [1, 0]);
   for (const wrong of ["", "x", 7, bob.actor]) assert.throws(() => ann.policy.compare(wrong as string), refused("member"));
 });
 
@@ -156,13 +165,13 @@ test("who sees the same is counted, who believes otherwise stands apart, and wor
   const groups = (space: Space) => space.policy.agreement().map(({ members, mine, weight }) => [members.length, mine, weight]);
   await until("both see one state", () => JSON.stringify([groups(ann), groups(bob)]) === "[[[2,true,3]],[[2,true,0]]]");
   assert.equal(ann.policy.agreement()[0]?.digest, ann.viewDigest());
-  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, there: 0, entries: [], agrees: true });
+  assert.deepEqual(ann.policy.compare(bob.me), { here: 0, waiting: 0, there: 0, entries: [], agrees: true });
   ann.policy.exclude(id, { publish: false });
   await until("Ann stands apart", () => groups(bob).length === 2 && groups(ann).length === 2);
   // What Ann keeps to herself is known to her alone.
   const [mine, bobs] = [ann.policy.compare(bob.me), bob.policy.compare(ann.me)];
   assert.deepEqual([mine.here, mine.there, mine.agrees, mine.entries.map(({ verb, subject }) => [verb, subject])], [1, 0, false, [["exclude", id]]]);
-  assert.deepEqual(bobs, { here: 0, there: 0, entries: [], agrees: false });
+  assert.deepEqual(bobs, { here: 0, waiting: 0, there: 0, entries: [], agrees: false });
   assert.deepEqual(
     groups(ann).sort(),
     [
