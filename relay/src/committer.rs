@@ -5,12 +5,14 @@
 //! finds it full waits, and so does the socket behind.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use stemma::causal::{LogId, SpaceId};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use crate::hub::{ConnectionId, Hub};
+use crate::metrics;
 use crate::store::{Admitted, Append, Appended, Newcomer, Store, StoreError};
 
 const QUEUE_JOBS: usize = 256;
@@ -101,15 +103,19 @@ fn commit(store: &dyn Store, hub: &Hub, appends: &[Append], waiting: Vec<Waiting
         return;
     }
     // Somebody who gave up waiting is no reason not to write: an answer that nobody takes is dropped.
+    let begun = Instant::now();
     match store.append(appends) {
         Ok(results) => {
+            metrics::committed(appends.iter().map(|append| append.rows.len()).sum(), begun);
             for ((append, appended), (connection, reply)) in appends.iter().zip(results).zip(waiting) {
+                metrics::appended(appended.rows.iter().map(|row| row.row.bytes()).sum());
                 hub.publish(append.space, &appended.rows, connection);
                 let _ = reply.send(Ok(appended));
             }
         }
         Err(failure) => {
             error!(%failure, "commit failed");
+            metrics::store_failed();
             for (_, reply) in waiting {
                 let _ = reply.send(Err(StoreFailed));
             }

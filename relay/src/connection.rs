@@ -26,6 +26,7 @@ use tracing::{debug, error, info};
 use crate::committer::Job;
 use crate::config::LIMITS;
 use crate::hub::ConnectionId;
+use crate::metrics::{self, Open};
 use crate::pump::{Command, Pump, Subscription};
 use crate::rate::TokenBucket;
 use crate::server::{Relay, random};
@@ -55,6 +56,7 @@ pub(crate) async fn serve(
     stranger: OwnedSemaphorePermit,
     socket: WebSocket,
 ) {
+    let _open = Open::begin();
     let (sink, mut stream) = socket.split();
     let (control, commands) = mpsc::channel(CONTROL_FRAMES);
     let pump = tokio::spawn(Pump::new(Arc::clone(&relay), connection, sink).run(commands));
@@ -285,6 +287,7 @@ impl Reader {
         let cursor = if resync.is_some() { 0 } else { from.map_or(0, |from| from.cursor) };
         if let Some(reason) = resync {
             info!(connection = self.connection.0, ?reason, "resync");
+            metrics::resync(reason);
         }
         let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips };
         self.send(Frame::Subscribed(subscribed)).await?;
@@ -300,7 +303,9 @@ impl Reader {
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
-        if self.said.take(1, Instant::now()).is_ok() {
+        let passes = self.said.take(1, Instant::now()).is_ok();
+        metrics::said(passes);
+        if passes {
             let frame = Frame::Ephemeral(said).encode();
             self.relay.hub.say(space, frame.clone(), self.connection);
             self.relay.store.tell(Hint::Said { space, frame });
@@ -309,6 +314,7 @@ impl Reader {
     }
 
     async fn on_push(&mut self, push: Push) -> Result<(), End> {
+        let begun = Instant::now();
         let Push { push_id, space, rows } = push;
         let Some(genesis) = self.spaces.get(&space).cloned() else {
             return self.answer(Code::NotFoundOrDenied, space, Some(push_id), 0).await;
@@ -332,6 +338,7 @@ impl Reader {
             return self.answer(Code::StoreUnavailable, space, Some(push_id), 1_000).await;
         };
         drop(in_flight);
+        metrics::acked(&results, begun);
         self.send(Frame::Ack(Ack { push_id, results })).await
     }
 

@@ -11,10 +11,13 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod archive;
+pub mod check;
 pub mod committer;
 mod config;
 mod connection;
 pub mod hub;
+pub mod metrics;
 mod neighbours;
 mod pump;
 mod rate;

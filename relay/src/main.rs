@@ -1,15 +1,15 @@
 //! The command line of the relay.
 #![forbid(unsafe_code)]
 
+mod operate;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use stemma_relay::store::{PostgresStore, SqliteStore, Store, StoreError};
-use stemma_relay::{Create, RelayConfig, ServeError, serve};
+use operate::{Command, Place};
+use stemma_relay::{Create, RelayConfig, ServeError, metrics, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -22,12 +22,13 @@ struct Arguments {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
-    /// Folder of the store
-    #[arg(long, default_value = "relay-data")]
-    data: PathBuf,
-    /// Database to store in instead, which several relays may share: postgres://user:password@host/database
-    #[arg(long, env = "STEMMA_STORE", hide_env_values = true, conflicts_with = "data")]
-    store: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Address for `/metrics`, in the form of Prometheus; port 0 takes a free one
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
     /// Who may make spaces here
     #[arg(long, value_enum, default_value_t = Policy::Open)]
     create: Policy,
@@ -84,8 +85,18 @@ async fn main() -> ExitCode {
         LogForm::Plain => log.with_ansi(false).init(),
         LogForm::Json => log.json().init(),
     }
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
+    let result = match arguments.command.clone() {
+        None => run(arguments).await.map(|()| true).map_err(|error| error.to_string()),
+        Some(command) => {
+            let work = spawn_blocking(move || operate::run(command, &arguments.place));
+            work.await
+                .map_err(|error| error.to_string())
+                .and_then(|result| result.map_err(|error| error.to_string()))
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("stemma-relay: {error}");
             ExitCode::FAILURE
@@ -108,13 +119,13 @@ async fn run(arguments: Arguments) -> Result<(), ServeError> {
         drain_timeout: Duration::from_secs(arguments.drain_seconds),
         ..RelayConfig::default()
     };
-    let (data, url) = (arguments.data, arguments.store);
-    let open = move || -> Result<Arc<dyn Store>, StoreError> {
-        Ok(match url {
-            Some(url) => Arc::new(PostgresStore::open(&url)?),
-            None => Arc::new(SqliteStore::open(&data)?),
-        })
-    };
+    if let Some(address) = arguments.metrics {
+        let listener = TcpListener::bind(address).await?;
+        let handle = metrics::install().map_err(std::io::Error::other)?;
+        println!("metrics on {}", listener.local_addr()?);
+        tokio::spawn(metrics::serve(listener, handle));
+    }
+    let open = move || arguments.place.open();
     let store = spawn_blocking(open).await.map_err(std::io::Error::other)??;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

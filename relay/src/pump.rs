@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
 use crate::hub::{ConnectionId, Recent, Topic};
+use crate::metrics;
 use crate::server::Relay;
 use crate::store::StoredRow;
 
@@ -178,13 +179,20 @@ impl Pump {
         let subscription = &self.subscriptions[index];
         let (space, cursor) = (subscription.space, subscription.cursor);
         if let Some(page) = subscription.topic.read(cursor, BATCH_BYTES_MAX, BATCH_ROWS) {
-            return Some(page.into_iter().map(|recent| self.deliver(recent)).collect());
+            let page: Vec<Delivered> = page.into_iter().map(|recent| self.deliver(recent)).collect();
+            metrics::delivered(page.len(), bytes_of(&page), "ring");
+            return Some(page);
         }
         let store = Arc::clone(&self.relay.store);
         let read = move || store.read(space, cursor, BATCH_BYTES_MAX, BATCH_ROWS);
         match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(page)) => Some(page.into_iter().map(whole).collect()),
+            Ok(Ok(page)) => {
+                let page: Vec<Delivered> = page.into_iter().map(whole).collect();
+                metrics::delivered(page.len(), bytes_of(&page), "store");
+                Some(page)
+            }
             Ok(Err(failure)) => {
+                metrics::store_failed();
                 error!(%failure, "read failed");
                 None
             }
@@ -208,7 +216,7 @@ impl Pump {
         let first_cursor = subscription.cursor + 1;
         let last = page.last().expect("the caller looked");
         let chain = Some(last.chain);
-        let bytes: usize = page.iter().map(|row| row.delivery.bytes()).sum();
+        let bytes = bytes_of(&page);
         subscription.cursor = last.cursor;
         subscription.credit -= i64::try_from(bytes).expect("a page is small");
         subscription.caught_up = false;
@@ -257,6 +265,10 @@ struct Delivered {
     cursor: u64,
     chain: LogChain,
     delivery: Delivery,
+}
+
+fn bytes_of(page: &[Delivered]) -> usize {
+    page.iter().map(|row| row.delivery.bytes()).sum()
 }
 
 fn whole(row: StoredRow) -> Delivered {

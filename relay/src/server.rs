@@ -23,9 +23,9 @@ use crate::committer::{self, Job};
 use crate::config::RelayConfig;
 use crate::connection;
 use crate::hub::{ConnectionId, Hub};
-use crate::neighbours;
 use crate::rate::TokenBucket;
 use crate::store::{Store, StoreError};
+use crate::{metrics, neighbours};
 
 /// How long the store may take to show that it can write.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -137,7 +137,10 @@ pub enum ServeError {
 }
 
 async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> Response {
-    let refused = |why| (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], why).into_response();
+    let refused = |why: &'static str| {
+        metrics::refused(why.trim_end());
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], why).into_response()
+    };
     if *relay.draining.borrow() {
         return refused("draining\n");
     }

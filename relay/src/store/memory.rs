@@ -135,6 +135,22 @@ impl Store for MemoryStore {
         Ok(actors.iter().flat_map(of).collect())
     }
 
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
+        Ok(self.node().spaces.keys().copied().collect())
+    }
+
+    fn members(&self, space: SpaceId) -> Result<Vec<([u8; 32], MemberId)>, StoreError> {
+        Ok(self.node().spaces.get(&space).ok_or(StoreError::NoSpace)?.members.clone())
+    }
+
+    fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError> {
+        Ok(self.node().spaces.remove(&space).is_some())
+    }
+
+    fn strays(&self, _remove: bool) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     fn probe(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -79,6 +79,30 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     fn probe(&self) -> Result<(), StoreError>;
 
+    /// All spaces.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError>;
+
+    /// Who was let in by which gate.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn members(&self, space: SpaceId) -> Result<Vec<([u8; 32], MemberId)>, StoreError>;
+
+    /// Forgets a space, and everything in its log. Whether it was there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError>;
+
+    /// How much is there that nothing reaches; with `remove` it is not any more. None in a store that forgets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn strays(&self, remove: bool) -> Result<u64, StoreError>;
+
     /// Whether other relays may append to it while this one does. If so, [`Store::heads`] says what they did.
     fn is_shared(&self) -> bool {
         false
@@ -252,6 +276,25 @@ pub enum StoreError {
     #[error("no such space")]
     NoSpace,
 }
+
+/// What nothing reaches, in the SQL of both databases: a table, and when a row of it is a stray. In this order, since a stray
+/// of one makes strays of the next.
+const STRAYS: [(&str, &str); 4] = [
+    (
+        "changeset",
+        "NOT EXISTS (SELECT 1 FROM space WHERE space.number = changeset.space AND changeset.cursor <= space.head)",
+    ),
+    (
+        "tip",
+        "NOT EXISTS (SELECT 1 FROM changeset WHERE changeset.space = tip.space AND changeset.actor = tip.actor
+            AND changeset.seq = tip.seq)",
+    ),
+    (
+        "actor",
+        "NOT EXISTS (SELECT 1 FROM changeset WHERE changeset.space = actor.space AND changeset.actor = actor.number)",
+    ),
+    ("member", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = member.space)"),
+];
 
 /// The rows of one actor, as far as a new one's place in its chain depends on them.
 trait Lanes {

@@ -21,12 +21,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use prost::bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
-use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::{changeset_id, next_chain, start_chain};
 use stemma::sync::{Code, Position, Row, Verdict};
 
 use super::{
-    Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, SpaceRecord, Store, StoreError,
+    Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, STRAYS, SpaceRecord, Store, StoreError,
     StoredRow, judge, short,
 };
 
@@ -54,8 +54,9 @@ pub struct SqliteStore {
     next_reader: AtomicUsize,
     /// Closed after the readers, which may not fold the WAL back into the file.
     writer: Mutex<Connection>,
-    /// Held while the store is open: a second relay on the same folder would not see this one's commits in time.
-    _lock: File,
+    /// Held while the store is open: a second relay on the same folder would not see this one's commits in time. None where
+    /// it is only read.
+    _lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -85,9 +86,23 @@ impl SqliteStore {
             found => return Err(StoreError::Version { found, known: SCHEMA_VERSION }),
         }
         transaction.commit()?;
-        let reader = || Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Mutex::new);
-        let readers = vec![reader()?, reader()?];
-        Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: lock })
+        let readers = vec![Mutex::new(reader(&path)?), Mutex::new(reader(&path)?)];
+        Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: Some(lock) })
+    }
+
+    /// Opens the store in a folder for reading alone, beside a relay that has it open perhaps. Everything that writes fails.
+    ///
+    /// # Errors
+    /// [`StoreError`] if that fails, if there is none, or if it is of another version.
+    pub fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("relay.sqlite");
+        let writer = reader(&path)?;
+        let found = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if found != SCHEMA_VERSION {
+            return Err(StoreError::Version { found, known: SCHEMA_VERSION });
+        }
+        let readers = vec![Mutex::new(reader(&path)?)];
+        Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: None })
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -103,8 +118,12 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn identity(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         let writer = self.writer();
-        writer.execute("INSERT OR IGNORE INTO node VALUES ('identity', ?)", [fresh])?;
-        Ok(writer.query_row("SELECT value FROM node WHERE name = 'identity'", [], |row| row.get(0))?)
+        let select = "SELECT value FROM node WHERE name = 'identity'";
+        if let Some(known) = writer.query_row(select, [], |row| row.get(0)).optional()? {
+            return Ok(known);
+        }
+        writer.execute("INSERT INTO node VALUES ('identity', ?)", [fresh])?;
+        Ok(fresh)
     }
 
     fn create_space(&self, space: SpaceId, genesis: &[u8], log_id: LogId) -> Result<(), StoreError> {
@@ -224,6 +243,44 @@ impl Store for SqliteStore {
             }
         }
         Ok(tips)
+    }
+
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare("SELECT id FROM space ORDER BY number")?;
+        let ids = statement.query_map([], |row| row.get(0).map(SpaceId))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    fn members(&self, space: SpaceId) -> Result<Vec<([u8; 32], MemberId)>, StoreError> {
+        let reader = self.reader();
+        let number = number_of(&reader, space)?;
+        let mut statement = reader.prepare("SELECT gate, member FROM member WHERE space = ?")?;
+        let members = statement.query_map([number], |row| Ok((row.get(0)?, MemberId(row.get(1)?))))?;
+        Ok(members.collect::<Result<_, _>>()?)
+    }
+
+    fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError> {
+        let removed = self.writer().execute("DELETE FROM space WHERE id = ?", [space.0])?;
+        self.strays(true)?;
+        Ok(removed > 0)
+    }
+
+    fn strays(&self, remove: bool) -> Result<u64, StoreError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        let mut count = 0;
+        for (table, is_stray) in STRAYS {
+            count += match remove {
+                true => transaction.execute(&format!("DELETE FROM {table} WHERE {is_stray}"), [])? as u64,
+                false => {
+                    let select = format!("SELECT count(*) FROM {table} WHERE {is_stray}");
+                    transaction.query_row(&select, [], |row| row.get(0))?
+                }
+            };
+        }
+        transaction.commit()?;
+        Ok(count)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
@@ -372,6 +429,10 @@ impl Lanes for ActorRows<'_> {
             statement.query_row(params![self.space, self.actor, seq], |row| row.get::<_, Vec<u8>>(0));
         Ok(header.optional()?.map(|header| changeset_id(&header)))
     }
+}
+
+fn reader(path: &Path) -> Result<Connection, StoreError> {
+    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
 }
 
 fn number_of(connection: &Connection, space: SpaceId) -> Result<i64, StoreError> {

@@ -399,11 +399,23 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .expect("the relay starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let address =
-            line.trim().strip_prefix("listening on ").expect("the address").parse().expect("an address");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let address = told(&mut out, "listening on ");
         Self { child, address }
+    }
+
+    /// One that counts, and where it tells what it counted.
+    pub fn start_with_metrics(folder: &Path) -> (Self, SocketAddr) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
+            .args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the relay starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let (figures, address) = (told(&mut out, "metrics on "), told(&mut out, "listening on "));
+        (Self { child, address }, figures)
     }
 
     pub fn pid(&self) -> u32 {
@@ -437,13 +449,30 @@ impl Drop for Process {
     }
 }
 
+/// The address that a relay says behind these words.
+fn told(out: &mut impl BufRead, words: &str) -> SocketAddr {
+    let mut line = String::new();
+    out.read_line(&mut line).expect("a line");
+    line.trim().strip_prefix(words).expect("the words").parse().expect("an address")
+}
+
 /// An HTTP GET: the status line.
 pub async fn get(address: SocketAddr, path: &str) -> Option<String> {
+    answer(address, path).await?.lines().next().map(str::to_owned)
+}
+
+/// An HTTP GET: what is answered.
+pub async fn body(address: SocketAddr, path: &str) -> String {
+    let answer = answer(address, path).await.expect("an answer");
+    answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+}
+
+async fn answer(address: SocketAddr, path: &str) -> Option<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
-    answer.lines().next().map(str::to_owned)
+    Some(answer)
 }

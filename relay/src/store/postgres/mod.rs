@@ -17,12 +17,12 @@ use postgres::config::Config;
 use postgres::error::SqlState;
 use postgres::{Client, GenericClient, NoTls};
 use prost::bytes::Bytes;
-use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::start_chain;
 use stemma::sync::{Position, Row};
 use tracing::warn;
 
-use super::{Admitted, Append, Appended, Hint, Newcomer, SpaceRecord, Store, StoreError, StoredRow};
+use super::{Admitted, Append, Appended, Hint, Newcomer, STRAYS, SpaceRecord, Store, StoreError, StoredRow};
 use hints::Hints;
 
 const SCHEMA_VERSION: i32 = 1;
@@ -311,6 +311,49 @@ impl Store for PostgresStore {
                 Ok(Tip { actor: ActorId(array(row.get(0))?), seq, id })
             };
             rows.iter().map(tip).collect()
+        })
+    }
+
+    fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
+        self.read_from(|client| {
+            let rows = client.query("SELECT id FROM space ORDER BY number", &[])?;
+            rows.iter().map(|row| Ok(SpaceId(array(row.get(0))?))).collect()
+        })
+    }
+
+    fn members(&self, space: SpaceId) -> Result<Vec<([u8; 32], MemberId)>, StoreError> {
+        self.read_from(|client| {
+            let number = number_of(client, space)?;
+            let rows = client.query("SELECT gate, member FROM member WHERE space = $1", &[&number])?;
+            rows.iter().map(|row| Ok((array(row.get(0))?, MemberId(array(row.get(1))?)))).collect()
+        })
+    }
+
+    fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError> {
+        let removed =
+            self.write(|client| Ok(client.execute("DELETE FROM space WHERE id = $1", &[&&space.0[..]])?))?;
+        self.strays(true)?;
+        Ok(removed > 0)
+    }
+
+    fn strays(&self, remove: bool) -> Result<u64, StoreError> {
+        self.write(|client| {
+            let mut transaction = client.transaction()?;
+            // It looks at everything, however long that takes; nobody begins a space or an actor meanwhile.
+            transaction
+                .batch_execute("SET LOCAL statement_timeout = 0; LOCK TABLE space IN EXCLUSIVE MODE")?;
+            let mut count = 0;
+            for (table, is_stray) in STRAYS {
+                count += match remove {
+                    true => transaction.execute(&format!("DELETE FROM {table} WHERE {is_stray}"), &[])?,
+                    false => {
+                        let select = format!("SELECT count(*) FROM {table} WHERE {is_stray}");
+                        unsigned(transaction.query_one(&select, &[])?.get(0))?
+                    }
+                };
+            }
+            transaction.commit()?;
+            Ok(count)
         })
     }
 
