@@ -64,6 +64,9 @@ pub enum EditFault {
     /// An account that does not exist, or gives to itself.
     #[error("no such account: nobody opened it, or no such member is here, or it is the one that gives")]
     Account,
+    /// What cannot be the name of an account.
+    #[error("the name of an account is not empty, does not begin with # and is no member's id")]
+    AccountName,
     /// Another member owns the account.
     #[error("another member has opened the account")]
     Taken,
@@ -73,9 +76,15 @@ pub enum EditFault {
     /// The account would go below its credit limit.
     #[error("the account would go below its credit limit")]
     Credit,
-    /// No entry of the ledger, or one that cannot be given back.
-    #[error("no entry of this ledger, or one that does not count or was given back")]
+    /// No entry of the ledger.
+    #[error("no entry of this ledger")]
     Entry,
+    /// A changeset with several.
+    #[error("the write has several entries in this ledger: name one by its id, \"changeset:index\"")]
+    Several,
+    /// An entry that cannot be given back.
+    #[error("the entry does not count, gives something back itself, or was given back")]
+    Returned,
     /// The command was used for another payment.
     #[error("the command stands for another payment")]
     Command,
