@@ -24,6 +24,18 @@ export function kindOf(number: number): Kind | undefined {
   return (Object.keys(KINDS) as Kind[]).find((kind) => KINDS[kind] === number);
 }
 
+/** What words would do, the changes of objects, and the number of a view that shows it. */
+export interface EnginePreview {
+  changesets: number;
+  hidden: number;
+  shown: number;
+  members: string[];
+  dependents: number;
+  others: string[];
+  patches: EnginePatch[];
+  view: number;
+}
+
 /** One replica of one space. A handle is a small integer that is good for as long as the replica. */
 export interface Engine {
   rejoin(token: string): void;
@@ -176,12 +188,9 @@ export interface Engine {
   viewDiff(from: number, to: number): EnginePatch[];
   restore(view: number, object?: number, key?: string): void;
 
-  /** Signs words, each a phrase; the id of the last changeset that says them, empty without any. */
-  say(phrases: string[], dependents: boolean, reason: string | undefined, publish: boolean): string;
-  preview(
-    phrases: string[],
-    dependents: boolean,
-  ): { changesets: number; hidden: number; shown: number; members: string[]; dependents: number; others: string[]; view: number };
+  /** Signs words, each a phrase and a line; the id of the last changeset that says them, empty without any. */
+  say(phrases: string, dependents: boolean, reason: string | undefined, publish: boolean): string;
+  preview(phrases: string, dependents: boolean): EnginePreview;
   policyTargets(member?: string, actor?: string, object?: number, since?: number, until?: number): string[];
   policyEntries(): EngineEntry[];
   policyVotes(phrase: string): EngineEntry[];
