@@ -78,6 +78,7 @@ export interface Engine {
   /** The numbers of what was not read by whoever read up to these ends: the first, the one after the last, the first and so on. */
   unread(lanes: LaneEnd[]): Uint32Array;
   /** How many changesets have a number, how many from the first on are stored, and what changes where they get other numbers. */
+  historyNeedsRows(): boolean;
   logLength(): Float64Array;
   /** Says `"grown"`, once, as soon as more than so many are stored. */
   tellGrowth(beyond: number): void;

@@ -5,6 +5,7 @@
 //! signing one takes many times as long as making it. Meanwhile its edits are what everybody here reads, and like those of the
 //! open batch neither stored nor sent, and nothing else is integrated.
 
+use super::notes::Said;
 use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
@@ -263,6 +264,7 @@ impl Replica {
             let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
+            self.notes.keep(ix, Said::of(&skeleton, &content, self.identity.keyring().names()));
             self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.sealed(ix, (stamp, group), &draft);
             next.ops -= draft.ops();
