@@ -86,6 +86,63 @@ fn what_was_not_read_is_found_in_any_order() {
 }
 
 #[test]
+fn what_was_said_with_changesets_is_listed_without_their_rows() {
+    let said = |node: &Node| {
+        let list = node.replica.history(&HistoryFilter { limit: usize::MAX, ..HistoryFilter::default() });
+        let notes = list.into_iter().map(|one| (one.id, one.message, one.headers, one.command));
+        notes.collect::<Vec<_>>()
+    };
+    let headers = |length: usize| Some(Value::from("h".repeat(length).as_str()));
+    let mut owner = Node::create(50);
+    let map = owner.replica.object("m", ObjectKind::Map).expect("a name");
+    let written = [
+        (None, None, None),
+        (Some("first".to_owned()), None, None),
+        (None, headers(10), Some("pay".to_owned())),
+        (Some("long headers".to_owned()), headers(2_000), None),
+        (Some(String::new()), None, None),
+    ];
+    for (at, (message, headers, command)) in written.iter().cloned().enumerate() {
+        owner
+            .with(|replica, env| replica.begin_transact(message, headers, command, env))
+            .expect("nothing else runs");
+        let value = Value::from(format!("{at}").as_str());
+        owner.with(|replica, env| replica.map_set(map, "k", value, env)).expect("a writer");
+        owner.with(|replica, env| replica.end_transact(env)).expect("something was written");
+    }
+    let all = said(&owner);
+    let listed: Vec<_> = all
+        .iter()
+        .map(|(_, message, headers, command)| (message.clone(), headers.clone(), command.clone()))
+        .collect();
+    assert_eq!(listed[listed.len() - written.len()..], written);
+    // As it arrived, it is the same.
+    let mut other = Node::join(51, &owner.invite(Role::Writer));
+    sync(&mut owner, &mut other);
+    let arrived = said(&other);
+    assert!(all.iter().all(|one| arrived.contains(one)));
+    // From a snapshot all of it is here but what is long: that comes with the rows.
+    assert!(owner.snapshot());
+    let all = said(&owner);
+    let mut owner = owner.reopen_without_bytes(true);
+    assert!(owner.replica.history_needs_rows());
+    let is_long = |message: &Option<String>| message.as_deref() == Some("long headers");
+    let brief: Vec<_> = all.iter().filter(|(_, message, ..)| !is_long(message)).cloned().collect();
+    let mut now = said(&owner);
+    now.retain(|(id, ..)| brief.iter().any(|(other, ..)| other == id));
+    assert_eq!(now, brief);
+    owner.supply();
+    assert!(!owner.replica.history_needs_rows());
+    assert_eq!(said(&owner), all);
+    // Signed anew with other numbers, it is what it was.
+    owner.disk.broken = Some("E_STORAGE_QUOTA");
+    write(&mut owner, "lost");
+    owner.disk.broken = None;
+    let again = said(&owner);
+    assert!(all.iter().all(|one| again.contains(one)));
+}
+
+#[test]
 fn of_a_chain_whose_end_is_lost_the_rest_was_read() {
     let mut node = Node::create(1);
     for n in 0..3 {

@@ -130,7 +130,10 @@ fn only_its_owner_pays_from_an_account() {
     let house = ledger(bob);
     assert_eq!(bob.with(|replica, env| replica.ledger_open(house, "pot", env)), Err(EditFault::Taken));
     for name in ["", "#1", &"a1".repeat(32)] {
-        assert_eq!(bob.with(|replica, env| replica.ledger_open(house, name, env)), Err(EditFault::Account));
+        assert_eq!(
+            bob.with(|replica, env| replica.ledger_open(house, name, env)),
+            Err(EditFault::AccountName)
+        );
     }
     let house = ledger(ann);
     assert_eq!(ann.with(|replica, env| replica.ledger_open(house, "pot", env)), Ok(false));
@@ -280,8 +283,8 @@ fn a_reversal_an_exclusion_and_an_undo_are_told_apart() {
     assert_eq!(reverse(ann, paid[0]), Err(EditFault::Owner), "it is not hers to give back");
     reverse(bob, paid[0]).expect("it was paid to him");
     let back = bob.with(|replica, env| replica.flush(env)).expect("a write");
-    assert_eq!(reverse(bob, paid[0]), Err(EditFault::Entry), "once");
-    assert_eq!(reverse(bob, back), Err(EditFault::Entry), "a reversal is not reversed");
+    assert_eq!(reverse(bob, paid[0]), Err(EditFault::Returned), "once");
+    assert_eq!(reverse(bob, back), Err(EditFault::Returned), "a reversal is not reversed");
     say(bob, Verdict::Exclude, paid[1]);
     assert!(ann.with(|replica, env| replica.undo(&[], env)), "the last one");
     meet(&mut nodes);

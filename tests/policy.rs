@@ -214,3 +214,64 @@ fn as_many_exclusions_as_there_are_ops_are_said_at_once() {
     assert_eq!(reopened.replica.entries().len(), 10_000);
     reopened.replica.dbg_check();
 }
+
+/// The owner's changesets and then a guest's, one op each: on keys, and in a text of their own; the guest's member.
+fn written_by_two(owners: usize, guests: usize) -> (Node, MemberId) {
+    let mut owner = Node::create(1);
+    let token = owner.invite(Role::Writer);
+    let mut guest = Node::join(2, &token);
+    let write = |node: &mut Node, who: &str, times: usize| {
+        let map = node.replica.object("map", ObjectKind::Map).expect("a map");
+        let text = node.replica.object(who, ObjectKind::Text).expect("a text");
+        for at in 0..times {
+            let edit = |replica: &mut Replica, env: &mut Env<'_>| match at % 2 {
+                0 => replica
+                    .map_set(map, &format!("{who} {}", at % 8), Value::Bool(at % 3 == 0), env)
+                    .map(drop),
+                _ => replica.text_insert(text, 0, "x", env).map(drop),
+            };
+            node.with(edit).expect("a writer");
+            node.with(|replica, env| replica.flush(env));
+        }
+    };
+    write(&mut owner, "owner", owners);
+    sync(&mut owner, &mut guest);
+    write(&mut guest, "guest", guests);
+    sync(&mut owner, &mut guest);
+    let member = guest.replica.member();
+    (owner, member)
+}
+
+#[test]
+fn a_preview_costs_what_it_would_hide_and_nothing_for_the_rest() {
+    let steps_of = |owners: usize, guests: usize| {
+        let (mut owner, member) = written_by_two(owners, guests);
+        let ban = [Op::PolicyBan { subject: BanSubject::Member(member), scope: BanScope::All }];
+        let before = steps::taken();
+        let preview = owner.with(|replica, env| replica.preview(&ban, env)).expect("somebody else");
+        assert_eq!((preview.changesets, preview.patches.len()), (guests as u32, 2));
+        steps::taken() - before
+    };
+    let [base, longer, wider] =
+        [(200, 50), (400, 50), (200, 100)].map(|(owners, guests)| steps_of(owners, guests));
+    assert!(base >= 100, "what is hidden is counted: {base}");
+    assert!(longer <= base + base / 20, "{base} steps, and {longer} in a log of twice the length");
+    assert!(wider <= 2 * base + base / 5, "{base} steps, and {wider} where twice as much is hidden");
+}
+
+/// What a preview says will change is what the difference of two views says.
+#[test]
+fn a_preview_tells_the_changes_that_come() {
+    let (mut owner, member) = written_by_two(6, 9);
+    let ban = [Op::PolicyBan { subject: BanSubject::Member(member), scope: BanScope::All }];
+    let said = |owner: &mut Node, ops: &[Op]| {
+        let now = owner.with(|replica, env| replica.view(&Default::default(), env)).expect("of now");
+        let preview = owner.with(|replica, env| replica.preview(ops, env)).expect("somebody else");
+        assert_eq!(preview.patches, owner.replica.view_diff(now, preview.view).expect("both are open"));
+        assert!(!preview.patches.is_empty());
+        owner.replica.dbg_check();
+    };
+    said(&mut owner, &ban);
+    say(&mut owner, ban.to_vec());
+    said(&mut owner, &[Op::PolicyBan { subject: BanSubject::Member(member), scope: BanScope::Lifted }]);
+}

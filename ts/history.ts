@@ -101,8 +101,8 @@ async function* pages(
   live: boolean,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ChangesetInfo, void, void> {
-  // Messages and headers are in the rows.
-  await abortable(core.snapshots.whole(), signal);
+  // Long headers and messages are in the rows alone.
+  if (core.pump.read((engine) => engine.historyNeedsRows())) await abortable(core.snapshots.whole(), signal);
   const place = new Place(core);
   for (let left = limit; left > 0; ) {
     signal?.throwIfAborted();

@@ -12,7 +12,7 @@ import { StemmaError } from "./errors.js";
 import type { Handle } from "./handle.js";
 import type { ChangesetInfo } from "./history.js";
 import { freeze } from "./value.js";
-import { diffViews, type View, viewOf } from "./view.js";
+import { changesTo, type View, viewOf } from "./view.js";
 import type { Write } from "./write.js";
 
 /**
@@ -246,13 +246,11 @@ export class Policy {
     checkBoolean(dependents, "dependents");
     this.#core.transactions.refuse("preview");
     const begun = performance.now();
-    const phrases = this.tried(o);
+    const phrases = linesOf(this.tried(o));
     const found = this.#core.pump.call((engine) => engine.preview(phrases, dependents));
     // The handles of the patches are of this view: it lasts as long as they do.
     const then = viewOf(this.#core, found.view);
-    const now = viewOf(this.#core, {});
-    const patches = Object.freeze(diffViews(this.#core, now, then, "policy"));
-    now[Symbol.dispose]();
+    const patches = Object.freeze(changesTo(this.#core, then, found.patches, "policy"));
     const { changesets, hidden, shown, members, others } = found;
     const ms = performance.now() - begun;
     const counted = { changesets, ops: hidden + shown, members: freeze(members), dependents: found.dependents, others: freeze(others) };
@@ -319,7 +317,8 @@ export class Policy {
     const { transactions, pump } = this.#core;
     transactions.refuse(`policy.${method}`);
     if (publish && pump.read((engine) => engine.role()) === "reader") throw new StemmaError("E_ACCESS", "a reader's policy is for the reader alone");
-    return transactions.sealed(pump.call((engine) => engine.say(phrases, dependents, reason, publish ?? true) || engine.lastWrite()));
+    const lines = linesOf(phrases);
+    return transactions.sealed(pump.call((engine) => engine.say(lines, dependents, reason, publish ?? true) || engine.lastWrite()));
   }
 
   /** The phrases of what is only tried. @internal */
@@ -462,6 +461,13 @@ export interface EngineEntry {
   counts: boolean;
   weight?: number;
   pending: boolean;
+}
+
+/** Phrases as the engine takes them: a string that crosses the border for each of a thousand would cost more than to sign them. */
+function linesOf(phrases: readonly string[]): string {
+  const wrong = phrases.find((phrase) => phrase.includes("\n"));
+  if (wrong !== undefined) throw argumentError("target", `${JSON.stringify(wrong)} names no changeset, op, member or actor`);
+  return phrases.map((phrase) => `${phrase}\n`).join("");
 }
 
 /** A word of the engine as it is listed. */

@@ -24,6 +24,18 @@ export function kindOf(number: number): Kind | undefined {
   return (Object.keys(KINDS) as Kind[]).find((kind) => KINDS[kind] === number);
 }
 
+/** What words would do, the changes of objects, and the number of a view that shows it. */
+export interface EnginePreview {
+  changesets: number;
+  hidden: number;
+  shown: number;
+  members: string[];
+  dependents: number;
+  others: string[];
+  patches: EnginePatch[];
+  view: number;
+}
+
 /** One replica of one space. A handle is a small integer that is good for as long as the replica. */
 export interface Engine {
   rejoin(token: string): void;
@@ -66,6 +78,7 @@ export interface Engine {
   /** The numbers of what was not read by whoever read up to these ends: the first, the one after the last, the first and so on. */
   unread(lanes: LaneEnd[]): Uint32Array;
   /** How many changesets have a number, how many from the first on are stored, and what changes where they get other numbers. */
+  historyNeedsRows(): boolean;
   logLength(): Float64Array;
   /** Says `"grown"`, once, as soon as more than so many are stored. */
   tellGrowth(beyond: number): void;
@@ -176,12 +189,9 @@ export interface Engine {
   viewDiff(from: number, to: number): EnginePatch[];
   restore(view: number, object?: number, key?: string): void;
 
-  /** Signs words, each a phrase; the id of the last changeset that says them, empty without any. */
-  say(phrases: string[], dependents: boolean, reason: string | undefined, publish: boolean): string;
-  preview(
-    phrases: string[],
-    dependents: boolean,
-  ): { changesets: number; hidden: number; shown: number; members: string[]; dependents: number; others: string[]; view: number };
+  /** Signs words, each a phrase and a line; the id of the last changeset that says them, empty without any. */
+  say(phrases: string, dependents: boolean, reason: string | undefined, publish: boolean): string;
+  preview(phrases: string, dependents: boolean): EnginePreview;
   policyTargets(member?: string, actor?: string, object?: number, since?: number, until?: number): string[];
   policyEntries(): EngineEntry[];
   policyVotes(phrase: string): EngineEntry[];

@@ -13,7 +13,7 @@ import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { Readable, type Source } from "./readable.js";
 import { Reducers } from "./reducers.js";
-import { type Engine, type Kind, KINDS, kindOf, type ObjectOptions, type ViewQuery } from "./replica.js";
+import { type Engine, type EnginePatch, type Kind, KINDS, kindOf, type ObjectOptions, type ViewQuery } from "./replica.js";
 
 /** Options of {@link Space.at}. */
 export interface AtOptions {
@@ -75,9 +75,9 @@ export function makeView(space: SpaceCore, query: ViewQuery, method: "at" | "vie
   return new View(new ViewCore(space, openView(space, query, method === "at" ? "when" : "at")));
 }
 
-/** The view of a query, or one that the engine has opened already. */
-export function viewOf(space: SpaceCore, view: ViewQuery | number): View {
-  return new View(new ViewCore(space, typeof view === "number" ? view : openView(space, view, "at")));
+/** A view that the engine has opened already. */
+export function viewOf(space: SpaceCore, view: number): View {
+  return new View(new ViewCore(space, view));
 }
 
 /** The query of a moment: a time by a clock, or a changeset. */
@@ -125,13 +125,17 @@ export function openView(space: SpaceCore, query: ViewQuery, argument: string): 
 }
 
 /** What turns `a` into `b`. */
-export function diffViews(space: SpaceCore, a: View, b: View, source: "diff" | "policy" = "diff"): Change[] {
+export function diffViews(space: SpaceCore, a: View, b: View): Change[] {
   const [from, to] = [checkView(space, a, "a"), checkView(space, b, "b")];
-  const changes = space.pump.read((engine) => engine.viewDiff(from.number, to.number));
-  return changes.flatMap((change) => {
-    const live = space.coreAt(change.object);
-    const said = { source, member: "", actor: "", changeset: "", ...change } as const;
-    return live ? changesOf(said, to.handle(live), undefined) : [];
+  return changesTo(space, b, space.pump.read((engine) => engine.viewDiff(from.number, to.number)), "diff");
+}
+
+/** Patches of the engine that lead to a view, with handles of that. */
+export function changesTo(space: SpaceCore, view: View, patches: readonly EnginePatch[], source: "diff" | "policy"): Change[] {
+  return patches.flatMap((patch) => {
+    const live = space.coreAt(patch.object);
+    const said = { source, member: "", actor: "", changeset: "", ...patch } as const;
+    return live ? changesOf(said, coreOf(view).handle(live), undefined) : [];
   });
 }
 
@@ -147,7 +151,9 @@ class ViewCore implements Source {
   readonly space: SpaceCore;
   readonly #number: number;
   readonly #generation: number;
-  /** By the number that the engine gave the object in this view. */
+  /** Of objects that are in no map. */
+  readonly #roots = new Map<ObjectCore, Handle>();
+  /** Of the others, by the number that the engine gave the object in this view. */
   readonly #handles = new Map<number, Handle>();
   #isClosed = false;
   readonly reducers: Reducers;
@@ -175,6 +181,7 @@ class ViewCore implements Source {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#roots.clear();
     this.#handles.clear();
     FORGOTTEN.unregister(this);
     closeView(this.space, this.#number, this.#generation);
@@ -186,17 +193,30 @@ class ViewCore implements Source {
   }
 
   /** The handle of an object of the space as this view shows it. */
-  handle({ name, kind, options, number }: ObjectCore): Handle {
-    return this.at(this.#read((engine, view) => engine.objectIn(view, number)), name, kind, options);
+  handle(live: ObjectCore): Handle {
+    const { name, kind, options } = live;
+    const numbered = () => this.#read((engine, view) => engine.objectIn(view, live.number));
+    if (live.map) return this.at(numbered(), name, kind, options);
+    this.check();
+    const known = this.#roots.get(live);
+    if (known) return known;
+    const handle = this.#handle(name, kind, options, numbered);
+    this.#roots.set(live, handle);
+    return handle;
   }
 
-  /** The handle of an object of this view, the same every time. */
+  /** The handle of an object in a map of this view, the same every time. */
   at(number: number, name: string, kind: Kind, options: ObjectOptions | undefined): Handle {
     const known = this.#handles.get(number);
     if (known) return known;
-    const handle = handleOf(new PastObject(this, name, kind, options, number));
-    refuseWriters(handle, () => this.check());
+    const handle = this.#handle(name, kind, options, () => number);
     this.#handles.set(number, handle);
+    return handle;
+  }
+
+  #handle(name: string, kind: Kind, options: ObjectOptions | undefined, numbered: () => number): Handle {
+    const handle = handleOf(new PastObject(this, name, kind, options, numbered));
+    refuseWriters(handle, () => this.check());
     return handle;
   }
 
@@ -224,12 +244,14 @@ class ViewCore implements Source {
 /** An object as a view shows it. Nothing is ever forgotten of it: it does not change. */
 class PastObject extends ObjectCore {
   readonly #view: ViewCore;
-  readonly #number: number;
+  readonly #numbered: () => number;
+  #number: number | undefined;
 
-  constructor(view: ViewCore, name: string, kind: Kind, options: ObjectOptions | undefined, number: number) {
-    super(view.space, name, kind, options, number);
+  /** `numbered` is asked when it is first read: the engine puts it together then. */
+  constructor(view: ViewCore, name: string, kind: Kind, options: ObjectOptions | undefined, numbered: () => number) {
+    super(view.space, name, kind, options, 0);
     this.#view = view;
-    this.#number = number;
+    this.#numbered = numbered;
   }
 
   override check(): void {
@@ -238,7 +260,7 @@ class PastObject extends ObjectCore {
 
   override get number(): number {
     this.check();
-    return this.#number;
+    return (this.#number ??= this.#numbered());
   }
 
   override edit<T>(): T {

@@ -7,7 +7,7 @@
 //!
 //! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
 
-use super::{ActorId, ChangesetId, ChangesetIx};
+use super::{ActorId, ById, ChangesetId, ChangesetIx};
 use crate::steps;
 use foldhash::HashMap;
 use std::cmp::Ordering;
@@ -51,7 +51,7 @@ struct Lane {
 pub struct CausalGraph {
     nodes: Vec<Node>,
     lanes: Vec<Lane>,
-    index: HashMap<ChangesetId, ChangesetIx>,
+    index: ById<ChangesetIx>,
     lanes_of: HashMap<ActorId, Vec<LaneIx>>,
     /// By number.
     heads: Vec<ChangesetIx>,
@@ -217,6 +217,12 @@ impl CausalGraph {
         self.lanes_of.get(actor).into_iter().flatten().map(|lane| self.tip(self.lane(*lane))).collect()
     }
 
+    /// Whether no changeset of the same actor has this one before it.
+    pub fn is_tip(&self, ix: ChangesetIx) -> bool {
+        let node = self.node(ix);
+        node.position as usize + 1 == self.lane(node.lane).nodes.len()
+    }
+
     /// The changesets of an actor with this seq: several after a fork.
     pub fn at(&self, actor: &ActorId, seq: u32) -> Vec<ChangesetIx> {
         self.lanes_of
@@ -296,10 +302,9 @@ impl CausalGraph {
 
     fn lane_for(&mut self, actor: ActorId, prev: Option<ChangesetIx>) -> LaneIx {
         if let Some(prev) = prev {
-            let node = self.node(prev);
-            let (lane, position) = (node.lane, node.position);
+            let lane = self.node(prev).lane;
             assert_eq!(self.lane(lane).actor, actor, "prev is of the same actor");
-            if position as usize + 1 == self.lane(lane).nodes.len() {
+            if self.is_tip(prev) {
                 return lane;
             }
         }
@@ -331,20 +336,18 @@ impl CausalGraph {
         }
     }
 
-    /// The version vector of a changeset: per lane how many of its changesets it knows.
+    /// The version vector of a changeset: how many changesets it knows of a lane, of one below another once for each.
     fn version(&self, of: ChangesetIx) -> Vec<(LaneIx, u32)> {
-        let mut version: HashMap<LaneIx, u32> = HashMap::default();
+        let mut version = Vec::new();
         let mut next = Some(of);
         while let Some(ix) = next {
             let node = self.node(ix);
             let lane = self.lane(node.lane);
-            raise(&mut version, node.lane, node.position + 1);
-            for (other, row) in &lane.known {
-                raise(&mut version, *other, length_at(row, node.position));
-            }
+            version.push((node.lane, node.position + 1));
+            version.extend(lane.known.iter().map(|(other, row)| (*other, length_at(row, node.position))));
             next = lane.parent;
         }
-        version.into_iter().filter(|(_, length)| *length > 0).collect()
+        version
     }
 
     fn known_length(&self, of: ChangesetIx, lane: LaneIx) -> u32 {
@@ -385,11 +388,6 @@ impl CausalGraph {
         let last = *lane.nodes.last().expect("a lane is made with its first changeset");
         Tip { actor: lane.actor, seq: self.seq(last), id: self.id(last) }
     }
-}
-
-fn raise(version: &mut HashMap<LaneIx, u32>, lane: LaneIx, length: u32) {
-    let entry = version.entry(lane).or_default();
-    *entry = length.max(*entry);
 }
 
 fn length_at(row: &[(u32, u32)], position: u32) -> u32 {

@@ -6,4 +6,6 @@ mod id;
 
 pub use clock::{AHEAD_MS_MAX, Hlc, HybridClock, STAMP_MS_MAX};
 pub use graph::{CausalGraph, LaneIx, Tip};
-pub use id::{ActorId, ChangesetId, ChangesetIx, LogChain, LogId, MemberId, NameId, ObjectId, OpIx, SpaceId};
+pub use id::{
+    ActorId, ById, ChangesetId, ChangesetIx, Ids, LogChain, LogId, MemberId, NameId, ObjectId, OpIx, SpaceId,
+};

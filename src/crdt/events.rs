@@ -260,15 +260,31 @@ impl Events {
         std::mem::take(&mut self.news)
     }
 
-    /// The events that show although all that makes their objects is among these ops. O(events).
-    pub fn stranded(&self, gone: impl Fn(OpIx) -> bool) -> Vec<OpIx> {
-        let is_gone = |of: u32| {
-            let mut makers = self.of(of, None).filter(|event| event.creates).peekable();
+    /// The events that show although all that makes their objects is among the ops for which `gone` holds; of these `fresh` are
+    /// looked at. O(events of the objects that `fresh` make).
+    pub fn stranded(&self, fresh: &[OpIx], gone: impl Fn(OpIx) -> bool) -> Vec<OpIx> {
+        let row = |op: &OpIx| self.rows.binary_search_by_key(op, |row| row.event.op).ok();
+        let makers = fresh.iter().filter_map(row).filter(|row| self.rows[*row].event.creates);
+        let mut made: Vec<u32> = makers.flat_map(|row| self.rows[row].concerns.iter().copied()).collect();
+        sort(&mut made);
+        made.dedup();
+        let is_gone = |of: &u32| {
+            let mut makers = self.of(*of, None).filter(|event| event.creates).peekable();
             makers.peek().is_some() && makers.all(|event| gone(event.op))
         };
-        let gone: Vec<bool> = (0..self.subjects.len() as u32).map(is_gone).collect();
-        let strands = |row: &&Row| row.shows && row.concerns.iter().all(|of| gone[*of as usize]);
-        self.rows.iter().filter(strands).map(|row| row.event.op).collect()
+        made.retain(is_gone);
+        // Each object is looked at once, however many events concern it.
+        let mut known: HashMap<u32, bool> = made.iter().map(|of| (*of, true)).collect();
+        let mut strands = |row: &u32| {
+            let Row { event, shows, concerns } = &self.rows[*row as usize];
+            let mut is_known = |of: &u32| *known.entry(*of).or_insert_with(|| is_gone(of));
+            *shows && !gone(event.op) && concerns.iter().all(&mut is_known)
+        };
+        let rows = made.iter().flat_map(|of| &self.subjects[*of as usize].rows).copied();
+        let mut rows: Vec<u32> = rows.filter(|row| strands(row)).collect();
+        sort(&mut rows);
+        rows.dedup();
+        rows.into_iter().map(|row| self.rows[row as usize].event.op).collect()
     }
 
     /// Whether an op is about an object.

@@ -89,7 +89,17 @@ impl Register {
         &self.winners
     }
 
-    /// The same among the ops of a selection, whether they are active or not. O(writes · winners).
+    /// Whether other writes may win among the ops of a selection than now. O(writes).
+    pub fn has_others(&self, selected: impl Fn(OpIx) -> bool) -> bool {
+        let wins = |op: OpIx| self.winners.iter().any(|winner| winner.op == op);
+        self.writes.iter().any(|write| match (write.active, selected(write.op)) {
+            (false, true) => true,
+            (true, false) => wins(write.op),
+            _ => false,
+        })
+    }
+
+    /// The maximal writes among the ops of a selection, the winner first, whether they are active or not. O(writes · winners).
     pub fn winners_at(&self, history: &impl Recency, selected: impl Fn(OpIx) -> bool) -> Vec<Winner> {
         maximal(history, self.writes.iter().filter(|write| selected(write.op)))
     }

@@ -47,7 +47,7 @@ pub enum Clear {
 pub struct Names {
     clear: HashMap<NameId, (Sort, Clear)>,
     keys: HashMap<Arc<str>, NameId>,
-    values: HashMap<(Sort, Box<[u8]>), NameId>,
+    values: HashMap<Sort, HashMap<Box<[u8]>, NameId>>,
     objects: HashMap<ObjectId, ObjectName>,
 }
 
@@ -59,7 +59,7 @@ impl Names {
         }
         if sort.is_value() {
             if let Ok(value) = Value::decode(clear) {
-                self.values.insert((sort, clear.into()), id);
+                self.values.entry(sort).or_default().insert(clear.into(), id);
                 self.clear.insert(id, (sort, Clear::Value(value)));
             }
         } else if let Ok(text) = std::str::from_utf8(clear) {
@@ -78,7 +78,7 @@ impl Names {
 
     /// The same for an encoded value.
     pub fn value_id(&self, sort: Sort, value: &[u8]) -> Option<NameId> {
-        self.values.get(&(sort, value.into())).copied()
+        self.values.get(&sort)?.get(value).copied()
     }
 
     /// The clear form of a name of a sort that is text.

@@ -2,7 +2,7 @@
 
 use super::ObjectIx;
 use crate::causal::NameId;
-use crate::crdt::{Deltas, MarkDelta, Part, Slot};
+use crate::crdt::{Deltas, MarkDelta, Part, Slot, Totals};
 use crate::event::Value;
 
 /// The change of one object's visible value.
@@ -53,6 +53,12 @@ impl PatchBody {
     /// What changed in a ledger, if anything did.
     pub(super) fn of_ledger(parts: Vec<Part>) -> Option<Self> {
         (!parts.is_empty()).then_some(Self::Parts(parts))
+    }
+
+    /// What changed in a counter, if anything did.
+    pub(super) fn of_totals(then: Totals, now: Totals) -> Option<Self> {
+        let (added, taken) = (now.added - then.added, now.taken - then.taken);
+        (now != then).then_some(Self::Counter { added, taken })
     }
 
     /// What changed in a text, if anything did.

@@ -14,6 +14,8 @@ pub struct Timeline {
     undo_groups: Vec<u64>,
     first_ops: Vec<u32>,
     ops: u32,
+    /// Per 64 ops.
+    firsts: Vec<Firsts>,
     /// The changesets whose rank is not their stamp, ascending.
     ranks: Vec<(ChangesetIx, Rank)>,
 }
@@ -21,15 +23,36 @@ pub struct Timeline {
 /// A place in an order of all changesets in which what is known comes first: milliseconds and a counter.
 type Rank = (u64, u32);
 
+/// Which of 64 ops are the first of a changeset: every question about the past asks for the changeset of two ops.
+#[derive(Clone, Copy, Debug)]
+struct Firsts {
+    /// How many changesets begin before these ops.
+    before: u32,
+    bits: u64,
+}
+
 impl Timeline {
     /// Numbers the ops of the next changeset; an inert one has none.
     pub fn push(&mut self, stamp: Hlc, undo_group: u64, ops: u32) -> Range<u32> {
         let first = self.ops;
         self.stamps.push(stamp);
         self.undo_groups.push(undo_group);
+        self.number(ops);
+        first..self.ops
+    }
+
+    fn number(&mut self, ops: u32) {
+        let (before, first) = (self.first_ops.len() as u32, self.ops);
         self.first_ops.push(first);
         self.ops += ops;
-        first..self.ops
+        if ops > 0 {
+            let words = self.ops.div_ceil(64) as usize;
+            if first as usize / 64 == self.firsts.len() {
+                self.firsts.push(Firsts { before, bits: 0 });
+            }
+            self.firsts[first as usize / 64].bits |= 1 << (first % 64);
+            self.firsts.resize(words, Firsts { before: before + 1, bits: 0 });
+        }
     }
 
     /// Ranks a changeset of the graph before [`Timeline::push`]: by its stamp, if that exceeds the ranks of its parents, else
@@ -81,13 +104,21 @@ impl Timeline {
         self.first_ops[at]..self.first_ops.get(at + 1).copied().unwrap_or(self.ops)
     }
 
-    /// The changeset of an op; `OPEN` for ops that are not sealed yet. O(log changesets).
+    /// The changeset of an op; `OPEN` for ops that are not sealed yet. O(1), O(log n) behind changesets without ops.
     pub fn changeset_of(&self, op: OpIx) -> ChangesetIx {
         if op.0 >= self.ops {
             return ChangesetIx::OPEN;
         }
-        // Changesets without ops share a first op with their successor: the last of them is the one that has it.
-        ChangesetIx(self.first_ops.partition_point(|first| *first <= op.0) as u32 - 1)
+        let word = self.firsts[(op.0 / 64) as usize];
+        let begun = word.before + (word.bits << (63 - op.0 % 64)).count_ones();
+        // Changesets without ops have no bit, and share a first op with their successor: the last of them is the one that has it.
+        match self.first_ops.get(begun as usize) {
+            Some(next) if *next <= op.0 => {
+                let rest = &self.first_ops[begun as usize..];
+                ChangesetIx(begun + rest.partition_point(|first| *first <= op.0) as u32 - 1)
+            }
+            _ => ChangesetIx(begun - 1),
+        }
     }
 
     /// The past as the data types see it.
@@ -191,8 +222,7 @@ impl Saved for Timeline {
         for _ in 0..count {
             let ops = from.varint_u32("ops", limits::OPS_MAX as u32)?;
             saved::check(timeline.ops.checked_add(ops).is_some(), from, "ops", "they can be numbered")?;
-            timeline.first_ops.push(timeline.ops);
-            timeline.ops += ops;
+            timeline.number(ops);
         }
         for of in saved::load_rising(from)? {
             timeline.ranks.push((ChangesetIx(of), Saved::load(from)?));
@@ -204,6 +234,17 @@ impl Saved for Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ops_find_their_changeset_over_words_of_bits() {
+        let sizes = [0, 1, 63, 64, 0, 65, 1, 1, 0, 0, 200, 2, 0];
+        let mut timeline = Timeline::default();
+        for ops in sizes {
+            timeline.push(Hlc::default(), 0, ops);
+        }
+        let owners = sizes.iter().zip(0..).flat_map(|(ops, at)| (0..*ops).map(move |_| ChangesetIx(at)));
+        assert!(owners.eq((0..timeline.next_op()).map(|op| timeline.changeset_of(OpIx(op)))));
+    }
 
     #[test]
     fn ops_find_their_changeset_past_empty_ones() {

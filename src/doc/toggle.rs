@@ -5,6 +5,8 @@ use super::fold::Place;
 use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
+use crate::crdt::Bits;
+use crate::steps;
 use foldhash::HashMap;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Range;
@@ -66,6 +68,39 @@ impl Fold {
             }
         }
         self.switch(graph, ops);
+    }
+
+    /// What [`Fold::set_active`] would do: the ops that would begin to count or cease to, and all that would count then.
+    /// O(toggled ops, and those that toggled revokes name, + ops / 64).
+    pub fn if_active(&self, toggles: &[(OpIx, bool)]) -> (Vec<OpIx>, Bits) {
+        let mut counting = self.counting();
+        let shown: HashMap<OpIx, bool> = toggles.iter().copied().collect();
+        let mut revoked: HashMap<OpIx, u32> = HashMap::default();
+        let mut switched = Vec::new();
+        // In the order of `switch`: what bears on an op is settled before it.
+        let mut ops: BinaryHeap<OpIx> = shown.keys().copied().collect();
+        while let Some(op) = ops.pop() {
+            steps::count(1);
+            let now = self.reasons.revoked.get(&op).copied().unwrap_or(0);
+            let is_shown = shown.get(&op).copied().unwrap_or(!self.reasons.hidden.contains(&op));
+            let on = is_shown && revoked.get(&op).copied().unwrap_or(now) == 0;
+            if counting.get(op.0) == on {
+                continue;
+            }
+            counting.set(op.0..op.0 + 1, on);
+            switched.push(op);
+            for target in self.revokes.get(&op).into_iter().flatten().cloned().flatten().map(OpIx) {
+                let now = || self.reasons.revoked.get(&target).copied().unwrap_or(0);
+                let count = revoked.entry(target).or_insert_with(now);
+                if on {
+                    *count += 1
+                } else {
+                    *count -= 1
+                }
+                ops.push(target);
+            }
+        }
+        (switched, counting)
     }
 
     /// The ops of a range that are hidden, ascending.

@@ -9,6 +9,8 @@ use super::fold::Place;
 use super::{Body, Fold, Object, ObjectIx, Past, Patch, PatchBody, Written};
 use crate::causal::{CausalGraph, ChangesetIx, OpIx};
 use crate::crdt::{Bits, Cart, KeyIx, Register, Winner};
+use crate::sorted::sort;
+use crate::steps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -79,13 +81,22 @@ impl Fold {
 
     /// The places in objects that ops are about which only one of two sets has. O(ops / 64 + those ops).
     pub fn differing(&self, a: &Bits, b: &Bits) -> BTreeMap<ObjectIx, BTreeSet<u32>> {
-        let mut places: BTreeMap<ObjectIx, BTreeSet<u32>> = BTreeMap::new();
-        for op in a.differing(b) {
-            if let Place::Object { object, at } = self.places[op as usize] {
-                places.entry(object).or_default().insert(at);
+        self.places_of(a.differing(b).map(OpIx))
+    }
+
+    /// The places in objects that ops are about. O(ops log ops).
+    pub fn places_of(&self, ops: impl IntoIterator<Item = OpIx>) -> BTreeMap<ObjectIx, BTreeSet<u32>> {
+        let mut places: Vec<(ObjectIx, u32)> = Vec::new();
+        for op in ops {
+            if let Place::Object { object, at } = self.places[op.0 as usize] {
+                places.push((object, at));
             }
         }
-        places
+        sort(&mut places);
+        places.dedup();
+        let of_object =
+            |places: &[(ObjectIx, u32)]| (places[0].0, places.iter().map(|(_, at)| *at).collect());
+        places.chunk_by(|a, b| a.0 == b.0).map(of_object).collect()
     }
 
     /// What turns the objects that the ops `a` make into those that `b` make, by object as they were met.
@@ -97,6 +108,37 @@ impl Fold {
             Some(Patch { object, body })
         };
         self.differing(a, b).into_iter().filter_map(patch).collect()
+    }
+
+    /// What turns the objects as they are into those that the ops `then` make, if only `switched` count otherwise. No batch is
+    /// open. O(their places, and of a counter or a sequence all of it).
+    pub fn diff_from_now(&self, graph: &CausalGraph, switched: &[OpIx], then: &Bits) -> Vec<Patch> {
+        let past = self.timeline.over(graph);
+        let counts = |op: OpIx| then.get(op.0);
+        let mut now = None;
+        let mut patches = Vec::new();
+        for (object, places) in self.places_of(switched.iter().copied()) {
+            steps::count(places.len());
+            let body = match &self.get(object).body {
+                Body::Map(map) | Body::Set(map) => {
+                    let differs = |at: &KeyIx| {
+                        let register = map.register(*at);
+                        register.has_others(counts)
+                            && self.shown_by(register.winners()) != self.shown_at(&past, register, counts)
+                    };
+                    let slots: Vec<_> =
+                        places.iter().map(|at| KeyIx(*at)).filter(differs).map(|at| map.slot(at)).collect();
+                    (!slots.is_empty()).then_some(PatchBody::Slots(slots))
+                }
+                Body::Counter(tally) => PatchBody::of_totals(tally.totals(), tally.totals_at(&past, counts)),
+                _ => {
+                    let now = now.get_or_insert_with(|| self.counting());
+                    self.between(&past, object, &places, now, then)
+                }
+            };
+            patches.extend(body.map(|body| Patch { object, body }));
+        }
+        patches
     }
 
     /// What turns one object as `a` make it into what `b` make of it; `places` are where the two can differ.
@@ -133,9 +175,7 @@ impl Fold {
                 (!slots.is_empty()).then_some(PatchBody::Slots(slots))
             }
             Body::Counter(tally) => {
-                let (then, now) = (tally.totals_at(past, a_has), tally.totals_at(past, b_has));
-                let (added, taken) = (now.added - then.added, now.taken - then.taken);
-                (now != then).then_some(PatchBody::Counter { added, taken })
+                PatchBody::of_totals(tally.totals_at(past, a_has), tally.totals_at(past, b_has))
             }
             Body::Cart(cart) => {
                 let quantity = |cart: &Cart, at: KeyIx, ops: &Bits| {
@@ -157,7 +197,11 @@ impl Fold {
         register: &Register,
         has: impl Fn(OpIx) -> bool,
     ) -> (Option<&Written>, Vec<&Written>) {
-        let winners = register.winners_at(past, has);
+        self.shown_by(&register.winners_at(past, has))
+    }
+
+    /// The same of a slot with these winners.
+    fn shown_by(&self, winners: &[Winner]) -> (Option<&Written>, Vec<&Written>) {
         let written = |winner: &Winner| (!winner.deletes).then(|| self.written(winner.op)).flatten();
         (winners.first().and_then(written), winners.iter().filter_map(written).collect())
     }

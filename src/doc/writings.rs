@@ -24,11 +24,14 @@ impl Writings {
         }
     }
 
-    /// What an op wrote. O(log writes).
+    /// What an op wrote. O(1) where all ops from the first on wrote something, else O(log writes).
     pub fn get(&self, op: OpIx) -> Option<&Written> {
-        let at = match self.rows.last() {
-            Some(last) if last.0 == op => self.rows.len() - 1,
-            _ => self.rows.binary_search_by_key(&op, |row| row.0).ok()?,
+        let (first, last) = (self.rows.first()?.0, self.rows.len() - 1);
+        // No row is further from the first than its op.
+        let end = (op.0.checked_sub(first.0)? as usize).min(last);
+        let at = match self.rows[end].0 == op {
+            true => end,
+            false => self.rows[..end].binary_search_by_key(&op, |row| row.0).ok()?,
         };
         self.rows[at].1.as_ref()
     }

@@ -10,7 +10,7 @@
 use super::actor_keys::ActorKeys;
 use super::stored::{Authenticated, authenticate};
 use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
-use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, SpaceId};
+use crate::causal::{ActorId, ById, CausalGraph, ChangesetId, ChangesetIx, Ids, SpaceId};
 use foldhash::{HashMap, HashSet};
 use std::collections::{VecDeque, hash_map};
 
@@ -128,11 +128,11 @@ pub struct Log {
     pub(super) genesis: Genesis,
     pub(super) graph: CausalGraph,
     pub(super) entries: Vec<Entry>,
-    pub(super) chains: HashMap<ChangesetId, Author>,
+    pub(super) chains: ById<Author>,
     pub(super) forks: Vec<Fork>,
     /// Every parent of each is in the graph or before it in the queue, unless it was kept out meanwhile.
     ready: VecDeque<(Changeset, u64)>,
-    queued: HashSet<ChangesetId>,
+    queued: Ids,
     waiting: HashMap<ChangesetId, Waiting>,
     /// Which waiting changesets wait for this one.
     waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
@@ -156,10 +156,10 @@ impl Log {
             genesis,
             graph: CausalGraph::default(),
             entries: Vec::new(),
-            chains: HashMap::default(),
+            chains: ById::default(),
             forks: Vec::new(),
             ready: VecDeque::new(),
-            queued: HashSet::default(),
+            queued: Ids::default(),
             waiting: HashMap::default(),
             waited_for: HashMap::default(),
             waiting_bytes: 0,
@@ -272,7 +272,8 @@ impl Log {
         let (id, actor, seq) = (ready.changeset.id(), header.actor(), header.seq());
         // One piece of evidence a branch: where it leaves the chain.
         let branch = |other: &&ChangesetIx| self.graph.prev(**other) == ready.prev;
-        if let Some(first) = self.graph.at(&actor, seq).iter().find(branch) {
+        let is_next = ready.prev.is_some_and(|prev| self.graph.is_tip(prev));
+        if !is_next && let Some(first) = self.graph.at(&actor, seq).iter().find(branch) {
             self.forks.push(Fork { actor, seq, first: self.graph.id(*first), second: id });
         }
         let ix = self.graph.add(id, actor, ready.prev, &ready.deps);
@@ -460,7 +461,7 @@ impl Log {
     pub fn dbg_check(&self) {
         self.graph.dbg_check();
         assert_eq!(self.entries.len() as u32, self.graph.len());
-        let queued: HashSet<ChangesetId> = self.ready.iter().map(|(changeset, _)| changeset.id()).collect();
+        let queued: Ids = self.ready.iter().map(|(changeset, _)| changeset.id()).collect();
         assert_eq!(queued, self.queued);
         let mut of_actor: HashMap<ActorId, (usize, usize)> = HashMap::default();
         for (id, waiting) in &self.waiting {

@@ -4,6 +4,7 @@
 //! stored strictly: else a second changeset with the same seq could exist somewhere. When in doubt, a new actor is made.
 
 use super::commit::InFlight;
+use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
@@ -76,6 +77,7 @@ impl Replica {
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);
+        self.notes = Notes::default();
         self.policy = Policy::new(self.member());
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);

@@ -20,7 +20,7 @@ impl Replica {
         let place = |replica: &Self| replica.text(object)?.anchor_at(position, bias).ok();
         let mut anchor = place(self)?;
         if matches!(anchor, Anchor::Unit { unit, .. } if unit.changeset == ChangesetIx::OPEN) {
-            self.seal_shown(env);
+            self.flush(env);
             anchor = place(self)?;
         }
         let mut writer = Writer::new();

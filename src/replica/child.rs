@@ -425,6 +425,9 @@ impl Replica {
     fn children_at(&mut self, map: ObjectIx, slot: Slot) -> Vec<ObjectIx> {
         let Slot::Key(key) = slot else { return Vec::new() };
         let written = self.written_children(map, &slot);
+        if written.is_empty() {
+            return Vec::new();
+        }
         let here =
             written.into_iter().filter(|(kind, options)| self.find(map, key, *kind, options).is_some());
         let here: Vec<_> = here.collect();

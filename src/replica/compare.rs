@@ -4,6 +4,7 @@ use super::{EntryInfo, Replica};
 use crate::causal::{ChangesetIx, MemberId, OpIx};
 use crate::event::ShownView;
 use crate::trust::{Policy, Standing};
+use foldhash::HashMap;
 use std::collections::BTreeSet;
 
 /// What counts for one of two members and not for the other.
@@ -30,10 +31,11 @@ impl Replica {
         let read = numbers.iter().map(|number| words[*number as usize].clone());
         let theirs = Policy::of(member, graph, read);
         let (mut here, mut there, mut waiting, mut entries) = (0, 0, 0, BTreeSet::new());
+        let mut authors = HashMap::default();
         for ix in (0..graph.len()).map(ChangesetIx) {
             let ops = self.fold.timeline().ops_of(ix);
             let mine: BTreeSet<OpIx> = self.fold.hidden_in(ops.clone()).collect();
-            let other: BTreeSet<OpIx> = self.hidden_by_in(&theirs, ix).collect();
+            let other: BTreeSet<OpIx> = self.hidden_by_in(&theirs, &mut authors, ix).collect();
             here += mine.difference(&other).count() as u32;
             there += other.difference(&mine).count() as u32;
             let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);

@@ -64,6 +64,9 @@ pub enum EditFault {
     /// An account that does not exist, or gives to itself.
     #[error("no such account: nobody opened it, or no such member is here, or it is the one that gives")]
     Account,
+    /// What cannot be the name of an account.
+    #[error("the name of an account is not empty, does not begin with # and is no member's id")]
+    AccountName,
     /// Another member owns the account.
     #[error("another member has opened the account")]
     Taken,
@@ -73,9 +76,15 @@ pub enum EditFault {
     /// The account would go below its credit limit.
     #[error("the account would go below its credit limit")]
     Credit,
-    /// No entry of the ledger, or one that cannot be given back.
-    #[error("no entry of this ledger, or one that does not count or was given back")]
+    /// No entry of the ledger.
+    #[error("no entry of this ledger")]
     Entry,
+    /// A changeset with several.
+    #[error("the write has several entries in this ledger: name one by its id, \"changeset:index\"")]
+    Several,
+    /// An entry that cannot be given back.
+    #[error("the entry does not count, gives something back itself, or was given back")]
+    Returned,
     /// The command was used for another payment.
     #[error("the command stands for another payment")]
     Command,
@@ -135,10 +144,11 @@ impl Replica {
         if value.to_bytes().len() > VALUE_BYTES_MAX {
             return Err(EditFault::TooLarge);
         }
-        if self.field_of(object, key).is_some() {
+        let options = self.options_of(object);
+        if options.is_some_and(|options| options.field(key).is_some()) {
             return Err(EditFault::Field);
         }
-        let (slot, written) = match self.options_of(object).and_then(|options| options.group_of(key)) {
+        let (slot, written) = match options.and_then(|options| options.group_of(key)) {
             Some((group, place)) => {
                 self.may_write()?;
                 let tuple = self.tuple_with(object, group, place, Some(value));
@@ -277,10 +287,9 @@ impl Replica {
     }
 
     /// What edits of an object can be checked against; none if this member may not edit it, or edits could
-    /// fail in other ways: what has arrived and waits may come in between, whenever a batch is sealed.
+    /// fail in other ways.
     pub fn edit_base(&self, object: ObjectIx) -> Option<EditBase> {
-        let of_kind =
-            |kind| !self.log.has_ready() && self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
+        let of_kind = |kind| self.may_write().and_then(|()| self.expect(object, kind)).is_ok();
         match &self.fold.get(object).body {
             Body::Text(text) => {
                 let (len, joins) = (text.len(), text.is_plain());
@@ -361,6 +370,9 @@ impl Replica {
         self.may_write()?;
         if key.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
+        }
+        if let Some(known) = self.names.key_id(key) {
+            return Ok(known);
         }
         let name = self.key_id(key);
         self.names.learn(Sort::MapKey, name, key.as_bytes());

@@ -1,11 +1,12 @@
 //! What was written when, by whom.
 
 use super::Replica;
+use super::notes::Said;
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
-use crate::event::{Content, Fate, NameEntry, NamedId, ObjectKind, Sort, Value};
+use crate::event::{Content, Fate, ObjectKind, Value};
 use foldhash::HashMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -106,14 +107,6 @@ pub struct LaneEnd {
     pub id: ChangesetId,
     /// The one before the first that was read of it this time.
     pub before: Option<ChangesetId>,
-}
-
-/// What its author wrote beside the ops.
-#[derive(Default)]
-struct Said {
-    message: Option<String>,
-    headers: Option<Value>,
-    command: Option<String>,
 }
 
 impl Replica {
@@ -279,24 +272,21 @@ impl Replica {
         }
     }
 
+    /// What was said with a changeset; none while its row is needed and not here.
     fn said_with(&self, ix: ChangesetIx) -> Option<Said> {
+        if let Some(said) = self.notes.get(ix) {
+            return Some(said);
+        }
         let changeset = self.log.entry(ix).changeset()?;
         let keys = self.identity.keyring();
         let skeleton = changeset.open_skeleton(keys).ok()?;
         let content = changeset.open_segment(SegmentKind::Content, keys).ok()?;
-        let content = Content::decode(&content, &skeleton).ok()?;
-        let command = skeleton.command.and_then(|command| {
-            content.names.iter().find_map(|entry| match entry {
-                NameEntry::Name { sort, clear }
-                    if *sort == Sort::Command as u8
-                        && entry.id(keys.names()) == Some(NamedId::Name(command)) =>
-                {
-                    String::from_utf8(clear.clone()).ok()
-                }
-                _ => None,
-            })
-        });
-        Some(Said { message: content.meta.message, headers: content.meta.headers, command })
+        Some(Said::of(&skeleton, &Content::decode(&content, &skeleton).ok()?, keys.names()))
+    }
+
+    /// Whether a history needs rows that are not here yet, see [`Replica::supply`].
+    pub fn history_needs_rows(&self) -> bool {
+        self.notes.any_in_rows() && !self.log.is_whole()
     }
 
     /// Whether one of the maps that an object is below is this one, by one of these keys.

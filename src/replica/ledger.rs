@@ -21,10 +21,10 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Result<bool, EditFault> {
         let account = self.account_named(name);
-        let AccountId::Named(id) = account else { return Err(EditFault::Account) };
+        let AccountId::Named(id) = account else { return Err(EditFault::AccountName) };
         self.expect_ledger(object)?;
         if name.is_empty() || name.starts_with('#') {
-            return Err(EditFault::Account);
+            return Err(EditFault::AccountName);
         }
         if name.len() > limits::NAME_BYTES_MAX {
             return Err(EditFault::TooLarge);
@@ -78,11 +78,11 @@ impl Replica {
     ) -> Result<(), EditFault> {
         self.expect_ledger(object)?;
         check_memo(memo.as_ref())?;
-        let at = self.ledger_entry_at(object, entry).ok_or(EditFault::Entry)?;
+        let at = self.ledger_entry_at(object, entry)?;
         let ledger = self.ledger(object).ok_or(EditFault::Kind)?;
         let (row, (_, to, _)) = (&ledger.rows()[at as usize], ledger.entry(at));
         if !row.counts || ledger.transfer_of(at) != at || ledger.reversal_of(at).is_some() {
-            return Err(EditFault::Entry);
+            return Err(EditFault::Returned);
         }
         if ledger.owner(&to) != Some(self.member()) {
             return Err(EditFault::Owner);
@@ -102,7 +102,7 @@ impl Replica {
     ) -> Result<(), EditFault> {
         self.expect_ledger(object)?;
         check_memo(Some(&reason))?;
-        let at = self.ledger_entry_at(object, entry).ok_or(EditFault::Entry)?;
+        let at = self.ledger_entry_at(object, entry)?;
         let op = self.ledger(object).map(|ledger| LedgerOp::Dispute(ledger.rows()[at as usize].op));
         self.sign_into(object, op.ok_or(EditFault::Kind)?, Some(reason), env);
         Ok(())
@@ -187,11 +187,12 @@ impl Replica {
     }
 
     /// The row of an entry: of an op, or of the only one that a changeset has in the ledger.
-    pub(super) fn ledger_entry_at(&self, object: ObjectIx, entry: Target) -> Option<u32> {
-        let (ledger, ops) = (self.ledger(object)?, self.target(entry).ok()?);
+    pub(super) fn ledger_entry_at(&self, object: ObjectIx, entry: Target) -> Result<u32, EditFault> {
+        let ledger = self.ledger(object).ok_or(EditFault::Kind)?;
+        let ops = self.target(entry).map_err(|_| EditFault::Entry)?;
         let mut found = ops.filter_map(|op| ledger.entry_of(OpIx(op)));
-        let first = found.next()?;
-        found.next().is_none().then_some(first)
+        let first = found.next().ok_or(EditFault::Entry)?;
+        if found.next().is_some() { Err(EditFault::Several) } else { Ok(first) }
     }
 
     pub(super) fn ledger(&self, object: ObjectIx) -> Option<&Ledger> {

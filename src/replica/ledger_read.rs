@@ -1,6 +1,6 @@
 //! Ledgers, as they are read: accounts, entries and how they stand, debts and what caused them, assets.
 
-use super::Replica;
+use super::{EditFault, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, OpIx};
 use crate::codec::BigInt;
 use crate::crdt::{AccountId, Flaw, Ledger, Recency, What};
@@ -259,9 +259,10 @@ impl Replica {
     }
 
     /// The entry that a text means: an op, or the only one that a changeset has in the ledger.
-    pub fn ledger_entry_id(&self, object: ObjectIx, entry: super::Target) -> Option<EntryId> {
+    pub fn ledger_entry_id(&self, object: ObjectIx, entry: super::Target) -> Result<EntryId, EditFault> {
         let at = self.ledger_entry_at(object, entry)?;
-        self.ledger(object).map(|ledger| self.entry_id(ledger.rows()[at as usize].op))
+        let ledger = self.ledger(object).ok_or(EditFault::Kind)?;
+        Ok(self.entry_id(ledger.rows()[at as usize].op))
     }
 
     fn ledger_entry(&self, object: ObjectIx, ledger: &Ledger, at: u32) -> LedgerEntry {

@@ -21,6 +21,7 @@ mod ledger;
 mod ledger_read;
 mod link;
 mod list_edit;
+mod notes;
 mod output;
 mod peer_link;
 mod policy;
@@ -70,6 +71,7 @@ use crate::store::{StoreBatch, StoreName};
 use crate::trust::Policy;
 use commit::InFlight;
 use foldhash::{HashMap, HashSet};
+use notes::Notes;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -99,6 +101,7 @@ pub struct Replica {
     /// How often everything was folded anew: units have other numbers then.
     refolds: u64,
     names: Names,
+    notes: Notes,
     clock: HybridClock,
     actor: Option<ActorId>,
     /// Actors that are never to be continued by another opening.
@@ -193,6 +196,7 @@ impl Replica {
             fold: Fold::default(),
             refolds: 0,
             names: Names::default(),
+            notes: Notes::default(),
             clock: HybridClock::default(),
             actor: None,
             volatile: HashSet::default(),

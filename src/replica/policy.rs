@@ -10,8 +10,10 @@ use crate::event::{
     Accepted, BanScope, BanSubject, Class, Content, Op, OpContent, Ready, Role, Skeleton, Target, Value,
     Verdict,
 };
-use crate::trust::{Affected, Authored, Entry, Policy, Standing, Subject, Word};
-use std::collections::BTreeSet;
+use crate::sorted::sort;
+use crate::steps;
+use crate::trust::{Affected, Authored, Entry, OnAuthor, Policy, Standing, Subject, Word};
+use foldhash::HashMap;
 
 /// Targets in one changeset: they fit, whatever they are.
 const TARGETS_MAX: usize = 4_000;
@@ -302,22 +304,27 @@ impl Replica {
         }
     }
 
-    /// The ops that stand otherwise under a policy than now, among those it bears on.
+    /// The ops that stand otherwise under a policy than now, among those it bears on, ascending. O(ops of those).
     pub(super) fn toggles(&self, policy: &Policy, affected: &[Affected]) -> Vec<(OpIx, bool)> {
         let mut toggles = Vec::new();
+        let mut authors = HashMap::default();
         for ix in self.reached(affected) {
-            let mut was: BTreeSet<OpIx> = self.fold.hidden_in(self.fold.timeline().ops_of(ix)).collect();
-            let hidden = self.hidden_by_in(policy, ix).filter(|op| !was.remove(op)).collect::<Vec<_>>();
-            toggles.extend(hidden.into_iter().map(|op| (op, false)));
-            toggles.extend(was.into_iter().map(|op| (op, true)));
+            let mut was = self.fold.hidden_in(self.fold.timeline().ops_of(ix)).peekable();
+            for op in self.hidden_by_in(policy, &mut authors, ix) {
+                toggles.extend(std::iter::from_fn(|| was.next_if(|was| *was < op)).map(|was| (was, true)));
+                if was.next_if_eq(&op).is_none() {
+                    toggles.push((op, false));
+                }
+            }
+            toggles.extend(was.map(|was| (was, true)));
         }
         toggles
     }
 
-    /// The changesets that a word bears on.
-    fn reached(&self, affected: &[Affected]) -> BTreeSet<ChangesetIx> {
+    /// The changesets that a word bears on, ascending.
+    fn reached(&self, affected: &[Affected]) -> Vec<ChangesetIx> {
         let graph = self.log.graph();
-        let mut reached = BTreeSet::new();
+        let mut reached = Vec::new();
         let mut of = |actor: ActorId, chosen: &dyn Fn(MemberId) -> bool| {
             for lane in graph.lanes(&actor) {
                 if chosen(self.log.author(lane[0]).member) {
@@ -339,6 +346,8 @@ impl Replica {
             }
         }
         reached.extend(targets);
+        sort(&mut reached);
+        reached.dedup();
         reached
     }
 
@@ -359,17 +368,25 @@ impl Replica {
     /// The ops of some changesets that a policy hides.
     pub(super) fn hidden_by(&self, policy: &Policy, chosen: &[bool]) -> Bits {
         let mut hidden = Bits::new(self.fold.timeline().next_op());
+        let mut authors = HashMap::default();
         for ix in (0..).map(ChangesetIx).zip(chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix) {
-            self.hidden_by_in(policy, ix).for_each(|op| hidden.set(op.0..op.0 + 1, true));
+            self.hidden_by_in(policy, &mut authors, ix).for_each(|op| hidden.set(op.0..op.0 + 1, true));
         }
         hidden
     }
 
-    /// The ops of a changeset that a policy hides, ascending.
-    pub(super) fn hidden_by_in(&self, policy: &Policy, ix: ChangesetIx) -> impl Iterator<Item = OpIx> {
+    /// The ops of a changeset that a policy hides, ascending; `authors` keeps what was looked up of those that were met.
+    pub(super) fn hidden_by_in(
+        &self,
+        policy: &Policy,
+        authors: &mut HashMap<ActorId, OnAuthor>,
+        ix: ChangesetIx,
+    ) -> impl Iterator<Item = OpIx> {
+        steps::count(1);
         let ops = self.fold.timeline().ops_of(ix);
         let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);
-        let hidden = policy.hidden_of(self.log.graph(), &at, ops.len() as u32).into_iter().flatten();
+        let on = authors.entry(at.actor).or_insert_with(|| policy.on_author(at.actor, at.member));
+        let hidden = policy.hidden_by(on, self.log.graph(), &at, ops.len() as u32).into_iter().flatten();
         hidden.map(move |index| OpIx(ops.start + index)).filter(|op| self.fold.has_effect(*op))
     }
 

@@ -3,13 +3,13 @@
 use super::{Env, PolicyFault, Replica, ViewIx};
 use crate::causal::{ChangesetIx, Hlc, MemberId, OpIx};
 use crate::crdt::Slot;
-use crate::doc::{Body, ObjectIx, Written};
+use crate::doc::{Body, ObjectIx, Patch, Written};
 use crate::event::{Op, Target, Verdict};
 use crate::trust::{Affected, Entry, Policy, Subject, Word};
 use std::collections::BTreeSet;
 
 /// What words would do that nobody has said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Preview {
     /// Changesets of which an op would stand otherwise.
     pub changesets: u32,
@@ -23,13 +23,15 @@ pub struct Preview {
     pub dependents: u32,
     /// Whose ops these are.
     pub others: Vec<MemberId>,
+    /// What would read differently, the keys that lead to it included.
+    pub patches: Vec<Patch>,
     /// The space as it would be; to be closed.
     pub view: ViewIx,
 }
 
 impl Replica {
-    /// What words would do, without saying them. Seals the open batch first. O(words of everybody + ops), for what stands on
-    /// what would go is looked for among all ops.
+    /// What words would do, without saying them. Seals the open batch first. O(words of everybody + ops that they bear on, and
+    /// the objects that these are about, + ops / 64), where keys that lead to objects would go O(ops).
     pub fn preview(&mut self, ops: &[Op], env: &mut Env<'_>) -> Result<Preview, PolicyFault> {
         self.check_words(ops)?;
         if self.batch.in_transact {
@@ -38,65 +40,76 @@ impl Replica {
         self.flush(env);
         let (policy, affected) = self.tried(ops.iter().flat_map(Subject::said_by));
         let toggles = self.toggles(&policy, &affected);
-        let (mut changesets, mut members) = (BTreeSet::new(), BTreeSet::new());
-        for (op, _) in &toggles {
-            let ix = self.fold.timeline().changeset_of(*op);
-            changesets.insert(ix);
-            members.insert(self.log.author(ix).member);
-        }
+        let (changesets, members) = self.written_in(toggles.iter().map(|(op, _)| *op));
         let shown = toggles.iter().filter(|(_, on)| *on).count() as u32;
         let gone = toggles.iter().filter(|(_, on)| !on).map(|(op, _)| *op).collect();
         let standing = self.dependents(&gone);
-        let writes = |op: &OpIx| self.log.author(self.fold.timeline().changeset_of(*op)).member;
-        let others: BTreeSet<MemberId> = standing.iter().map(writes).collect();
-        let mut hidden = self.hidden_now();
-        toggles.iter().for_each(|(op, on)| hidden.set(op.0..op.0 + 1, !on));
-        let all = vec![true; self.log.graph().len() as usize];
+        let (switched, counting) = self.fold.if_active(&toggles);
+        let patches = self.fold.diff_from_now(self.log.graph(), &switched, &counting);
+        let view = self.open_view_of_all(counting);
+        let patches = self.placed(view, patches).expect("it was opened just now");
         Ok(Preview {
-            changesets: changesets.len() as u32,
+            changesets,
             hidden: toggles.len() as u32 - shown,
             shown,
-            members: members.into_iter().collect(),
+            members,
             dependents: standing.len() as u32,
-            others: others.into_iter().collect(),
-            view: self.open_view(&all, &hidden, &[], &[]),
+            others: self.written_in(standing.into_iter()).1,
+            patches,
+            view,
         })
+    }
+
+    /// In how many changesets ops that come in ascending order are, and who wrote them.
+    fn written_in(&self, ops: impl Iterator<Item = OpIx>) -> (u32, Vec<MemberId>) {
+        let (mut changesets, mut last, mut members) = (0, None, BTreeSet::new());
+        for op in ops {
+            let ix = self.fold.timeline().changeset_of(op);
+            if last.replace(ix) != Some(ix) {
+                changesets += 1;
+                members.insert(self.log.author(ix).member);
+            }
+        }
+        (changesets, members.into_iter().collect())
     }
 
     /// The ops of others, and of this member, that make sense only with some that would go: what was typed inside of their text or
     /// between their elements, and what is in an object that they alone put under its key. Those that would go are not among
-    /// them. O(ops).
+    /// them. O(those, and the sequences and events they are about), where objects go with their keys O(ops).
     pub fn dependents(&self, gone: &BTreeSet<OpIx>) -> BTreeSet<OpIx> {
         let mut all = gone.clone();
-        loop {
-            let before = all.len();
+        let mut fresh: Vec<OpIx> = gone.iter().copied().collect();
+        while !fresh.is_empty() {
             let known = |op: OpIx| all.contains(&op);
-            let mut found: Vec<OpIx> = Vec::new();
-            let mut orphans: BTreeSet<ObjectIx> = BTreeSet::new();
-            for (at, object) in self.fold.objects() {
-                match &object.body {
+            let mut found = self.fold.events().stranded(&fresh, known);
+            for object in self.fold.places_of(fresh.iter().copied()).into_keys() {
+                match &self.fold.get(object).body {
                     Body::Text(text) => found.extend(text.inside(known)),
                     Body::List(list) => found.extend(list.inside(known)),
                     _ => {}
                 }
-                if self.places.above(at).any(|place| orphans.contains(&place.map))
-                    || self.is_orphan(at, known)
-                {
-                    orphans.insert(at);
-                }
             }
-            if !orphans.is_empty() {
-                let ops = (0..self.fold.timeline().next_op()).map(OpIx);
-                found.extend(
-                    ops.filter(|op| self.fold.object_of(*op).is_some_and(|of| orphans.contains(&of))),
-                );
+            if fresh.iter().any(|op| matches!(self.fold.written(*op), Some(Written::Child(..)))) {
+                found.extend(self.orphaned(known));
             }
-            found.extend(self.fold.events().stranded(known));
-            all.extend(found);
-            if all.len() == before {
-                return all.difference(gone).copied().collect();
+            fresh = found.into_iter().filter(|op| all.insert(*op)).collect();
+        }
+        all.difference(gone).copied().collect()
+    }
+
+    /// The ops on objects that only keys led to which would show them no more. O(ops).
+    fn orphaned(&self, gone: impl Fn(OpIx) -> bool + Copy) -> Vec<OpIx> {
+        let mut orphans: BTreeSet<ObjectIx> = BTreeSet::new();
+        for (at, _) in self.fold.objects() {
+            if self.places.above(at).any(|place| orphans.contains(&place.map)) || self.is_orphan(at, gone) {
+                orphans.insert(at);
             }
         }
+        if orphans.is_empty() {
+            return Vec::new();
+        }
+        let is_orphaned = |op: &OpIx| self.fold.object_of(*op).is_some_and(|of| orphans.contains(&of));
+        (0..self.fold.timeline().next_op()).map(OpIx).filter(is_orphaned).collect()
     }
 
     /// Whether the key that an object is under would show it no more.

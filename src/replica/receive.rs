@@ -2,6 +2,7 @@
 
 use super::commit::InFlight;
 use super::link::Receipt;
+use super::notes::Said;
 use super::{Env, Replica, Source, Trouble};
 use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
@@ -291,6 +292,7 @@ impl Replica {
         if !self.names.know(skeleton) {
             self.learn_names(skeleton, &content);
         }
+        self.notes.keep(ix, Said::of(skeleton, &content, self.identity.keyring().names()));
         Some(content)
     }
 

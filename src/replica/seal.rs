@@ -5,6 +5,7 @@
 //! signing one takes many times as long as making it. Meanwhile its edits are what everybody here reads, and like those of the
 //! open batch neither stored nor sent, and nothing else is integrated.
 
+use super::notes::Said;
 use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
@@ -106,8 +107,6 @@ impl Replica {
         if command.as_ref().is_some_and(|command| command.len() > limits::NAME_BYTES_MAX) {
             return Err(TransactFault::Command);
         }
-        // What has arrived waits until the end: the edits are about what shows now.
-        self.batch.in_transact = true;
         self.close(false, env);
         self.batch =
             OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };
@@ -156,7 +155,6 @@ impl Replica {
         self.fold.rollback(self.log.graph(), &start);
         self.batch = OpenBatch { composing: self.batch.composing, ..OpenBatch::default() };
         self.fail_late(env);
-        self.integrate_ready(env);
     }
 
     /// Seals what is open; the id of the last changeset this replica wrote.
@@ -165,14 +163,6 @@ impl Replica {
             self.seal(env);
         }
         self.last_write
-    }
-
-    /// Seals what is open and lets nothing in: places in what shows stay what they are.
-    pub fn seal_shown(&mut self, env: &mut Env<'_>) {
-        if !self.batch.in_transact {
-            self.close_open(false, env);
-            self.seal_closed(env);
-        }
     }
 
     /// While an IME composes, the batch stays open longer.
@@ -190,14 +180,14 @@ impl Replica {
         Some(begun + if self.batch.composing { age.max(AGE_MS[2]) } else { age })
     }
 
-    /// Seals what is closed and the open batch, if there is one, and lets arrivals in. The id of its last changeset.
+    /// Seals what is closed and the open batch, if there is one. The id of its last changeset. What has arrived comes in with the
+    /// next tick, which is due then: whoever writes goes by what shows, up to the end of their turn.
     pub(super) fn seal(&mut self, env: &mut Env<'_>) -> Option<ChangesetId> {
         self.close_open(false, env);
         let mut last = None;
         while !self.closed.is_empty() {
             last = self.seal_slice(env);
         }
-        self.integrate_ready(env);
         last
     }
 
@@ -274,6 +264,7 @@ impl Replica {
             let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
+            self.notes.keep(ix, Said::of(&skeleton, &content, self.identity.keyring().names()));
             self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.sealed(ix, (stamp, group), &draft);
             next.ops -= draft.ops();

@@ -5,6 +5,7 @@
 //! of those it stands for are supplied later, for whoever sends or reads them. One that is damaged or of an older version is
 //! left aside, one of a newer version too. Without any the state is the same, only later.
 
+use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
@@ -16,7 +17,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-const SNAPSHOT_VERSION: u8 = 4;
+const SNAPSHOT_VERSION: u8 = 5;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -157,6 +158,7 @@ impl Replica {
         self.log.save(&mut state);
         self.fold.save(&mut state);
         self.names.save(&mut state);
+        self.notes.save(&mut state);
         saved::save_list(&mut state, self.policy.entries());
         let waiting: Vec<_> = self.log.outside().collect();
         state.varint(waiting.len() as u64);
@@ -312,7 +314,7 @@ impl Replica {
         let counter = from.varint("stamp", u64::from(u16::MAX))? as u16;
         let mut log = self.log.begun_again();
         log.load(&mut from)?;
-        let (fold, names) = (Fold::load(&mut from)?, Names::load(&mut from)?);
+        let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
@@ -334,7 +336,7 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        (self.log, self.fold, self.names) = (log, fold, names);
+        (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);

@@ -117,6 +117,13 @@ impl Views {
     fn get(&self, view: ViewIx) -> Result<&View, ViewFault> {
         self.open.get(&view).ok_or(ViewFault::Closed)
     }
+
+    fn add(&mut self, ops: Selection, heads: Vec<ChangesetIx>) -> ViewIx {
+        let view = ViewIx(self.next);
+        self.next += 1;
+        self.open.insert(view, View { ops, heads, copies: HashMap::default() });
+        view
+    }
 }
 
 impl Replica {
@@ -153,10 +160,16 @@ impl Replica {
         let heads = self.log.graph().maximal(chosen);
         let changesets = (0..).map(ChangesetIx).zip(chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
         let ops = self.fold.select(changesets, hidden, without, with);
-        let view = ViewIx(self.views.next);
-        self.views.next += 1;
-        self.views.open.insert(view, View { ops, heads, copies: HashMap::default() });
-        view
+        self.views.add(ops, heads)
+    }
+
+    /// A view of everything in which these ops count. O(ops / 64).
+    pub(super) fn open_view_of_all(&mut self, counting: Bits) -> ViewIx {
+        let ops = self.fold.timeline().next_op();
+        let mut known = Bits::new(ops);
+        known.set(0..ops, true);
+        let heads = self.log.graph().heads().collect();
+        self.views.add(Selection { known, counting }, heads)
     }
 
     /// Ends a view: numbers of its objects mean nothing any more.
@@ -221,6 +234,11 @@ impl Replica {
     pub fn view_diff(&mut self, from: ViewIx, to: ViewIx) -> Result<Vec<Patch>, ViewFault> {
         let (a, b) = (&self.views.get(from)?.ops.counting, &self.views.get(to)?.ops.counting);
         let patches = self.fold.diff(self.log.graph(), a, b);
+        self.placed(to, patches)
+    }
+
+    /// Patches that lead to a view, and the keys that lead to what they change.
+    pub(super) fn placed(&mut self, to: ViewIx, patches: Vec<Patch>) -> Result<Vec<Patch>, ViewFault> {
         let above = patches.iter().flat_map(|patch| self.places.above(patch.object)).map(|place| place.map);
         let mut above: Vec<ObjectIx> = above.collect();
         sort(&mut above);

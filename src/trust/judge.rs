@@ -37,7 +37,38 @@ pub enum Standing {
     Waits,
 }
 
+/// The words that bear on whatever an actor signs, looked up once for many of its changesets.
+#[derive(Clone, Debug)]
+pub struct OnAuthor {
+    is_me: bool,
+    /// My bans.
+    bans: Vec<u32>,
+    /// My word on the member.
+    accepted: Option<u32>,
+    reviews: bool,
+    /// Bans by those whom I trust, and what their words weigh.
+    votes: Vec<(MemberId, i64, u32)>,
+    threshold: u64,
+}
+
 impl Policy {
+    /// What is said of an actor and its member. O(those whom I trust and who spoke of them).
+    #[must_use]
+    pub fn on_author(&self, actor: ActorId, member: MemberId) -> OnAuthor {
+        let subjects = [BanSubject::Actor(actor), BanSubject::Member(member)].map(Subject::Ban);
+        let vote = |(by, weight, subject)| Some((by, weight, self.winner(by, subject)?));
+        let by_trusted =
+            |subject| self.trusted_on(subject).into_iter().map(move |(by, weight)| (by, weight, subject));
+        OnAuthor {
+            is_me: member == self.me,
+            bans: subjects.into_iter().filter_map(|subject| self.winner(self.me, subject)).collect(),
+            accepted: self.winner(self.me, Subject::Accept(Accepted::Member(member))),
+            reviews: self.reviews(),
+            votes: subjects.into_iter().flat_map(by_trusted).filter_map(vote).collect(),
+            threshold: self.threshold(),
+        }
+    }
+
     /// The ops of a changeset that do not count, as ranges of their indices. O(1) while nobody said anything about it,
     /// else O(words about it, and those whom I trust).
     #[must_use]
@@ -45,7 +76,13 @@ impl Policy {
         if self.is_silent() || ops == 0 {
             return Vec::new();
         }
-        let all = self.judge(graph, at, None, &mut |_| {}) != Standing::Counts;
+        self.hidden_by(&self.on_author(at.actor, at.member), graph, at, ops)
+    }
+
+    /// The same where it was looked up what is said of the author.
+    #[must_use]
+    pub fn hidden_by(&self, on: &OnAuthor, graph: &CausalGraph, at: &Authored, ops: u32) -> Vec<Range<u32>> {
+        let all = self.judge_by(on, graph, at, None, &mut |_| {}) != Standing::Counts;
         let mut found: Vec<Range<u32>> = Vec::new();
         let mut hide = |range: Range<u32>| match found.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
@@ -53,11 +90,11 @@ impl Policy {
             _ => found.push(range),
         };
         let mut next = 0;
-        for index in self.named(&at.id).take_while(|index| *index < ops) {
+        for index in self.named(&at.id).into_iter().flatten().copied().take_while(|index| *index < ops) {
             if all {
                 hide(next..index);
             }
-            if self.judge(graph, at, Some(index), &mut |_| {}) != Standing::Counts {
+            if self.judge_by(on, graph, at, Some(index), &mut |_| {}) != Standing::Counts {
                 hide(index..index + 1);
             }
             next = index + 1;
@@ -77,32 +114,47 @@ impl Policy {
         index: Option<u32>,
         consider: &mut dyn FnMut(u32),
     ) -> Standing {
-        let op = index.map(|index| Target::Op(at.id, index));
-        let targets = || op.into_iter().chain([Target::Changeset(at.id)]);
-        let bans = [BanSubject::Actor(at.actor), BanSubject::Member(at.member)];
-        if let Some((is_out, number)) = targets().find_map(|target| self.verdict(self.me, target)) {
+        self.judge_by(&self.on_author(at.actor, at.member), graph, at, index, consider)
+    }
+
+    fn judge_by(
+        &self,
+        on: &OnAuthor,
+        graph: &CausalGraph,
+        at: &Authored,
+        index: Option<u32>,
+        consider: &mut dyn FnMut(u32),
+    ) -> Standing {
+        let targets = [Target::Op(at.id, index.unwrap_or_default()), Target::Changeset(at.id)];
+        let targets = match (self.named(&at.id), index) {
+            (None, _) => &targets[2..],
+            (Some(_), None) => &targets[1..],
+            (Some(_), Some(_)) => &targets[..],
+        };
+        let mine = targets.iter().find_map(|target| self.verdict(self.me, *target));
+        if let Some((is_out, number)) = mine {
             consider(number);
             return if is_out { Standing::Hidden } else { Standing::Counts };
         }
-        if at.member == self.me {
+        if on.is_me {
             return Standing::Counts;
         }
-        for number in bans.into_iter().filter_map(|subject| self.winner(self.me, Subject::Ban(subject))) {
-            consider(number);
-            if self.covers(graph, number, at) {
+        for ban in &on.bans {
+            consider(*ban);
+            if self.covers(graph, *ban, at) {
                 return Standing::Hidden;
             }
         }
-        let mut accepts = |subject| {
-            let number = self.winner(self.me, Subject::Accept(subject));
+        let mut accepts = |number: Option<u32>| {
             number.into_iter().for_each(&mut *consider);
             number.is_some_and(|number| self.entry(number).word == Word::Accepted(true))
         };
-        let is_accepted = targets().any(|target| accepts(Accepted::Target(target)));
-        if !is_accepted && self.reviews() && !accepts(Accepted::Member(at.member)) {
+        let accept = |target: &Target| self.winner(self.me, Subject::Accept(Accepted::Target(*target)));
+        let is_accepted = targets.iter().any(|target| accepts(accept(target)));
+        if !is_accepted && on.reviews && !accepts(on.accepted) {
             return Standing::Waits;
         }
-        if !is_accepted && self.outvoted(graph, at, op, consider) {
+        if !is_accepted && self.outvoted(on, graph, at, targets, consider) {
             Standing::Hidden
         } else {
             Standing::Counts
@@ -112,31 +164,29 @@ impl Policy {
     /// Whether those whom I trust hide it.
     fn outvoted(
         &self,
+        on: &OnAuthor,
         graph: &CausalGraph,
         at: &Authored,
-        op: Option<Target>,
+        targets: &[Target],
         consider: &mut dyn FnMut(u32),
     ) -> bool {
         let mut votes: BTreeMap<MemberId, (bool, i64)> = BTreeMap::new();
-        for target in op.into_iter().chain([Target::Changeset(at.id)]) {
-            for (member, weight) in self.trusted_on(Subject::Target(target)) {
-                let Some((is_out, number)) = self.verdict(member, target) else { continue };
+        for target in targets {
+            for (member, weight) in self.trusted_on(Subject::Target(*target)) {
+                let Some((is_out, number)) = self.verdict(member, *target) else { continue };
                 consider(number);
                 votes.entry(member).or_insert((is_out, weight));
             }
         }
-        for subject in [BanSubject::Actor(at.actor), BanSubject::Member(at.member)] {
-            for (member, weight) in self.trusted_on(Subject::Ban(subject)) {
-                let number = self.winner(member, Subject::Ban(subject)).expect("who speaks has a word");
-                consider(number);
-                if self.covers(graph, number, at) {
-                    votes.entry(member).or_insert((true, weight));
-                }
+        for (member, weight, ban) in &on.votes {
+            consider(*ban);
+            if self.covers(graph, *ban, at) {
+                votes.entry(*member).or_insert((true, *weight));
             }
         }
         let sum: i128 =
             votes.values().map(|(is_out, weight)| i128::from(if *is_out { *weight } else { -weight })).sum();
-        sum >= i128::from(self.threshold())
+        sum >= i128::from(on.threshold)
     }
 
     /// Whether a ban reaches a changeset.

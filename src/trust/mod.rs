@@ -15,5 +15,5 @@ pub mod phrase;
 mod policy;
 
 pub use entry::{Entry, Subject, Word};
-pub use judge::{Authored, Standing};
+pub use judge::{Authored, OnAuthor, Standing};
 pub use policy::{Affected, Policy};

@@ -59,6 +59,21 @@ pub fn parse(phrase: &str) -> Option<Op> {
     })
 }
 
+/// Reads words, each with a line end behind it: one verdict on many targets in a row is one op. Fails with what is not a word.
+pub fn parse_lines(phrases: &str) -> Result<Vec<Op>, &str> {
+    let mut words: Vec<Op> = Vec::new();
+    for phrase in phrases.split_terminator('\n') {
+        match (words.last_mut(), parse(phrase).ok_or(phrase)?) {
+            (
+                Some(Op::PolicyExclude { verdict: before, targets: all }),
+                Op::PolicyExclude { verdict, mut targets },
+            ) if *before == verdict => all.append(&mut targets),
+            (_, word) => words.push(word),
+        }
+    }
+    Ok(words)
+}
+
 /// Writes a word.
 ///
 /// # Panics
@@ -170,6 +185,20 @@ mod tests {
             assert_eq!(said.len(), 1);
             assert_eq!(print(&said[0].0, &said[0].1), phrase);
         }
+    }
+
+    #[test]
+    fn targets_in_a_row_are_one_op() {
+        let [a, b] = ["ab", "cd"].map(|byte| byte.repeat(32));
+        let words = parse_lines(&format!(
+            "exclude {a}\nexclude {b}:1\ninclude {a}\nthreshold 2\ninclude {b}\ninclude {a}:0\n"
+        ))
+        .map_err(str::to_owned)
+        .expect("words");
+        let said: Vec<usize> = words.iter().map(|word| Subject::said_by(word).len()).collect();
+        assert_eq!(said, [2, 1, 1, 2]);
+        assert_eq!(parse_lines(""), Ok(Vec::new()));
+        assert_eq!(parse_lines("threshold 2\n\n"), Err(""));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Policy {
     speakers: HashMap<Subject, BTreeSet<MemberId>>,
     /// Whom I trust, and how much: above 0.
     trusted: BTreeMap<MemberId, i64>,
-    /// Ops with a word of their own.
+    /// Changesets with a word of their own, or for ops of theirs: which ones.
     named: HashMap<ChangesetId, BTreeSet<u32>>,
     /// Bans since changesets that had not arrived.
     awaited: HashMap<ChangesetId, Vec<BanSubject>>,
@@ -65,10 +65,11 @@ impl Policy {
     /// O(rival words), and what somebody said for a word of trust in them.
     pub fn add(&mut self, graph: &CausalGraph, entry: Entry) -> Vec<Affected> {
         let (author, subject) = (entry.author, entry.subject);
-        let before = self.word(author, subject);
         let number = self.entries.len() as u32;
-        if let Some(Target::Op(id, index)) = subject.target() {
-            self.named.entry(id).or_default().insert(index);
+        match subject.target() {
+            Some(Target::Op(id, index)) => drop(self.named.entry(id).or_default().insert(index)),
+            Some(Target::Changeset(id)) => drop(self.named.entry(id).or_default()),
+            None => {}
         }
         if let (Subject::Ban(of), Word::Ban(BanScope::SinceChangeset(id))) = (subject, entry.word)
             && graph.get(&id).is_none()
@@ -79,6 +80,7 @@ impl Policy {
         entries.push(entry);
         let last = &entries[number as usize];
         let register = self.registers.entry(author).or_default().entry(subject).or_default();
+        let before = register.first().map(|at| entries[*at as usize].word);
         register.retain(|at| !is_before(graph, &entries[*at as usize], last));
         register.push(number);
         sort_by_key(register, |at| {
@@ -86,8 +88,10 @@ impl Policy {
             let id = (entry.changeset != ChangesetIx::OPEN).then(|| graph.id(entry.changeset));
             Reverse((id.is_none(), entry.stamp, id, entry.index, *at))
         });
-        self.speakers.entry(subject).or_default().insert(author);
-        let after = self.word(author, subject);
+        let after = register.first().map(|at| entries[*at as usize].word);
+        if before.is_none() {
+            self.speakers.entry(subject).or_default().insert(author);
+        }
         // A ban may reach as far as before and yet from another point.
         if before == after && !matches!(subject, Subject::Ban(_)) {
             return Vec::new();
@@ -190,9 +194,9 @@ impl Policy {
         self.winner(member, subject).map(|number| self.entry(number).word)
     }
 
-    /// Ops of a changeset that have a word of their own.
-    pub(super) fn named(&self, id: &ChangesetId) -> impl Iterator<Item = u32> + '_ {
-        self.named.get(id).into_iter().flatten().copied()
+    /// Ops of a changeset that have a word of their own; none if neither they nor the changeset has one.
+    pub(super) fn named(&self, id: &ChangesetId) -> Option<&BTreeSet<u32>> {
+        self.named.get(id)
     }
 
     /// Those whom I trust and who spoke on a subject, with their weights.

@@ -115,7 +115,7 @@ impl Replica {
     pub fn ledger_entry(&mut self, handle: u32, entry: &str) -> Answer<String> {
         let (object, entry) = (self.object_at(handle)?, entry_target(entry)?);
         let found = self.sealed_core().ledger_entry_id(object, entry);
-        found.map(id_text).ok_or_else(|| edit_error(EditFault::Entry, "entry"))
+        found.map(id_text).map_err(|fault| edit_error(fault, "entry"))
     }
 
     /// Each debt: account, owner, amount, what of it is over the limit, the entries that caused it, and how much of each is left.

@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::error::{Code, EdgeError};
-use super::output::object;
+use super::output::{self, object};
 use super::replica::{Replica, edit_error, id32, unit, with_env};
 use super::value;
 use crate::replica::{Bearing, Claim, EntryInfo, PolicyFault, Selected, Spot};
@@ -14,26 +14,28 @@ type Answer<T> = Result<T, EdgeError>;
 
 #[wasm_bindgen]
 impl Replica {
-    /// Signs words; the id of the last changeset that says them, empty if there were none.
+    /// Signs words, a line each; the id of the last changeset that says them, empty if there were none.
     pub fn say(
         &mut self,
-        phrases: Vec<String>,
+        phrases: &str,
         dependents: bool,
         reason: Option<String>,
         publish: bool,
     ) -> Answer<String> {
-        let (words, reason) = (self.words(&phrases, dependents)?, reason.map(Value::String));
+        let (words, reason) = (self.words(phrases, dependents)?, reason.map(Value::String));
         let said = with_env(|env| self.core_mut().say(words, reason.as_ref(), publish, env));
         said.map(|id| id.map_or_else(String::new, |id| id.to_string())).map_err(policy_error)
     }
 
-    /// What words would do: changesets, ops hidden, ops shown, the number of a view, and whose ops; what stands on them, and whose
-    /// that is.
-    pub fn preview(&mut self, phrases: Vec<String>, dependents: bool) -> Answer<JsValue> {
-        let words = self.words(&phrases, dependents)?;
+    /// What words would do: changesets, ops hidden, ops shown, and whose ops; what stands on them, and whose that is; the changes,
+    /// and the number of a view.
+    pub fn preview(&mut self, phrases: &str, dependents: bool) -> Answer<JsValue> {
+        let words = self.words(phrases, dependents)?;
         let preview = with_env(|env| self.core_mut().preview(&words, env)).map_err(policy_error)?;
         let members = preview.members.iter().map(|member| JsValue::from(member.to_string()));
         let others = preview.others.iter().map(|member| JsValue::from(member.to_string()));
+        let patches =
+            preview.patches.iter().map(|patch| output::patch(patch.object, &patch.body, self.core()));
         Ok(object(&[
             ("changesets", preview.changesets.into()),
             ("hidden", preview.hidden.into()),
@@ -41,6 +43,7 @@ impl Replica {
             ("members", members.collect::<Array>().into()),
             ("dependents", preview.dependents.into()),
             ("others", others.collect::<Array>().into()),
+            ("patches", patches.collect::<Array>().into()),
             ("view", preview.view.0.into()),
         ]))
     }
@@ -115,7 +118,7 @@ impl Replica {
     /// The writes that bear on a place: a key of a map, an element of a set, an index of a text or a list.
     pub fn why(&mut self, handle: u32, place: &JsValue) -> Answer<Array> {
         let object = self.object_at(handle)?;
-        with_env(|env| self.core_mut().seal_shown(env));
+        with_env(|env| self.core_mut().flush(env));
         let core = self.core();
         let claims = match core.kind_of(object) {
             ObjectKind::Map => {
@@ -184,14 +187,13 @@ fn claim(claim: &Claim) -> JsValue {
 }
 
 impl Replica {
-    fn words(&mut self, phrases: &[String], dependents: bool) -> Answer<Vec<Op>> {
-        let words = phrases.iter().map(|written| phrase::parse(written).ok_or_else(|| malformed(written)));
-        let words = words.collect::<Answer<Vec<Op>>>()?;
+    fn words(&mut self, phrases: &str, dependents: bool) -> Answer<Vec<Op>> {
+        let words = phrase::parse_lines(phrases).map_err(malformed)?;
+        if !dependents {
+            return Ok(words);
+        }
         self.core().check_words(&words).map_err(policy_error)?;
-        Ok(match dependents {
-            true => with_env(|env| self.core_mut().with_dependents(words, env)),
-            false => words,
-        })
+        Ok(with_env(|env| self.core_mut().with_dependents(words, env)))
     }
 }
 

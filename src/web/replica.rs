@@ -521,7 +521,10 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
         EditFault::Money | EditFault::Credit => EdgeError::argument("amount", fault.to_string()),
         EditFault::Command => EdgeError::argument("command", fault.to_string()),
-        EditFault::Account | EditFault::Taken | EditFault::Owner | EditFault::Entry => {
+        EditFault::Account | EditFault::AccountName | EditFault::Taken | EditFault::Owner => {
+            EdgeError::argument(argument, fault.to_string())
+        }
+        EditFault::Entry | EditFault::Several | EditFault::Returned => {
             EdgeError::argument(argument, fault.to_string())
         }
         EditFault::TooLarge => {

@@ -172,6 +172,12 @@ impl Replica {
         to_js(&Page { lanes: lanes.collect(), entries: found.into_iter().map(summary).collect(), next })
     }
 
+    /// Whether some of what a history shows is in rows that are to be supplied first.
+    #[wasm_bindgen(js_name = historyNeedsRows)]
+    pub fn history_needs_rows(&self) -> bool {
+        self.core().history_needs_rows()
+    }
+
     /// The numbers of what was not read by whoever read up to these ends: first, after the last, first, and so on.
     pub fn unread(&mut self, lanes: &Array) -> Answer<Vec<u32>> {
         let end = |lane: JsValue| {

@@ -149,6 +149,7 @@ test("what is wrong with an argument is said, and nothing is written", async (t)
   assert.throws(() => house.transfer({ to: bob.me, amount: 1n, memo: "x".repeat(9_000) }), code("E_EVENT_TOO_LARGE", "memo"));
   assert.throws(() => house.transfer(undefined as never), code("E_ARGUMENT", "o"));
   for (const name of ["", "#1", "ab".repeat(32), 7 as never]) assert.throws(() => house.open(name), code("E_ARGUMENT", "account"));
+  assert.throws(() => house.open("#1"), /the name of an account is not empty, does not begin with #/);
   for (const entry of ["x", before, `${before}:0`, "0".repeat(64), 7 as never]) {
     for (const call of [() => house.reverse(entry), () => house.dispute(entry, { reason: "r" }), () => house.support(entry), () => house.oppose(entry)]) {
       assert.throws(call, code("E_ARGUMENT", "entry"));
@@ -168,6 +169,20 @@ test("what is wrong with an argument is said, and nothing is written", async (t)
   await reader.import(await ann.export());
   assert.throws(() => ledger(reader).transfer({ to: ann.me, amount: 1n }), code("E_ACCESS"));
   assert.throws(() => ledger(reader).open("mine"), code("E_ACCESS"));
+});
+
+test("of a write with several payments an entry has to be named", async (t) => {
+  const [ann, bob] = await people(t, "ann", "bob");
+  const { id } = ann.transact(() => [1n, 2n].forEach((amount) => ledger(ann).transfer({ to: bob.me, amount })));
+  await meet(ann, bob);
+  const house = ledger(bob);
+  for (const call of [() => house.support(id), () => house.oppose(id), () => house.reverse(id), () => house.dispute(id, { reason: "r" })]) {
+    assert.throws(call, code("E_ARGUMENT", "entry"));
+    assert.throws(call, /the write has several entries in this ledger/);
+  }
+  house.reverse(`${id}:1`);
+  assert.throws(() => house.reverse(`${id}:1`), /the entry does not count, gives something back itself, or was given back/);
+  assert.equal(house.balance(), 1n);
 });
 
 test("accounts with names, a credit limit, issuers and assets", async (t) => {

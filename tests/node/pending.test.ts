@@ -418,11 +418,14 @@ async function waiting(t: TestContext) {
 }
 
 test("what arrives in the middle of a batch moves no place of the transaction that follows", async (t) => {
-  const { ann, text, list, arrive } = await waiting(t);
+  const { ann, text, list, arrive, turn } = await waiting(t);
   text.append("A"); // the batch is open
   await arrive();
   ann.transact(() => (text.insert(11, "B"), text.delete(9, 1), text.insert(1, "C"), list.delete(9, 1), list.insert(1, "C")));
-  assert.equal(text.toString(), "C8AB");
+  assert.equal(text.toString(), "0C12345678AB");
+  text.insert(12, "D"); // still in the same turn
+  while (text.length > 5) await turn();
+  assert.equal(text.toString(), "C8ABD");
   assert.deepEqual(list.toJSON(), ["C", "8"]);
 });
 

@@ -90,7 +90,7 @@ impl Pusher {
 fn plain(verdict: &Verdict) -> Verdict {
     match *verdict {
         Verdict::Forked { cursor, .. } => Verdict::Forked { cursor, existing: ChangesetId([0; 32]) },
-        ref other => other.clone(),
+        other => other,
     }
 }
 
