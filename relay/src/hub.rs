@@ -1,9 +1,8 @@
 //! Who listens to which space, and the newest rows of the spaces listened to.
 //!
-//! A subscriber is a cursor somewhere else; here it is only a bell to ring. Invariants: a topic's head never goes back, a log that does
-//! gets another topic; the
-//! ring holds rows with consecutive cursors, so a reader that finds its place in it misses nothing, and one that does not
-//! reads the store. Slow readers cost nothing here.
+//! A subscriber is a cursor somewhere else; here it is only a bell to ring. Invariants: a topic's head never goes back, a log
+//! that does gets another topic; the ring holds rows with consecutive cursors, so a reader that finds its place in it misses
+//! nothing, and one that does not reads the store. Slow readers cost nothing here.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
