@@ -23,7 +23,7 @@ pub struct SyncState {
     pub pending: usize,
     /// When a relay or peer was last heard, in ms since 1970.
     pub last_heard_ms: Option<u64>,
-    /// Whether nothing is on its way in either direction.
+    /// Whether there is another side, and nothing is on its way in either direction.
     pub settled: bool,
 }
 
@@ -286,14 +286,19 @@ impl Replica {
             Status::Live => 5,
         };
         let status = self.links.relays.values().map(|link| link.session.status()).max_by_key(rank);
+        // One that cannot be reached holds nobody up, as long as there is another.
+        let reads = |link: &RelayLink| !matches!(link.session.status(), Status::Live | Status::Offline);
         let busy = |link: &RelayLink| {
-            link.refusal().is_none() && (!link.queue.is_empty() || !link.session.is_settled())
+            let owes = !link.queue.is_empty() || !link.session.is_settled();
+            link.refusal().is_none() && (owes || reads(link))
         };
+        let is_live = !self.links.peers.is_empty() || status == Some(Status::Live);
         SyncState {
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,
-            settled: self.commits.is_empty()
+            settled: is_live
+                && self.commits.is_empty()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
                 && !self.links.relays.values().any(busy)
