@@ -404,6 +404,22 @@ impl Process {
         Self { child, address }
     }
 
+    /// One whose files cannot grow beyond so many kilobytes: to it the disk is full then.
+    pub fn start_on_full_disk(folder: &Path, kilobytes: u32) -> Self {
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
+        let mut child = Command::new("sh")
+            .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_stemma-relay")])
+            .args(["--listen", "127.0.0.1:0", "--rows-burst", "1000000", "--data"])
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the relay starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let address = told(&mut out, "listening on ");
+        Self { child, address }
+    }
+
     /// One that counts, and where it tells what it counted.
     pub fn start_with_metrics(folder: &Path) -> (Self, SocketAddr) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
