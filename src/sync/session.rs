@@ -55,6 +55,8 @@ pub enum SessionOutput {
     Subscribed {
         /// Why the relay starts over, if it does.
         resync: Option<Resync>,
+        /// Another log which holds just what is held here: reading goes on from this place, which is to be stored.
+        place: Option<Position>,
         /// The life of its log.
         log_id: LogId,
         /// How far the log goes.
@@ -143,6 +145,8 @@ pub struct Login {
     pub proof: Proof,
     /// For a relay that creates spaces only with one.
     pub token: Option<String>,
+    /// What the ends of all lanes add up to of which every changeset is stored, or will be before what is stored later.
+    pub heads: Option<[u8; 32]>,
 }
 
 /// How much may be pushed now.
@@ -170,6 +174,8 @@ pub struct Session {
     owed_bytes: u64,
     pushes: SortedMap<u64, InFlight>,
     last_push_id: u64,
+    /// The last SUBSCRIBE said what is held here.
+    compares: bool,
     outputs: VecDeque<SessionOutput>,
 }
 
@@ -219,6 +225,7 @@ impl Session {
             owed_bytes: 0,
             pushes: SortedMap::new(),
             last_push_id: 0,
+            compares: false,
             outputs: VecDeque::new(),
         }
     }
@@ -251,11 +258,13 @@ impl Session {
             proofs: vec![login.proof],
             token: login.token.unwrap_or_default(),
         }));
+        self.compares = self.config.from.is_some() && login.heads.is_some();
         self.send(Frame::Subscribe(Subscribe {
             space: self.config.space,
             from: self.config.from,
             own: self.config.own.clone(),
             credit: self.config.credit_bytes,
+            heads: login.heads.filter(|_| self.compares),
         }));
         self.phase = Phase::AwaitAuthOk;
     }
@@ -433,7 +442,7 @@ impl Session {
     }
 
     fn on_subscribed(&mut self, answer: Subscribed) {
-        let Subscribed { space, resync, log_id, head, tips } = answer;
+        let Subscribed { space, resync, log_id, head, tips, chain } = answer;
         if space != self.config.space {
             return self.violated("subscribed to another space");
         }
@@ -445,12 +454,17 @@ impl Session {
             (Some(from), None) => from,
             (None, _) | (_, Some(_)) => start,
         };
-        if resync.is_some() {
-            self.config.from = None;
+        if chain.is_some() && (resync.is_none() || !self.compares) {
+            return self.violated("the same was found where nothing was compared");
+        }
+        let place = chain.map(|chain| Position { log_id, cursor: head, chain });
+        let (read, resync) = place.map_or((read, resync), |place| (place, None));
+        if resync.is_some() || place.is_some() {
+            self.config.from = place;
         }
         self.log_id = Some(log_id);
         self.phase = Phase::Streaming(read);
-        self.outputs.push_back(SessionOutput::Subscribed { resync, log_id, head, tips });
+        self.outputs.push_back(SessionOutput::Subscribed { resync, place, log_id, head, tips });
         self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });
     }
 

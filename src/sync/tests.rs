@@ -52,8 +52,9 @@ fn frames() -> Vec<Frame> {
             from: Some(position),
             own: vec![tip.actor; 2],
             credit: 5,
+            heads: Some([9; 32]),
         }),
-        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0 }),
+        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0, heads: None }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
         Frame::CaughtUp(CaughtUp { space: SPACE, cursor: 9 }),
@@ -71,7 +72,15 @@ fn frames() -> Vec<Frame> {
     ];
     for resync in [None, Some(Resync::LogId), Some(Resync::FutureCursor), Some(Resync::Chain)] {
         let log_id = LogId([4; 16]);
-        frames.push(Frame::Subscribed(Subscribed { space: SPACE, resync, log_id, head: 3, tips: vec![tip] }));
+        let chain = resync.map(|_| LogChain([4; 16]));
+        frames.push(Frame::Subscribed(Subscribed {
+            space: SPACE,
+            resync,
+            log_id,
+            head: 3,
+            tips: vec![tip],
+            chain,
+        }));
     }
     frames
 }
@@ -144,7 +153,8 @@ fn limits_hold() {
 
     let actors = vec![ActorId([1; 32]); OWN_ACTORS_MAX + 1];
     let too_many = |kind, limit| Err(FrameError::TooMany { kind, limit });
-    let subscribe = |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0 }).encode();
+    let subscribe =
+        |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0, heads: None }).encode();
     assert_eq!(Frame::decode(&subscribe(actors.clone())), too_many(0x04, OWN_ACTORS_MAX));
     assert!(Frame::decode(&subscribe(actors[1..].to_vec())).is_ok());
     let push = |count| Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(None); count] }).encode();

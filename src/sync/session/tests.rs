@@ -2,6 +2,7 @@
 
 use super::super::message::{Admission, GoAway};
 use super::*;
+use crate::causal::LogChain;
 
 mod refusals;
 
@@ -102,7 +103,7 @@ fn from_hello_to_live() {
     assert_eq!(
         script.outputs(),
         [
-            SessionOutput::Subscribed { resync: None, log_id: LOG, head: 2, tips: vec![] },
+            SessionOutput::Subscribed { resync: None, place: None, log_id: LOG, head: 2, tips: vec![] },
             SessionOutput::Status(Status::CatchingUp)
         ]
     );
@@ -155,7 +156,13 @@ fn a_resync_starts_over() {
         assert_eq!(
             script.outputs(),
             [
-                SessionOutput::Subscribed { resync: Some(resync), log_id, head: 1, tips: vec![] },
+                SessionOutput::Subscribed {
+                    resync: Some(resync),
+                    place: None,
+                    log_id,
+                    head: 1,
+                    tips: vec![]
+                },
                 SessionOutput::Status(Status::Reset)
             ]
         );
@@ -167,6 +174,46 @@ fn a_resync_starts_over() {
         script.session.stored(position);
         script.session.disconnected();
         assert_eq!(subscribe_of(&mut script).from, Some(position));
+    }
+}
+
+#[test]
+fn another_log_of_the_same_is_read_on_from_its_end() {
+    let (_, old) = batch(start(), &[row(1), row(2)]);
+    let place = Position { log_id: LogId([9; 16]), cursor: 7, chain: LogChain([8; 16]) };
+    let same = |resync| Subscribed { chain: Some(place.chain), ..subscribed(resync, place.log_id, 7) };
+    let log_in = |from: Option<Position>, heads| {
+        let mut script = Script::new(from);
+        script.session.connected(0);
+        script.relay(hello());
+        script.outputs();
+        script.session.login(Login { heads, ..login() });
+        let Some(Frame::Subscribe(subscribe)) = script.sent().pop() else { panic!("a SUBSCRIBE") };
+        script.relay(admitted(None));
+        (script, subscribe.heads)
+    };
+    let (mut script, said) = log_in(Some(old), Some([3; 32]));
+    assert_eq!(said, Some([3; 32]));
+    script.relay(Frame::Subscribed(same(Some(Resync::LogId))));
+    let Some(SessionOutput::Subscribed { resync: None, place: Some(found), .. }) =
+        script.outputs().into_iter().next()
+    else {
+        panic!("subscribed")
+    };
+    assert_eq!(found, place);
+    assert_eq!(script.session.status(), Status::CatchingUp);
+    let (frame, next) = batch(place, &[row(5)]);
+    script.relay(frame);
+    assert!(matches!(&script.outputs()[..], [SessionOutput::Rows { position, .. }] if *position == next));
+    script.session.disconnected();
+    assert_eq!(subscribe_of(&mut script).from, Some(place), "from what is stored");
+
+    // Whoever starts at the beginning has nothing to compare, and is told nothing of the kind.
+    assert_eq!(log_in(None, Some([3; 32])).1, None);
+    for (heads, resync) in [(None, Some(Resync::LogId)), (Some([3; 32]), None)] {
+        let (mut script, _) = log_in(Some(place), heads);
+        script.relay(Frame::Subscribed(same(resync)));
+        assert_eq!(script.ended(), (vec![Code::Malformed], Some(Retry::Backoff)));
     }
 }
 
@@ -531,7 +578,7 @@ fn hello() -> Frame {
 fn login() -> Login {
     let proof =
         Proof { genesis: Bytes::from_static(b"g"), chain: Bytes::from_static(b"c"), signature: [6; 64] };
-    Login { client_nonce: [5; 16], proof, token: None }
+    Login { client_nonce: [5; 16], proof, token: None, heads: None }
 }
 
 fn admitted(refused: Option<Code>) -> Frame {
@@ -539,7 +586,7 @@ fn admitted(refused: Option<Code>) -> Frame {
 }
 
 fn subscribed(resync: Option<Resync>, log_id: LogId, head: u64) -> Subscribed {
-    Subscribed { space: SPACE, resync, log_id, head, tips: vec![] }
+    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None }
 }
 
 fn start() -> Position {
