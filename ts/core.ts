@@ -363,6 +363,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   committed(id: number, numbers: number[]): void {
     this.#rows.own(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
+    if (this.pump.isOpen) this.sync.review(); // what was waited for may have been this alone
     this.snapshots.consider();
   }
 

@@ -259,7 +259,7 @@ export interface Engine {
   opened(session: number): void;
   received(session: number, bytes: Uint8Array): void;
   closed(session: number): void;
-  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; settled: boolean };
+  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; progress?: [received: number, total: number]; settled: boolean };
 
   committed(commit: number, numbers: number[]): void;
   commitFailed(commit: number, code: string): void;

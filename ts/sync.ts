@@ -19,6 +19,14 @@ export interface SyncState {
   readonly pending: number;
   /** When anything was last heard from another side, ms since 1970. */
   readonly lastHeard?: number;
+  /** While the log of a relay is read: how many of its changesets came in, and how many it has. */
+  readonly progress?: SyncProgress;
+}
+
+/** How far reading is. It may find that there is more than it looked like. */
+export interface SyncProgress {
+  readonly received: number;
+  readonly total: number;
 }
 
 /** The connections of one space. Nothing here is needed to read or write. */
@@ -42,6 +50,11 @@ export class Sync {
   /** When anything was last heard from another side, ms since 1970. */
   get lastHeard(): number | undefined {
     return this.#core.state.lastHeard;
+  }
+
+  /** While the log of a relay is read: how many of its changesets came in, and how many it has. Told of by `on("sync")`. */
+  get progress(): SyncProgress | undefined {
+    return this.#core.state.progress;
   }
 
   /**
@@ -96,10 +109,14 @@ export class SyncCore {
   }
 
   get state(): SyncState {
-    const { status, pending, lastHeard } = this.#pump.read((engine) => engine.syncState());
+    const { status, pending, lastHeard, progress: [received, total] = [] } = this.#pump.read((engine) => engine.syncState());
     const known = this.#state;
-    if (known && known.status === status && known.pending === pending && known.lastHeard === lastHeard) return known;
-    this.#state = Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
+    const { progress } = known ?? {};
+    const isKnown = known?.status === status && known.pending === pending && known.lastHeard === lastHeard;
+    if (known && isKnown && progress?.received === received && progress?.total === total) return known;
+    const heard = lastHeard === undefined ? {} : { lastHeard };
+    const reads = received === undefined || total === undefined ? {} : { progress: Object.freeze({ received, total }) };
+    this.#state = Object.freeze({ status, pending, ...heard, ...reads });
     return this.#state;
   }
 

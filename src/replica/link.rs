@@ -23,6 +23,8 @@ pub struct SyncState {
     pub pending: usize,
     /// When a relay or peer was last heard, in ms since 1970.
     pub last_heard_ms: Option<u64>,
+    /// While the logs of relays are read: how many of their changesets came in, and how many they have.
+    pub progress: Option<(u64, u64)>,
     /// Whether there is another side, and nothing is on its way in either direction.
     pub settled: bool,
 }
@@ -293,7 +295,9 @@ impl Replica {
             link.refusal().is_none() && (owes || reads(link))
         };
         let is_live = !self.links.peers.is_empty() || status == Some(Status::Live);
+        let reading = self.links.relays.values().filter_map(|link| link.session.progress());
         SyncState {
+            progress: reading.reduce(|all, one| (all.0 + one.0, all.1 + one.1)),
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,

@@ -78,8 +78,10 @@ impl Replica {
         let Some(link) = self.links.relays.get(&session) else { return };
         let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&place));
         self.links.positions.insert(link.url.clone(), place);
-        let batch = StoreBatch { put: vec![record], ..StoreBatch::default() };
-        self.commit(batch, false, InFlight::default());
+        if self.memory_only.is_none() {
+            let batch = StoreBatch { put: vec![record], ..StoreBatch::default() };
+            self.commit(batch, false, InFlight::default());
+        }
     }
 
     /// The relay said what it has of the actors named: everything beyond is queued.
@@ -128,6 +130,9 @@ impl Replica {
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if link.resync {
             link.shown.extend(&ids);
+        }
+        if link.session.progress().is_some() {
+            self.outputs.push_back(Output::Sync);
         }
         link.delivered.extend(ids.iter().filter(|id| !self.log.knows(id)));
         let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&position));

@@ -176,6 +176,8 @@ pub struct Session {
     last_push_id: u64,
     /// The last SUBSCRIBE said what is held here.
     compares: bool,
+    /// How far the log went when it was subscribed to.
+    head: u64,
     outputs: VecDeque<SessionOutput>,
 }
 
@@ -226,6 +228,7 @@ impl Session {
             pushes: SortedMap::new(),
             last_push_id: 0,
             compares: false,
+            head: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -385,6 +388,17 @@ impl Session {
         self.pushes.is_empty()
     }
 
+    /// While the log is read: how many of its rows came in, and how many it has. It may have grown meanwhile.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        match (self.phase, self.status) {
+            (Phase::Streaming(read), Status::CatchingUp | Status::Reset) => {
+                Some((read.cursor, self.head.max(read.cursor)))
+            }
+            _ => None,
+        }
+    }
+
     /// The status last put out.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -463,6 +477,7 @@ impl Session {
             self.config.from = place;
         }
         self.log_id = Some(log_id);
+        self.head = head;
         self.phase = Phase::Streaming(read);
         self.outputs.push_back(SessionOutput::Subscribed { resync, place, log_id, head, tips });
         self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });

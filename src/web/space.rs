@@ -74,6 +74,7 @@ struct Sync {
     status: &'static str,
     pending: usize,
     last_heard: Option<f64>,
+    progress: Option<(f64, f64)>,
     settled: bool,
 }
 
@@ -305,7 +306,8 @@ impl Replica {
             SyncStatus::Reset => "reset",
         };
         let last_heard = state.last_heard_ms.map(|ms| ms as f64);
-        to_js(&Sync { status, pending: state.pending, last_heard, settled: state.settled })
+        let progress = state.progress.map(|(received, total)| (received as f64, total as f64));
+        to_js(&Sync { status, pending: state.pending, last_heard, progress, settled: state.settled })
     }
 
     pub fn committed(&mut self, id: f64, _numbers: &Array) {
