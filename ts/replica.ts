@@ -6,6 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
@@ -96,6 +97,8 @@ export interface Engine {
   editBase(object: number): number;
   /** Applies edits that were gathered, packed as `pending.ts` says. */
   applyEdits(edits: Int32Array, units: Uint16Array, strings: string, numbers: number[], begunMs: number): void;
+  /** The same for edits of texts that are in no map, of which the engine will say nothing. The number of their author. */
+  applySplices(splices: Int32Array, units: Uint16Array, begunMs: number): number;
   textLength(object: number): number;
   textString(object: number): string;
   textSlice(object: number, start: number, end: number): string;
@@ -400,8 +403,8 @@ export interface EngineChange extends EnginePatch {
 /** What changed in one object; `ops` holds triples (position, units or elements removed, those inserted). */
 export interface EnginePatch {
   object: number;
-  text?: { ops: Int32Array; inserted: string; marks?: EngineMark[] };
-  list?: { ops: Int32Array; inserted: Value[] };
+  text?: Splices<string> & { marks?: EngineMark[] };
+  list?: Splices<Value[]>;
   /** Keys of a map, elements of a set, items of a cart, accounts of a ledger. */
   keys?: Value[];
   assets?: string[];
