@@ -58,7 +58,7 @@ interface World {
   /** Another tab of the same profile. */
   tab(): Promise<Page>;
   /** A member of its own, in another profile, straight at the relay. */
-  guest(): Promise<Page>;
+  guest(host: Page): Promise<Page>;
 }
 
 async function world(t: Owner): Promise<World> {
@@ -76,14 +76,9 @@ async function world(t: Owner): Promise<World> {
     }, options);
     return page;
   };
-  const pages: Page[] = [];
-  const tab = async () => {
-    const page = await load(context, { name: "shared", relay: way.url });
-    pages.push(page);
-    return page;
-  };
-  const guest = async () => {
-    const invite = await (pages.findLast((page) => !page.isClosed()) as Page).evaluate(() => space.invite());
+  const tab = () => load(context, { name: "shared", relay: way.url });
+  const guest = async (host: Page) => {
+    const invite = await host.evaluate(() => space.invite());
     const other = await browser.newContext();
     t.after(() => other.close());
     return load(other, { name: "guest", relay: relay.url, invite });
@@ -153,7 +148,7 @@ test("of three tabs one has the socket, and what each writes is saved at the rel
   assert.equal(way.sockets.size, 1);
   await Promise.all(pages.map((page, n) => write(page, `of ${n}`)));
   for (const page of pages) await until("all of it is known to be there", () => pending(page), 0);
-  const other = await guest();
+  const other = await guest(pages[0] as Page);
   await other.evaluate(() => space.sync.settled());
   assert.deepEqual(await keys(other), ["of 0", "of 1", "of 2"]);
   await Promise.all(pages.map((page) => page.evaluate(() => space.sync.settled())));
@@ -185,11 +180,11 @@ test("a change is told once in each tab", async (t) => {
       const told: string[] = [];
       Object.assign(globalThis, { told });
       space.getMap("m").subscribe((changes) => {
-        for (const { changeset, keys } of changes as { changeset: string; keys: string[] }[]) for (const key of keys) told.push(`${key} ${changeset}`);
+        for (const { changeset, keys } of changes) for (const key of keys) told.push(`${key} ${changeset}`);
       });
     });
   }
-  const other = await guest();
+  const other = await guest(pages[0] as Page);
   for (let n = 0; n < 5; n++) await write(other, `guest ${n}`);
   const told = (page: Page) => page.evaluate(() => (globalThis as unknown as { told: string[] }).told.map((line) => line.split(" ")[1]));
   for (const page of pages) await until("each once", () => told(page), ["0", "1", "2", "3", "4"]);
@@ -223,7 +218,7 @@ for (const [how, end] of ENDS) {
     const rest = pages.filter((page) => page !== first);
     await end(first, context);
     await Promise.all(rest.map((page, n) => write(page, `after ${n}`)));
-    const other = await guest();
+    const other = await guest(rest[0] as Page);
     await other.evaluate(() => space.sync.settled());
     assert.deepEqual(await keys(other), ["after 0", "after 1", "before"]);
     await until("the sockets of the living", () => way.sockets.size <= (how === STOPPED ? 2 : 1), true);
@@ -277,7 +272,7 @@ test("what tabs write without a way to the relay goes out when there is one, and
   way.isOpen = true;
   await Promise.all(writes);
   await Promise.all(pages.map((page) => page.evaluate(() => space.sync.settled())));
-  const other = await guest();
+  const other = await guest(pages[0] as Page);
   await other.evaluate(() => space.sync.settled());
   assert.deepEqual(await keys(other), ["offline 0", "offline 1"]);
   assert.equal(way.sockets.size, 1);
@@ -287,7 +282,7 @@ test("sessions of all tabs are seen, by each other and through the socket of one
   const { tab, guest } = await world(t);
   const pages = [await tab(), await tab()];
   await Promise.all(pages.map(live));
-  const other = await guest();
+  const other = await guest(pages[0] as Page);
   const all = [...pages, other];
   await Promise.all(all.map((page, n) => page.evaluate((n) => space.presence.set({ n }), n)));
   const seen = (page: Page) => page.evaluate(() => [...space.presence.others.values()].map(({ state }) => state["n"]).sort());
@@ -319,7 +314,7 @@ test("a tab whose store fails speaks for itself", async (t) => {
   await write(second, "not stored");
   await until("two sockets", () => way.sockets.size, 2);
   await until("it comes back by the relay", () => keys(first), ["not stored"]);
-  const other = await guest();
+  const other = await guest(pages[0] as Page);
   await other.evaluate(() => space.sync.settled());
   assert.deepEqual(await keys(other), ["not stored"]);
 });
