@@ -5,6 +5,7 @@
  * the same handles, listeners and waits go on with the next engine.
  */
 
+import { Blobs } from "./blob.js";
 import { type Change, changesOf, reloadOf } from "./change.js";
 import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
@@ -41,6 +42,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly blobs = new Blobs(this);
   readonly presence: Presence;
   readonly definitions = new Definitions(this);
   readonly reducers = new Reducers(this);
@@ -428,6 +430,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       if (error !== cause) this.report("error", fault);
       this.#saves.fail(fault);
       this.#growth.fail(fault);
+      this.blobs.fail(fault);
       this.sync.fail(fault);
     }
   }
@@ -454,6 +457,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
+    this.blobs.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();
