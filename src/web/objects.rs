@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::replica::{Replica, edit_error, with_env};
 use super::{options, output, value};
-use crate::crypto::{Tag, hash};
+use crate::replica::blob_hash;
 use crate::{ObjectIx, ObjectKind, Value};
 
 type Answer<T> = Result<T, EdgeError>;
@@ -138,7 +138,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = blobHash)]
     pub fn blob_hash(&self, level: u8, bytes: &[u8]) -> Vec<u8> {
-        hash(Tag::BLOB, &[&[level], bytes]).0.to_vec()
+        blob_hash(level, bytes).0.to_vec()
     }
 
     /// The items, and beside them their quantities.
