@@ -153,10 +153,11 @@ impl Fold {
                     self.objects[object.0 as usize].set_active(&past, at, op, on);
                     objects.insert(object);
                 }
-                Place::Event => self.events.show(op, on && !self.absent.contains(&op)),
+                Place::Event => self.events.set_active(&past, op, on),
                 Place::Revoke | Place::Nowhere => {}
             }
         }
+        self.events.settle(&past);
         for object in &objects {
             self.objects[object.0 as usize].settle(&past);
         }
