@@ -326,3 +326,17 @@ fn a_fresh_link_is_tried_until_the_relay_is_there() {
     relay.wait(&mut b, 61_000);
     assert!(b.replica.is_saved(write, Tier::Relay));
 }
+
+#[test]
+fn nothing_is_settled_before_the_relay_has_shown_what_it_has() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    let session = a.with(|replica, env| replica.connect(relay.url, env));
+    assert!(!a.replica.sync_state().connected);
+    a.with(|replica, env| replica.opened(session, env));
+    let state = a.replica.sync_state();
+    assert_eq!((state.connected, state.settled), (false, false));
+    relay.connect(&mut a);
+    let state = a.replica.sync_state();
+    assert_eq!((state.connected, state.settled), (true, true));
+}

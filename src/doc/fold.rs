@@ -276,6 +276,15 @@ impl Fold {
         changed.into_iter().filter_map(patch).collect()
     }
 
+    /// The same, for whoever knows it already.
+    pub fn forget_patches(&mut self) {
+        for object in std::mem::take(&mut self.changed) {
+            let of = &mut self.objects[object.0 as usize];
+            of.listed = false;
+            of.forget_patch();
+        }
+    }
+
     /// All objects, in the order in which this replica met them.
     pub fn objects(&self) -> impl ExactSizeIterator<Item = (ObjectIx, &Object)> + '_ {
         self.objects.iter().enumerate().map(|(at, object)| (ObjectIx(at as u32), object))

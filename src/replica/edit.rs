@@ -433,6 +433,11 @@ impl Replica {
         self.report(Source::Local, (self.member(), actor), None);
     }
 
+    /// What was edited here since the last time was told already, by whoever made the edits.
+    pub fn forget_own(&mut self) {
+        self.fold.forget_patches();
+    }
+
     pub(super) fn trouble(&mut self, trouble: Trouble) {
         self.outputs.push_back(Output::Trouble(trouble));
     }
