@@ -10,9 +10,11 @@ mod rng;
 use common::{Node, assert_same, sync};
 use policy::Model;
 use rng::{Rng, fuzz};
+use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ChangesetId, MemberId};
 use stemma::codec::BigInt;
-use stemma::crdt::AccountId;
+use stemma::crdt::{AccountId, Part};
+use stemma::doc::PatchBody;
 use stemma::event::{
     Accepted, BanScope, BanSubject, Number, ObjectKind, Op, Options, Role, Target, Value, Verdict,
 };
@@ -142,6 +144,30 @@ fn check(node: &mut Node) {
     });
 }
 
+/// What each account of the ledger shows: itself, and its entries with all that is said of them.
+fn books(node: &mut Node) -> BTreeMap<AccountId, String> {
+    let house = node.replica.object("house", ObjectKind::Ledger).expect("a ledger");
+    let mut books: BTreeMap<AccountId, String> = BTreeMap::new();
+    for account in node.replica.ledger_accounts(house) {
+        books.entry(account.account).or_default().push_str(&format!("{account:?}"));
+    }
+    for entry in node.replica.ledger_entries(house, None, usize::MAX) {
+        for account in BTreeSet::from([entry.from, entry.to]) {
+            books.entry(account).or_default().push_str(&format!("{entry:?}"));
+        }
+    }
+    books
+}
+
+/// The accounts that were told of since the last time.
+fn told(node: &mut Node) -> BTreeSet<AccountId> {
+    let parts = node.changes.drain(..).filter_map(|change| match change.body {
+        PatchBody::Parts(parts) => Some(parts),
+        _ => None,
+    });
+    parts.flatten().filter_map(|part| if let Part::Account(id) = part { Some(id) } else { None }).collect()
+}
+
 /// What a preview shows is what comes of it, and what is taken back is as it was.
 fn say(node: &mut Node, op: Op, publish: bool, rng: &mut Rng) {
     let before = node.with(|replica, env| {
@@ -158,11 +184,21 @@ fn say(node: &mut Node, op: Op, publish: bool, rng: &mut Rng) {
     let expected = node.replica.view_state_hash(preview.view).expect("open");
     node.replica.close_view(preview.view);
     assert_eq!(node.replica.state_hash(), before, "a preview changes nothing");
+    let then = books(node);
+    node.changes.clear();
     let counts = history(node).iter().map(|one| one.hidden).sum::<u32>();
     let reason = rng.chance(50).then(|| Value::from("because"));
     let said = node.with(|replica, env| replica.say(vec![op.clone()], reason.as_ref(), publish, env));
     let said = said.expect("it was previewed").expect("it is one word");
     assert_eq!(node.replica.state_hash(), expected, "{op:?}");
+    let now = books(node);
+    let accounts: BTreeSet<AccountId> = then.keys().chain(now.keys()).copied().collect();
+    let other = accounts.into_iter().filter(|account| then.get(account) != now.get(account)).collect();
+    assert_eq!(
+        told(node),
+        other,
+        "whoever listens hears of what reads otherwise, and of nothing else: {op:?}"
+    );
     let now = history(node).iter().map(|one| one.hidden).sum::<u32>();
     assert_eq!(now, counts + preview.hidden - preview.shown);
     let entries = node.replica.entries();
@@ -224,7 +260,16 @@ fn everybody_hides_what_the_model_says() {
                     let [a, b] = nodes.get_disjoint_mut([at, other]).expect("two");
                     a.with(|replica, env| replica.flush(env));
                     b.with(|replica, env| replica.flush(env));
+                    let then = [books(a), books(b)];
+                    [&mut *a, &mut *b].into_iter().for_each(|node| node.changes.clear());
                     sync(a, b);
+                    for (node, then) in [a, b].into_iter().zip(then) {
+                        let (now, told) = (books(node), told(node));
+                        let is_told = |account: &AccountId| {
+                            told.contains(account) || then.get(account) == now.get(account)
+                        };
+                        assert!(now.keys().all(is_told), "nothing that arrives is kept from who listens");
+                    }
                 }
                 _ => {
                     let mut node = nodes.remove(at);

@@ -162,6 +162,8 @@ export interface Engine {
 
   eventCreate(type: string, id: string, data: Value): void;
   eventEmit(type: string, concerns: string[], data: Value): void;
+  /** The changeset in which this member said the same for a command already; `""` if it said nothing for it. */
+  eventMade(type: string, concerns: string[], data: Value, command: string): string;
   /** The number of an object, below 0 if nothing was ever said of it. */
   eventSubject(id: string): number;
   /**

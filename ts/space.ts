@@ -252,6 +252,11 @@ export class Space extends Readable implements AsyncDisposable {
    *
    * Throws `E_UNKNOWN_EVENT` for a type that is not defined, `E_SCHEMA` for data without a required field or with another
    * kind of value in one, `E_EVENT_TOO_LARGE` above what a changeset can carry.
+   *
+   * With a `command` that this device knows the same event of mine for, nothing is written and that one's receipt comes back: the one that counts
+   * if there is one, else one that was undone or excluded. Where two devices said it apart, the first one counts, for everybody; if that is
+   * excluded or undone, the other one does. Throws `E_ARGUMENT` for a `command` that stands for another event, and for one inside `transact`,
+   * which has its own.
    */
   emit(type: string, event: EmitOptions): Write {
     return emit(this.#core, type, event);

@@ -29,6 +29,7 @@ struct Summary {
     #[serde(with = "serde_wasm_bindgen::preserve")]
     headers: JsValue,
     command: Option<String>,
+    repeats: Option<String>,
     ops: u32,
     hidden: u32,
     bytes: usize,
@@ -376,6 +377,7 @@ fn summary(entry: ChangesetSummary) -> Summary {
         message: entry.message,
         headers: entry.headers.as_ref().map_or(JsValue::UNDEFINED, value::to_js),
         command: entry.command,
+        repeats: entry.repeats.map(|id| id.to_string()),
         ops: entry.ops,
         hidden: entry.hidden,
         bytes: entry.bytes,
