@@ -1,6 +1,7 @@
 // One object with many events: what its reducer costs besides itself, and what is applied again when something changes. What the
 // reducer itself costs is measured over the same data by another copy of it, which is as cold as it is at the first read.
 
+import type { EventDefinition, ObjectEvent, ObjectState } from "stemma";
 import { openSpace } from "../stemma.ts";
 import { type Context, expect, type Figures, later } from "./job.ts";
 
@@ -28,11 +29,11 @@ export async function measure({ lap, quick }: Context): Promise<Figures> {
   expect("applied", calls.applied, count);
   const events = Array.from({ length: count }, (_, i) => ({ data: { n: i + 1, note: `the ${i + 1}th` } }));
   const alone = reducer({ applied: 0 });
-  let state: { sum?: number } = {};
+  let state = {} as ObjectState;
   lap();
-  for (const event of events) state = alone(state, event);
+  for (const event of events) state = alone(state, event as ObjectEvent, 0) as ObjectState;
   const itself = lap();
-  expect("sum of the reducer alone", state.sum, expected);
+  expect("sum of the reducer alone", state["sum"], expected);
   lap();
   for (let i = 0; i < AGAIN; i++) sum();
   const cached = lap() / AGAIN;
@@ -56,10 +57,8 @@ export async function measure({ lap, quick }: Context): Promise<Figures> {
   return { "first read": firstRead - itself, "its reducer": itself, "read again": cached, "a new last event": appended, "one in the middle": middle };
 }
 
-type Sum = { sum?: number; note?: string };
-
 /** A copy of the reducer that no other one is compiled with. */
-function reducer(calls: { applied: number }): (state: Sum, event: { data: { n: number; note: string } }) => Sum {
+function reducer(calls: { applied: number }): NonNullable<EventDefinition["apply"]> {
   const source = "return ({ sum = 0 }, { data }) => (calls.applied++, { sum: sum + data.n, note: data.note })";
-  return new Function("calls", source)(calls);
+  return new Function("calls", source)(calls) as NonNullable<EventDefinition["apply"]>;
 }
