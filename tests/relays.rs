@@ -415,3 +415,17 @@ fn a_clock_that_is_set_back_keeps_nobody_waiting() {
     relay.wait(&mut a, 2_000);
     assert_eq!((a.replica.open_edits(), relay.ids().len()), (0, 2), "it is sealed and sent");
 }
+
+#[test]
+fn nothing_is_settled_before_the_relay_has_shown_what_it_has() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    let session = a.with(|replica, env| replica.connect(relay.url, env));
+    assert!(!a.replica.sync_state().connected);
+    a.with(|replica, env| replica.opened(session, env));
+    let state = a.replica.sync_state();
+    assert_eq!((state.connected, state.settled), (false, false));
+    relay.connect(&mut a);
+    let state = a.replica.sync_state();
+    assert_eq!((state.connected, state.settled), (true, true));
+}

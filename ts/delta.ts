@@ -25,16 +25,24 @@ export type ListDeltaStep = { readonly retain: number } | { readonly delete: num
 /** The steps from the start of a list; what comes after the last one stays. */
 export type ListDelta = readonly ListDeltaStep[];
 
+/** Splices, each three numbers, and what they insert. */
+export interface Splices<Inserted> {
+  ops: Int32Array;
+  inserted: Inserted;
+  /** How many other numbers stand before each; none if it is not said. */
+  lead?: number;
+}
+
 /**
  * The deltas of one engine change, each to be applied to the result of the one before. There is one as long as the
  * edits run from left to right.
  *
  * O(edits).
  */
-export function deltasOf(change: { ops: Int32Array; inserted: string; marks?: EngineMark[] }): Delta[];
-export function deltasOf(change: { ops: Int32Array; inserted: Value[] }): ListDelta[];
-export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: string | Value[]; marks?: EngineMark[] }): unknown[] {
-  if (!marks) return plainDeltas(ops, inserted);
+export function deltasOf(change: Splices<string> & { marks?: EngineMark[] }): Delta[];
+export function deltasOf(change: Splices<Value[]>): ListDelta[];
+export function deltasOf({ ops, inserted, lead = 0, marks }: Splices<string | Value[]> & { marks?: EngineMark[] }): unknown[] {
+  if (!marks) return plainDeltas(ops, inserted, lead);
   const deltas: object[][] = [];
   let delta: object[] | undefined;
   let end = 0; // of the last edit, in the text as it is after that edit
@@ -83,15 +91,15 @@ export function deltasOf({ ops, inserted, marks }: { ops: Int32Array; inserted: 
 }
 
 /** The same where nothing is marked: after most keystrokes, so it makes nothing that it does not give. */
-function plainDeltas(ops: Int32Array, inserted: string | Value[]): object[][] {
+function plainDeltas(ops: Int32Array, inserted: string | Value[], lead: number): object[][] {
   const deltas: object[][] = [];
   let delta: object[] = [];
   let [end, used] = [0, 0];
-  for (let i = 0; i + 2 < ops.length; i += 3) {
+  for (let i = lead; i + 2 < ops.length; i += 3 + lead) {
     const position = ops[i] as number;
     const removed = ops[i + 1] as number;
     const length = ops[i + 2] as number;
-    if (i === 0 || position < end) {
+    if (i === lead || position < end) {
       delta = [];
       deltas.push(delta);
       end = 0;

@@ -17,12 +17,15 @@
  * A tag is one of {@link TAGS}, a number stands next in `numbers`; or the length of a string, which stands next in `units`,
  * those of maps and sets in `strings`.
  *
+ * Edits that are all of texts which are in no map, where nothing needs the engine to tell it, go over alone, and it says nothing
+ * of them: whoever calls it is given what they changed.
+ *
  * A transaction stands between two of {@link MARKS}. If the engine was not called in the middle of it, and it edits maps and
  * sets alone, whose changes need no engine to tell, then the engine hears of it later, and says nothing of it.
  */
 
 import type { ObjectCore } from "./object.js";
-import type { Engine } from "./replica.js";
+import type { Engine, EngineChange } from "./replica.js";
 import type { Value } from "./value.js";
 
 /** Whoever calls the engine. */
@@ -35,7 +38,14 @@ export interface Caller {
   release(): void;
   /** An edit is about to be gathered. */
   gathering(): void;
+  /** Whether it takes what is told of edits before whatever the engine has to tell. */
+  readonly tells: boolean;
+  /** Takes what edits changed, which the engine has now; their author by the engine's number. */
+  told(changes: SpliceChange[], author: number): void;
 }
+
+/** What edits of a text changed. */
+export type SpliceChange = Required<Pick<EngineChange, "object" | "text">>;
 
 /** What a transaction wrote: a map or a set, and beside it a key or an element, as often as it was written. */
 export interface Touched {
@@ -66,19 +76,34 @@ export class Pending {
   #transaction: { readonly used: number; readonly length: number; readonly numbers: number; readonly strings: number } | undefined;
   /** What it wrote; nothing if the engine has to tell of it. */
   #touched: Touched | undefined;
+  /** All that was gathered are edits of texts that can be told here; and of one text. */
+  #isSpliced = true;
+  #isOne = true;
 
   constructor(caller: Caller) {
     this.#caller = caller;
   }
 
-  /** Gives the engine what was gathered, for it is called next. */
-  release(engine: Engine): void {
-    const edits = this.#used;
-    const units = this.#length;
+  /** Gives the engine what was gathered, for it is called next. Whether it has something to tell of that. */
+  release(engine: Engine): boolean {
+    const used = this.#used;
+    if (used === 0) {
+      this.clear();
+      return false;
+    }
+    const edits = this.#edits.subarray(0, used);
+    const units = this.#units.subarray(0, this.#length);
+    if (this.#isSpliced && this.#caller.tells) {
+      const changes = this.#isOne ? [spliceOf(edits, units)] : splicesOf(edits, units);
+      this.clear();
+      this.#caller.told(changes, engine.applySplices(edits, units, this.#begunMs));
+      return false;
+    }
     const numbers = this.#numbers;
     const strings = this.#strings.join("");
     this.clear();
-    if (edits > 0) engine.applyEdits(this.#edits.subarray(0, edits), this.#units.subarray(0, units), strings, numbers, this.#begunMs);
+    engine.applyEdits(edits, units, strings, numbers, this.#begunMs);
+    return true;
   }
 
   /** Forgets everything. */
@@ -90,6 +115,8 @@ export class Pending {
     if (this.#used === 0) return;
     this.#used = 0;
     this.#length = 0;
+    this.#isSpliced = true;
+    this.#isOne = true;
     if (this.#numbers.length > 0) this.#numbers = [];
     if (this.#strings.length > 0) this.#strings = [];
     this.#kept = 0;
@@ -100,6 +127,7 @@ export class Pending {
     this.#caller.check();
     if (this.#used === 0) this.#begunMs = Date.now();
     this.#edits[this.#used++] = MARKS.begin;
+    this.#isSpliced = false;
     this.#transaction = { used: this.#used, length: this.#length, numbers: this.#numbers.length, strings: this.#strings.length };
     this.#touched = { cores: [], keys: [] };
     this.#last = undefined;
@@ -145,6 +173,19 @@ export class Pending {
 
   /** Gathers an insertion into a text; whether it did. If not nothing has happened, and the engine is to be called. */
   insert(core: ObjectCore, index: number, text: string): boolean {
+    if (this.#last === core && text.length === 1) {
+      // A letter behind the last one, in few steps: the first thousands are interpreted.
+      const edits = this.#edits;
+      const at = this.#at;
+      const last = edits[at + 3] as number;
+      const unit = text.charCodeAt(0);
+      if (index === (edits[at + 1] as number) + last && (unit & 0xf800) !== 0xd800 && this.#length < UNITS_SLACK) {
+        this.#units[this.#length++] = unit;
+        edits[at + 3] = last + 1;
+        core.base++;
+        return true;
+      }
+    }
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
     const units = text.length;
     if (!isIndex(index, core.base) || units === 0 || units > STRING_MAX || !this.#write(text)) return false;
@@ -155,6 +196,18 @@ export class Pending {
 
   /** The same for a deletion from a text. */
   delete(core: ObjectCore, index: number, length: number): boolean {
+    if (this.#last === core && length === 1) {
+      // The same where one letter after the other goes.
+      const edits = this.#edits;
+      const at = this.#at;
+      const last = edits[at + 1] as number;
+      if (edits[at + 3] === 0 && (index === last - 1 || index === last) && index >= 0 && index < core.base) {
+        edits[at + 1] = index;
+        edits[at + 2] = (edits[at + 2] as number) + 1;
+        core.base--;
+        return true;
+      }
+    }
     if (core.epoch !== this.epoch && !this.#begin(core)) return false;
     // Where characters of two units are, more may go than was said.
     return core.joins && this.#remove(core, index, length);
@@ -215,9 +268,12 @@ export class Pending {
     this.#caller.gathering();
     if (this.#used === 0) this.#begunMs = Date.now();
     if (!writesKeys(core)) this.#touched = undefined;
+    const { number } = core;
+    if (core.kind !== "text" || core.map || !core.joins) this.#isSpliced = false;
+    else if (this.#used > 0 && this.#edits[0] !== number) this.#isOne = false;
     this.#last = core.joins ? core : undefined;
     this.#at = this.#used;
-    this.#edits[this.#used++] = core.number;
+    this.#edits[this.#used++] = number;
   }
 
   #splice(core: ObjectCore, index: number, removed: number, inserted: number): void {
@@ -321,9 +377,44 @@ const VALUES_MAX = 16;
 
 /** What one edit and a mark may take. */
 const EDITS_SLACK = VALUES_MAX + 8;
+/** How many numbers an edit of a text takes. */
+const SPLICE = 4;
 const UNITS_SLACK = VALUES_MAX * STRING_MAX;
 
 const baseOf = (engine: Engine, object: number) => engine.editBase(object);
+
+/** What edits of several texts changed, in the order of their numbers, as the engine tells. */
+function splicesOf(edits: Int32Array, units: Uint16Array): SpliceChange[] {
+  const objects = new Set<number>();
+  for (let at = 0; at < edits.length; at += SPLICE) objects.add(edits[at] as number);
+  const inOrder = [...objects].sort((a, b) => a - b);
+  return inOrder.map((object) => {
+    const own: number[] = [];
+    const inserted: number[] = [];
+    let used = 0;
+    for (let at = 0; at < edits.length; at += SPLICE) {
+      const length = edits[at + 3] as number;
+      if (edits[at] === object) {
+        own.push(...edits.subarray(at, at + SPLICE));
+        inserted.push(...units.subarray(used, used + length));
+      }
+      used += length;
+    }
+    return spliceOf(Int32Array.from(own), Uint16Array.from(inserted));
+  });
+}
+
+/** The same for edits of one. */
+function spliceOf(edits: Int32Array, units: Uint16Array): SpliceChange {
+  let inserted = "";
+  for (let at = 0; at < units.length; at += STRING_MAX) inserted += fromUnits(units.subarray(at, at + STRING_MAX));
+  return { object: edits[0] as number, text: { ops: edits.slice(), inserted, lead: SPLICE - 3 } };
+}
+
+/** A short string of units. Spread it would be iterated over. */
+function fromUnits(units: Uint16Array): string {
+  return String.fromCharCode.apply(null, units as unknown as number[]);
+}
 
 /** Whether edits of an object are writes of keys, of which nothing more is to be told. */
 function writesKeys(core: ObjectCore): boolean {

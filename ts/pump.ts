@@ -8,7 +8,7 @@
 import { StemmaError } from "./errors.js";
 import { reportUncaught } from "./listeners.js";
 import { type Authors, unpack } from "./packed.js";
-import { type Caller, Pending } from "./pending.js";
+import { type Caller, Pending, type SpliceChange } from "./pending.js";
 import { refuseInReducer } from "./purity.js";
 import type { Engine, EngineChange, Output } from "./replica.js";
 import { isTrap, onReset, resetEngine } from "./wasm.js";
@@ -41,6 +41,8 @@ export class Pump implements Caller {
   #drainScheduled = false;
   /** Something was edited outside of a transaction since the last drain. */
   #isUntold = false;
+  /** The engine may have something to tell. */
+  #mayTell = false;
   #timer: { readonly id: ReturnType<typeof setTimeout>; readonly due: number } | undefined;
   /** A trap of this engine that is not dealt with yet. */
   #trapped: { thrown: unknown } | undefined;
@@ -86,17 +88,28 @@ export class Pump implements Caller {
     this.#run(() => {});
   }
 
+  /** Not in the middle of what is told as one, nor behind edits that the engine will tell of. */
+  get tells(): boolean {
+    return this.#held === 0 && !this.#mayTell;
+  }
+
+  told(changes: SpliceChange[], author: number): void {
+    const [member = "", actor = ""] = (this.#authors[author] ??= (this.#engine as Engine).author(author));
+    const whole = changes.map((change): EngineChange => ({ source: "local", member, actor, changeset: "", ...change }));
+    this.#queue.push({ output: { type: "change", changes: whole }, origin: undefined });
+  }
+
   gathering(): void {
     if (this.#held > 0) return;
     this.#isUntold = true;
     this.#scheduleDrain();
   }
 
-  #run<T>(work: (engine: Engine, object: number) => T, object = 0, releases = true): T {
+  #run<T>(work: (engine: Engine, object: number) => T, object = 0, releases = true, mayTell = false): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;
     try {
-      if (releases) this.pending.release(engine);
+      if ((releases && this.pending.release(engine)) || mayTell) this.#mayTell = true;
       return work(engine, object);
     } catch (thrown) {
       // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
@@ -111,14 +124,16 @@ export class Pump implements Caller {
 
   /** For a loose edit: its change is told once per microtask. */
   edit<T>(work: (engine: Engine, object: number) => T, object: number): T {
-    const result = this.read(work, object);
+    this.check();
+    const result = this.#run(work, object, true, true);
     this.gathering();
     return result;
   }
 
   /** For everything else. */
   call<T>(work: (engine: Engine) => T): T {
-    const result = this.read(work);
+    this.check();
+    const result = this.#run(work, 0, true, true);
     this.drain();
     return result;
   }
@@ -128,7 +143,7 @@ export class Pump implements Caller {
     this.quietly(() => {
       if (this.#trapped) this.#settleTrap();
       if (!this.#engine) return;
-      this.#run(work);
+      this.#run(work, 0, true, true);
       this.drain();
     });
   }
@@ -146,6 +161,7 @@ export class Pump implements Caller {
   /** Keeps outputs back until the same number of {@link unhold}. */
   hold(): void {
     this.#held++;
+    this.#mayTell = true;
   }
 
   unhold(): void {
@@ -198,7 +214,7 @@ export class Pump implements Caller {
   #take(origin: unknown): void {
     for (let more = true; more; ) {
       let output = this.#run(poll);
-      if (!output) return;
+      if (!output) break;
       if (output instanceof Int32Array) {
         const packed = output;
         more = packed[0] === 1;
@@ -207,6 +223,7 @@ export class Pump implements Caller {
       this.#outlet.heard(output);
       this.#queue.push({ output, origin });
     }
+    this.#mayTell = false;
   }
 
   /** Goes on with another engine, which has the same space. */
@@ -234,11 +251,15 @@ export class Pump implements Caller {
   #scheduleDrain(): void {
     if (this.#drainScheduled) return;
     this.#drainScheduled = true;
-    queueMicrotask(() => {
-      this.#drainScheduled = false;
-      this.quietly(() => this.drain());
-    });
+    SOON.then(this.#drainSoon); // `queueMicrotask` costs several times as much in Node
   }
+
+  readonly #drainSoon = () => {
+    this.#drainScheduled = false;
+    this.quietly(this.#drainNow);
+  };
+
+  readonly #drainNow = () => this.drain();
 
   /** One that is due too early does as well: it comes here again. Setting another costs more than many an edit. */
   #setTimer(): void {

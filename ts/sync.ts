@@ -4,6 +4,7 @@ import { argumentError, checkOptions, checkSignal, checkString } from "./check.j
 import { StemmaError } from "./errors.js";
 import type { Links } from "./links.js";
 import type { Pump } from "./pump.js";
+import { betterOf, type Relays } from "./relays.js";
 import { Waiters } from "./waiters.js";
 
 /**
@@ -46,7 +47,8 @@ export class Sync {
 
   /**
    * Keeps a connection to a relay (`ws://` or `wss://`), trying again for as long as the space is open. Connecting
-   * to the same relay again does nothing.
+   * to the same relay again does nothing. Of the tabs that share a database one has the connection, and another goes on within
+   * seconds when it is gone; the state is the same in all of them.
    *
    * Throws `E_ARGUMENT` for any other address and `E_UNSUPPORTED` where there is no WebSocket.
    */
@@ -84,19 +86,26 @@ export class Sync {
 export class SyncCore {
   readonly #pump: Pump;
   readonly #links: Links;
+  readonly #relays: Relays;
   readonly #canDial: () => boolean;
-  readonly #urls = new Set<string>();
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
 
-  constructor(pump: Pump, links: Links, canDial: () => boolean) {
+  constructor(pump: Pump, links: Links, relays: Relays, canDial: () => boolean) {
     this.#pump = pump;
     this.#links = links;
+    this.#relays = relays;
     this.#canDial = canDial;
   }
 
   get state(): SyncState {
-    const { status, pending, lastHeard } = this.#pump.read((engine) => engine.syncState());
+    const own = this.#pump.read((engine) => engine.syncState());
+    const { pending } = own;
+    let { status, lastHeard } = own;
+    for (const word of this.#relays.words) {
+      status = betterOf(status, word?.status ?? "connecting");
+      if (word?.lastHeard !== undefined) lastHeard = Math.max(lastHeard ?? 0, word.lastHeard);
+    }
     const known = this.#state;
     if (known && known.status === status && known.pending === pending && known.lastHeard === lastHeard) return known;
     this.#state = Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
@@ -105,15 +114,14 @@ export class SyncCore {
 
   /** The relays that are wanted. */
   get urls(): string[] {
-    return [...this.#urls];
+    return this.#relays.urls;
   }
 
   connect(url: string, argument: string): void {
     checkRelay(url, argument);
     if (!this.#canDial()) throw new StemmaError("E_UNSUPPORTED", "there is no WebSocket here: pass one to open({ webSocket })");
-    if (this.#urls.has(url)) return;
-    this.#pump.call((engine) => engine.connect(url));
-    this.#urls.add(url);
+    this.#pump.check();
+    this.#relays.connect(url);
   }
 
   /** Connects to relays that an invite names; what is no address, or cannot be dialled here, is left out. */
@@ -123,9 +131,8 @@ export class SyncCore {
 
   disconnect(url?: string): void {
     if (url !== undefined) checkString(url, "url");
-    for (const known of url === undefined ? this.urls : [url]) {
-      if (this.#urls.delete(known)) this.#pump.call((engine) => engine.disconnect(known));
-    }
+    this.#pump.check();
+    for (const known of url === undefined ? this.urls : [url]) this.#relays.disconnect(known);
   }
 
   attach(port: MessagePort | RTCDataChannel): () => void {
@@ -135,28 +142,34 @@ export class SyncCore {
   async settled(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     this.#pump.call((engine) => engine.flush());
-    const refusal = this.#refusal();
+    const refusal = this.#refused();
     if (refusal) throw refusal;
     if (!this.#isSettled()) await this.#waiters.add(null, signal);
   }
 
   /** Why no relay takes all that is here, if none does. */
-  #refusal(): StemmaError | undefined {
-    const reason = this.#pump.read((engine) => engine.refusal());
+  get refusal(): string | undefined {
+    const reasons = this.#relays.words.map((word) => word?.refusal);
+    if (this.#relays.urls.length > reasons.length) reasons.push(this.#pump.peek((engine) => engine.refusal()));
+    return reasons.includes(undefined) ? undefined : reasons[0];
+  }
+
+  #refused(): StemmaError | undefined {
+    const reason = this.refusal;
     return reason === undefined ? undefined : new StemmaError("E_RELAY_REFUSED", reason);
   }
 
   /** Anything may have settled, or been refused. */
   review(): void {
     if (this.#waiters.size === 0) return;
-    const refusal = this.#refusal();
+    const refusal = this.#refused();
     if (refusal) this.#waiters.fail(refusal);
     else if (this.#isSettled()) this.#waiters.settle(() => true);
   }
 
   /** After a crash: ports are gone, relays are dialled anew. */
   restore(): void {
-    for (const url of this.#urls) this.#pump.read((engine) => engine.connect(url));
+    this.#relays.restore();
   }
 
   fail(error: StemmaError): void {
@@ -164,7 +177,8 @@ export class SyncCore {
   }
 
   #isSettled(): boolean {
-    return this.#links.size > 0 && this.#pump.read((engine) => engine.syncState()).settled;
+    const { connected, settled } = this.#pump.read((engine) => engine.syncState());
+    return settled && this.#relays.isSettled && (connected || this.#relays.words.length > 0);
   }
 }
 

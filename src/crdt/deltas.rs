@@ -142,4 +142,11 @@ impl<C: Default> DeltaLog<C> {
         self.settle(take);
         std::mem::take(&mut self.done)
     }
+
+    /// Forgets what was noted.
+    pub fn clear(&mut self) {
+        self.open.clear();
+        self.joins_from = 0;
+        self.done = Deltas::default();
+    }
 }

@@ -68,6 +68,14 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         deltas
     }
 
+    /// Forgets what changed since the last drain.
+    pub fn forget_deltas(&mut self) {
+        self.deltas.clear();
+        if let Some(marks) = &mut self.marks {
+            marks.drain();
+        }
+    }
+
     /// Notes that a stretch of one piece, (position, first unit, length), shows from now on. `typed` of new units says
     /// whether they stand right behind the unit that came before them.
     pub(super) fn show(&mut self, (pos, first, len): (u32, u32, u32), local: bool, typed: Option<bool>) {

@@ -215,6 +215,14 @@ impl Object {
         }
     }
 
+    /// The same without looking up what it was.
+    pub(super) fn forget_patch(&mut self) {
+        match &mut self.body {
+            Body::Text(text) => text.forget_deltas(),
+            _ => drop(self.take_patch()),
+        }
+    }
+
     /// Recomputes the invariants the slow way.
     pub(super) fn dbg_check(&self, past: &Past<'_>) {
         match &self.body {

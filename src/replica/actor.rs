@@ -115,7 +115,7 @@ impl Replica {
         self.links.renumber(old_log.graph(), self.log.graph());
         self.outputs = outputs;
         // Both folds were told of as they were: what differs between them is the news.
-        self.fold.take_patches();
+        self.fold.forget_patches();
         let patches = self.fold.since(&old_fold);
         self.tell(Source::Remote, (self.member(), actor), None, patches);
         // Their numbers are others.

@@ -85,6 +85,9 @@ pub enum EditFault {
     /// An entry that cannot be given back.
     #[error("the entry does not count, gives something back itself, or was given back")]
     Returned,
+    /// The command was used for another event.
+    #[error("the command stands for another event")]
+    EventCommand,
     /// The command was used for another payment.
     #[error("the command stands for another payment")]
     Command,
@@ -428,6 +431,11 @@ impl Replica {
     pub(super) fn report_own(&mut self) {
         let Some(actor) = self.actor else { return };
         self.report(Source::Local, (self.member(), actor), None);
+    }
+
+    /// What was edited here since the last time was told already, by whoever made the edits.
+    pub fn forget_own(&mut self) {
+        self.fold.forget_patches();
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {

@@ -1,6 +1,7 @@
 //! Links: the sessions with relays and peers, and what each of them still has to be sent.
 
 use super::refusal::Refusals;
+use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
@@ -26,6 +27,8 @@ pub struct SyncState {
     pub pending: usize,
     /// When a relay or peer was last heard, in ms since 1970.
     pub last_heard_ms: Option<u64>,
+    /// Whether there is anybody on the other side: a relay that showed all it has, or a peer.
+    pub connected: bool,
     /// Whether nothing is on its way in either direction.
     pub settled: bool,
 }
@@ -98,21 +101,34 @@ pub(super) struct Links {
     pub(super) last_heard_ms: Option<u64>,
     /// Own changesets that no relay is known to have.
     pub(super) unacked: HashSet<ChangesetId>,
+    /// The relays are shared with other tabs.
+    pub(super) elsewhere: Option<Elsewhere>,
+    /// Own changesets of other tabs that a relay has and this one has not read yet.
+    pub(super) early: HashSet<ChangesetId>,
 }
 
 impl Links {
     /// Reads the places in relays' logs.
     pub fn load(&mut self, meta: &BTreeMap<String, Vec<u8>>) {
         for (name, record) in meta {
-            if let (Some(url), Some(position)) = (name.strip_prefix("relay/"), decode_position(record)) {
-                self.positions.insert(url.to_owned(), position);
+            if let Some(url) = name.strip_prefix("relay/") {
+                self.load_place(url, record);
             }
+        }
+    }
+
+    fn load_place(&mut self, url: &str, record: &[u8]) {
+        if let Some(position) = decode_position(record) {
+            self.positions.insert(url.to_owned(), position);
         }
     }
 
     /// Whether others are likely to be online.
     pub fn others_online(&self) -> bool {
-        self.relays.values().any(|link| link.session.status() == Status::Live) || !self.peers.is_empty()
+        let live = |status| status == Status::Live;
+        self.relays.values().any(|link| live(link.session.status()))
+            || self.elsewhere.as_ref().is_some_and(|tab| live(tab.status))
+            || !self.peers.is_empty()
     }
 
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
@@ -135,6 +151,11 @@ impl Links {
 }
 
 impl Replica {
+    /// The place in a relay's log as the store has it now, perhaps by another tab. All rows before it have to be read.
+    pub fn read_place(&mut self, url: &str, record: &[u8]) {
+        self.links.load_place(url, record);
+    }
+
     /// Starts a session with a relay; its number. The socket is asked for with [`Output::Dial`].
     pub fn connect(&mut self, url: &str, env: &mut Env<'_>) -> u32 {
         let known = self.links.relays.iter().find(|(_, link)| link.url == url);
@@ -306,14 +327,22 @@ impl Replica {
             Status::CatchingUp => 4,
             Status::Live => 5,
         };
-        let status = self.links.relays.values().map(|link| link.session.status()).max_by_key(rank);
-        let busy = |link: &RelayLink| {
-            link.refusal().is_none() && (!link.queue.is_empty() || !link.session.is_settled())
+        let elsewhere = self.links.elsewhere.iter().map(|tab| tab.status);
+        let status =
+            self.links.relays.values().map(|link| link.session.status()).chain(elsewhere).max_by_key(rank);
+        let busy = |link: &RelayLink| match link.session.status() {
+            Status::Offline | Status::Denied => false,
+            Status::Live => {
+                link.refusal().is_none() && (!link.queue.is_empty() || !link.session.is_settled())
+            }
+            Status::Connecting | Status::CatchingUp | Status::Reset => true,
         };
         SyncState {
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,
+            connected: !self.links.peers.is_empty()
+                || self.links.relays.values().any(|link| link.session.status() == Status::Live),
             settled: self.commits.is_empty()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
@@ -335,7 +364,8 @@ impl Replica {
 
     /// Changesets of others joined the graph: whoever did not send them may lack them.
     pub(super) fn offer_arrived(&mut self, arrived: &[ChangesetIx], env: &mut Env<'_>) {
-        let from_tab = self.loading;
+        // Otherwise whoever stored it pushes it too.
+        let by_tab = self.loading && self.links.elsewhere.is_none();
         if arrived.is_empty() {
             return;
         }
@@ -347,7 +377,7 @@ impl Replica {
             for ix in arrived {
                 if link.delivered.remove(&graph.id(*ix)) {
                     at_relay.push(graph.id(*ix));
-                } else if live && from_tab {
+                } else if live && by_tab {
                     link.strays.insert(graph.id(*ix));
                     link.stray_due.get_or_insert(Due::after(env.now_ms, STRAY_MS));
                 } else if live {
@@ -365,14 +395,18 @@ impl Replica {
     pub(super) fn note_own_stored(&mut self, arrived: &[ChangesetIx]) {
         // By member: the key of an actor that was not to last is gone, its changesets are not.
         let member = self.member();
-        let graph = self.log.graph();
+        let (graph, mut early) = (self.log.graph(), Vec::new());
         self.saved.reserve(arrived.len());
         for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
             if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
                 new.insert(Tier::Local);
                 self.links.unacked.insert(graph.id(*ix));
+                if self.links.early.remove(&graph.id(*ix)) {
+                    early.push(graph.id(*ix));
+                }
             }
         }
+        self.at_relay(&early);
     }
 
     /// Bytes taken from a session are stored: it may send more.

@@ -152,7 +152,9 @@ impl Replica {
     }
 
     fn refused_by_all(&self, reason: impl Fn(&RelayLink) -> Option<String>) -> Option<String> {
-        let mut reasons = self.links.relays.values().map(reason);
+        let elsewhere = self.links.elsewhere.iter().filter(|tab| tab.status != Status::Offline);
+        let elsewhere = elsewhere.map(|tab| tab.refusal.clone());
+        let mut reasons = self.links.relays.values().map(reason).chain(elsewhere);
         let first = reasons.next()??;
         reasons.all(|reason| reason.is_some()).then_some(first)
     }

@@ -25,7 +25,10 @@ impl Replica {
                     self.subscribed(session, resync.is_some(), &tips)
                 }
                 SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
-                SessionOutput::Ephemeral(payload) => self.hear_presence(&payload, env),
+                SessionOutput::Ephemeral(payload) => {
+                    self.hear_presence(&payload, env);
+                    self.tell_tabs(&payload, false);
+                }
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
                 SessionOutput::Refused { code, message } => {

@@ -138,7 +138,7 @@ impl Replica {
 
     /// The same for a transaction of which whoever made it has told already: what it changed is not told.
     pub fn close_told(&mut self, env: &mut Env<'_>) -> bool {
-        self.fold.take_patches();
+        self.fold.forget_patches();
         self.close_transact(env)
     }
 

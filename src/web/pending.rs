@@ -32,12 +32,7 @@ impl Replica {
         numbers: &[f64],
         begun_ms: f64,
     ) {
-        let is_ascii = units.iter().all(|unit| *unit < 0x80);
-        let text = if is_ascii {
-            String::from_utf8(units.iter().map(|unit| *unit as u8).collect()).expect("ASCII is UTF-8")
-        } else {
-            String::from_utf16(units).expect("what has halves of pairs is not gathered")
-        };
+        let (text, is_ascii) = text_of(units);
         let text = Text { rest: &text, is_ascii };
         let strings = Text { rest: strings, is_ascii: strings.is_ascii() };
         let mut packed = Packed { edits: edits.iter(), text, strings, numbers: numbers.iter() };
@@ -53,6 +48,55 @@ impl Replica {
             }
         });
     }
+
+    /// Applies edits of texts that are in no map: as above, but whoever gathered them tells what changed, and nothing is said
+    /// of it here. The number of their author, as packed changes have it.
+    #[wasm_bindgen(js_name = applySplices)]
+    pub fn apply_splices(&mut self, splices: &[i32], units: &[u16], begun_ms: f64) -> i32 {
+        let (text, is_ascii) = text_of(units);
+        let mut text = Text { rest: &text, is_ascii };
+        let begun_ms = self.batch_begun(begun_ms.max(0.0) as u64);
+        with_env_at(begun_ms, |env| {
+            let core = self.core_mut();
+            let (splices, _) = splices.as_chunks::<4>();
+            for &[object, position, removed, inserted] in splices {
+                let range = (position as u32, removed as u32);
+                splice_text(core, ObjectIx(object as u32), range, text.take(inserted as u32), env)
+                    .expect("edits are checked before they are gathered");
+            }
+        });
+        let core = self.core_mut();
+        core.forget_own();
+        let author = (core.member(), core.actor().expect("whoever writes has an actor"));
+        self.packed.author(author)
+    }
+}
+
+/// The text of units, and whether each is ASCII.
+fn text_of(units: &[u16]) -> (String, bool) {
+    let is_ascii = units.iter().all(|unit| *unit < 0x80);
+    let text = if is_ascii {
+        String::from_utf8(units.iter().map(|unit| *unit as u8).collect()).expect("ASCII is UTF-8")
+    } else {
+        String::from_utf16(units).expect("what has halves of pairs is not gathered")
+    };
+    (text, is_ascii)
+}
+
+fn splice_text(
+    core: &mut Core,
+    object: ObjectIx,
+    (position, removed): (u32, u32),
+    inserted: &str,
+    env: &mut Env<'_>,
+) -> Result<(), EditFault> {
+    if removed > 0 {
+        core.text_delete(object, position, removed, env)?;
+    }
+    if !inserted.is_empty() {
+        core.text_insert(object, position, inserted, env)?;
+    }
+    Ok(())
 }
 
 fn apply(
@@ -64,13 +108,7 @@ fn apply(
     match core.kind_of(object) {
         ObjectKind::Text => {
             let (position, removed, inserted) = (packed.int(), packed.int(), packed.int());
-            if removed > 0 {
-                core.text_delete(object, position, removed, env)?;
-            }
-            if inserted > 0 {
-                core.text_insert(object, position, packed.text.take(inserted), env)?;
-            }
-            Ok(())
+            splice_text(core, object, (position, removed), packed.text.take(inserted), env)
         }
         ObjectKind::List => {
             let (index, removed, inserted) = (packed.int(), packed.int(), packed.int());

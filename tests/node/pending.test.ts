@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import type { Change, SharedCounter, SharedList, SharedMap, SharedSet, SharedText, Space, Value } from "stemma";
+import type { Change, Delta, SharedCounter, SharedList, SharedMap, SharedSet, SharedText, Space, Value } from "stemma";
 import { newFolder, openSpace } from "./ends.ts";
 
 type Random = (below: number) => number;
@@ -25,6 +25,8 @@ const pick = <T>(below: Random, from: readonly T[]): T => from[below(from.length
 interface World {
   space: Space;
   told: unknown[];
+  /** Its texts, as whoever only hears of changes knows them. */
+  copies: Map<SharedText, Letter[]>;
   /** Makes the engine know of every edit. */
   settle(): void;
 }
@@ -32,14 +34,44 @@ interface World {
 async function world(t: TestContext, gathers: boolean): Promise<World> {
   const space = await openSpace(t, { batchMs: 60_000 });
   const told: unknown[] = [];
+  const copies = new Map<SharedText, Letter[]>();
   space.subscribe((changes) => {
+    // Of a text what it reads as afterwards: how often it is told of may differ, and whether before other objects.
+    const together = new Map<string, unknown[]>();
     for (const { kind, source, object, delta, keys, origin } of changes as readonly Change[]) {
+      if (kind === "text") copies.set(object, applied(copies.get(object) ?? [], delta as Delta));
+      const shows = kind === "text" ? copies.get(object) : delta;
+      const which = `${kind} ${object.name}`;
+      const before = kind === "text" ? [] : (together.get(which) ?? []);
       // Keys come in the order of their secret names.
-      told.push({ kind, source, name: object.name, delta, keys: keys && [...keys].sort(), origin });
+      together.set(which, [...before, { kind, source, name: object.name, shows, keys: keys && [...keys].sort(), origin }]);
     }
-    told.push("together");
+    told.push([...together].sort(([a], [b]) => (a < b ? -1 : 1)));
   });
-  return { space, told, settle: gathers ? () => {} : () => void space.role };
+  return { space, told, copies, settle: gathers ? () => {} : () => void space.role };
+}
+
+/** A unit of a text, and its marks. */
+type Letter = readonly [unit: string, marks: string];
+
+/** What a copy of a text is after a delta. */
+function applied(letters: readonly Letter[], delta: Delta): Letter[] {
+  const made: Letter[] = [];
+  let at = 0;
+  for (const step of delta) {
+    if ("insert" in step) made.push(...step.insert.split("").map((unit): Letter => [unit, marksOf({ ...step.attributes })]));
+    else if ("delete" in step) at += step.delete;
+    else {
+      for (const [unit, marks] of letters.slice(at, at + step.retain)) made.push([unit, marksOf({ ...JSON.parse(marks), ...step.attributes })]);
+      at += step.retain;
+    }
+  }
+  return [...made, ...letters.slice(at)];
+}
+
+function marksOf(attributes: Record<string, unknown>): string {
+  const shown = Object.entries(attributes).filter(([, value]) => value !== null);
+  return JSON.stringify(Object.fromEntries(shown.sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 type Step = (world: World) => unknown;
@@ -333,6 +365,12 @@ for (let seed = 1; seed <= 40; seed++) {
     const [gathered, single] = worlds;
     assert.deepEqual(gathered.told, single.told);
     assert.deepEqual(everything(gathered.space), everything(single.space));
+    for (const { copies } of worlds) {
+      for (const [text, letters] of copies) {
+        const shown = text.toDelta().flatMap((step) => ("insert" in step ? applied([], [step]) : []));
+        assert.deepEqual(letters, shown, text.name);
+      }
+    }
     gathered.space.flush();
     single.space.flush();
     const [fewer, all] = [gathered.space.stats(), single.space.stats()];
@@ -424,6 +462,8 @@ test("what arrives in the middle of a batch moves no place of the transaction th
   ann.transact(() => (text.insert(11, "B"), text.delete(9, 1), text.insert(1, "C"), list.delete(9, 1), list.insert(1, "C")));
   assert.equal(text.toString(), "0C12345678AB");
   text.insert(12, "D"); // still in the same turn
+  await turn();
+  ann.flush();
   while (text.length > 5) await turn();
   assert.equal(text.toString(), "C8ABD");
   assert.deepEqual(list.toJSON(), ["C", "8"]);

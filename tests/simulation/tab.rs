@@ -330,7 +330,8 @@ impl World {
                 self.trace.say(now, || format!("{tab:>4} trouble: {line}"));
                 self.trace.note(now, u64::from(tab), "trouble", line.as_bytes());
             }
-            Output::Sync | Output::Events | Output::Policy | Output::Presence | Output::Grown => {}
+            Output::Sync | Output::Events | Output::Policy | Output::Presence => {}
+            Output::Grown | Output::Tabs { .. } => {}
         }
     }
 
