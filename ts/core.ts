@@ -98,8 +98,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     const onStorage = (fault: StemmaError) => this.report("storage", fault);
     this.#rows = new Rows(this.pump, residence, onStorage, () => this.#relays.tell());
     this.#relays = new Relays(this.pump, this.#rows, () => this.#residence, () => this.#retell(), onStorage);
-    this.sync = new SyncCore(this.pump, this.links, this.#relays, dial.canDial);
     this.presence = new Presence(this.pump);
+    this.sync = new SyncCore(this.pump, this.links, this.#relays, this.presence, dial.canDial, () => this.#retell());
     this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
     const lastRow = () => this.#rows.last;
@@ -454,6 +454,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
+    this.sync.end();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);

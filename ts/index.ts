@@ -29,6 +29,7 @@ export type { CartChange, Change, CounterChange, LedgerChange, ListChange, MapCh
 export type { CounterOptions, SharedCounter } from "./counter.js";
 export type { Attributes, Delta, DeltaStep, ListDelta, ListDeltaStep } from "./delta.js";
 export { type DefinitionInfo, type EventDefinition, type EventField, type FieldKind, type ObjectEvent, type ObjectState, REMOVE, type StateDelta } from "./definition.js";
+export type { DirectOptions } from "./direct.js";
 export type { CreateOptions, EmitOptions } from "./emit.js";
 export { type ErrorCode, StemmaError } from "./errors.js";
 export type { EventFigures } from "./figures.js";
