@@ -80,7 +80,8 @@ fn is_hidden(node: &Node, history: &[ChangesetSummary]) -> impl Fn(OpId) -> bool
 /// Says some things in one transaction; now and then it is given up after it was read.
 fn say(person: &mut Person, world: &mut World, rng: &mut Rng) {
     let Person { node, follower, last } = person;
-    node.with(|replica, env| replica.begin_transact(None, None, None, env)).expect("no options");
+    let command = rng.chance(40).then(|| (*rng.pick(&["one", "two"])).to_owned());
+    node.with(|replica, env| replica.begin_transact(None, None, command.clone(), env)).expect("it is short");
     let mut said = Vec::new();
     for _ in 0..1 + rng.below(3) {
         let (of_type, data) = (*rng.pick(&TYPES), Value::from("data"));
@@ -110,6 +111,8 @@ fn say(person: &mut Person, world: &mut World, rng: &mut Rng) {
     }
     let id = node.with(|replica, env| replica.end_transact(env)).expect("something was said");
     *last = Some((id, said.len() as u32, None));
+    let member = node.replica.member();
+    world.commands.extend(command.map(|command| (id, (member, command))));
     world.ops.extend((0..).zip(said).map(|(index, op)| ((id, index), op)));
 }
 
@@ -168,6 +171,9 @@ fn check(person: &mut Person, world: &World, rng: &mut Rng) {
     node.replica.dbg_check();
     let history = history(node);
     let model = Model::new(world, &history, |_| true, is_hidden(node, &history));
+    for one in &history {
+        assert_eq!(one.repeats, model.repeats(one.id), "a retry is told from what it repeats");
+    }
     person.follower.follow(node);
     for id in IDS {
         let expected = model.events(id);
@@ -246,6 +252,12 @@ fn objects_have_the_events_that_the_model_says() {
         if rng.chance(50) {
             nodes[1].now_ms += 3 * 86_400_000;
         }
+        // Another device of the first member, which tries again what that one did.
+        let mut device = Node::create(seed * 10 + 9);
+        device.disk = nodes[0].disk.clone();
+        let actor = nodes[0].replica.actor().expect("it signs").to_string();
+        device.disk.keyed.retain(|(_, name), _| !name.ends_with(&actor));
+        nodes.push(device.reopen_keeping_actor(false));
         let person = |node| Person { node, follower: Follower::default(), last: None };
         let mut people: Vec<Person> = nodes.into_iter().map(person).collect();
         for _ in 0..50 {
@@ -256,7 +268,7 @@ fn objects_have_the_events_that_the_model_says() {
                 50..60 => undo(&mut people[at], &mut world),
                 60..70 => judge(&mut people[at], &mut world, &mut rng),
                 70..90 => {
-                    let other = (at + 1 + rng.below(2)) % 3;
+                    let other = (at + 1 + rng.below(3)) % 4;
                     let [a, b] = people.get_disjoint_mut([at, other]).expect("two");
                     sync(&mut a.node, &mut b.node);
                 }
@@ -276,7 +288,7 @@ fn objects_have_the_events_that_the_model_says() {
             check(&mut people[at], &world, &mut rng);
         }
         for _ in 0..2 {
-            for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+            for (a, b) in [(0, 1), (1, 2), (2, 3), (0, 2), (0, 3)] {
                 let [a, b] = people.get_disjoint_mut([a, b]).expect("two");
                 sync(&mut a.node, &mut b.node);
             }

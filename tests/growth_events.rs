@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::cmp::Ordering;
-use stemma::causal::{ChangesetIx, NameId, OpIx};
+use stemma::causal::{ChangesetIx, MemberId, NameId, OpIx};
 use stemma::crdt::{Emission, Events, History, Sequence};
 use stemma::steps;
 
@@ -35,11 +35,11 @@ impl<K: Fn(u32) -> u32> Sequence for Past<K> {
 }
 
 fn about_one(creates: bool) -> Emission {
-    Emission { of_type: NameId([1; 16]), creates, concerns: [NameId([2; 16])].into() }
+    Emission { of_type: NameId([1; 16]), creates, concerns: [NameId([2; 16])].into(), command: None }
 }
 
 fn add(events: &mut Events, past: &impl Sequence, op: usize) {
-    events.add(past, OpIx(op as u32), &about_one(op == 0), true);
+    events.add(past, OpIx(op as u32), &about_one(op == 0), true, true);
 }
 
 /// An object of n events.
@@ -84,13 +84,38 @@ fn a_late_event_finds_its_place_in_logarithmic_steps() {
     });
 }
 
+/// Of one command, and a retry of all.
+#[test]
+fn switching_n_events_of_a_command_off_and_on_is_linear() {
+    let past = Past(|op| op);
+    grows(2.0, 1_000, |n| {
+        let mut events = Events::default();
+        let said = |head| Emission {
+            command: Some((MemberId([3; 32]), NameId([4; 16]), OpIx(head))),
+            ..about_one(false)
+        };
+        steps_of(|| {
+            (0..n as u32).for_each(|op| events.add(&past, OpIx(op), &said(0), true, true));
+            (n as u32..2 * n as u32).for_each(|op| events.add(&past, OpIx(op), &said(n as u32), true, true));
+            for on in [false, true] {
+                (0..n as u32).for_each(|op| events.set_active(&past, OpIx(op), on));
+                events.settle(&past);
+                let first = if on { 0 } else { n as u32 };
+                assert_eq!(events.take(0, 0).first().map(|event| event.op), Some(OpIx(first)));
+                assert_eq!(events.take(0, 0).len(), n);
+            }
+        })
+    });
+}
+
 #[test]
 fn a_ban_of_n_events_of_one_object_is_linear() {
     let past = Past(|op| op);
     grows(2.0, 1_000, |n| {
         let mut events = object(&past, n);
         steps_of(|| {
-            (1..n).for_each(|op| events.show(OpIx(op as u32), false));
+            (1..n).for_each(|op| events.set_active(&past, OpIx(op as u32), false));
+            events.settle(&past);
             assert_eq!(events.changed(), (false, vec![(0, 1)]));
         })
     });

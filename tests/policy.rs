@@ -4,14 +4,15 @@
 mod attacker;
 mod common;
 
-use attacker::{World, encoded, read};
+use attacker::{Attacker, Lane, World, encoded, read, write};
 use common::{Node, assert_same, sync};
 use stemma::causal::{ActorId, ChangesetId, MemberId};
 use stemma::event::{
-    Accepted, BanScope, BanSubject, Class, Fate, ObjectKind, Op, Role, Target, Value, Verdict,
+    Accepted, BanScope, BanSubject, Class, Fate, Invite, ObjectKind, Op, Role, Target, Value, Verdict,
 };
 use stemma::replica::{ChangesetSummary, Env, HistoryFilter, PolicyFault, Replica};
 use stemma::steps;
+use stemma::trust::Subject;
 
 fn exclude(target: Target) -> Op {
     Op::PolicyExclude { verdict: Verdict::Exclude, targets: vec![target] }
@@ -68,8 +69,7 @@ fn a_reader_speaks_to_itself_alone() {
 #[test]
 fn trust_is_one_step_deep_whatever_is_signed() {
     let mut world = World::new();
-    let attacker =
-        MemberId(*world.attacker.chain.certificates().iter().nth_back(1).expect("a member").subject());
+    let attacker = world.attacker.member();
     let (a, b) = (world.a.replica.member(), world.b.replica.member());
     let trusts = |member| Op::PolicyTrust { member, weight: 1_000 };
     let mut lane = world.attacker.lane(1);
@@ -164,28 +164,83 @@ fn a_word_on_what_never_comes_is_pending_and_harmless() {
     world.a.replica.dbg_check();
 }
 
-/// Opinions of members whom I do not trust are not looked at.
+/// A member of a crowd, which speaks once.
+fn one_of_many(invite: &Invite, n: u32) -> (Attacker, Lane) {
+    let seed = |of: u8| {
+        let mut seed = [of; 32];
+        seed[..4].copy_from_slice(&n.to_le_bytes());
+        seed
+    };
+    let one = Attacker::join_as(invite.clone(), seed(0xb1));
+    let lane = one.lane_of(seed(0xb2));
+    (one, lane)
+}
+
+/// Ten thousand people have an opinion on one changeset, trust themselves and each other in a ring. Whoever trusts none of them does
+/// not look at it; whoever trusts one hears that one alone; whoever trusts all counts what they say.
 #[test]
-fn ten_thousand_opinions_cost_nothing_to_whoever_does_not_share_them() {
-    let world = World::new();
+fn ten_thousand_opinions_are_counted_for_whoever_shares_them_and_cost_nobody_else_anything() {
+    const MANY: u32 = 10_000;
+    let mut world = World::new();
+    write(&mut world.b, "rumour");
+    sync(&mut world.a, &mut world.b);
+    let rumour = world.b.replica.last_write().expect("it was written");
+    let invite = Invite::decode(&world.a.invite(Role::Writer)).expect("a token");
+    let crowd: Vec<(Attacker, Lane)> = (0..MANY).map(|n| one_of_many(&invite, n)).collect();
+    let members: Vec<MemberId> = crowd.iter().map(|(one, _)| one.member()).collect();
     let mut rows = Vec::new();
-    for n in 0..10 {
-        let mut lane = world.attacker.lane(n + 1);
-        let words = (0..1_000).map(|at| {
-            let mut id = [n; 32];
-            id[..8].copy_from_slice(&u64::to_le_bytes(at));
-            exclude(Target::Changeset(ChangesetId(id)))
-        });
-        rows.push(encoded(&world.attacker.say(Class::Policy, &mut lane, &[], words.collect())));
+    for (n, (one, mut lane)) in crowd.into_iter().enumerate() {
+        // Three of five say that it is not true.
+        let verdict = if n % 5 < 3 { Verdict::Exclude } else { Verdict::Include };
+        let trusts = |member| Op::PolicyTrust { member, weight: 1_000_000 };
+        let said = vec![
+            Op::PolicyExclude { verdict, targets: vec![Target::Changeset(rumour)] },
+            trusts(members[n]),
+            trusts(members[(n + 1) % members.len()]),
+        ];
+        rows.push(encoded(&one.say(Class::Policy, &mut lane, &[rumour], said)));
     }
-    let mut world = world.agree(&rows);
-    assert_eq!(world.a.replica.entries().len(), 10_000);
+    world.attacker.give(&mut world.a, &rows);
+    let node = &mut world.a;
+    assert_eq!(node.replica.entries().len(), 3 * MANY as usize);
+    assert_eq!(node.replica.votes(Subject::Target(Target::Changeset(rumour))).len(), MANY as usize);
+    // What is written first brings all their heads together.
+    write(node, "x");
     let before = steps::taken();
-    let facts = world.a.replica.object("facts", ObjectKind::Map).expect("a map");
-    world.a.with(|replica, env| replica.map_set(facts, "x", Value::from("y"), env)).expect("a writer");
-    world.a.with(|replica, env| replica.flush(env));
-    assert!(steps::taken() - before < 1_000, "an edit passes over no word");
-    assert_eq!(read(&mut world.a, "x"), Some(Value::from("y")));
+    write(node, "y");
+    assert!(steps::taken() - before < 100, "an edit passes over no word");
+    // What is written first brings all their heads together.
+    write(node, "x");
+    let before = steps::taken();
+    write(node, "y");
+    assert!(steps::taken() - before < 100, "an edit passes over no word");
+    let reads = |node: &mut Node| read(node, "rumour").is_some();
+    assert!(reads(node), "nobody is trusted");
+    let trust = |member: MemberId, weight| Op::PolicyTrust { member, weight };
+    say(node, vec![trust(members[3], 1)]);
+    assert!(
+        reads(node),
+        "he believes it, and that he trusts others, and himself with a million, means nothing"
+    );
+    say(node, vec![trust(members[3], 0), trust(members[0], 1)]);
+    assert!(!reads(node));
+    say(node, members.iter().map(|member| trust(*member, 1)).collect());
+    let most = u64::from(MANY / 5);
+    for (threshold, is_read) in [(most, false), (most + 1, true), (1, false)] {
+        say(node, vec![Op::PolicyThreshold { weight: threshold }]);
+        assert_eq!(reads(node), is_read, "{threshold} of {most}");
+    }
+    let state = node.replica.state_hash();
+    say(node, members.iter().take(4).map(|member| trust(*member, 1 + i64::from(MANY))).collect());
+    assert!(!reads(node), "three of these four");
+    say(
+        node,
+        vec![Op::PolicyExclude { verdict: Verdict::Include, targets: vec![Target::Changeset(rumour)] }],
+    );
+    assert!(reads(node), "one's own word comes before all of theirs");
+    say(node, vec![Op::PolicyExclude { verdict: Verdict::None, targets: vec![Target::Changeset(rumour)] }]);
+    assert_eq!(node.replica.state_hash(), state);
+    assert_same(&node.twin(9), node);
 }
 
 /// A selection of more than fits into one changeset is signed as several.

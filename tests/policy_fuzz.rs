@@ -10,13 +10,16 @@ mod rng;
 use common::{Node, assert_same, sync};
 use policy::Model;
 use rng::{Rng, fuzz};
+use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ChangesetId, MemberId};
 use stemma::codec::BigInt;
-use stemma::crdt::AccountId;
+use stemma::crdt::{AccountId, Part};
+use stemma::doc::PatchBody;
 use stemma::event::{
     Accepted, BanScope, BanSubject, Number, ObjectKind, Op, Options, Role, Target, Value, Verdict,
 };
 use stemma::replica::{ChangesetSummary, HistoryFilter, PolicyFault, PolicyOf, ViewFilter};
+use stemma::trust::Subject;
 
 fn history(node: &Node) -> Vec<ChangesetSummary> {
     node.replica.history(&HistoryFilter { limit: usize::MAX, ..HistoryFilter::default() })
@@ -142,6 +145,30 @@ fn check(node: &mut Node) {
     });
 }
 
+/// What each account of the ledger shows: itself, and its entries with all that is said of them.
+fn books(node: &mut Node) -> BTreeMap<AccountId, String> {
+    let house = node.replica.object("house", ObjectKind::Ledger).expect("a ledger");
+    let mut books: BTreeMap<AccountId, String> = BTreeMap::new();
+    for account in node.replica.ledger_accounts(house) {
+        books.entry(account.account).or_default().push_str(&format!("{account:?}"));
+    }
+    for entry in node.replica.ledger_entries(house, None, usize::MAX) {
+        for account in BTreeSet::from([entry.from, entry.to]) {
+            books.entry(account).or_default().push_str(&format!("{entry:?}"));
+        }
+    }
+    books
+}
+
+/// The accounts that were told of since the last time.
+fn told(node: &mut Node) -> BTreeSet<AccountId> {
+    let parts = node.changes.drain(..).filter_map(|change| match change.body {
+        PatchBody::Parts(parts) => Some(parts),
+        _ => None,
+    });
+    parts.flatten().filter_map(|part| if let Part::Account(id) = part { Some(id) } else { None }).collect()
+}
+
 /// What a preview shows is what comes of it, and what is taken back is as it was.
 fn say(node: &mut Node, op: Op, publish: bool, rng: &mut Rng) {
     let before = node.with(|replica, env| {
@@ -158,11 +185,21 @@ fn say(node: &mut Node, op: Op, publish: bool, rng: &mut Rng) {
     let expected = node.replica.view_state_hash(preview.view).expect("open");
     node.replica.close_view(preview.view);
     assert_eq!(node.replica.state_hash(), before, "a preview changes nothing");
+    let then = books(node);
+    node.changes.clear();
     let counts = history(node).iter().map(|one| one.hidden).sum::<u32>();
     let reason = rng.chance(50).then(|| Value::from("because"));
     let said = node.with(|replica, env| replica.say(vec![op.clone()], reason.as_ref(), publish, env));
     let said = said.expect("it was previewed").expect("it is one word");
     assert_eq!(node.replica.state_hash(), expected, "{op:?}");
+    let now = books(node);
+    let accounts: BTreeSet<AccountId> = then.keys().chain(now.keys()).copied().collect();
+    let other = accounts.into_iter().filter(|account| then.get(account) != now.get(account)).collect();
+    assert_eq!(
+        told(node),
+        other,
+        "whoever listens hears of what reads otherwise, and of nothing else: {op:?}"
+    );
     let now = history(node).iter().map(|one| one.hidden).sum::<u32>();
     assert_eq!(now, counts + preview.hidden - preview.shown);
     let entries = node.replica.entries();
@@ -224,7 +261,16 @@ fn everybody_hides_what_the_model_says() {
                     let [a, b] = nodes.get_disjoint_mut([at, other]).expect("two");
                     a.with(|replica, env| replica.flush(env));
                     b.with(|replica, env| replica.flush(env));
+                    let then = [books(a), books(b)];
+                    [&mut *a, &mut *b].into_iter().for_each(|node| node.changes.clear());
                     sync(a, b);
+                    for (node, then) in [a, b].into_iter().zip(then) {
+                        let (now, told) = (books(node), told(node));
+                        let is_told = |account: &AccountId| {
+                            told.contains(account) || then.get(account) == now.get(account)
+                        };
+                        assert!(now.keys().all(is_told), "nothing that arrives is kept from who listens");
+                    }
                 }
                 _ => {
                     let mut node = nodes.remove(at);
@@ -268,8 +314,7 @@ fn everybody_hides_what_the_model_says() {
 }
 
 /// The word that unsays another.
-fn taken_back(subject: &stemma::trust::Subject) -> Option<Op> {
-    use stemma::trust::Subject;
+fn taken_back(subject: &Subject) -> Option<Op> {
     Some(match subject {
         Subject::Target(target) => Op::PolicyExclude { verdict: Verdict::None, targets: vec![*target] },
         Subject::Ban(subject) => Op::PolicyBan { subject: *subject, scope: BanScope::Lifted },
@@ -278,4 +323,112 @@ fn taken_back(subject: &stemma::trust::Subject) -> Option<Op> {
         Subject::Mode => Op::PolicyMode { review: false },
         Subject::Accept(_) => return None,
     })
+}
+
+/// A word on a subject.
+fn word_on(subject: Subject, rng: &mut Rng, since: ChangesetId) -> Op {
+    match subject {
+        Subject::Target(target) => {
+            let verdict = *rng.pick(&[Verdict::Exclude, Verdict::Include, Verdict::None]);
+            Op::PolicyExclude { verdict, targets: vec![target] }
+        }
+        Subject::Ban(subject) => {
+            let scopes =
+                [BanScope::Lifted, BanScope::All, BanScope::FromHere, BanScope::SinceChangeset(since)];
+            Op::PolicyBan { subject, scope: *rng.pick(&scopes) }
+        }
+        Subject::Trust(member) => Op::PolicyTrust { member, weight: rng.below(3) as i64 },
+        Subject::Threshold => Op::PolicyThreshold { weight: 1 + rng.below(3) as u64 },
+        Subject::Mode => Op::PolicyMode { review: rng.chance(50) },
+        Subject::Accept(subject) => Op::PolicyAccept { accepted: rng.chance(50), subject },
+    }
+}
+
+/// Two devices of a member say what comes to mind, each for itself. Whatever that was: once both have said the same of everything, what
+/// they see is the same, and once all is taken back it is what it was, to the bit.
+#[test]
+fn every_way_to_a_policy_ends_in_the_same_state() {
+    fuzz(12, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut owner = Node::create(seed * 10);
+        let token = owner.invite(Role::Writer);
+        let mut others = [1, 2].map(|n| Node::join(seed * 10 + n, &token));
+        for _ in 0..6 {
+            for node in [&mut owner].into_iter().chain(&mut others) {
+                node.now_ms += 7;
+                edit(node, &mut rng);
+                node.with(|replica, env| {
+                    replica.event_emit("Seen", &["photo"], Value::from("x"), env).expect("a writer");
+                    replica.flush(env)
+                });
+            }
+            others.iter_mut().for_each(|other| sync(&mut owner, other));
+        }
+        // Their words are the same for both devices.
+        for other in &mut others {
+            let all = history(other);
+            let target = Target::Changeset(rng.pick(&all).id);
+            let said = Op::PolicyExclude { verdict: Verdict::Exclude, targets: vec![target] };
+            other.with(|replica, env| replica.say(vec![said], None, true, env)).expect("a word");
+            sync(&mut owner, other);
+        }
+        let (all, before) = (history(&owner), owner.replica.state_hash());
+        let members: Vec<MemberId> = all.iter().map(|one| one.member).collect();
+        let mut devices = [3, 4].map(|n| {
+            let mut device = Node::create(seed * 10 + n);
+            device.disk = owner.disk.clone();
+            device.reopen_keeping_actor(false)
+        });
+        let mut subjects: Vec<Subject> = Vec::new();
+        for device in &mut devices {
+            for _ in 0..rng.below(12) {
+                let op = word(&mut rng, &all, &members);
+                if device.replica.check_words(std::slice::from_ref(&op)).is_ok() {
+                    device
+                        .with(|replica, env| replica.say(vec![op], None, rng.chance(50), env))
+                        .expect("a word");
+                }
+            }
+            let mine =
+                device.replica.entries().into_iter().filter(|word| word.member == device.replica.member());
+            for word in mine {
+                if !subjects.contains(&word.subject) {
+                    subjects.push(word.subject);
+                }
+            }
+        }
+        let since = rng.pick(&all).id;
+        let last: Vec<Op> = subjects.iter().map(|subject| word_on(*subject, &mut rng, since)).collect();
+        let none: Vec<Op> = subjects
+            .iter()
+            .map(|subject| match subject {
+                Subject::Accept(subject) => Op::PolicyAccept { accepted: false, subject: *subject },
+                subject => taken_back(subject).expect("it can be unsaid"),
+            })
+            .collect();
+        let hidden = |node: &Node| -> Vec<u32> {
+            let now = history(node);
+            all.iter()
+                .map(|one| now.iter().find(|now| now.id == one.id).expect("it is here").hidden)
+                .collect()
+        };
+        for words in [last, none] {
+            for device in &mut devices {
+                // In whatever order.
+                let mut words = words.clone();
+                (1..words.len()).for_each(|at| words.swap(at, rng.below(at + 1)));
+                device.now_ms += 1_000;
+                device.with(|replica, env| replica.say(words, None, true, env)).expect("they can be said");
+                device.replica.dbg_check();
+            }
+            let [a, b] = &devices;
+            assert_eq!(a.replica.state_hash(), b.replica.state_hash());
+            assert_eq!(hidden(a), hidden(b));
+        }
+        assert_eq!(devices[0].replica.state_hash(), before, "as if nothing had been said");
+        let [a, b] = &mut devices;
+        sync(a, b);
+        assert_same(a, b);
+        assert_eq!(a.replica.state_hash(), before);
+    });
 }

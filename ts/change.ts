@@ -17,7 +17,7 @@ interface ChangeOf<Shared extends Handle> {
   readonly kind: Shared["kind"];
   /**
    * `"local"`: written in this tab. `"undo"`: by undo or redo in this tab. `"policy"`: what counts was decided otherwise, by this member or one
-   * whom it trusts, who is named below. `"remote"`: by anybody else, another tab of the
+   * whom it trusts, who is named below; or anybody said of an entry of a ledger whether it should count. `"remote"`: by anybody else, another tab of the
    * same person included. `"reload"`: the engine crashed and was started again from storage; read the object anew. `"diff"`:
    * nobody, it is what {@link Space.diff} found.
    */

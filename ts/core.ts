@@ -5,6 +5,7 @@
  * the same handles, listeners and waits go on with the next engine.
  */
 
+import { Blobs } from "./blob.js";
 import { type Change, changesOf, reloadOf } from "./change.js";
 import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
@@ -20,6 +21,7 @@ import { Presence } from "./presence.js";
 import { type Outlet, Pump } from "./pump.js";
 import { type EngineChange, type Kind, KINDS, kindOf, type ObjectOptions, type Output } from "./replica.js";
 import { Reducers } from "./reducers.js";
+import { Relays } from "./relays.js";
 import { Rows } from "./rows.js";
 import { Snapshots } from "./snapshots.js";
 import type { SpaceEvents } from "./space.js";
@@ -40,6 +42,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly blobs = new Blobs(this);
   readonly presence: Presence;
   readonly definitions = new Definitions(this);
   readonly reducers = new Reducers(this);
@@ -55,6 +58,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly #home: Home;
   readonly #saves: Saves;
   readonly #rows: Rows;
+  readonly #relays: Relays;
   readonly #events = {
     sync: new Listeners<SpaceEvents["sync"]>(),
     storage: new Listeners<StemmaError>(),
@@ -91,18 +95,20 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump = new Pump(residence.engine, this);
     this.commits = new CommitQueue(residence.storage, this);
     this.links = new Links(this.pump, dial.dial, (fault) => this.report("error", fault));
-    this.sync = new SyncCore(this.pump, this.links, dial.canDial);
+    const onStorage = (fault: StemmaError) => this.report("storage", fault);
+    this.#rows = new Rows(this.pump, residence, onStorage, () => this.#relays.tell());
+    this.#relays = new Relays(this.pump, this.#rows, () => this.#residence, () => this.#retell(), onStorage);
     this.presence = new Presence(this.pump);
+    this.sync = new SyncCore(this.pump, this.links, this.#relays, this.presence, dial.canDial, () => this.#retell());
     this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
-    this.#rows = new Rows(this.pump, residence, (fault) => this.report("storage", fault));
     const lastRow = () => this.#rows.last;
-    this.snapshots = new Snapshots(this.pump, home, residence, lastRow, (fault) => this.report("storage", fault));
+    this.snapshots = new Snapshots(this.pump, home, residence, lastRow, onStorage);
     this.#endWatch = watchPage({
       hide: () => this.pump.post((engine) => engine.flush()),
       show: () => this.#rows.catchUp(),
-      leave: () => this.presence.hide(),
-      enter: () => this.presence.restore(),
+      leave: () => (this.presence.hide(), this.#relays.leave()),
+      enter: () => (this.presence.restore(), this.#relays.enter()),
     });
     this.#watch();
   }
@@ -179,6 +185,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Takes a fresh link for the member who is here. Throws `E_INVITE` for another space's. */
   rejoin(invite: string): void {
     this.pump.call((engine) => engine.rejoin(invite));
+    this.#relays.take();
   }
 
   /** The engine's number of a handle, which must be of this space. */
@@ -246,9 +253,12 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "close":
         return this.links.close(output.session);
       case "saved":
+        if (output.tier === "relay") this.#relays.acked(output.ids);
         return this.#saves.settle(output.tier, output.ids);
       case "rows":
-        return this.#residence.tabs?.post();
+        return this.#residence.tabs?.post(0);
+      case "tabs":
+        return this.#residence.tabs?.post({ said: output.said, bytes: output.bytes });
       case "supply":
         return void this.snapshots.whole();
       case "change":
@@ -293,12 +303,18 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (changes.length > 0) this.#tell(changes);
     if (eventsChanged && this.pump.isOpen) this.eventful.emit();
     for (const { type, fault } of faults) this.report(type, fault);
-    const inVain = faults.length > 0 || (syncChanged && this.pump.peek((engine) => engine.refusal()) !== undefined);
-    if (inVain) this.#saves.review();
+    if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
+    this.#relays.tell();
+  }
+
+  /** A tab that speaks with a relay says how it stands. */
+  #retell(): void {
+    this.#syncChanged = true;
+    this.notify();
   }
 
   #noteChange(change: EngineChange, origin: unknown): void {
@@ -362,6 +378,7 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   committed(id: number, numbers: number[]): void {
     this.#rows.own(numbers);
+    this.#relays.stored(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
     if (this.pump.isOpen) this.sync.review(); // what was waited for may have been this alone
     this.snapshots.consider();
@@ -369,6 +386,7 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   commitFailed(id: number, error: StemmaError): void {
     this.pump.post((engine) => engine.commitFailed(id, error.code));
+    this.#relays.goAlone();
   }
 
   // After a trap.
@@ -413,6 +431,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       if (error !== cause) this.report("error", fault);
       this.#saves.fail(fault);
       this.#growth.fail(fault);
+      this.blobs.fail(fault);
       this.sync.fail(fault);
     }
   }
@@ -420,7 +439,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #watch(): void {
     const { storage, tabs } = this.#residence;
     storage.onLost = (fault) => this.report("storage", fault);
-    tabs?.listen(() => this.#rows.catchUp());
+    tabs?.listen((message) => this.#relays.heard(message));
   }
 
   // The end.
@@ -436,15 +455,18 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
+    this.sync.end();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
+    this.blobs.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();
     this.#saves.review();
     const failure = this.#saves.unstored() ?? this.commits.failure;
     this.links.closeAll();
+    this.#relays.leave();
     this.pump.end(closed);
     this.#saves.fail(closed);
     this.sync.fail(closed);

@@ -114,9 +114,9 @@ export class Definition {
     if (this.#fields.length === 0) return undefined;
     const of = isFields(data) ? data : {};
     let fields: string[] | undefined;
-    for (const { name, required, kind } of this.#fields) {
+    for (const { name, required, fits } of this.#fields) {
       const value = Object.hasOwn(of, name) ? of[name] : undefined;
-      if (value === undefined || value === null ? required : !KINDS[kind](value)) (fields ??= []).push(name);
+      if (value === undefined || value === null ? required : !fits(value)) (fields ??= []).push(name);
     }
     return fields;
   }
@@ -153,6 +153,7 @@ export function checkType(type: unknown): asserts type is string {
 
 interface Field extends Required<EventField> {
   readonly name: string;
+  readonly fits: (value: Value) => boolean;
 }
 
 function checkFields(fields: unknown): Field[] {
@@ -166,7 +167,7 @@ function checkFields(fields: unknown): Field[] {
     if (typeof required !== "boolean") throw argumentError("fields", `${place}.required is not a boolean`);
     if (!Object.hasOwn(KINDS, kind)) throw argumentError("fields", `${place}.kind is not one of ${Object.keys(KINDS).join(", ")}`);
     if (!Number.isSafeInteger(level) || level < 0) throw argumentError("fields", `${place}.level is not an integer from 0`);
-    return { name, required, kind, level };
+    return { name, required, kind, level, fits: KINDS[kind] };
   });
 }
 

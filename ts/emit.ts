@@ -22,7 +22,7 @@ export interface EmitOptions {
   concerns: string | readonly string[];
   /** `null` unless stated. */
   data?: Value;
-  /** Id of the user command, as of {@link Space.transact}. */
+  /** Id of what the user did, as of {@link Space.transact}: said again by the same member it counts once. */
   command?: string;
 }
 
@@ -91,8 +91,13 @@ export function emit(space: SpaceCore, type: unknown, o: EmitOptions): Write {
   if (concerns.length === 0) throw argumentError("concerns", wrong);
   checkIds(concerns, "concerns");
   const written = versioned(space, type, data);
-  const work = () => space.pump.read((engine) => engine.eventEmit(type, concerns, written));
-  return space.transactions.transact(work, command === undefined ? {} : { command });
+  const { transactions, pump } = space;
+  const work = () => pump.read((engine) => engine.eventEmit(type, concerns, written));
+  if (command === undefined) return transactions.transact(work);
+  checkShortString(command, "command");
+  // Inside a transaction, which has its own, this is refused.
+  const made = transactions.isRunning ? "" : pump.call((engine) => engine.eventMade(type, concerns, written, wellFormed(command)));
+  return made === "" ? transactions.transact(work, { command }) : transactions.sealed(made);
 }
 
 /** Data with the version of its definition, which it has to fit. */

@@ -50,8 +50,13 @@ export interface ChangesetInfo {
   readonly received: number;
   readonly message?: string;
   readonly headers?: Json;
-  /** That of {@link Space.transact} and {@link Space.emit}, if it is known in clear. A retry of a command has the same one. */
+  /** That of {@link Space.transact} and {@link Space.emit}, if it is known in clear. */
   readonly command?: string;
+  /**
+   * The changeset with which its member began what this repeats: the first with the same command, of two that did not know of each other the one
+   * with the smaller id. Absent for that one.
+   */
+  readonly repeats?: string;
   readonly ops: number;
   /** How many of them do not count here: excluded, banned or waiting for review. An op that was undone counts. */
   readonly hidden: number;

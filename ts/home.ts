@@ -9,6 +9,7 @@ import { StemmaError } from "./errors.js";
 import { IndexedDbStorage } from "./indexeddb.js";
 import { MemoryStorage } from "./memory.js";
 import type { Engine, Records } from "./replica.js";
+import type { Word } from "./relays.js";
 import { PAGE_BYTES } from "./rows.js";
 import type { StorageAdapter } from "./storage.js";
 import { beforeReset, type Glue, isTrap, resetCount, resetEngine } from "./wasm.js";
@@ -26,10 +27,25 @@ export interface Residence {
   tabs?: TabChannel;
 }
 
-/** Pings between the tabs that share a database. */
+/** What the tabs that share a database tell each other. Nothing of it is the only copy of anything. */
+export type TabMessage =
+  /** There are new rows. */
+  | 0
+  /** Who speaks with this relay? */
+  | { ask: string }
+  /** How it stands with a relay. */
+  | { url: string; word: Word }
+  /** These, and what their chains have before them, are at a relay. */
+  | { acked: string[] }
+  /** What sessions show of themselves: said in a tab, or heard from a relay. */
+  | { said: boolean; bytes: Uint8Array };
+
+/** Between the tabs that share a database. */
 export interface TabChannel {
-  post(): void;
-  listen(onRows: () => void): void;
+  /** How the names of locks begin that are for all of them; absent where there are no locks. */
+  readonly locks?: string;
+  post(message: TabMessage): void;
+  listen(onMessage: (message: TabMessage) => void): void;
   close(): void;
 }
 
@@ -263,14 +279,15 @@ async function breathe(signal: AbortSignal | undefined): Promise<void> {
 }
 
 function tabChannel(glue: Glue, name: string): TabChannel {
-  let onRows = () => {};
+  let onMessage = (_: TabMessage) => {};
   // Deferred: the engine is on the stack while its channel calls.
-  const tabs = new glue.Tabs(`stemma/${name}`, () => queueMicrotask(onRows));
+  const tabs = new glue.Tabs(`stemma/${name}`, (message: TabMessage) => queueMicrotask(() => onMessage(message)));
   return {
-    post: () => void tabs.post(0),
-    listen: (listener) => (onRows = listener),
+    ...(tabs.available && glue.locksAvailable() ? { locks: `stemma/${name}/` } : {}),
+    post: (message) => void tabs.post(message),
+    listen: (listener) => (onMessage = listener),
     close: () => {
-      onRows = () => {};
+      onMessage = () => {};
       try {
         tabs.close();
       } catch {

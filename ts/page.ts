@@ -22,5 +22,7 @@ export function watchPage(observer: PageObserver): () => void {
     () => (document.visibilityState === "hidden" ? observer.hide() : observer.show()),
     { signal },
   );
+  document.addEventListener("freeze", () => (observer.hide(), observer.leave()), { signal });
+  document.addEventListener("resume", () => (observer.enter(), observer.show()), { signal });
   return () => ending.abort();
 }

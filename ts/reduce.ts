@@ -154,13 +154,15 @@ export class Reduction {
         ({ definition, data } = fits);
       }
       data = definition.seen(data, this.access);
-      if (!definition.apply) return this.#merge(definition.plain(data));
+      if (!definition.apply) return this.#merge(definition.plain(data), true);
       this.#seen ??= readOnly(this.#state);
       const given: ObjectEvent = event.given(data);
       if (by.isDevelopment) freeze(given);
-      const delta = deltaOf(definition.apply(this.#seen, given, this.access));
-      if (by.isDevelopment && written(delta) !== written(deltaOf(definition.apply(this.#seen, given, this.access)))) throw notPure("the reducer");
-      this.#merge(delta);
+      const delta = definition.apply(this.#seen, given, this.access);
+      if (!by.isDevelopment) return this.#merge(delta, false);
+      const copied = deltaOf(delta);
+      if (written(copied) !== written(deltaOf(definition.apply(this.#seen, given, this.access)))) throw notPure("the reducer");
+      this.#merge(copied, true);
     } catch (thrown) {
       const code = isReadOnly(thrown) ? "E_READONLY" : "E_REDUCER";
       const message = messageOf(thrown);
@@ -183,14 +185,18 @@ export class Reduction {
     }
   }
 
-  /** Takes over a delta that nobody else holds. */
-  #merge(delta: StateDelta | undefined): void {
-    if (!delta) return;
-    for (const key of Object.keys(delta)) {
-      const value = delta[key];
+  /**
+   * Takes over a delta, or a copy of one that somebody holds: each value is read once. Where one cannot be stored, what was taken
+   * over before it goes with the failure.
+   */
+  #merge(given: unknown, isOurs: boolean): void {
+    if (!isDelta(given)) return;
+    const state = this.#state;
+    for (const key of Object.keys(given)) {
+      const value = given[key];
       if (value === undefined || key === "id" || key === "type") continue;
-      if (value === REMOVE) delete this.#state[key];
-      else assign(this.#state, key, seal(value, KEPT));
+      if (value === REMOVE) delete state[key];
+      else assign(state, key, seal(isOurs ? value : copyOf(value, key, KEPT), KEPT));
     }
   }
 }
@@ -198,16 +204,20 @@ export class Reduction {
 /** What is in states: it never changes, so that what a reducer takes over from one is not copied again. */
 const KEPT = new WeakSet<object>();
 
+/** Whether a reducer gave something, which is then a plain object. */
+function isDelta(given: unknown): given is StateDelta {
+  if (given === undefined || given === null) return false;
+  if (typeof given === "object" && isPlain(given)) return true;
+  refusePromise(given, "a reducer");
+  throw new TypeError("a reducer gives a plain object, or nothing");
+}
+
 /** What a reducer gave, read once. */
 function deltaOf(given: unknown): StateDelta | undefined {
-  if (given === undefined || given === null) return undefined;
-  if (typeof given !== "object" || !isPlain(given)) {
-    refusePromise(given, "a reducer");
-    throw new TypeError("a reducer gives a plain object, or nothing");
-  }
+  if (!isDelta(given)) return undefined;
   const delta: { [key: string]: Value | typeof REMOVE } = {};
   for (const key of Object.keys(given)) {
-    const value = (given as StateDelta)[key];
+    const value = given[key];
     if (value !== undefined) assign(delta, key, value === REMOVE ? value : copyOf(value, key, KEPT));
   }
   return delta;
@@ -249,7 +259,7 @@ function readOnly(state: Record<string, Value>): ObjectState {
 }
 
 function lent<T>(value: T): T {
-  return isBytes(value) ? (value.slice() as T) : value;
+  return typeof value === "object" && isBytes(value) ? (value.slice() as T) : value;
 }
 
 function isSame(a: ObjectState, b: ObjectState): boolean {

@@ -162,6 +162,8 @@ export interface Engine {
 
   eventCreate(type: string, id: string, data: Value): void;
   eventEmit(type: string, concerns: string[], data: Value): void;
+  /** The changeset in which this member said the same for a command already; `""` if it said nothing for it. */
+  eventMade(type: string, concerns: string[], data: Value, command: string): string;
   /** The number of an object, below 0 if nothing was ever said of it. */
   eventSubject(id: string): number;
   /**
@@ -223,7 +225,10 @@ export interface Engine {
   redo(scope: Uint32Array): boolean;
   canUndo(scope: Uint32Array): boolean;
   canRedo(scope: Uint32Array): boolean;
-  undoGroup(begins: boolean): void;
+  /** What is edited until the end is one group, or, if `isNone`, in none. */
+  undoGroup(begins: boolean, isNone: boolean): void;
+  /** The hash of a chunk (0), or of what a blob is known by (1). */
+  blobHash(level: number, bytes: Uint8Array): Uint8Array;
 
   mark(): number;
   rollback(mark: number): void;
@@ -252,14 +257,25 @@ export interface Engine {
   /** How many changesets were new, known and refused, and 1 if there is more to {@link integrate}. */
   importSpace(bytes: Uint8Array): Uint32Array;
 
+  /** The place in a relay's log, as the store has it now. All rows before it have to be read. */
+  readPlace(url: string, record: Uint8Array): void;
   connect(url: string): number;
   disconnect(url: string): void;
+  /** How it stands with relays that other tabs speak with; without a status this tab is on its own. */
+  shareRelays(status: SyncStatus | undefined, refusal: string | undefined): void;
+  /** The ends of this member's chains at the relays. */
+  relayTips(): string[];
+  /** These, and what their chains have before them, are at a relay. */
+  atRelay(ids: string[]): void;
+  /** What a session shows, said by another tab or heard by it from a relay. */
+  heardFromTab(bytes: Uint8Array, said: boolean): void;
   attach(): number;
   detach(session: number): void;
   opened(session: number): void;
   received(session: number, bytes: Uint8Array): void;
   closed(session: number): void;
-  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; progress?: [received: number, total: number]; settled: boolean };
+  /** `connected`: a relay showed all it has, or there is a peer. `settled`: nothing is on its way. */
+  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; progress?: [received: number, total: number]; connected: boolean; settled: boolean };
 
   committed(commit: number, numbers: number[]): void;
   commitFailed(commit: number, code: string): void;
@@ -366,6 +382,7 @@ export type Output =
   | { type: "dial"; session: number; url: string }
   | { type: "send"; session: number; bytes: Uint8Array }
   | { type: "close"; session: number }
+  | { type: "tabs"; said: boolean; bytes: Uint8Array }
   | { type: "saved"; tier: Tier; ids: string[] }
   | { type: "sync" }
   | { type: "storage" | "error"; code: string; message: string; changeset?: string }

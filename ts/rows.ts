@@ -12,16 +12,18 @@ import type { Pump } from "./pump.js";
 export class Rows {
   readonly #pump: Pump;
   readonly #onFault: (fault: StemmaError) => void;
+  readonly #onRead: () => void;
   #residence: Residence;
   #last: number;
-  #reading = false;
+  #reading: Promise<void> | undefined;
   #again = false;
 
-  constructor(pump: Pump, residence: Residence, onFault: (fault: StemmaError) => void) {
+  constructor(pump: Pump, residence: Residence, onFault: (fault: StemmaError) => void, onRead: () => void) {
     this.#pump = pump;
     this.#residence = residence;
     this.#last = residence.lastRow;
     this.#onFault = onFault;
+    this.#onRead = onRead;
   }
 
   /** A number up to which the engine knows every row. */
@@ -43,14 +45,25 @@ export class Rows {
   /** Reads whatever is new. Only a shared database can have any. */
   catchUp(): void {
     if (!this.#residence.tabs) return;
-    if (this.#reading) {
-      this.#again = true;
-      return;
+    if (this.#reading) this.#again = true;
+    else this.#reading = this.#readAll();
+  }
+
+  /** Resolves when whatever was stored by now is known, or could not be read. */
+  async caughtUp(): Promise<void> {
+    this.catchUp();
+    await this.#reading;
+  }
+
+  async #readAll(): Promise<void> {
+    try {
+      await this.#read();
+    } catch (error) {
+      this.#onFault(StemmaError.from(error, "E_STORAGE_LOST") as StemmaError);
+    } finally {
+      this.#reading = undefined;
     }
-    this.#reading = true;
-    this.#read()
-      .catch((error: unknown) => this.#onFault(StemmaError.from(error, "E_STORAGE_LOST") as StemmaError))
-      .finally(() => (this.#reading = false));
+    this.#onRead();
   }
 
   async #read(): Promise<void> {

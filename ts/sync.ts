@@ -1,9 +1,12 @@
 /** Synchronisation with relays and with other replicas. */
 
-import { argumentError, checkOptions, checkSignal, checkString } from "./check.js";
+import { argumentError, checkFunction, checkOptions, checkSignal, checkString } from "./check.js";
+import { Direct, type DirectOptions } from "./direct.js";
 import { StemmaError } from "./errors.js";
 import type { Links } from "./links.js";
+import type { Presence } from "./presence.js";
 import type { Pump } from "./pump.js";
+import { betterOf, type Relays } from "./relays.js";
 import { Waiters } from "./waiters.js";
 
 /**
@@ -59,7 +62,8 @@ export class Sync {
 
   /**
    * Keeps a connection to a relay (`ws://` or `wss://`), trying again for as long as the space is open. Connecting
-   * to the same relay again does nothing.
+   * to the same relay again does nothing. Of the tabs that share a database one has the connection, and another goes on within
+   * seconds when it is gone; the state is the same in all of them.
    *
    * Throws `E_ARGUMENT` for any other address and `E_UNSUPPORTED` where there is no WebSocket.
    */
@@ -74,10 +78,29 @@ export class Sync {
 
   /**
    * Synchronises with another replica of the space over a port, whose other end is attached there: another pane, a
-   * worker, or a peer by WebRTC. The port is used up: it is closed when either side ends. Returns what ends it.
+   * worker, or a peer by WebRTC, over a channel that is ordered and reliable; {@link direct} makes such channels by itself. The port is used up: it is closed when either side ends. Returns what ends it.
    */
   attach(port: MessagePort | RTCDataChannel): () => void {
     return this.#core.attach(port);
+  }
+
+  /**
+   * Connects this session with others that do the same, up to 8, browser to browser by WebRTC: what both sides have then arrives without a relay, as over
+   * {@link attach}, and goes on arriving when the relay is gone. How to reach it a session tells in its {@link Space.presence}, which this makes seen: members
+   * learn each other's network addresses, the relay does not. A connection that breaks is made again while both are here. Returns what ends it; while it
+   * goes on, another call throws.
+   *
+   * Throws `E_UNSUPPORTED` where there is no WebRTC.
+   */
+  direct(o: DirectOptions = {}): () => void {
+    checkOptions(o, "o", ["iceServers", "peerConnection", "signal"]);
+    checkSignal(o.signal);
+    return this.#core.goDirect(o);
+  }
+
+  /** The sessions that this one is connected with by {@link direct}. `on("sync")` tells when there are others. */
+  get peers(): readonly string[] {
+    return this.#core.peers;
   }
 
   /**
@@ -97,19 +120,31 @@ export class Sync {
 export class SyncCore {
   readonly #pump: Pump;
   readonly #links: Links;
+  readonly #relays: Relays;
+  readonly #presence: Presence;
+  readonly #onPeers: () => void;
+  #direct: Direct | undefined;
   readonly #canDial: () => boolean;
-  readonly #urls = new Set<string>();
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
 
-  constructor(pump: Pump, links: Links, canDial: () => boolean) {
+  constructor(pump: Pump, links: Links, relays: Relays, presence: Presence, canDial: () => boolean, onPeers: () => void) {
     this.#pump = pump;
     this.#links = links;
+    this.#relays = relays;
+    this.#presence = presence;
+    this.#onPeers = onPeers;
     this.#canDial = canDial;
   }
 
   get state(): SyncState {
-    const { status, pending, lastHeard, progress: [received, total] = [] } = this.#pump.read((engine) => engine.syncState());
+    const own = this.#pump.read((engine) => engine.syncState());
+    const { pending, progress: [received, total] = [] } = own;
+    let { status, lastHeard } = own;
+    for (const word of this.#relays.words) {
+      status = betterOf(status, word?.status ?? "connecting");
+      if (word?.lastHeard !== undefined) lastHeard = Math.max(lastHeard ?? 0, word.lastHeard);
+    }
     const known = this.#state;
     const { progress } = known ?? {};
     const isKnown = known?.status === status && known.pending === pending && known.lastHeard === lastHeard;
@@ -122,15 +157,14 @@ export class SyncCore {
 
   /** The relays that are wanted. */
   get urls(): string[] {
-    return [...this.#urls];
+    return this.#relays.urls;
   }
 
   connect(url: string, argument: string): void {
     checkRelay(url, argument);
     if (!this.#canDial()) throw new StemmaError("E_UNSUPPORTED", "there is no WebSocket here: pass one to open({ webSocket })");
-    if (this.#urls.has(url)) return;
-    this.#pump.call((engine) => engine.connect(url));
-    this.#urls.add(url);
+    this.#pump.check();
+    this.#relays.connect(url);
   }
 
   /** Connects to relays that an invite names; what is no address, or cannot be dialled here, is left out. */
@@ -140,40 +174,75 @@ export class SyncCore {
 
   disconnect(url?: string): void {
     if (url !== undefined) checkString(url, "url");
-    for (const known of url === undefined ? this.urls : [url]) {
-      if (this.#urls.delete(known)) this.#pump.call((engine) => engine.disconnect(known));
-    }
+    this.#pump.check();
+    for (const known of url === undefined ? this.urls : [url]) this.#relays.disconnect(known);
   }
 
   attach(port: MessagePort | RTCDataChannel): () => void {
     return this.#links.attach(port);
   }
 
+  get peers(): readonly string[] {
+    this.#pump.check();
+    return Object.freeze(this.#direct?.peers ?? []);
+  }
+
+  goDirect(o: DirectOptions): () => void {
+    this.#pump.check();
+    const { signal, peerConnection = globalThis.RTCPeerConnection } = o;
+    if (peerConnection === undefined) throw new StemmaError("E_UNSUPPORTED", "there is no WebRTC here: pass a class", { argument: "peerConnection" });
+    checkFunction(peerConnection, "peerConnection");
+    if (this.#direct) throw argumentError("o", "this session makes direct connections already");
+    signal?.throwIfAborted();
+    const direct = new Direct(this.#presence, this.#links, { ...o, peerConnection }, this.#onPeers);
+    this.#direct = direct;
+    const end = () => {
+      signal?.removeEventListener("abort", end);
+      if (this.#direct !== direct) return;
+      this.#direct = undefined;
+      direct.end();
+    };
+    signal?.addEventListener("abort", end);
+    return end;
+  }
+
+  /** The space is closing. */
+  end(): void {
+    this.#direct?.end();
+    this.#direct = undefined;
+  }
+
   async settled(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     this.#pump.call((engine) => engine.flush());
-    const refusal = this.#refusal();
+    const refusal = this.#refused();
     if (refusal) throw refusal;
     if (!this.#isSettled()) await this.#waiters.add(null, signal);
   }
 
   /** Why no relay takes all that is here, if none does. */
-  #refusal(): StemmaError | undefined {
-    const reason = this.#pump.read((engine) => engine.refusal());
+  get refusal(): string | undefined {
+    const reasons = this.#relays.words.map((word) => word?.refusal);
+    if (this.#relays.urls.length > reasons.length) reasons.push(this.#pump.peek((engine) => engine.refusal()));
+    return reasons.includes(undefined) ? undefined : reasons[0];
+  }
+
+  #refused(): StemmaError | undefined {
+    const reason = this.refusal;
     return reason === undefined ? undefined : new StemmaError("E_RELAY_REFUSED", reason);
   }
 
   /** Anything may have settled, or been refused. */
   review(): void {
     if (this.#waiters.size === 0) return;
-    const refusal = this.#refusal();
+    const refusal = this.#refused();
     if (refusal) this.#waiters.fail(refusal);
     else if (this.#isSettled()) this.#waiters.settle(() => true);
   }
 
   /** After a crash: ports are gone, relays are dialled anew. */
   restore(): void {
-    for (const url of this.#urls) this.#pump.read((engine) => engine.connect(url));
+    this.#relays.restore();
   }
 
   fail(error: StemmaError): void {
@@ -181,7 +250,8 @@ export class SyncCore {
   }
 
   #isSettled(): boolean {
-    return this.#links.size > 0 && this.#pump.read((engine) => engine.syncState()).settled;
+    const { connected, settled } = this.#pump.read((engine) => engine.syncState());
+    return settled && this.#relays.isSettled && (connected || this.#relays.words.length > 0);
   }
 }
 

@@ -23,7 +23,11 @@ export interface TransactOptions {
   headers?: Json;
   /** Comes back as `origin` of the changes that this transaction causes in this tab; never stored or sent. */
   origin?: unknown;
-  /** Id of the user command, so that a retry of it can be recognised in the history. */
+  /**
+   * Id of what the user did, for whoever cannot tell whether it was done and does it again. Of the transactions of one member with the same id
+   * the payments ({@link Ledger.transfer}) and events ({@link Space.emit}) of one count. What else they write is written twice, and
+   * {@link ChangesetInfo.repeats} says so.
+   */
   command?: string;
 }
 
@@ -73,6 +77,10 @@ export class Transactions {
   /** The write of a changeset that was sealed by itself. */
   sealed(id: string): Write {
     return sealedWrite(this.#saves, id);
+  }
+
+  get isRunning(): boolean {
+    return this.#outer !== undefined;
   }
 
   /** Throws for what cannot be done while a transaction runs. */

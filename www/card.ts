@@ -17,6 +17,8 @@ export interface CardState {
   /** What the button that ends looking says. */
   readonly back?: string;
   readonly dependents?: { readonly words: string; readonly on: boolean };
+  /** How much somebody's words weigh. */
+  readonly trust?: number;
   readonly scope?: { readonly value: Scope; readonly since: string | undefined };
   readonly policy?: "now" | "then";
 }
@@ -27,6 +29,7 @@ export interface CardListener {
   back(): void;
   dependents(on: boolean): void;
   scope(scope: Scope): void;
+  trust(weight: number): void;
   policy(policy: "now" | "then"): void;
 }
 
@@ -47,10 +50,11 @@ export class Card {
     this.#along.addEventListener("change", () => listener.dependents(this.#along.checked));
     const choice = (event: Event) => (event.target as HTMLInputElement).value;
     byId("card-scope").addEventListener("change", (event) => listener.scope(choice(event) as Scope));
+    byId("card-trust").addEventListener("change", (event) => listener.trust(Number(choice(event))));
     byId("card-policy").addEventListener("change", (event) => listener.policy(choice(event) as "now" | "then"));
   }
 
-  show({ title, words, isHint = false, act, canUndo = false, back, dependents, scope, policy }: CardState): void {
+  show({ title, words, isHint = false, act, canUndo = false, back, dependents, trust, scope, policy }: CardState): void {
     const focused = this.#root.contains(document.activeElement) ? (document.activeElement as HTMLElement) : undefined;
     this.#root.dataset.busy = String(act !== undefined || back !== undefined || canUndo);
     say(byId("card-title"), title);
@@ -67,6 +71,8 @@ export class Card {
     this.#along.checked = dependents?.on ?? false;
     byId("card-scope").hidden = scope === undefined;
     if (scope) this.#showScope(scope.value, scope.since);
+    byId("card-trust").hidden = trust === undefined;
+    if (trust !== undefined) byId<HTMLInputElement>(`trust-${Math.min(trust, 2)}`).checked = true;
     byId("card-policy").hidden = policy === undefined;
     if (policy) byId<HTMLInputElement>(`policy-${policy}`).checked = true;
     if (!focused || focused.checkVisibility()) return;

@@ -4,10 +4,10 @@
  * Invariant: a trial writes nothing. What `act` says is exactly what was tried.
  */
 import type { Change, PolicyEntry, Preview, PreviewOptions, Space, View, Write } from "stemma";
-import { ban, exclude, expenses, preview, takeBack, then } from "./demo.ts";
+import { accept, ban, exclude, expenses, preview, takeBack, then, trust } from "./demo.ts";
 import type { Mark } from "./marks.ts";
 import { money } from "./money.ts";
-import { banOf, mine } from "./words.ts";
+import { banOf, mine, trustIn } from "./words.ts";
 
 export type Scope = "all" | "since" | "now";
 
@@ -15,6 +15,7 @@ export type Choice =
   | { readonly kind: "mark"; readonly id: string; readonly dependents: boolean }
   | { readonly kind: "entry"; readonly id: string }
   | { readonly kind: "ban"; readonly member: string; readonly scope: Scope; readonly point: string | undefined }
+  | { readonly kind: "trust"; readonly member: string; readonly weight: number }
   | { readonly kind: "time"; readonly time: number; readonly policy: "now" | "then" };
 
 export interface Trial {
@@ -23,9 +24,10 @@ export interface Trial {
   /** The space as it would be, and what turns the present one into it; absent if that cannot be tried. */
   readonly view?: View;
   readonly changes: readonly Change[];
-  /** How many edits of others make sense only with what would go, in words. */
+  /** What else can go along, in words: edits of others that make sense only with it, or all that somebody will write. */
   readonly dependents?: string;
-  readonly act?: { readonly label: string; readonly done: string; readonly say: () => Write };
+  /** `undo`: of what is no word on a change, and not a ban. */
+  readonly act?: { readonly label: string; readonly done: string; readonly say: () => Write; readonly undo?: () => Write };
 }
 
 /** Whose eyes, and what they see. */
@@ -41,10 +43,12 @@ export function trialOf(choice: Choice, seen: Seen): Trial | undefined {
   if (choice.kind === "time") return moment(choice.time, choice.policy, seen);
   if (choice.kind === "ban") return banning(choice, seen);
   if (choice.kind === "entry") return paying(choice.id, seen);
+  if (choice.kind === "trust") return trusting(choice.member, choice.weight, seen);
   const mark = seen.marks.find(({ id }) => id === choice.id);
   if (!mark) return undefined;
   if (mark.words.length > 0) return word(mark, seen);
   if (mark.status === "inert") return { title: whose(mark, seen), words: "The rules of the space rule it out, for everybody alike.", changes: [] };
+  if (mark.status === "waits") return accepting(mark, choice.dependents, seen);
   return mark.status === "counts" ? excluding(mark, choice.dependents, seen) : including(mark, seen);
 }
 
@@ -64,6 +68,7 @@ export function described(mark: Mark, seen: Seen): string {
 function standing(mark: Mark, seen: Seen): string {
   if (mark.status === "inert") return "Ruled out for everybody.";
   if (mark.status === "counts") return `Counts for ${seen.name}.`;
+  if (mark.status === "waits") return `Waits for ${seen.name} to accept it.`;
   const reason = seen.space.policy.standing(mark.id).considered.at(-1);
   const why = reason ? `: ${sentence(reason, seen)}` : ".";
   return mark.status === "partly" ? `Counts in part for ${seen.name}${why}` : `Does not count for ${seen.name}${why}`;
@@ -104,6 +109,45 @@ function including(mark: Mark, seen: Seen): Trial {
       say: () => (isOwnDoing ? takeBack(space, targets) : space.policy.include(targets)),
     },
   };
+}
+
+/** What waits for review: it is let in, or its author is. */
+function accepting(mark: Mark, withAuthor: boolean, seen: Seen): Trial {
+  const { space, name, nameOf } = seen;
+  const who = nameOf(mark.member);
+  const what = withAuthor ? mark.member : mark.changesets;
+  const found = preview(space, { accept: what });
+  return {
+    title: `With this change by ${who}`,
+    words: `${would(found, nameOf, "come in")} Nothing is written yet.`,
+    ...shown(found),
+    dependents: `and whatever else ${who} writes`,
+    act: {
+      label: withAuthor ? `Accept ${who}` : "Accept it",
+      done: withAuthor ? `${name} accepts ${who}: what ${who} wrote and will write counts.` : `It counts for ${name}.`,
+      say: () => accept(space, what),
+      undo: () => takeBack(space, what),
+    },
+  };
+}
+
+/** Whose words are followed, and how much they weigh. */
+function trusting(member: string, weight: number, { space, name, nameOf }: Seen): Trial {
+  const [who, before] = [nameOf(member), trustIn(space, member)];
+  const found = preview(space, weight > 0 ? { trust: { member, weight } } : { distrust: member });
+  const now = before === 0 ? `The words of ${who} mean nothing to ${name}.` : `The words of ${who} count ${times(before)} for ${name}.`;
+  const effect = found.ops > 0 ? `${edits(found.ops)} by ${names(found.members, nameOf)} would stand otherwise.` : "Nothing would change now.";
+  const act = {
+    label: weight > 0 ? `Trust ${who}` : `Trust ${who} no more`,
+    done: weight > 0 ? `What ${who} excludes, and whom ${who} bans, is hidden for ${name} too, unless ${name} says otherwise.` : `${name} decides without ${who}.`,
+    say: () => trust(space, member, weight),
+    undo: () => trust(space, member, before),
+  };
+  return { title: `What ${who} says of others`, words: `${now} ${effect}`, ...shown(found), ...(weight === before ? {} : { act }) };
+}
+
+function times(weight: number): string {
+  return weight === 1 ? "once" : weight === 2 ? "twice" : `${weight} times`;
 }
 
 /** A payment, without or with it: a word on it is one on its dispute, for all to read. */
@@ -182,7 +226,7 @@ function moment(time: number, policy: "now" | "then", { space, name }: Seen): Tr
 }
 
 /** A word, as a sentence. */
-export function sentence({ verb, subject, since, member }: PolicyEntry, { marks, nameOf }: Seen): string {
+export function sentence({ verb, subject, since, weight, on, member }: PolicyEntry, { marks, nameOf }: Seen): string {
   const who = nameOf(member);
   const about = marks.find(({ changesets }) => changesets.includes(subject.split(":")[0] ?? ""));
   const target = about ? `a change by ${nameOf(about.member)}` : "a change";
@@ -197,6 +241,14 @@ export function sentence({ verb, subject, since, member }: PolicyEntry, { marks,
       return `${who} lifted the ban of ${nameOf(subject)}.`;
     case "unsay":
       return `${who} took back a choice about ${target}.`;
+    case "accept":
+      return `${who} accepted ${about ? target : nameOf(subject)}.`;
+    case "unaccept":
+      return `${who} took back that ${about ? target : nameOf(subject)} is accepted.`;
+    case "trust":
+      return weight === 0 ? `${who} trusts ${nameOf(subject)} no more.` : `${who} trusts ${nameOf(subject)}.`;
+    case "review":
+      return on ? `${who} reviews what others write before it counts.` : `${who} lets everything count without a review.`;
     default:
       return `${who} said: ${verb}.`;
   }

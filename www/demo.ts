@@ -39,6 +39,14 @@ export const exclude = (space: Space, changesets: readonly string[], o?: Exclude
   space.policy.exclude(changesets, o);
 export const ban = (space: Space, who: string, scope: BanOptions) => space.policy.ban(who, scope);
 
+// Or nothing of the others counts before I accept it, or them.
+export const review = (space: Space, on: boolean) => (space.policy.mode = on ? "review" : "open");
+export const accept = (space: Space, what: string | readonly string[]) => space.policy.accept(what);
+
+// Whoever I trust decides with me: what they exclude is hidden for me too, unless I say otherwise.
+export const trust = (space: Space, member: string, weight: number) =>
+  weight > 0 ? space.policy.trust(member, { weight }) : space.policy.distrust(member);
+
 // Nothing was deleted: once this is taken back, the text is what it was, letter by letter.
 export const takeBack = (space: Space, what: string | readonly string[]) => space.policy.withdraw(what);
 

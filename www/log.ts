@@ -6,17 +6,20 @@
 import type { ChangesetInfo, Write } from "stemma";
 import { Card, type CardState } from "./card.ts";
 import { type Choice, type Seen, type Trial, clock, described, trialOf, whose } from "./choice.ts";
+import { review } from "./demo.ts";
 import { byId, say } from "./dom.ts";
 import { type Mark, marksOf } from "./marks.ts";
 import { type Pane, messageOf } from "./pane.ts";
 import { type Lane, Strip } from "./strip.ts";
-import { banOf, said } from "./words.ts";
+import { banOf, said, trustIn } from "./words.ts";
 
 export class Log {
   readonly #panes: readonly Pane[];
   readonly #nameOf: (member: string) => string;
   readonly #strip: Strip;
   readonly #card: Card;
+  readonly #review = byId<HTMLInputElement>("review");
+  readonly #waiting = byId<HTMLButtonElement>("waiting");
   #acting: Pane | undefined;
   #marks: readonly Mark[] = [];
   #choice: Choice | undefined;
@@ -35,6 +38,7 @@ export class Log {
         this.#showCard();
       },
       ban: (member) => this.#chooseBan(member),
+      trust: (member) => this.#chooseTrust(member),
       travel: (time) => this.#choose(time === undefined ? undefined : { kind: "time", time, policy: this.#choice?.kind === "time" ? this.#choice.policy : "now" }),
     });
     const leave = () => this.#strip.focus(this.#choice?.kind === "mark" ? this.#choice.id : undefined);
@@ -44,11 +48,24 @@ export class Log {
         undo: () => this.#done?.undo?.(),
         back: () => this.#back(),
         dependents: (dependents) => this.#choice?.kind === "mark" && this.#choose({ ...this.#choice, dependents }),
+        trust: (weight) => this.#choice?.kind === "trust" && this.#choose({ ...this.#choice, weight }),
         scope: (scope) => this.#choice?.kind === "ban" && this.#choose({ ...this.#choice, scope }),
         policy: (policy) => this.#choice?.kind === "time" && this.#choose({ ...this.#choice, policy }),
       },
       leave,
     );
+    this.#review.addEventListener("change", () => {
+      const pane = this.#acting;
+      pane?.sign(() => review(pane.space, this.#review.checked));
+      this.#choose(undefined);
+      void this.#read();
+    });
+    this.#waiting.addEventListener("click", () => {
+      const first = this.#marks.find(({ status }) => status === "waits");
+      if (!first) return;
+      this.#choose({ kind: "mark", id: first.id, dependents: false });
+      byId("card-act").focus({ preventScroll: true });
+    });
     byId("demo").addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.#choice) return;
       this.#back();
@@ -91,11 +108,23 @@ export class Log {
       const history: ChangesetInfo[] = [];
       for await (const info of pane.space.history()) history.push(info);
       if (round !== this.#round || pane.isClosed) return;
-      this.#marks = marksOf(history, pane.space.policy.entries()).slice(-DRAWN_MAX);
+      const { policy } = pane.space;
+      const waiting = new Set(policy.inbox().map(({ id }) => id));
+      this.#marks = marksOf(history, policy.entries(), waiting).slice(-DRAWN_MAX);
+      this.#showReview(policy.mode === "review");
       this.#think();
     } catch (error) {
       if (!pane.isClosed) pane.notice(messageOf(error));
     }
+  }
+
+  #showReview(isOn: boolean): void {
+    this.#review.disabled = false;
+    this.#review.checked = isOn;
+    const count = this.#marks.filter(({ status }) => status === "waits").length;
+    this.#waiting.disabled = count === 0;
+    this.#waiting.hidden = !isOn;
+    say(this.#waiting, count === 0 ? "nothing waits" : count === 1 ? "1 waits" : `${count} wait`);
   }
 
   get #seen(): Seen | undefined {
@@ -120,6 +149,12 @@ export class Log {
     const own = this.#marks.filter((mark) => mark.member === member && mark.words.length === 0);
     const point = own.find(({ id }) => id === chosen) ?? own.at(-1);
     this.#choose({ kind: "ban", member, scope: "all", point: point?.id });
+  }
+
+  #chooseTrust(member: string): void {
+    const space = this.#acting?.space;
+    if (!space || (this.#choice?.kind === "trust" && this.#choice.member === member)) return this.#back();
+    this.#choose({ kind: "trust", member, weight: trustIn(space, member) === 0 ? 1 : 0 });
   }
 
   #choose(choice: Choice | undefined): void {
@@ -162,7 +197,8 @@ export class Log {
     const pane = this.#acting;
     const act = this.#trial?.act;
     if (!pane || !act) return;
-    const undo = pane.sign(() => said(pane.space, act.say).undo);
+    const { undo: own } = act;
+    const undo = pane.sign(() => (own ? (act.say(), own) : said(pane.space, act.say).undo));
     this.#choice = undefined;
     this.#done = undo && { words: act.done, undo: () => this.#undo(pane, undo) };
     this.#think();
@@ -181,13 +217,14 @@ export class Log {
     const members = new Set([...this.#panes.map(({ space }) => space.me), ...this.#marks.map(({ member }) => member)]);
     const lanes = [...members].map((member): Lane => {
       const isMe = member === pane.space.me;
-      return { member, name: this.#nameOf(member), bannable: !isMe, isBanned: !isMe && banOf(pane.space, member) !== undefined };
+      return { member, name: this.#nameOf(member), bannable: !isMe, isBanned: !isMe && banOf(pane.space, member) !== undefined, isTrusted: !isMe && trustIn(pane.space, member) > 0 };
     });
     this.#strip.show({
       lanes,
       marks: this.#marks,
       chosen: choice?.kind === "mark" ? choice.id : choice?.kind === "ban" && choice.scope === "since" ? choice.point : undefined,
       banning: choice?.kind === "ban" ? choice.member : undefined,
+      trusting: choice?.kind === "trust" ? choice.member : undefined,
       time: choice?.kind === "time" ? choice.time : undefined,
       label: (mark) => `${whose(mark, seen)}. ${described(mark, seen)}`,
       clock,
@@ -212,6 +249,7 @@ export class Log {
         ...(act && { act: act.label }),
         ...(dependents && choice.kind === "mark" && { dependents: { words: dependents, on: choice.dependents } }),
         ...(isBan && { scope: { value: choice.scope, since: point && clock(point.from) } }),
+        ...(choice.kind === "trust" && { trust: choice.weight }),
         ...(choice.kind === "time" && { policy: choice.policy }),
       };
     }

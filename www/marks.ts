@@ -18,13 +18,16 @@ export interface Mark {
   readonly to: number;
   readonly ops: number;
   readonly hidden: number;
-  readonly status: "counts" | "hidden" | "partly" | "inert";
+  readonly status: "counts" | "hidden" | "partly" | "waits" | "inert";
   /** What it says of others' work; empty if it is work itself. */
   readonly words: readonly PolicyEntry[];
 }
 
-/** The marks of a history, oldest first by their authors' clocks. Changesets without operations only tie others together. */
-export function marksOf(history: readonly ChangesetInfo[], entries: readonly PolicyEntry[]): readonly Mark[] {
+/**
+ * The marks of a history, oldest first by their authors' clocks. Changesets without operations only tie others together; some
+ * wait for review.
+ */
+export function marksOf(history: readonly ChangesetInfo[], entries: readonly PolicyEntry[], waiting: ReadonlySet<string> = new Set()): readonly Mark[] {
   const words = new Map<string, PolicyEntry[]>();
   for (const entry of entries) words.set(changesetOf(entry), [...(words.get(changesetOf(entry)) ?? []), entry]);
   const marks: Mark[] = [];
@@ -33,7 +36,7 @@ export function marksOf(history: readonly ChangesetInfo[], entries: readonly Pol
   // A changeset is stamped later than those it builds on, so this order is a causal one too.
   for (const info of [...history].sort((a, b) => a.time - b.time)) {
     if (info.ops === 0) continue;
-    const next = markOf(info, words.get(info.id) ?? []);
+    const next = markOf(info, words.get(info.id) ?? [], waiting.has(info.id));
     const place = last.get(info.member) ?? -1;
     const before = marks[place];
     if (before && belongsTo(before, next)) {
@@ -51,8 +54,8 @@ export function changesetOf(entry: PolicyEntry): string {
   return entry.id.slice(0, entry.id.indexOf(":"));
 }
 
-function markOf({ id, member, actor, time, ops, hidden, status }: ChangesetInfo, words: readonly PolicyEntry[]): Mark {
-  const stands = status === "inert" ? "inert" : hidden === 0 ? "counts" : hidden === ops ? "hidden" : "partly";
+function markOf({ id, member, actor, time, ops, hidden, status }: ChangesetInfo, words: readonly PolicyEntry[], waits: boolean): Mark {
+  const stands = status === "inert" ? "inert" : waits ? "waits" : hidden === 0 ? "counts" : hidden === ops ? "hidden" : "partly";
   return { id, member, changesets: [id], actors: [actor], from: time, to: time, ops, hidden, status: stands, words };
 }
 

@@ -13,14 +13,16 @@ export interface Lane {
   /** Whether the reader can ban this member; nobody bans oneself. */
   readonly bannable: boolean;
   readonly isBanned: boolean;
+  readonly isTrusted: boolean;
 }
 
 export interface Scene {
   readonly lanes: readonly Lane[];
   readonly marks: readonly Mark[];
-  /** The id of the mark, and the member, that is looked at. */
+  /** The id of the mark, and the members, that are looked at. */
   readonly chosen: string | undefined;
   readonly banning: string | undefined;
+  readonly trusting: string | undefined;
   /** Up to when; `undefined` is now. */
   readonly time: number | undefined;
   label(mark: Mark): string;
@@ -31,7 +33,15 @@ export interface StripListener {
   choose(mark: Mark): void;
   point(mark: Mark | undefined): void;
   ban(member: string): void;
+  trust(member: string): void;
   travel(time: number | undefined): void;
+}
+
+interface Row {
+  readonly label: HTMLElement;
+  readonly name: HTMLButtonElement;
+  readonly ban: HTMLButtonElement;
+  readonly lane: HTMLElement;
 }
 
 export class Strip {
@@ -41,7 +51,7 @@ export class Strip {
   readonly #ticks: HTMLElement;
   readonly #slider: HTMLInputElement;
   readonly #time: HTMLElement;
-  readonly #rows = new Map<string, { label: HTMLElement; name: HTMLElement; ban: HTMLButtonElement; lane: HTMLElement }>();
+  readonly #rows = new Map<string, Row>();
   readonly #buttons = new Map<string, HTMLButtonElement>();
   readonly #listener: StripListener;
   #marks: readonly Mark[] = [];
@@ -88,12 +98,16 @@ export class Strip {
     return this.#markOf(document.activeElement)?.id;
   }
 
-  #showLane({ member, name, bannable, isBanned }: Lane, index: number, scene: Scene): void {
+  #showLane({ member, name, bannable, isBanned, isTrusted }: Lane, index: number, scene: Scene): void {
     const row = this.#rows.get(member) ?? this.#makeLane(member);
     if (this.#lanes.children[index] !== row.lane) this.#lanes.insertBefore(row.lane, this.#lanes.children[index] ?? null);
     if (this.#labels.children[index] !== row.label) this.#labels.insertBefore(row.label, this.#labels.children[index] ?? null);
     say(row.name, name);
+    row.name.disabled = !bannable;
+    row.name.setAttribute("aria-label", !bannable ? name : isTrusted ? `${name} is trusted: look at it` : `Trust ${name}`);
+    row.name.setAttribute("aria-pressed", String(scene.trusting === member));
     row.label.dataset.banned = String(isBanned);
+    row.label.dataset.trusted = String(isTrusted);
     row.lane.setAttribute("aria-label", `Changes by ${name}`);
     row.ban.hidden = !bannable;
     say(row.ban, isBanned ? "Banned" : "Ban");
@@ -101,8 +115,9 @@ export class Strip {
     row.ban.setAttribute("aria-pressed", String(scene.banning === member));
   }
 
-  #makeLane(member: string): { label: HTMLElement; name: HTMLElement; ban: HTMLButtonElement; lane: HTMLElement } {
-    const [label, name, lane] = [element("div", "strip-label"), element("span", "strip-name"), element("ol", "lane")];
+  #makeLane(member: string): Row {
+    const [label, lane] = [element("div", "strip-label"), element("ol", "lane")];
+    const name = button("strip-name", "", () => this.#listener.trust(member));
     const ban = button("strip-ban", "", () => this.#listener.ban(member));
     label.append(name, ban);
     const made = { label, name, ban, lane };

@@ -27,6 +27,12 @@ export function banOf(space: Space, member: string): PolicyEntry | undefined {
   return word?.verb === "ban" ? word : undefined;
 }
 
+/** How much the words of a member weigh for me; 0 for one whom I do not trust. */
+export function trustIn(space: Space, member: string): number {
+  const mine = space.policy.entries().find((entry) => entry.member === space.me && entry.verb === "trust" && entry.subject === member && entry.counts);
+  return mine?.weight ?? 0;
+}
+
 function restored(space: Space, subjects: readonly string[], before: ReadonlyMap<string, PolicyEntry>): Write {
   const saying = (verb: PolicyEntry["verb"]) => subjects.filter((subject) => before.get(subject)?.verb === verb);
   const [excluded, included, banned] = [saying("exclude"), saying("include"), saying("ban")];

@@ -6,6 +6,7 @@
 //! Invariants: rows are in topological order, one for each op; what a row refers to stands before it. An account stands at
 //! the sum of the rows that count.
 
+use super::command::Command;
 use super::first::First;
 use super::title::Title;
 use super::{AccountId, History, LedgerOp, Part, SignedOp};
@@ -60,18 +61,6 @@ pub(super) struct Account {
     pub balance: i128,
     /// Rows that move something to or from it, or give it an asset.
     pub rows: Vec<u32>,
-}
-
-/// The transactions of a member for one command, by their first ops: how many transfers each has, and how many active ones.
-#[derive(Clone, Debug)]
-pub(super) struct Command {
-    pub author: MemberId,
-    pub name: NameId,
-    pub rows: Vec<u32>,
-    pub runs: Vec<(OpIx, u32, u32)>,
-    pub firsts: First,
-    /// The transaction that counts.
-    pub first: Option<OpIx>,
 }
 
 /// What else was said of a transfer.
@@ -442,40 +431,5 @@ impl Row {
     /// The place of what else was said of it.
     pub(super) fn notes(&self) -> u32 {
         if let What::Transfer { notes, .. } = self.what { notes } else { NONE }
-    }
-}
-
-impl Command {
-    pub fn new(author: MemberId, name: NameId) -> Self {
-        let (rows, runs) = (Vec::new(), Vec::new());
-        Self { author, name, rows, runs, firsts: First::default(), first: None }
-    }
-
-    fn enter(&mut self, at: u32, head: OpIx) {
-        self.rows.push(at);
-        match self.runs.binary_search_by_key(&head, |run| run.0) {
-            Ok(run) => self.runs[run].1 += 1,
-            Err(run) => self.runs.insert(run, (head, 1, 0)),
-        }
-        self.firsts.add(head);
-    }
-
-    fn leave(&mut self, head: OpIx, was_active: bool) {
-        self.rows.pop();
-        let Ok(at) = self.runs.binary_search_by_key(&head, |run| run.0) else { return };
-        let run = &mut self.runs[at];
-        (run.1, run.2) = (run.1 - 1, run.2 - u32::from(was_active));
-        if run.1 == 0 {
-            self.runs.remove(at);
-            self.firsts.remove(head);
-        }
-    }
-
-    fn count(&mut self, history: &impl History, head: OpIx, on: bool) {
-        let Ok(at) = self.runs.binary_search_by_key(&head, |run| run.0) else { return };
-        let active = &mut self.runs[at].2;
-        *active = if on { *active + 1 } else { *active - 1 };
-        let is_on = *active > 0;
-        self.firsts.set_active(history, head, is_on);
     }
 }

@@ -1,7 +1,8 @@
 //! A ledger in a snapshot: what counts is kept, so that nothing has to be decided anew.
 
+use super::command::Command;
 use super::first::First;
-use super::ledger::{Account, Command, Ledger, NONE, Notes, Row, What};
+use super::ledger::{Account, Ledger, NONE, Notes, Row, What};
 use super::title::Title;
 use super::{AccountId, Part};
 use crate::causal::{MemberId, NameId, OpIx};
@@ -67,10 +68,7 @@ impl Saved for Ledger {
         for at in 0..from.count("commands", u32::MAX as usize, 50)? as u32 {
             let (author, name) = (MemberId::load(from)?, NameId::load(from)?);
             ledger.index.insert(Part::Command(author, name), at);
-            let mut command = Command::new(author, name);
-            command.firsts = First::load(from)?;
-            command.first = command.firsts.first();
-            ledger.commands.push(command);
+            ledger.commands.push(Command::saved(author, name, First::load(from)?));
         }
         for at in 0..from.count("assets", u32::MAX as usize, 17)? as u32 {
             let mut asset = Title::new(NameId::load(from)?);
@@ -185,17 +183,8 @@ impl Ledger {
     }
 
     fn load_run(&mut self, command: u32, at: u32, head: OpIx, active: bool) -> bool {
-        let Some(command) = self.commands.get_mut(command as usize) else { return false };
-        command.rows.push(at);
-        let active = u32::from(active);
-        match command.runs.binary_search_by_key(&head, |run| run.0) {
-            Ok(run) => {
-                let run = &mut command.runs[run];
-                (run.1, run.2) = (run.1 + 1, run.2 + active);
-            }
-            Err(run) => command.runs.insert(run, (head, 1, active)),
-        }
-        true
+        let command = self.commands.get_mut(command as usize);
+        command.map(|command| command.enter_saved(at, head, active)).is_some()
     }
 
     /// Whether the links of assets are assigns, one at least in each.

@@ -29,9 +29,7 @@ impl Ledger {
         }
         for command in unsettled.commands {
             let of = &mut self.commands[command as usize];
-            of.firsts.settle(history);
-            let first = of.firsts.first();
-            if std::mem::replace(&mut of.first, first) != first {
+            if of.settle(history) {
                 steps::count(of.rows.len());
                 rows.extend_from_slice(&of.rows);
             }

@@ -191,7 +191,7 @@ impl Fold {
     pub fn emit(&mut self, graph: &CausalGraph, said: Emission, data: Value) {
         let op = self.next_op();
         self.writings.push(op, Some(Written::Value(data)));
-        self.events.add(&self.timeline.over(graph), op, &said, true);
+        self.events.add(&self.timeline.over(graph), op, &said, true, true);
         self.batch.get_or_insert_default().ops.push_back(BatchOp::Event(said));
     }
 
@@ -295,7 +295,7 @@ impl Fold {
                     objects.insert(object);
                 }
                 BatchOp::Units(_) => {}
-                BatchOp::Event(_) => self.events.retract(OpIx(number)),
+                BatchOp::Event(_) => self.events.retract(&self.timeline.over(graph), OpIx(number)),
                 BatchOp::Revoke(targets) => self.count_revoke(graph, &targets, false),
             }
         }

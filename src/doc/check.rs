@@ -153,6 +153,10 @@ impl Fold {
         let name = |at: &NameAt| skeleton.names[at.0 as usize];
         let signing = Signing { fold: self, changeset, skeleton, refs, objects: &objects };
         let command = skeleton.command.map(|command| (command, signing.head(graph)));
+        let emission = |of_type, creates, concerns| {
+            let command = command.map(|(command, head)| (author, command, head));
+            Emission { of_type, creates, concerns, command }
+        };
         let plan = |(op, index): (&Op, u32)| {
             let at = |object: &ObjectAt| objects[object.0 as usize].ok_or(Invalid::Kind);
             let step = |object: &ObjectAt, step: Step| Ok(Planned::Step(at(object)?, step));
@@ -214,11 +218,11 @@ impl Fold {
                 },
                 Op::EventCreate { type_name, id } => {
                     let concerns = Box::from([name(id)]);
-                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: true, concerns }))
+                    Ok(Planned::Event(emission(name(type_name), true, concerns)))
                 }
                 Op::EventEmit { type_name, concerns } => {
                     let concerns = concerns.iter().map(name).collect();
-                    Ok(Planned::Event(Emission { of_type: name(type_name), creates: false, concerns }))
+                    Ok(Planned::Event(emission(name(type_name), false, concerns)))
                 }
                 Op::Revoke { targets: spans } => {
                     Ok(Planned::Revoke(spans.iter().map(targets).collect::<Result<_, _>>()?))

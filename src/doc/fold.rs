@@ -162,9 +162,8 @@ impl Fold {
                     if piece.is_none() {
                         self.absent.insert(op);
                     }
-                    let shows = on && piece.is_some();
                     self.writings.push(op, Shape::Value.with(piece.map(|(_, values)| values)));
-                    self.events.add(&self.timeline.over(graph), op, &said, shows);
+                    self.events.add(&self.timeline.over(graph), op, &said, on, piece.is_some());
                     Place::Event
                 }
                 Planned::Revoke(targets) => {
@@ -218,7 +217,7 @@ impl Fold {
             let Place::Object { object, at } = self.places[op.0 as usize] else {
                 if let Some(written) = Shape::Value.with(Some(values)) {
                     self.writings.fill(op, written);
-                    self.events.show(op, self.is_active(op));
+                    self.events.supply(op);
                 }
                 continue;
             };
@@ -391,6 +390,21 @@ impl Fold {
         });
     }
 
+    /// Whether an op moves something in a ledger, or would.
+    pub fn is_entry(&self, op: OpIx) -> bool {
+        let Some(object) = self.object_of(op).filter(|of| self.identity(*of).1 == ObjectKind::Ledger) else {
+            return false;
+        };
+        matches!(&self.get(object).body, Body::Ledger(ledger) if ledger.entry_of(op).is_some())
+    }
+
+    /// Notes that an entry of a ledger may read differently, whatever it moves.
+    pub fn touch_entry(&mut self, op: OpIx) {
+        let Place::Object { object, at } = self.places[op.0 as usize] else { return };
+        self.objects[object.0 as usize].touch(at);
+        self.list(object);
+    }
+
     /// Notes that an object may read differently.
     pub(super) fn list(&mut self, object: ObjectIx) {
         if !std::mem::replace(&mut self.objects[object.0 as usize].listed, true) {
@@ -426,7 +440,7 @@ impl Fold {
         let past = self.timeline.over(graph);
         assert_eq!(self.places.len() as u32, self.timeline.next_op());
         self.objects.iter().for_each(|object| object.dbg_check(&past));
-        self.events.dbg_check(&past, |op| self.is_active(op) && !self.absent.contains(&op));
+        self.events.dbg_check(&past, |op| self.is_active(op), |op| !self.absent.contains(&op));
         self.dbg_reasons();
     }
 }

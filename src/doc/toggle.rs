@@ -67,7 +67,13 @@ impl Fold {
                 ops.push(op);
             }
         }
-        self.switch(graph, ops);
+        self.switch(graph, ops.clone());
+        // What was taken back is off for another reason now, and entries say for which.
+        for op in ops {
+            if !self.is_active(op) && self.is_entry(op) {
+                self.touch_entry(op);
+            }
+        }
     }
 
     /// What [`Fold::set_active`] would do: the ops that would begin to count or cease to, and all that would count then.
@@ -153,10 +159,11 @@ impl Fold {
                     self.objects[object.0 as usize].set_active(&past, at, op, on);
                     objects.insert(object);
                 }
-                Place::Event => self.events.show(op, on && !self.absent.contains(&op)),
+                Place::Event => self.events.set_active(&past, op, on),
                 Place::Revoke | Place::Nowhere => {}
             }
         }
+        self.events.settle(&past);
         for object in &objects {
             self.objects[object.0 as usize].settle(&past);
         }

@@ -85,6 +85,9 @@ pub enum EditFault {
     /// An entry that cannot be given back.
     #[error("the entry does not count, gives something back itself, or was given back")]
     Returned,
+    /// The command was used for another event.
+    #[error("the command stands for another event")]
+    EventCommand,
     /// The command was used for another payment.
     #[error("the command stands for another payment")]
     Command,

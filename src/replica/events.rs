@@ -4,12 +4,13 @@
 use super::edit::VALUE_BYTES_MAX;
 use super::view::ViewIx;
 use super::{EditFault, Env, Replica, ViewFault};
-use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, NameId, ObjectId, OpIx};
 use crate::codec::limits::{CONCERNS_MAX, NAME_BYTES_MAX};
-use crate::crdt::{Emission, Event, Ops};
+use crate::crdt::{Choice, Emission, Event, Ops};
 use crate::crypto::{Digest, Tag, hash};
 use crate::event::digest::{EVENTS_KIND, events_hash};
 use crate::event::{Sort, Value, name_id};
+use crate::sorted::sort;
 use std::sync::Arc;
 
 /// The digest of a definition by its text.
@@ -81,9 +82,59 @@ impl Replica {
         }
         let of_type = self.event_name_id(Sort::EventType, of_type);
         let concerns = concerns.iter().map(|id| self.event_name_id(Sort::EventObject, id)).collect();
-        self.fold.emit(self.log.graph(), Emission { of_type, creates, concerns }, data);
+        let command = self.batch_command().map(|(command, head)| (self.member(), command, head));
+        self.fold.emit(self.log.graph(), Emission { of_type, creates, concerns, command }, data);
         self.edited_in_place(env);
         Ok(())
+    }
+
+    /// The changeset in which this member said the same for a command already; none if it said nothing for it. Seals the open batch
+    /// first.
+    pub fn event_made(
+        &mut self,
+        of_type: &str,
+        concerns: &[&str],
+        data: &Value,
+        command: &str,
+        env: &mut Env<'_>,
+    ) -> Result<Option<ChangesetId>, EditFault> {
+        self.flush(env);
+        let command = self.event_name_id(Sort::Command, command);
+        let mut objects: Vec<u32> = Vec::new();
+        let mut is_known = true;
+        for id in concerns {
+            match self.event_subject(id) {
+                Some(subject) => objects.push(subject),
+                None => is_known = false,
+            }
+        }
+        sort(&mut objects);
+        objects.dedup();
+        let of_type = name_id(self.identity.keyring().names(), Sort::EventType, of_type.as_bytes());
+        let (mut found, mut is_taken) = (None, false);
+        for (event, of, shows) in self.fold.events().said_for(self.member(), command) {
+            is_taken = true;
+            let is_same = is_known
+                && !event.creates
+                && self.fold.events().types()[event.of_type as usize] == of_type
+                && *objects == *of
+                && self.event_data(event).is_none_or(|then| reads_as(then, data));
+            // The one that counts before one that was undone, excluded or said again.
+            if is_same && (shows || found.is_none()) {
+                found = Some(event);
+                if shows {
+                    break;
+                }
+            }
+        }
+        match found {
+            None if is_taken => Err(EditFault::EventCommand),
+            None => Ok(None),
+            Some(event) => {
+                let changeset = self.fold.timeline().changeset_of(event.op);
+                Ok((changeset != ChangesetIx::OPEN).then(|| self.log.graph().id(changeset)))
+            }
+        }
     }
 
     fn event_name_id(&mut self, sort: Sort, name: &str) -> NameId {
@@ -129,8 +180,8 @@ impl Replica {
     }
 
     /// All events that show, each once; and whether one of its objects was made. O(events).
-    pub fn shown_events(&self) -> impl Iterator<Item = (Event, bool)> + '_ {
-        self.fold.events().shown()
+    pub fn shown_events(&self) -> Vec<(Event, bool)> {
+        self.fold.events().shown(&self.fold.past(self.log.graph())).collect()
     }
 
     /// The types of events that follow each other, for each two that do in one object. O(events).
@@ -138,7 +189,8 @@ impl Replica {
         let mut pairs = Vec::new();
         for subject in 0..self.fold.events().subjects().len() as u32 {
             let mut before = None;
-            for Event { of_type, .. } in self.fold.events().of(subject, None) {
+            let past = self.fold.past(self.log.graph());
+            for Event { of_type, .. } in self.fold.events().of(&past, subject, None) {
                 pairs.extend(before.replace(of_type).map(|before| (before, of_type)));
             }
         }
@@ -147,12 +199,14 @@ impl Replica {
 
     /// The events of an object in a view, or those that are shown now.
     pub fn events_of(&self, subject: u32, view: Option<ViewIx>) -> Result<Vec<Event>, ViewFault> {
-        self.in_view(view, |ops| self.fold.events().of(subject, ops).collect())
+        let past = self.fold.past(self.log.graph());
+        self.in_view(view, |ops| self.fold.events().of(&past, subject, ops).collect())
     }
 
     /// What makes an object, in a view or now.
     pub fn event_maker(&self, subject: u32, view: Option<ViewIx>) -> Result<Option<Event>, ViewFault> {
-        self.in_view(view, |ops| self.fold.events().maker(subject, ops))
+        let past = self.fold.past(self.log.graph());
+        self.in_view(view, |ops| self.fold.events().maker(&past, subject, ops))
     }
 
     /// The objects of a type in the order in which they were made, in a view or now. O(creates).
@@ -165,7 +219,7 @@ impl Replica {
     fn in_view<T>(&self, view: Option<ViewIx>, ask: impl FnOnce(Ops<'_>) -> T) -> Result<T, ViewFault> {
         let Some(view) = view else { return Ok(ask(None)) };
         let ops = self.view_ops(view)?;
-        Ok(ask(Some(&|op| self.shows_in(ops, op))))
+        Ok(ask(Some(&Choice::new(&|op: OpIx| ops.get(op.0)))))
     }
 
     /// What goes with an event; none if it is not here.
@@ -197,9 +251,9 @@ impl Replica {
 
     /// What the objects that events define add to the state hash: those that a create makes which shows.
     pub(super) fn event_hashes(&self, ops: Ops<'_>) -> Vec<(ObjectId, u8, Digest)> {
-        let events = self.fold.events();
+        let (events, past) = (self.fold.events(), self.fold.past(self.log.graph()));
         let hash = |(subject, id): (u32, &NameId)| {
-            events.maker(subject, ops)?;
+            events.maker(&past, subject, ops)?;
             let place = |event: Event| {
                 let changeset = self.fold.timeline().changeset_of(event.op);
                 if changeset == ChangesetIx::OPEN {
@@ -208,9 +262,18 @@ impl Replica {
                 let first = self.fold.timeline().ops_of(changeset).start;
                 (self.log.graph().id(changeset), event.op.0 - first)
             };
-            let places: Vec<(ChangesetId, u32)> = events.of(subject, ops).map(place).collect();
+            let places: Vec<(ChangesetId, u32)> = events.of(&past, subject, ops).map(place).collect();
             Some((ObjectId(id.0), EVENTS_KIND, events_hash(places.into_iter())))
         };
         (0..).zip(events.subjects()).filter_map(hash).collect()
     }
+}
+
+/// Whether the data of two events is the same, or written by definitions of two versions, of which one says it in other words.
+fn reads_as(then: &Value, now: &Value) -> bool {
+    let version = |value: &Value| match value {
+        Value::Array(items) => items.first().map(Value::to_bytes),
+        _ => None,
+    };
+    version(then) != version(now) || then.to_bytes() == now.to_bytes()
 }

@@ -7,6 +7,7 @@ use crate::crdt::Slot;
 use crate::crypto::SegmentKind;
 use crate::doc::{ObjectIx, Written};
 use crate::event::{Content, Fate, ObjectKind, Value};
+use crate::sorted::sort_by_key;
 use foldhash::HashMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -61,6 +62,8 @@ pub struct ChangesetSummary {
     pub headers: Option<Value>,
     /// The id of the command that caused it, in clear.
     pub command: Option<String>,
+    /// The first transaction that its member made for the command, if that is another one.
+    pub repeats: Option<ChangesetId>,
     /// How many ops it has.
     pub ops: u32,
     /// How many of them are hidden here.
@@ -108,6 +111,9 @@ pub struct LaneEnd {
     /// The one before the first that was read of it this time.
     pub before: Option<ChangesetId>,
 }
+
+/// By the numbers of commands the first transactions that were found of members.
+type Firsts = Vec<Vec<(MemberId, ChangesetIx)>>;
 
 impl Replica {
     /// Every write to a key, oldest first.
@@ -158,11 +164,12 @@ impl Replica {
                 && self.touches(*ix, filter.object, slots.as_deref())
                 && filter.subject.is_none_or(|of| self.any_op(*ix, |op| self.fold.events().concerns(op, of)))
         };
+        let mut firsts = Firsts::default();
         (filter.from..to)
             .map(ChangesetIx)
             .filter(passes)
             .take(filter.limit)
-            .map(|ix| self.summary(ix))
+            .map(|ix| self.summary(ix, &mut firsts))
             .collect()
     }
 
@@ -247,9 +254,9 @@ impl Replica {
         self.actor.unwrap_or(ActorId(self.member().0))
     }
 
-    fn summary(&self, ix: ChangesetIx) -> ChangesetSummary {
+    fn summary(&self, ix: ChangesetIx, firsts: &mut Firsts) -> ChangesetSummary {
         let (graph, entry) = (self.log.graph(), self.log.entry(ix));
-        let Said { message, headers, command } = self.said_with(ix).unwrap_or_default();
+        let Said { message, headers, command, .. } = self.said_with(ix).unwrap_or_default();
         let ops = self.fold.timeline().ops_of(ix);
         ChangesetSummary {
             id: graph.id(ix),
@@ -264,12 +271,45 @@ impl Replica {
             received_ms: entry.received_ms,
             message,
             headers,
-            command,
+            command: command.map(|(_, command)| command),
+            repeats: self.repeats(ix, firsts),
             ops: ops.end - ops.start,
             hidden: self.hidden_ops(ix),
             bytes: entry.size as usize,
             fate: entry.fate,
         }
+    }
+
+    /// The first transaction of a member for the command of a changeset, by its first changeset, if that is another one: as for
+    /// payments and events, but whatever of it is off.
+    fn repeats(&self, ix: ChangesetIx, firsts: &mut Firsts) -> Option<ChangesetId> {
+        let graph = self.log.graph();
+        let begun = |ix| {
+            let steps = self.notes.command(ix).map_or(0, |(_, steps)| steps);
+            graph.nth_prev(ix, steps).unwrap_or(ix)
+        };
+        let (command, member) = (self.notes.command(ix)?.0, self.log.author(ix).member);
+        firsts.resize_with(firsts.len().max(command as usize + 1), Vec::new);
+        let known = firsts[command as usize].iter().find(|(of, _)| *of == member);
+        let first = match known {
+            Some((_, first)) => *first,
+            None => {
+                let mut rivals: Vec<ChangesetIx> = Vec::new();
+                for rival in self.notes.with_command(command) {
+                    if self.log.author(*rival).member == member {
+                        rivals.push(begun(*rival));
+                    }
+                }
+                sort_by_key(&mut rivals, |rival| graph.id(*rival));
+                rivals.dedup();
+                let knows = |one: &ChangesetIx, other| *one != other && graph.contains(*one, other);
+                let is_first = |one: &&ChangesetIx| !rivals.iter().any(|other| knows(one, *other));
+                let first = rivals.iter().find(is_first).copied().unwrap_or(ix);
+                firsts[command as usize].push((member, first));
+                first
+            }
+        };
+        (first != begun(ix)).then(|| graph.id(first))
     }
 
     /// What was said with a changeset; none while its row is needed and not here.

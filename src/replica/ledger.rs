@@ -7,7 +7,8 @@ use crate::causal::{ChangesetId, ChangesetIx, MemberId, NameId, OpIx};
 use crate::codec::{BigInt, limits};
 use crate::crdt::{AccountId, Ledger, LedgerOp, SignedOp};
 use crate::doc::{Body, Edit, ObjectIx};
-use crate::event::{MONEY_END, ObjectKind, Sort, Value, name_id};
+use crate::event::{MONEY_END, ObjectKind, Sort, Target as Named, Value, name_id};
+use crate::trust::{Affected, Policy, Standing, Subject};
 
 /// Bytes of a memo or a reason, encoded.
 const MEMO_BYTES_MAX: usize = 8_192;
@@ -204,12 +205,56 @@ impl Replica {
         self.may_write()
     }
 
+    /// The entries that a word on a subject is about, each with what a member says of it.
+    pub(super) fn entries_with(&self, member: MemberId, subject: Subject) -> Vec<(OpIx, Option<bool>)> {
+        let (id, index) = match subject {
+            Subject::Target(Named::Changeset(id)) => (id, None),
+            Subject::Target(Named::Op(id, index)) => (id, Some(index)),
+            _ => return Vec::new(),
+        };
+        let Ok(ops) = self.target(Target { changeset: id, index }) else { return Vec::new() };
+        let first = ops.start - index.unwrap_or(0);
+        let entries = ops.map(OpIx).filter(|op| self.fold.is_entry(*op));
+        entries.map(|op| (op, self.policy.said_of(member, id, op.0 - first))).collect()
+    }
+
+    /// Tells of those of which a member says something else now.
+    pub(super) fn touch_entries(&mut self, member: MemberId, before: Vec<(OpIx, Option<bool>)>) {
+        for (op, then) in before {
+            let ix = self.fold.timeline().changeset_of(op);
+            let index = op.0 - self.fold.timeline().ops_of(ix).start;
+            if self.policy.said_of(member, self.log.graph().id(ix), index) != then {
+                self.fold.touch_entry(op);
+            }
+        }
+    }
+
+    /// Tells of entries that do not count, of those that words bear on, and wait for review now and did not before, or the other way.
+    pub(super) fn touch_waiting(&mut self, affected: &[Affected], before: &Policy) {
+        let waits = |policy: &Policy, ix, op: OpIx| {
+            let at = self.authored(ix, self.fold.timeline().stamp(ix).ms);
+            let index = op.0 - self.fold.timeline().ops_of(ix).start;
+            policy.judge(self.log.graph(), &at, Some(index), &mut |_| {}) == Standing::Waits
+        };
+        let mut other: Vec<OpIx> = Vec::new();
+        for ix in self.reached(affected) {
+            let hidden = self.fold.hidden_in(self.fold.timeline().ops_of(ix));
+            let entries = hidden.filter(|op| self.fold.is_entry(*op));
+            other.extend(entries.filter(|op| waits(before, ix, *op) != waits(&self.policy, ix, *op)));
+        }
+        other.into_iter().for_each(|op| self.fold.touch_entry(op));
+    }
+
+    /// The command of the open batch, and the number of its first op.
+    pub(super) fn batch_command(&mut self) -> Option<(NameId, OpIx)> {
+        let command = self.batch.command.as_ref()?;
+        let id = name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes());
+        self.names.learn(Sort::Command, id, command.as_bytes());
+        Some((id, self.fold.open_start()))
+    }
+
     fn sign_into(&mut self, object: ObjectIx, op: LedgerOp, memo: Option<Value>, env: &mut Env<'_>) {
-        let command = self.batch.command.as_ref().map(|command| {
-            let id = name_id(self.identity.keyring().names(), Sort::Command, command.as_bytes());
-            self.names.learn(Sort::Command, id, command.as_bytes());
-            (id, self.fold.open_start())
-        });
+        let command = self.batch_command();
         let signed = SignedOp { op, author: self.member(), command };
         let memo = memo.filter(|memo| *memo != Value::Null);
         self.edit(object, Edit::Sign(Box::new(signed), memo), env);

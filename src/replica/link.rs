@@ -1,18 +1,22 @@
 //! Links: the sessions with relays and peers, and what each of them still has to be sent.
 
 use super::refusal::Refusals;
+use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
-use crate::sorted::SortedMap;
-use crate::sync::{Backoff, PeerSession, Position, Row, Session, SessionConfig, Status};
+use crate::sorted::{SortedMap, sort};
+use crate::sync::{Backoff, Due, PeerSession, Position, Row, Session, SessionConfig, Status};
 use foldhash::HashSet;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
+
+/// How long a tab has for sending what it stored, before others send it. It may have ended in between.
+const STRAY_MS: u64 = 10_000;
 
 /// The state of sync as an application shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,9 @@ pub struct SyncState {
     pub last_heard_ms: Option<u64>,
     /// While the logs of relays are read: how many of their changesets came in, and how many they have.
     pub progress: Option<(u64, u64)>,
-    /// Whether there is another side, and nothing is on its way in either direction.
+    /// Whether there is anybody on the other side: a relay that showed all it has, or a peer.
+    pub connected: bool,
+    /// Whether nothing is on its way in either direction.
     pub settled: bool,
 }
 
@@ -43,11 +49,15 @@ pub(super) struct RelayLink {
     pub(super) url: String,
     pub(super) session: Session,
     pub(super) backoff: Backoff,
-    pub(super) redial_ms: Option<u64>,
+    pub(super) redial: Option<Due>,
     /// Rows to push, oldest first.
     pub(super) queue: VecDeque<ChangesetIx>,
     /// Rows the relay delivered that are not in the graph yet.
     pub(super) delivered: HashSet<ChangesetId>,
+    /// Rows that another tab stored and that the relay has not delivered since: that tab sends them, if it still can.
+    pub(super) strays: HashSet<ChangesetId>,
+    /// When it had time enough.
+    pub(super) stray_due: Option<Due>,
     /// The relay starts over: once caught up, everything it did not show is pushed.
     pub(super) resync: bool,
     pub(super) shown: HashSet<ChangesetId>,
@@ -93,21 +103,34 @@ pub(super) struct Links {
     pub(super) last_heard_ms: Option<u64>,
     /// Own changesets that no relay is known to have.
     pub(super) unacked: HashSet<ChangesetId>,
+    /// The relays are shared with other tabs.
+    pub(super) elsewhere: Option<Elsewhere>,
+    /// Own changesets of other tabs that a relay has and this one has not read yet.
+    pub(super) early: HashSet<ChangesetId>,
 }
 
 impl Links {
     /// Reads the places in relays' logs.
     pub fn load(&mut self, meta: &BTreeMap<String, Vec<u8>>) {
         for (name, record) in meta {
-            if let (Some(url), Some(position)) = (name.strip_prefix("relay/"), decode_position(record)) {
-                self.positions.insert(url.to_owned(), position);
+            if let Some(url) = name.strip_prefix("relay/") {
+                self.load_place(url, record);
             }
+        }
+    }
+
+    fn load_place(&mut self, url: &str, record: &[u8]) {
+        if let Some(position) = decode_position(record) {
+            self.positions.insert(url.to_owned(), position);
         }
     }
 
     /// Whether others are likely to be online.
     pub fn others_online(&self) -> bool {
-        self.relays.values().any(|link| link.session.status() == Status::Live) || !self.peers.is_empty()
+        let live = |status| status == Status::Live;
+        self.relays.values().any(|link| live(link.session.status()))
+            || self.elsewhere.as_ref().is_some_and(|tab| live(tab.status))
+            || !self.peers.is_empty()
     }
 
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
@@ -123,13 +146,18 @@ impl Links {
             if link.session.status() == Status::Denied {
                 link.session.ask_again();
                 link.refusals.denied = None;
-                link.redial_ms = Some(0);
+                link.redial = Some(Due::after(0, 0));
             }
         }
     }
 }
 
 impl Replica {
+    /// The place in a relay's log as the store has it now, perhaps by another tab. All rows before it have to be read.
+    pub fn read_place(&mut self, url: &str, record: &[u8]) {
+        self.links.load_place(url, record);
+    }
+
     /// Starts a session with a relay; its number. The socket is asked for with [`Output::Dial`].
     pub fn connect(&mut self, url: &str, env: &mut Env<'_>) -> u32 {
         let known = self.links.relays.iter().find(|(_, link)| link.url == url);
@@ -148,9 +176,11 @@ impl Replica {
             url: url.to_owned(),
             session: Session::new(config),
             backoff: Backoff::default(),
-            redial_ms: Some(env.now_ms),
+            redial: Some(Due::after(env.now_ms, 0)),
             queue: VecDeque::new(),
             delivered: HashSet::default(),
+            strays: HashSet::default(),
+            stray_due: None,
             resync: false,
             shown: HashSet::default(),
             refusals: Refusals::default(),
@@ -235,18 +265,20 @@ impl Replica {
         link.session.disconnected();
         link.queue.clear();
         link.delivered.clear();
+        link.strays.clear();
         link.refusals.disconnected();
-        if link.redial_ms.is_none() && link.session.status() != Status::Denied {
+        if link.redial.is_none() && link.session.status() != Status::Denied {
             let mut random = [0; 8];
             (env.random)(&mut random);
             let wait = link.backoff.down(env.now_ms, u64::from_le_bytes(random));
-            link.redial_ms = Some(env.now_ms + wait);
+            link.redial = Some(Due::after(env.now_ms, wait));
         }
         self.drain_relay(session, env);
     }
 
     /// Time passed: seals a batch that is old enough, redials, notices dead connections, goes on with what is left to do.
     pub fn tick(&mut self, env: &mut Env<'_>) {
+        self.batch.begun_ms = self.batch.begun_ms.map(|begun| begun.min(env.now_ms));
         if !self.closed.is_empty() {
             self.seal_slice(env);
         } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
@@ -256,7 +288,14 @@ impl Replica {
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
-                link.refusals.paused_until = link.refusals.paused_until.filter(|until| *until > env.now_ms);
+                link.refusals.pause.take_if(|pause| pause.is_over(env.now_ms));
+                if link.stray_due.take_if(|due| due.is_over(env.now_ms)).is_some() {
+                    let strays = std::mem::take(&mut link.strays);
+                    let mut strays: Vec<ChangesetIx> =
+                        strays.iter().filter_map(|id| self.log.graph().get(id)).collect();
+                    sort(&mut strays);
+                    link.queue.extend(strays);
+                }
             }
             self.drain_relay(session, env);
         }
@@ -270,11 +309,14 @@ impl Replica {
             (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
-        let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
+        let redial =
+            self.links.relays.values().filter_map(|link| link.redial).map(|redial| redial.at_ms).min();
         let redial = redial.filter(|_| self.log.is_whole());
-        let retry = self.links.relays.values().filter_map(|link| link.refusals.paused_until).min();
+        let retry =
+            self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
+        let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        [self.batch_deadline(), ready, watch, redial, retry, said].into_iter().flatten().min()
+        [self.batch_deadline(), ready, watch, redial, retry, strays, said].into_iter().flatten().min()
     }
 
     /// The state of sync.
@@ -287,22 +329,25 @@ impl Replica {
             Status::CatchingUp => 4,
             Status::Live => 5,
         };
-        let status = self.links.relays.values().map(|link| link.session.status()).max_by_key(rank);
-        // One that cannot be reached holds nobody up, as long as there is another.
-        let reads = |link: &RelayLink| !matches!(link.session.status(), Status::Live | Status::Offline);
-        let busy = |link: &RelayLink| {
-            let owes = !link.queue.is_empty() || !link.session.is_settled();
-            link.refusal().is_none() && (owes || reads(link))
+        let elsewhere = self.links.elsewhere.iter().map(|tab| tab.status);
+        let status =
+            self.links.relays.values().map(|link| link.session.status()).chain(elsewhere).max_by_key(rank);
+        let busy = |link: &RelayLink| match link.session.status() {
+            Status::Offline | Status::Denied => false,
+            Status::Live => {
+                link.refusal().is_none() && (!link.queue.is_empty() || !link.session.is_settled())
+            }
+            Status::Connecting | Status::CatchingUp | Status::Reset => true,
         };
-        let is_live = !self.links.peers.is_empty() || status == Some(Status::Live);
         let reading = self.links.relays.values().filter_map(|link| link.session.progress());
         SyncState {
             progress: reading.reduce(|all, one| (all.0 + one.0, all.1 + one.1)),
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,
-            settled: is_live
-                && self.commits.is_empty()
+            connected: !self.links.peers.is_empty()
+                || self.links.relays.values().any(|link| link.session.status() == Status::Live),
+            settled: self.commits.is_empty()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
                 && !self.links.relays.values().any(busy)
@@ -323,20 +368,29 @@ impl Replica {
 
     /// Changesets of others joined the graph: whoever did not send them may lack them.
     pub(super) fn offer_arrived(&mut self, arrived: &[ChangesetIx], env: &mut Env<'_>) {
-        let from_tab = self.loading;
+        // Otherwise whoever stored it pushes it too.
+        let by_tab = self.loading && self.links.elsewhere.is_none();
         if arrived.is_empty() {
             return;
         }
         self.note_own_stored(arrived);
         let graph = self.log.graph();
+        let mut at_relay = Vec::new();
         for link in self.links.relays.values_mut() {
             let live = link.is_subscribed();
             for ix in arrived {
-                if !link.delivered.remove(&graph.id(*ix)) && live && !from_tab {
+                if link.delivered.remove(&graph.id(*ix)) {
+                    at_relay.push(graph.id(*ix));
+                } else if live && by_tab {
+                    link.strays.insert(graph.id(*ix));
+                    link.stray_due.get_or_insert(Due::after(env.now_ms, STRAY_MS));
+                } else if live {
                     link.queue.push_back(*ix);
                 }
             }
         }
+        // What another tab wrote may come from there before it comes from the store.
+        self.mark_at_relay(&at_relay);
         self.offer_to_peers(arrived, env);
         self.pump_relays(env);
     }
@@ -345,14 +399,18 @@ impl Replica {
     pub(super) fn note_own_stored(&mut self, arrived: &[ChangesetIx]) {
         // By member: the key of an actor that was not to last is gone, its changesets are not.
         let member = self.member();
-        let graph = self.log.graph();
+        let (graph, mut early) = (self.log.graph(), Vec::new());
         self.saved.reserve(arrived.len());
         for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
             if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
                 new.insert(Tier::Local);
                 self.links.unacked.insert(graph.id(*ix));
+                if self.links.early.remove(&graph.id(*ix)) {
+                    early.push(graph.id(*ix));
+                }
             }
         }
+        self.at_relay(&early);
     }
 
     /// Bytes taken from a session are stored: it may send more.
@@ -378,8 +436,8 @@ impl Replica {
             return;
         }
         for (session, link) in self.links.relays.iter_mut() {
-            if link.redial_ms.is_some_and(|at| at <= env.now_ms) && self.actor.is_some() {
-                link.redial_ms = None;
+            if link.redial.as_mut().is_some_and(|redial| redial.is_over(env.now_ms)) && self.actor.is_some() {
+                link.redial = None;
                 self.outputs.push_back(Output::Dial { session: *session, url: link.url.clone() });
             }
         }

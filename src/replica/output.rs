@@ -35,6 +35,13 @@ pub enum Output {
         /// Which.
         session: u32,
     },
+    /// Tell the other tabs what sessions show.
+    Tabs {
+        /// What goes to [`Replica::heard_from_tab`](super::Replica::heard_from_tab).
+        payload: Vec<u8>,
+        /// Whether it is said here, and not heard from a relay.
+        is_said: bool,
+    },
     /// Own changesets reached a tier.
     Saved {
         /// How safe they are now.

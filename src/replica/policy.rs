@@ -263,6 +263,10 @@ impl Replica {
         let is_private = header == Some(Ok(Class::Private));
         let mut reasons = content.map(|content| content.by_op(&skeleton.ops));
         let mut affected = Vec::new();
+        let is_mine = at.member == self.member();
+        let is_mode = |op: &Op| matches!(op, Op::PolicyMode { .. });
+        let reviews = self.policy.reviews() || skeleton.ops.iter().any(is_mode);
+        let before = (is_mine && reviews).then(|| self.policy.clone());
         for (op, index) in skeleton.ops.iter().zip(0..) {
             let values = reasons.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
             let reason = values.first().filter(|value| **value != Value::Null);
@@ -277,8 +281,13 @@ impl Replica {
                     reason: reason.cloned(),
                     is_private,
                 };
+                let said = self.entries_with(at.member, subject);
                 affected.extend(self.policy.add(self.log.graph(), entry));
+                self.touch_entries(at.member, said);
             }
+        }
+        if let Some(before) = before {
+            self.touch_waiting(&affected, &before);
         }
         self.reconsider(&affected, at);
         self.outputs.push_back(Output::Policy);
@@ -300,8 +309,8 @@ impl Replica {
         let toggles = self.toggles(&self.policy, affected);
         if !toggles.is_empty() {
             self.fold.set_active(self.log.graph(), toggles);
-            self.report(Source::Policy, (by.member, by.actor), Some(by.id));
         }
+        self.report(Source::Policy, (by.member, by.actor), Some(by.id));
     }
 
     /// The ops that stand otherwise under a policy than now, among those it bears on, ascending. O(ops of those).
@@ -322,7 +331,7 @@ impl Replica {
     }
 
     /// The changesets that a word bears on, ascending.
-    fn reached(&self, affected: &[Affected]) -> Vec<ChangesetIx> {
+    pub(super) fn reached(&self, affected: &[Affected]) -> Vec<ChangesetIx> {
         let graph = self.log.graph();
         let mut reached = Vec::new();
         let mut of = |actor: ActorId, chosen: &dyn Fn(MemberId) -> bool| {

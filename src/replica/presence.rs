@@ -1,5 +1,6 @@
 //! Presence: what sessions show of themselves while they are here, signed and sealed, and what they see of the space.
 
+use super::tabs::Elsewhere;
 use super::{Env, Output, Replica};
 use crate::causal::{ActorId, MemberId};
 use crate::codec::limits::{NAME_BYTES_MAX, PRESENCE_BYTES_MAX};
@@ -189,6 +190,7 @@ impl Replica {
     fn is_heard(&self) -> bool {
         self.actor.is_some()
             && (self.links.relays.values().any(|link| link.is_subscribed())
+                || self.links.elsewhere.as_ref().is_some_and(Elsewhere::is_heard)
                 || self.links.peers.values().any(|link| link.session.is_open()))
     }
 
@@ -209,17 +211,30 @@ impl Replica {
         let mut salt = [0; 16];
         (env.random)(&mut salt);
         let payload = seal_ephemeral(epoch, &space.0, &salt, &body);
-        for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
-            if let Some(link) = self.links.relays.get_mut(&session) {
-                link.session.say(&payload);
-            }
-            self.drain_relay(session, env);
-        }
+        self.tell_tabs(&payload, true);
+        self.say_to_relays(&payload, env);
         for session in self.links.peers.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.peers.get_mut(&session) {
                 link.session.say(&payload);
             }
             self.drain_peer(session, env);
+        }
+    }
+
+    /// Says it to whoever is at a relay that this tab speaks with.
+    pub(super) fn say_to_relays(&mut self, payload: &[u8], env: &mut Env<'_>) {
+        for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
+            if let Some(link) = self.links.relays.get_mut(&session) {
+                link.session.say(payload);
+            }
+            self.drain_relay(session, env);
+        }
+    }
+
+    /// Tells the other tabs what is said here, or was heard from a relay.
+    pub(super) fn tell_tabs(&mut self, payload: &[u8], is_said: bool) {
+        if self.links.elsewhere.is_some() {
+            self.outputs.push_back(Output::Tabs { payload: payload.to_vec(), is_said });
         }
     }
 }

@@ -79,9 +79,10 @@ impl Replica {
     pub fn dependents(&self, gone: &BTreeSet<OpIx>) -> BTreeSet<OpIx> {
         let mut all = gone.clone();
         let mut fresh: Vec<OpIx> = gone.iter().copied().collect();
+        let past = self.fold.past(self.log.graph());
         while !fresh.is_empty() {
             let known = |op: OpIx| all.contains(&op);
-            let mut found = self.fold.events().stranded(&fresh, known);
+            let mut found = self.fold.events().stranded(&past, &fresh, known);
             for object in self.fold.places_of(fresh.iter().copied()).into_keys() {
                 match &self.fold.get(object).body {
                     Body::Text(text) => found.extend(text.inside(known)),

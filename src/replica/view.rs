@@ -6,7 +6,7 @@
 use super::digest::sorted_hash;
 use super::{Env, HoldReason, Replica};
 use crate::causal::{ChangesetId, ChangesetIx, OpIx};
-use crate::crdt::Bits;
+use crate::crdt::{Bits, Choice};
 use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
 use crate::event::{BanScope, BanSubject, ObjectKind, digest};
@@ -207,7 +207,7 @@ impl Replica {
     pub fn view_state_hash(&mut self, view: ViewIx) -> Result<Digest, ViewFault> {
         let mut hashes = self.each_in(view, |replica, _, copy| replica.hashed(copy))?;
         let ops = self.view_ops(view)?;
-        hashes.extend(self.event_hashes(Some(&|op| self.shows_in(ops, op))));
+        hashes.extend(self.event_hashes(Some(&Choice::new(&|op: OpIx| ops.get(op.0)))));
         Ok(sorted_hash(hashes))
     }
 
@@ -249,11 +249,6 @@ impl Replica {
         // Where only one of the two shows an object, the key itself differs.
         let copies = &self.views.get(to)?.copies;
         Ok(self.with_places_where(patches, |object, map| self.shows(object, copies[&map], usize::MAX)))
-    }
-
-    /// Whether an event shows in a view of these ops.
-    pub(super) fn shows_in(&self, ops: &Bits, op: OpIx) -> bool {
-        ops.get(op.0) && !self.fold.absent().contains(&op)
     }
 
     /// The ops that count in a view.

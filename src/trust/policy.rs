@@ -210,6 +210,13 @@ impl Policy {
         }
     }
 
+    /// Whether a member says of an op, or of its changeset, that it should not count or that it should.
+    #[must_use]
+    pub fn said_of(&self, member: MemberId, changeset: ChangesetId, index: u32) -> Option<bool> {
+        let targets = [Target::Op(changeset, index), Target::Changeset(changeset)];
+        targets.into_iter().find_map(|target| self.verdict(member, target)).map(|(is_out, _)| is_out)
+    }
+
     /// The verdict of a member on a target, if it has one.
     pub(super) fn verdict(&self, member: MemberId, target: Target) -> Option<(bool, u32)> {
         let number = self.winner(member, Subject::Target(target))?;

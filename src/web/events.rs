@@ -29,6 +29,22 @@ impl Replica {
             .map_err(|fault| edit_error(fault, "data"))
     }
 
+    /// The changeset in which this member said the same for a command already; empty if it said nothing for it.
+    #[wasm_bindgen(js_name = eventMade)]
+    pub fn event_made(
+        &mut self,
+        of_type: &str,
+        concerns: Vec<String>,
+        data: &JsValue,
+        command: &str,
+    ) -> Answer<String> {
+        let data = value::from_js(data, "data")?;
+        let concerns: Vec<&str> = concerns.iter().map(String::as_str).collect();
+        with_env(|env| self.core_mut().event_made(of_type, &concerns, &data, command, env))
+            .map(|id| id.map_or_else(String::new, |id| id.to_string()))
+            .map_err(|fault| edit_error(fault, "command"))
+    }
+
     /// The number of an object, below zero if nothing was ever said of it.
     #[wasm_bindgen(js_name = eventSubject)]
     pub fn event_subject(&self, id: &str) -> i32 {

@@ -101,6 +101,9 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Send { session, frame } => {
             of("send", &[("session", session.into()), ("bytes", Uint8Array::from(frame.as_slice()).into())])
         }
+        Output::Tabs { payload, is_said } => {
+            of("tabs", &[("said", is_said.into()), ("bytes", Uint8Array::from(payload.as_slice()).into())])
+        }
         Output::Close { session } => of("close", &[("session", session.into())]),
         Output::Saved { tier, ids } => {
             let ids: Array = ids.iter().map(|id| JsValue::from(id.to_string())).collect();

@@ -520,7 +520,7 @@ pub(super) fn edit_error(fault: EditFault, argument: &'static str) -> EdgeError 
         EditFault::OtherOptions | EditFault::Options => EdgeError::argument("o", fault.to_string()),
         EditFault::Amount | EditFault::Overflow => EdgeError::argument("n", fault.to_string()),
         EditFault::Money | EditFault::Credit => EdgeError::argument("amount", fault.to_string()),
-        EditFault::Command => EdgeError::argument("command", fault.to_string()),
+        EditFault::Command | EditFault::EventCommand => EdgeError::argument("command", fault.to_string()),
         EditFault::Account | EditFault::AccountName | EditFault::Taken | EditFault::Owner => {
             EdgeError::argument(argument, fault.to_string())
         }

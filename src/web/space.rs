@@ -7,7 +7,9 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::replica::{Replica, changeset, id32, role, with_env};
 use super::value;
-use crate::replica::{ChangesetSummary, HistoryFilter, ImportError, LaneEnd, SyncStatus};
+use crate::replica::{
+    ChangesetSummary, Elsewhere, HistoryFilter, ImportError, LaneEnd, SyncState, SyncStatus,
+};
 use crate::{ActorId, MemberId};
 use crate::{Fate, Role};
 
@@ -27,6 +29,7 @@ struct Summary {
     #[serde(with = "serde_wasm_bindgen::preserve")]
     headers: JsValue,
     command: Option<String>,
+    repeats: Option<String>,
     ops: u32,
     hidden: u32,
     bytes: usize,
@@ -75,6 +78,7 @@ struct Sync {
     pending: usize,
     last_heard: Option<f64>,
     progress: Option<(f64, f64)>,
+    connected: bool,
     settled: bool,
 }
 
@@ -270,6 +274,38 @@ impl Replica {
         with_env(|env| self.core_mut().connect(url, env))
     }
 
+    #[wasm_bindgen(js_name = readPlace)]
+    pub fn read_place(&mut self, url: &str, record: &[u8]) {
+        self.core_mut().read_place(url, record);
+    }
+
+    /// How it stands with relays that other tabs speak with; without a status this tab is on its own.
+    #[wasm_bindgen(js_name = shareRelays)]
+    pub fn share_relays(&mut self, status: Option<String>, refusal: Option<String>) {
+        let known = status.map(|status| {
+            STATUSES.iter().find(|(_, name)| *name == status).map_or(SyncStatus::Offline, |(known, _)| *known)
+        });
+        let elsewhere = known.map(|status| Elsewhere { status, refusal });
+        with_env(|env| self.core_mut().share_relays(elsewhere, env));
+    }
+
+    #[wasm_bindgen(js_name = relayTips)]
+    pub fn relay_tips(&self) -> Vec<String> {
+        self.core().relay_tips().iter().map(ToString::to_string).collect()
+    }
+
+    #[wasm_bindgen(js_name = atRelay)]
+    pub fn at_relay(&mut self, ids: Vec<String>) -> Answer<()> {
+        let ids = ids.iter().map(|id| changeset(id)).collect::<Answer<Vec<_>>>()?;
+        self.core_mut().at_relay(&ids);
+        Ok(())
+    }
+
+    #[wasm_bindgen(js_name = heardFromTab)]
+    pub fn heard_from_tab(&mut self, payload: &[u8], is_said: bool) {
+        with_env(|env| self.core_mut().heard_from_tab(payload, is_said, env));
+    }
+
     pub fn disconnect(&mut self, url: &str) {
         self.core_mut().disconnect(url);
     }
@@ -297,17 +333,12 @@ impl Replica {
     #[wasm_bindgen(js_name = syncState)]
     pub fn sync_state(&self) -> Answer<JsValue> {
         let state = self.core().sync_state();
-        let status = match state.status {
-            SyncStatus::Offline => "offline",
-            SyncStatus::Connecting => "connecting",
-            SyncStatus::CatchingUp => "catching-up",
-            SyncStatus::Live => "live",
-            SyncStatus::Denied => "denied",
-            SyncStatus::Reset => "reset",
-        };
+        let name = STATUSES.iter().find(|(status, _)| *status == state.status);
+        let status = name.map_or("", |(_, name)| *name);
         let last_heard = state.last_heard_ms.map(|ms| ms as f64);
         let progress = state.progress.map(|(received, total)| (received as f64, total as f64));
-        to_js(&Sync { status, pending: state.pending, last_heard, progress, settled: state.settled })
+        let SyncState { pending, connected, settled, .. } = state;
+        to_js(&Sync { status, pending, last_heard, progress, connected, settled })
     }
 
     pub fn committed(&mut self, id: f64, _numbers: &Array) {
@@ -348,6 +379,7 @@ fn summary(entry: ChangesetSummary) -> Summary {
         message: entry.message,
         headers: entry.headers.as_ref().map_or(JsValue::UNDEFINED, value::to_js),
         command: entry.command,
+        repeats: entry.repeats.map(|id| id.to_string()),
         ops: entry.ops,
         hidden: entry.hidden,
         bytes: entry.bytes,
@@ -361,3 +393,13 @@ fn summary(entry: ChangesetSummary) -> Summary {
 fn to_js(value: &impl Serialize) -> Answer<JsValue> {
     serde_wasm_bindgen::to_value(value).map_err(|error| EdgeError::new(Code::Unsupported, error.to_string()))
 }
+
+/// States of a connection by their names.
+const STATUSES: [(SyncStatus, &str); 6] = [
+    (SyncStatus::Offline, "offline"),
+    (SyncStatus::Connecting, "connecting"),
+    (SyncStatus::CatchingUp, "catching-up"),
+    (SyncStatus::Live, "live"),
+    (SyncStatus::Denied, "denied"),
+    (SyncStatus::Reset, "reset"),
+];

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use super::common::{Node, assert_same, sync};
-use stemma::causal::{ChangesetId, Hlc, NameId, ObjectId};
+use stemma::causal::{ChangesetId, Hlc, MemberId, NameId, ObjectId};
 use stemma::codec::Writer;
 use stemma::crypto::{AgreementKey, SigningKey, Tag, hash};
 use stemma::event::{
@@ -30,8 +30,12 @@ pub struct Lane {
 
 impl Attacker {
     pub fn join(token: &str) -> Self {
-        let invite = Invite::decode(token).expect("the token decodes");
-        let (member, device) = (SigningKey::from_seed(&[0xa1; 32]), SigningKey::from_seed(&[0xa2; 32]));
+        Self::join_as(Invite::decode(token).expect("the token decodes"), [0xa1; 32])
+    }
+
+    /// One of many.
+    pub fn join_as(invite: Invite, seed: [u8; 32]) -> Self {
+        let (member, device) = (SigningKey::from_seed(&seed), SigningKey::from_seed(&[0xa2; 32]));
         let space = invite.genesis().id();
         let x25519 = AgreementKey::from_seed(&[0xa3; 32]).public().to_bytes();
         let certificate = |issuer: &SigningKey, subject: &SigningKey, kind| {
@@ -44,8 +48,16 @@ impl Attacker {
         Self { invite, chain, device }
     }
 
+    pub fn member(&self) -> MemberId {
+        MemberId(*self.chain.certificates().iter().nth_back(1).expect("a member").subject())
+    }
+
     pub fn lane(&self, n: u8) -> Lane {
-        let key = SigningKey::from_seed(&[n; 32]);
+        self.lane_of([n; 32])
+    }
+
+    pub fn lane_of(&self, seed: [u8; 32]) -> Lane {
+        let key = SigningKey::from_seed(&seed);
         let space = self.invite.genesis().id();
         let certificate = Certificate::issue(&self.device, space, key.public(), CertificateKind::Actor);
         Lane { key, chain: self.chain.extended(certificate), seq: 0, prev: None }

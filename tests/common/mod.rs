@@ -77,6 +77,8 @@ pub struct Node {
     pub sent: Vec<(u32, Vec<u8>)>,
     pub dialed: Vec<(u32, String)>,
     pub closed: Vec<u32>,
+    /// What other tabs are to be told, and whether it is said here.
+    pub told: Vec<(Vec<u8>, bool)>,
     /// Commits are written and answered at once unless this is set; then [`Node::write_commits`] does it.
     pub slow_disk: bool,
     /// How often it said that the log has grown.
@@ -115,6 +117,7 @@ impl Node {
             sent: Vec::new(),
             dialed: Vec::new(),
             closed: Vec::new(),
+            told: Vec::new(),
             slow_disk: false,
             grown: 0,
             waiting_commits: VecDeque::new(),
@@ -214,6 +217,7 @@ impl Node {
                 Output::Send { session, frame } => self.sent.push((session, frame)),
                 Output::Dial { session, url } => self.dialed.push((session, url)),
                 Output::Close { session } => self.closed.push(session),
+                Output::Tabs { payload, is_said } => self.told.push((payload, is_said)),
                 Output::Saved { tier, ids } => self.saved.extend(ids.into_iter().map(|id| (tier, id))),
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),

@@ -411,6 +411,67 @@ test("whatever comes, goes and comes again, an object is what its events make of
   }
 });
 
+test("an event for a command counts once, and its retry comes back with the first receipt", async (t) => {
+  const [ada, bob, meet] = await pair(t);
+  for (const space of [ada, bob]) {
+    space.define("Seen", { fields: { by: { kind: "string" } }, apply: ({ count = 0 }) => ({ count: (count as number) + 1 }) });
+    space.define("Other", {});
+  }
+  const count = (space: Pick<Space, "read">) => space.read("p")?.["count"] ?? 0;
+  ada.create("Photo", { id: "p" });
+  const once = { concerns: ["p", "q"], data: { by: "ada" }, command: "click 1" };
+  const first = ada.emit("Seen", once);
+  const hash = ada.stateHash();
+  assert.equal(ada.emit("Seen", once).id, first.id);
+  assert.equal(ada.emit("Seen", { ...once, concerns: ["q", "p", "q"] }).id, first.id, "the same objects");
+  assert.deepEqual([count(ada), ada.stateHash()], [1, hash]);
+  // What stands for something is not used for something else.
+  for (const other of [{ concerns: "p" }, { data: { by: "bob" } }]) {
+    assert.throws(() => ada.emit("Seen", { ...once, ...other }), code("E_ARGUMENT", "command"));
+  }
+  assert.throws(() => ada.emit("Other", once), code("E_ARGUMENT", "command"));
+  assert.throws(() => ada.emit("Seen", { ...once, command: 7 as never }), code("E_ARGUMENT", "command"));
+  assert.throws(() => ada.emit("Seen", { ...once, command: "x".repeat(5_000) }), code("E_ARGUMENT", "command"));
+  // What an older app said is the same in other words.
+  for (const space of [ada, bob]) space.define("Seen", { version: 2, fields: { who: { kind: "string" } }, upcast: ({ by }) => ({ who: by }), apply: ({ count = 0 }) => ({ count: (count as number) + 1 }) });
+  assert.equal(ada.emit("Seen", { ...once, data: { who: "ada" } }).id, first.id);
+  // Somebody else's command of the same name is another one.
+  await meet();
+  bob.emit("Seen", { ...once, data: { who: "bob" } });
+  await meet();
+  assert.deepEqual([count(ada), count(bob)], [2, 2]);
+  // One that is not known here is written, and its events do not count; what is no event or payment does.
+  const again = ada.transact(() => {
+    ada.emit("Seen", { concerns: "p", data: { who: "ada" } });
+    ada.getCounter("clicks").add(1);
+    assert.equal(count(ada), 2, "not in the transaction either");
+  }, { command: "click 1" });
+  await meet();
+  for (const space of [ada, bob]) {
+    assert.deepEqual([count(space), space.getCounter("clicks").value, space.events("p").length], [2, 1, 3]);
+    const told: [string, string | undefined, string | undefined][] = [];
+    for await (const { id, command, repeats } of space.history()) if (command) told.push([id, command, repeats]);
+    assert.deepEqual(told.filter(([, , repeats]) => repeats), [[again.id, "click 1", first.id]]);
+    assert.equal(told.length, 3);
+  }
+  // Whoever does not believe the first has the second.
+  bob.policy.exclude(first.id);
+  assert.deepEqual(bob.events("p").map(({ changeset }) => changeset).includes(again.id), true);
+  assert.equal(count(bob), 2);
+  bob.policy.exclude(again.id);
+  assert.equal(count(bob), 1);
+  bob.policy.withdraw(first.id);
+  assert.equal(count(bob), 2);
+  assert.equal(count(bob.view({ exclude: [first.id], include: [again.id] })), 2);
+  assert.equal(count(bob.at(first.id)), 1);
+  bob.policy.withdraw(again.id);
+  assert.equal(bob.stateHash(), ada.stateHash());
+  ada.undo();
+  assert.equal(ada.emit("Seen", { ...once, data: { who: "ada" } }).id, first.id, "the one that counts");
+  await ada.compact();
+  assert.equal(count(ada), 2);
+});
+
 test("misuse names its argument", async (t) => {
   const space = await openSpace(t);
   const reader = await openSpace(t, { invite: await space.invite({ role: "reader" }) });

@@ -298,6 +298,71 @@ test("lists are the same ones until something changes, and transactions are whol
   assert.deepEqual(statuses(house.entries()), ["counts", "counts", "counts", "waits"]);
 });
 
+test("whoever listens is told of every word that an entry shows, and of no other", async (t) => {
+  const [ann, bob, eve] = await people(t, "ann", "bob", "eve");
+  const paid = ledger(ann).transfer({ to: bob.me, amount: 5n }).id;
+  ledger(eve).open("pot");
+  ledger(eve).transfer({ to: "pot", amount: 1n });
+  eve.transact(() => eve.getText("page").append("x"));
+  await meet(ann, bob, eve);
+  type Told = [source: string, member: string, keys: string];
+  const told: Told[] = [];
+  const all = (...members: Space[]) => members.map(({ me }) => me).sort().join();
+  ledger(ann).subscribe((changes) => told.push(...changes.map(({ source, member, keys }): Told => [source, member, [...keys].sort().join()])));
+  const entry = () => ledger(ann).entries({ account: bob.me })[0] as LedgerEntry;
+  /** What is done, what is told of it, and what the entry then shows. */
+  const step = async (work: () => unknown, expected: Told[], shows: (entry: LedgerEntry) => unknown, value: unknown) => {
+    told.length = 0;
+    work();
+    await meet(ann, bob, eve);
+    assert.deepEqual([told, shows(entry())], [expected, value], String(work));
+  };
+  const support = (of: LedgerEntry) => of.support;
+  const oppose = (of: LedgerEntry) => of.oppose;
+  const status = (of: LedgerEntry) => of.status;
+  const both = all(ann, bob);
+  await step(() => ledger(bob).dispute(paid, { reason: "never came" }), [["remote", bob.me, both]], ({ disputes }) => disputes.length, 1);
+  await step(() => bob.undo(), [["remote", bob.me, both]], ({ disputes }) => disputes.length, 0);
+  // Words of one whom nobody trusts move nothing, and are shown.
+  await step(() => ledger(bob).support(paid), [["policy", bob.me, both]], support, [bob.me]);
+  await step(() => bob.policy.exclude(paid, { reason: "again" }), [], support, [bob.me]);
+  await step(() => ledger(bob).oppose(paid), [["policy", bob.me, both]], oppose, [bob.me]);
+  await step(() => bob.policy.exclude(paid), [], oppose, [bob.me]);
+  await step(() => bob.policy.withdraw([paid, `${paid}:0`]), [["policy", bob.me, both]], oppose, []);
+  await step(() => ledger(eve).oppose(paid, { publish: false }), [], oppose, []);
+  await step(() => ledger(ann).oppose(paid, { publish: false }), [["policy", ann.me, both]], oppose, [ann.me]);
+  // A word on somebody else's entry is about other accounts, one on a text about none.
+  const pot = ledger(eve).entries({ account: "pot" })[0] as LedgerEntry;
+  await step(() => ledger(bob).support(pot.id), [["policy", bob.me, [eve.me, "pot"].sort().join()]], status, "counts");
+  await step(() => bob.policy.exclude({ member: eve.me, object: bob.getText("page") }), [], status, "counts");
+  await step(() => bob.policy.trust(eve.me), [], status, "counts");
+  // For Bob it waits under review; what he says of it then moves nothing, and is shown all the same.
+  const heard: number[] = [];
+  ledger(bob).subscribe((changes) => heard.push(changes.length));
+  const seen = () => {
+    const found = (ledger(bob).entries({ account: ann.me })[0] as LedgerEntry).status;
+    return [found, heard.splice(0).length];
+  };
+  bob.policy.mode = "review";
+  assert.deepEqual(seen(), ["waits", 1]);
+  bob.policy.exclude(`${paid}:0`);
+  assert.deepEqual(seen(), ["hidden", 1]);
+  bob.policy.withdraw(`${paid}:0`);
+  assert.deepEqual(seen(), ["waits", 1]);
+  bob.policy.ban(ann.me);
+  assert.deepEqual(seen(), ["hidden", 1]);
+  bob.policy.mode = "open";
+  assert.deepEqual(seen()[0], "hidden");
+  bob.policy.mode = "review";
+  seen();
+  bob.policy.unban(ann.me);
+  assert.deepEqual(seen(), ["waits", 1]);
+  bob.policy.accept(ann.me);
+  assert.deepEqual(seen(), ["counts", 1]);
+  bob.policy.accept(`${paid}:0`);
+  assert.deepEqual(seen(), ["counts", 0]);
+});
+
 test("a ledger opens again as it was, from its rows and from a snapshot", async (t) => {
   const dir = await newFolder(t);
   const first = await openSpace(t, { name: "books", storage: { dir } });

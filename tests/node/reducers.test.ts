@@ -63,6 +63,82 @@ test("a reducer that throws, gives what cannot be stored, or changes what it is 
   assert.match(faults[0]?.message as string, /what is this\?/);
 });
 
+test("no reducer writes, whatever it tries: its object says E_READONLY, and nothing is there", async (t) => {
+  const [space, other] = [await openSpace(t), await openSpace(t)];
+  const map = space.getMap("m");
+  const text = space.getText("t");
+  const list = space.getList("l");
+  const books = space.getLedger("books");
+  space.transact(() => (map.set("a", 1), text.append("text"), list.push("x", "y"), books.open("pot")));
+  const paid = books.transfer({ to: "pot", amount: 5n });
+  const { policy, presence } = space;
+  const stranger = "7".repeat(64);
+  const writers: { [name: string]: () => unknown } = {
+    "map.set": () => map.set("b", 1),
+    "map.delete": () => map.delete("a"),
+    "map.child": () => map.child("c", "map").set("d", 1),
+    "text.insert": () => text.insert(0, "x"),
+    "text.delete": () => text.delete(0, 1),
+    "text.append": () => text.append("x"),
+    "text.update": () => text.update("other"),
+    "text.mark": () => text.mark(0, 2, "bold", true),
+    "text.applyDelta": () => text.applyDelta([{ insert: "x" }]),
+    "text.anchor": () => text.anchor(1),
+    "list.push": () => list.push("z"),
+    "list.insert": () => list.insert(0, "z"),
+    "list.delete": () => list.delete(0),
+    "list.move": () => list.move(0, 1),
+    "set.add": () => space.getSet("s").add("x"),
+    "set.delete": () => space.getSet("s").delete("x"),
+    "counter.add": () => space.getCounter("n").add(1),
+    "cart.add": () => space.getCart("c").add("tea", 1),
+    "cart.remove": () => space.getCart("c").remove("tea"),
+    "ledger.open": () => books.open("jar"),
+    "ledger.transfer": () => books.transfer({ to: "pot", amount: 1n }),
+    "ledger.transfer for a command": () => books.transfer({ to: "pot", amount: 1n, command: "c" }),
+    "ledger.reverse": () => books.reverse(paid.id),
+    "ledger.dispute": () => books.dispute(paid.id, { reason: "no" }),
+    "ledger.support": () => books.support(paid.id),
+    "ledger.oppose": () => books.oppose(paid.id),
+    "ledger.assign": () => books.assign({ asset: "boat", to: "pot" }),
+    transact: () => space.transact(() => {}),
+    flush: () => space.flush(),
+    undo: () => space.undo(),
+    redo: () => space.redo(),
+    undoGroup: () => space.undoGroup(() => {}),
+    restore: () => space.restore(paid.id),
+    create: () => space.create("Thing", { id: "new" }),
+    emit: () => space.emit("Ok", { concerns: "ok" }),
+    "emit for a command": () => space.emit("Ok", { concerns: "ok", command: "c" }),
+    "policy.exclude": () => policy.exclude(paid.id),
+    "policy.include": () => policy.include(paid.id),
+    "policy.withdraw": () => policy.withdraw(paid.id),
+    "policy.ban": () => policy.ban(stranger),
+    "policy.unban": () => policy.unban(stranger),
+    "policy.accept": () => policy.accept(paid.id),
+    "policy.trust": () => policy.trust(stranger),
+    "policy.distrust": () => policy.distrust(stranger),
+    "policy.mode": () => (policy.mode = "review"),
+    "policy.setThreshold": () => policy.setThreshold(2),
+    "policy.preview": () => policy.preview({ exclude: paid.id }),
+    "presence.set": () => presence.set({ here: true }),
+    "of another space": () => other.getMap("m").set("a", 1),
+    "space.at": () => space.at(paid.id),
+  };
+  space.define("Ok", { apply: () => ({ ok: true }) });
+  for (const [type, work] of Object.entries(writers)) {
+    space.define(type, { apply: () => (work(), { ok: true }) });
+    space.transact(() => space.emit(type, { concerns: space.create("Thing", { id: type }) }));
+  }
+  const before = [space.stateHash(), space.viewDigest(), space.heads.join(), space.names().length];
+  for (const type of Object.keys(writers)) {
+    const { error } = space.read(type) as unknown as { error?: { code: string; message: string } };
+    assert.equal(error?.code, "E_READONLY", `${type}: ${error?.message}`);
+  }
+  assert.deepEqual([space.stateHash(), space.viewDigest(), space.heads.join(), space.names().length], before);
+  assert.deepEqual([space.read("new"), policy.entries(), policy.mode, other.getMap("m").size], [undefined, [], "open", 0]);
+});
+
 /** Values that throw again when somebody asks what they are. */
 function hostile(): { [name: string]: unknown } {
   const fail = () => {

@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use stemma::causal::ChangesetId;
+use stemma::causal::{ChangesetId, MemberId};
 use stemma::replica::ChangesetSummary;
 
 /// A changeset and the index of an op in it.
@@ -19,6 +19,8 @@ pub enum Op {
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub ops: BTreeMap<OpId, Op>,
+    /// For which commands changesets were made, by whom.
+    pub commands: BTreeMap<ChangesetId, (MemberId, String)>,
     /// Changesets that only their authors read.
     pub private: BTreeSet<ChangesetId>,
 }
@@ -26,6 +28,8 @@ pub struct World {
 /// What of it is known somewhere, in an order in which each stands after what it builds on.
 pub struct Model<'a> {
     world: &'a World,
+    /// What is known to be in the past of what, whatever is looked at.
+    graph: &'a [ChangesetSummary],
     history: Vec<&'a ChangesetSummary>,
     ranks: BTreeMap<ChangesetId, (u64, u32)>,
     counting: BTreeSet<OpId>,
@@ -52,6 +56,7 @@ impl<'a> Model<'a> {
             };
             ranks.insert(one.id, rank);
         }
+        let graph = history;
         let history: Vec<&ChangesetSummary> = history.iter().filter(|one| knows(one)).collect();
         let here: BTreeSet<ChangesetId> = history.iter().map(|one| one.id).collect();
         let mut left: BTreeSet<OpId> =
@@ -65,11 +70,36 @@ impl<'a> Model<'a> {
                 }
             }
         }
-        Self { world, history, ranks, counting: left }
+        Self { world, graph, history, ranks, counting: left }
     }
 
     pub fn counts(&self, op: OpId) -> bool {
         self.counting.contains(&op)
+    }
+
+    /// Whether a changeset has no command, or is the first with it of its author that has an event which was not switched off:
+    /// of those that none of them knew the one with the smallest id.
+    fn is_first(&self, one: ChangesetId) -> bool {
+        let Some(command) = self.world.commands.get(&one) else { return true };
+        let is_event = |op: &&OpId| matches!(self.world.ops[op], Op::Event { .. });
+        let left: BTreeSet<ChangesetId> = self.counting.iter().filter(is_event).map(|op| op.0).collect();
+        let of_command = |id: &&ChangesetId| self.world.commands.get(id) == Some(command);
+        let rivals: Vec<ChangesetId> = left.iter().filter(of_command).copied().collect();
+        let is_early = |id: &&ChangesetId| !rivals.iter().any(|other| self.knew(**id, *other));
+        rivals.iter().filter(is_early).min() == Some(&one)
+    }
+
+    /// The first changeset of its author for the command of a changeset, if it is another one, whatever was switched off.
+    pub fn repeats(&self, one: ChangesetId) -> Option<ChangesetId> {
+        let command = self.world.commands.get(&one)?;
+        let rivals: Vec<ChangesetId> = self
+            .history
+            .iter()
+            .map(|one| one.id)
+            .filter(|id| self.world.commands.get(id) == Some(command))
+            .collect();
+        let is_early = |id: &&ChangesetId| !rivals.iter().any(|other| self.knew(**id, *other));
+        rivals.iter().filter(is_early).min().copied().filter(|first| *first != one)
     }
 
     /// The events of an object that count, in their order.
@@ -78,7 +108,8 @@ impl<'a> Model<'a> {
             Op::Event { concerns, .. } => concerns.iter().any(|one| one == id),
             Op::Revoke(_) => false,
         };
-        let mut events: Vec<OpId> = self.counting.iter().filter(|op| is_of(op)).copied().collect();
+        let of_first = |op: &&OpId| is_of(op) && self.is_first(op.0);
+        let mut events: Vec<OpId> = self.counting.iter().filter(of_first).copied().collect();
         events.sort_by_key(|op| (self.ranks[&op.0], op.0, op.1));
         for (at, event) in events.iter().enumerate() {
             let later = &events[at + 1..];
@@ -112,7 +143,7 @@ impl<'a> Model<'a> {
     /// Whether a changeset builds on another one.
     fn knew(&self, later: ChangesetId, earlier: ChangesetId) -> bool {
         let mut past = BTreeSet::from([later]);
-        for one in self.history.iter().rev() {
+        for one in self.graph.iter().rev() {
             if past.contains(&one.id) {
                 past.extend(one.prev.iter().chain(&one.deps));
             }

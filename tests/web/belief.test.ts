@@ -102,6 +102,94 @@ test("a ban from now on leaves what was written, and hides what comes", async (t
   assert.equal(await textOf(page, "ben"), before);
 });
 
+test("under review what others write waits, is looked at, and is let in one by one or with its author", async (t) => {
+  const { page, complaints } = await visit(t);
+  const original = await textOf(page, "ada");
+  await write(page, "ben", "by Ben ");
+  await page.check("#review");
+  await reads(page, "ada", original, "Lagazuoi");
+  await page.locator("#waiting", { hasText: "1 waits" }).waitFor();
+  await type(page, "mallory", "FREE GOLD ");
+  await shows(page, "ben", "FREE GOLD ");
+  await page.locator("#waiting", { hasText: "2 wait" }).waitFor();
+  assert.equal(await textOf(page, "ada"), original);
+  await page.click("#waiting");
+  assert.equal(await page.innerText("#card-title"), "With this change by Ben");
+  await previews(page, "ada", "", "by Ben ");
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "card-act");
+  await page.click("#card-act");
+  await reads(page, "ada", `by Ben ${original}`);
+  await page.click("#card-undo");
+  await reads(page, "ada", original);
+  // The person, with all that is yet to come.
+  await page.click("#waiting");
+  await page.check("#card-along");
+  await page.locator("#card-act", { hasText: "Accept Ben" }).waitFor();
+  await page.click("#card-act");
+  await reads(page, "ada", `by Ben ${original}`);
+  await page.locator("#waiting", { hasText: "1 waits" }).waitFor();
+  await type(page, "ben", "again ");
+  await reads(page, "ada", `again by Ben ${original}`);
+  await settled(page);
+  await page.reload();
+  await page.locator(READY).waitFor();
+  await reads(page, "ada", `again by Ben ${original}`);
+  assert.equal(await page.isChecked("#review"), true);
+  await actAs(page, "ben");
+  assert.equal(await page.isChecked("#review"), false, "everybody reviews alone");
+  await actAs(page, "ada");
+  await page.uncheck("#review");
+  await shows(page, "ada", "FREE GOLD ");
+  await agree(page, 3);
+  assert.deepEqual(complaints, []);
+});
+
+test("whoever is trusted decides along, as much as the words weigh, until the trust is taken back", async (t) => {
+  const { page, complaints } = await visit(t);
+  await write(page, "mallory", "FREE GOLD ");
+  const everything = await textOf(page, "ada");
+  await agree(page, 3);
+  const before = await hashes(page);
+  const without = everything.replace("FREE GOLD ", "");
+  await actAs(page, "ben");
+  await page.click("[aria-label='Ban Mallory']");
+  await page.click("#card-act");
+  await reads(page, "ben", without);
+  await actAs(page, "ada");
+  await shownWords(page, "Ben", 1);
+  await reads(page, "ada", everything);
+  await page.click("[aria-label='Trust Ben']");
+  assert.equal(await page.isChecked("#trust-1"), true);
+  await previews(page, "ada", "FREE GOLD ", "");
+  await page.locator("#card-said", { hasText: "The words of Ben mean nothing to Ada. 1 edit by Mallory would stand otherwise." }).waitFor();
+  await page.click("#card-act");
+  await reads(page, "ada", without);
+  const mark = marksOf(page, "Mallory").first();
+  await mark.hover();
+  assert.match(await page.innerText("#card-hint"), /Does not count for Ada: Ben banned Mallory for all of history\.$/);
+  // Undone, said again, and weighed otherwise by keyboard.
+  await page.mouse.move(0, 0);
+  await page.click("#card-undo");
+  await reads(page, "ada", everything);
+  await page.locator("[aria-label='Trust Ben']").focus();
+  await page.keyboard.press("Enter");
+  await page.check("#trust-2");
+  await page.locator("#card-act").focus();
+  await page.keyboard.press("Enter");
+  await reads(page, "ada", without);
+  await page.click("[aria-label='Ben is trusted: look at it']");
+  await page.locator("#card-said", { hasText: "The words of Ben count twice for Ada." }).waitFor();
+  await previews(page, "ada", "", "FREE GOLD ");
+  await page.click("#card-act");
+  await reads(page, "ada", everything);
+  await actAs(page, "ben");
+  await page.click("[aria-label='Mallory is banned: look at it']");
+  await page.click("#card-act");
+  await agree(page, 3);
+  assert.deepEqual(await hashes(page), before);
+  assert.deepEqual(complaints, []);
+});
+
 test("an exclusion is looked at, made, and taken back", async (t) => {
   const { page, complaints } = await visit(t);
   await write(page, "mallory", "[gold for free] ");
@@ -265,6 +353,7 @@ const CONTRASTS: readonly [string, string, number][] = [
   ["--soft", "--sunken", 4.5],
   ["--paper", "--ink", 4.5],
   ["--rubric", "--sheet", 4.5],
+  ["--good", "--sunken", 4.5],
   ["--rubric-ink", "--rubric", 4.5],
   ["--bad", "--bad-paper", 4.5],
   ["--good", "--good-paper", 4.5],

@@ -1,0 +1,74 @@
+//! Other tabs of one database, of which one speaks with a relay for all.
+//!
+//! Rows go through the store, as they do anyway. Beside them travels what is not stored: what became of them at the relay, and
+//! what sessions show of themselves. Invariant: nothing is lost if all of that is; the next tab to speak asks the relay.
+
+use super::link::{SyncStatus, own_chain};
+use super::{Env, Output, Replica};
+use crate::causal::ChangesetId;
+
+/// How it stands with the relays that other tabs speak with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The best state among them.
+    pub status: SyncStatus,
+    /// Why none of them takes all that is here.
+    pub refusal: Option<String>,
+}
+
+impl Elsewhere {
+    /// Whether what is said here is heard by others.
+    pub(super) fn is_heard(&self) -> bool {
+        matches!(self.status, SyncStatus::Live | SyncStatus::CatchingUp)
+    }
+}
+
+impl Replica {
+    /// The relays are shared with other tabs: what those store is pushed from here where this tab speaks, and what is said is
+    /// for them too. None: this tab is on its own.
+    pub fn share_relays(&mut self, elsewhere: Option<Elsewhere>, env: &mut Env<'_>) {
+        if self.links.elsewhere == elsewhere {
+            return;
+        }
+        let was_heard = self.links.elsewhere.as_ref().is_some_and(Elsewhere::is_heard);
+        let is_heard = elsewhere.as_ref().is_some_and(Elsewhere::is_heard);
+        self.links.elsewhere = elsewhere;
+        self.outputs.push_back(Output::Sync);
+        if is_heard && !was_heard {
+            self.greet(env);
+        }
+    }
+
+    /// The last changesets of this member's chains that a relay has.
+    pub fn relay_tips(&self) -> Vec<ChangesetId> {
+        let (member, graph) = (self.member(), self.log.graph());
+        let tips = graph.tips().filter_map(|tip| graph.get(&tip.id));
+        let own = tips.filter(|ix| self.log.author(*ix).member == member);
+        own.filter_map(|ix| {
+            own_chain(graph, ix).map(|ix| graph.id(ix)).find(|id| !self.links.unacked.contains(id))
+        })
+        .collect()
+    }
+
+    /// A relay has these, says another tab, and so it has what their chains have before them. Some may not have been read yet.
+    pub fn at_relay(&mut self, ids: &[ChangesetId]) {
+        let (mut there, graph) = (Vec::new(), self.log.graph());
+        for id in ids {
+            let Some(ix) = graph.get(id) else {
+                self.links.early.insert(*id);
+                continue;
+            };
+            let chain = own_chain(graph, ix).map(|ix| graph.id(ix));
+            there.extend(chain.take_while(|id| self.links.unacked.contains(id)));
+        }
+        self.mark_at_relay(&there);
+    }
+
+    /// What another tab said of a session, or heard of it from a relay.
+    pub fn heard_from_tab(&mut self, payload: &[u8], is_said: bool, env: &mut Env<'_>) {
+        self.hear_presence(payload, env);
+        if is_said {
+            self.say_to_relays(payload, env);
+        }
+    }
+}

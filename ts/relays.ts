@@ -1,0 +1,252 @@
+/**
+ * The relays of a space, and which tab speaks with each: of those that share a database one has the connection, and tells the others what
+ * comes of it. Their rows go through the database.
+ *
+ * Invariant: nothing told here is the only copy of anything, nor does any of it have to arrive: whoever speaks next asks the relay.
+ */
+
+import { StemmaError } from "./errors.js";
+import type { Residence, TabMessage } from "./home.js";
+import type { Pump } from "./pump.js";
+import type { Rows } from "./rows.js";
+import type { SyncStatus } from "./sync.js";
+import { Turn } from "./turn.js";
+
+/** How it stands with a relay, as the tab that speaks with it says. */
+export interface Word {
+  readonly status: SyncStatus;
+  readonly lastHeard?: number | undefined;
+  /** Why it does not take all that is here. */
+  readonly refusal?: string | undefined;
+  /** Whether all rows up to `row` are there, and all that it has are here. */
+  readonly settled: boolean;
+  readonly row: number;
+}
+
+interface Known {
+  /** None: this tab speaks with the relay whatever others do. */
+  readonly turn?: Turn;
+  isConnected: boolean;
+  word?: Word | undefined;
+  /** What was told last. */
+  told?: Word | undefined;
+}
+
+export class Relays {
+  readonly #pump: Pump;
+  readonly #rows: Rows;
+  readonly #residence: () => Residence;
+  readonly #review: () => void;
+  readonly #onFault: (fault: StemmaError) => void;
+  readonly #known = new Map<string, Known>();
+  /** The last row that this tab stored. */
+  #lastOwn = 0;
+  #isAlone = false;
+  #insists = false;
+
+  constructor(pump: Pump, rows: Rows, residence: () => Residence, review: () => void, onFault: (fault: StemmaError) => void) {
+    this.#pump = pump;
+    this.#rows = rows;
+    this.#residence = residence;
+    this.#review = review;
+    this.#onFault = onFault;
+  }
+
+  get urls(): string[] {
+    return [...this.#known.keys()];
+  }
+
+  /** What is known of those that other tabs speak with; some may not have said anything yet. */
+  get words(): (Word | undefined)[] {
+    return [...this.#known.values()].filter(({ isConnected }) => !isConnected).map(({ word }) => word);
+  }
+
+  connect(url: string): void {
+    if (this.#known.has(url)) return;
+    const { tabs } = this.#residence();
+    if (this.#isAlone || tabs?.locks === undefined) {
+      this.#known.set(url, { isConnected: true });
+      this.#pump.call((engine) => engine.connect(url));
+      return;
+    }
+    const turn = new Turn(`${tabs.locks}relay ${url}`, {
+      begin: () => void this.#begin(url, known),
+      end: () => this.#end(url, known),
+      ask: () => this.#post({ ask: url }),
+      isWaiting: () => isSeen() || (this.#pump.peek((engine) => engine.syncState().pending) ?? 0) > 0,
+    });
+    const known: Known = { turn, isConnected: false };
+    this.#known.set(url, known);
+    this.#share();
+    turn.wait();
+    if (this.#insists) turn.take();
+  }
+
+  disconnect(url: string): void {
+    const known = this.#known.get(url);
+    if (!this.#known.delete(url)) return;
+    known?.turn?.leave();
+    if (!known?.turn) this.#pump.call((engine) => engine.disconnect(url));
+    this.#share();
+  }
+
+  /** The page may stop for a while, or for good. */
+  leave(): void {
+    for (const { turn } of this.#known.values()) turn?.leave();
+  }
+
+  /** It goes on. */
+  enter(): void {
+    if (!this.#isAlone) for (const { turn } of this.#known.values()) turn?.wait();
+  }
+
+  /** This tab knows something that the one that speaks does not: another invite. */
+  take(): void {
+    this.#insists = true;
+    for (const { turn } of this.#known.values()) turn?.take();
+  }
+
+  /** What this tab has cannot go through the database. */
+  goAlone(): void {
+    if (this.#isAlone) return;
+    this.#isAlone = true;
+    for (const [url, { turn }] of [...this.#known]) {
+      turn?.leave();
+      this.#known.set(url, { isConnected: true });
+      this.#pump.post((engine) => engine.connect(url));
+    }
+    this.#share();
+  }
+
+  /** After a crash: another engine knows nothing of any of this. */
+  restore(): void {
+    this.#share();
+    for (const [url, { isConnected }] of this.#known) if (isConnected) this.#pump.read((engine) => engine.connect(url));
+  }
+
+  /** This tab stored rows under these numbers. */
+  stored(numbers: readonly number[]): void {
+    this.#lastOwn = Math.max(this.#lastOwn, ...numbers);
+  }
+
+  /** Another tab says something. */
+  heard(message: TabMessage): void {
+    if (message === 0) return this.#rows.catchUp();
+    if ("said" in message) this.#pump.post((engine) => this.#isAlone || engine.heardFromTab(message.bytes, message.said));
+    else if ("acked" in message) this.#pump.post((engine) => engine.atRelay(message.acked));
+    else if ("ask" in message) this.#answer(message.ask);
+    else if ("word" in message) this.#listen(message.url, message.word);
+  }
+
+  /** These reached a relay. */
+  acked(ids: string[]): void {
+    if (this.#speaks) this.#post({ acked: ids });
+  }
+
+  /** Tells the other tabs how it stands, if it stands otherwise than before. */
+  tell(): void {
+    for (const [url, known] of this.#known) {
+      if (!known.turn?.isMine) continue;
+      const word = this.#word(known);
+      const { told } = known;
+      const isSame = told && WORDS.every((field) => told[field] === word[field]);
+      if (isSame) continue;
+      if (word.status === "live" && told?.status !== "live") this.#tellTips();
+      known.told = word;
+      this.#post({ url, word });
+    }
+  }
+
+  /** Whether all that is here is at the relays that other tabs speak with, and the other way round. */
+  get isSettled(): boolean {
+    return this.words.every((word) => word?.settled && word.row >= Math.max(this.#lastOwn, this.#rows.last) && this.#rows.last >= word.row);
+  }
+
+  get #speaks(): boolean {
+    return [...this.#known.values()].some(({ turn }) => turn?.isMine);
+  }
+
+  async #begin(url: string, known: Known): Promise<void> {
+    const residence = this.#residence();
+    let place: Uint8Array | undefined;
+    try {
+      // The place first: the rows before it were stored no later than it.
+      place = (await residence.storage.entries("meta")).find(([key]) => key === `relay/${url}`)?.[1];
+      await this.#rows.caughtUp();
+    } catch (error) {
+      this.#onFault(StemmaError.from(error, "E_STORAGE_LOST") as StemmaError);
+    }
+    if (!known.turn?.isMine || known.isConnected) return;
+    known.isConnected = true;
+    known.word = undefined;
+    this.#pump.post((engine) => {
+      if (place) engine.readPlace(url, place);
+      engine.connect(url);
+    });
+    this.#share();
+    this.tell();
+  }
+
+  #end(url: string, known: Known): void {
+    known.told = undefined;
+    if (!known.isConnected) return;
+    known.isConnected = false;
+    this.#pump.post((engine) => engine.disconnect(url));
+    this.#share();
+  }
+
+  #answer(url: string): void {
+    const known = this.#known.get(url);
+    if (!known?.turn?.isMine) return;
+    known.told = undefined;
+    this.tell();
+  }
+
+  #listen(url: string, word: Word): void {
+    const known = this.#known.get(url);
+    if (!known?.turn || known.turn.isMine) return;
+    known.turn.heard();
+    known.word = word;
+    this.#share();
+    this.#review();
+  }
+
+  #word({ isConnected }: Known): Word {
+    const { status = "connecting", connected = false, settled = false, lastHeard } = this.#pump.peek((engine) => engine.syncState()) ?? {};
+    const refusal = this.#pump.peek((engine) => engine.refusal());
+    return { status: isConnected ? status : "connecting", settled: isConnected && connected && settled, row: this.#rows.last, refusal, lastHeard };
+  }
+
+  #tellTips(): void {
+    const tips = this.#pump.peek((engine) => engine.relayTips());
+    if (tips) this.#post({ acked: tips });
+  }
+
+  /** Tells the engine how it stands elsewhere. */
+  #share(): void {
+    const isShared = !this.#isAlone && [...this.#known.values()].some(({ turn }) => turn);
+    const words = this.words;
+    const best = words.map((word) => word?.status ?? "connecting").reduce(betterOf, "offline");
+    const refusals = words.map((word) => word?.refusal);
+    this.#pump.post((engine) => engine.shareRelays(isShared ? best : undefined, refusals.includes(undefined) ? undefined : refusals[0]));
+  }
+
+  #post(message: TabMessage): void {
+    this.#residence().tabs?.post(message);
+  }
+}
+
+/** The better of two states of connections. */
+export function betterOf(one: SyncStatus, other: SyncStatus): SyncStatus {
+  return RANKS.indexOf(one) > RANKS.indexOf(other) ? one : other;
+}
+
+const RANKS: readonly SyncStatus[] = ["offline", "denied", "connecting", "reset", "catching-up", "live"];
+
+/** What the others are told when it changes. */
+const WORDS = ["status", "settled", "row", "refusal"] as const;
+
+/** Whether somebody may be looking. */
+function isSeen(): boolean {
+  return typeof document === "undefined" || document.visibilityState === "visible";
+}
