@@ -5,6 +5,7 @@
  * the same handles, listeners and waits go on with the next engine.
  */
 
+import { Blobs } from "./blob.js";
 import { type Change, changesOf, reloadOf } from "./change.js";
 import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
@@ -41,6 +42,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly blobs = new Blobs(this);
   readonly presence: Presence;
   readonly definitions = new Definitions(this);
   readonly reducers = new Reducers(this);
@@ -96,8 +98,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     const onStorage = (fault: StemmaError) => this.report("storage", fault);
     this.#rows = new Rows(this.pump, residence, onStorage, () => this.#relays.tell());
     this.#relays = new Relays(this.pump, this.#rows, () => this.#residence, () => this.#retell(), onStorage);
-    this.sync = new SyncCore(this.pump, this.links, this.#relays, dial.canDial);
     this.presence = new Presence(this.pump);
+    this.sync = new SyncCore(this.pump, this.links, this.#relays, this.presence, dial.canDial, () => this.#retell());
     this.#saves = new Saves(this.pump);
     this.transactions = new Transactions(this.pump, this.#saves, () => this.#forget());
     const lastRow = () => this.#rows.last;
@@ -428,6 +430,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       if (error !== cause) this.report("error", fault);
       this.#saves.fail(fault);
       this.#growth.fail(fault);
+      this.blobs.fail(fault);
       this.sync.fail(fault);
     }
   }
@@ -451,9 +454,11 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (this.#recovery) await this.#recovery;
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
+    this.sync.end();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
+    this.blobs.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();

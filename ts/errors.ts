@@ -73,6 +73,7 @@ const CODES = {
   E_ACCESS: [false, "This member may read but not write. Ask the owner for a writer's invite."],
   E_ARGUMENT: [false, "The call is wrong: see `argument`."],
   E_BANNED: [false, "This member was banned from the space."],
+  E_BLOB_DAMAGED: [true, "Somebody wrote other bytes over a part of the blob. Whoever has the right ones stores them again."],
   E_CLOCK: [false, "The device's clock is far off. Set it and try again."],
   E_CLOSED: [false, "The space is closed. Open it again."],
   E_CSP: [false, "The page's content security policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src."],

@@ -23,11 +23,13 @@ export const list: Api["list"] = api.list;
 /** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
 export const destroy: Api["destroy"] = api.destroy;
 
+export type { BlobOptions, BlobRef } from "./blob.js";
 export type { SharedCart } from "./cart.js";
 export type { CartChange, Change, CounterChange, LedgerChange, ListChange, MapChange, SetChange, TextChange } from "./change.js";
 export type { CounterOptions, SharedCounter } from "./counter.js";
 export type { Attributes, Delta, DeltaStep, ListDelta, ListDeltaStep } from "./delta.js";
 export { type DefinitionInfo, type EventDefinition, type EventField, type FieldKind, type ObjectEvent, type ObjectState, REMOVE, type StateDelta } from "./definition.js";
+export type { DirectOptions } from "./direct.js";
 export type { CreateOptions, EmitOptions } from "./emit.js";
 export { type ErrorCode, StemmaError } from "./errors.js";
 export type { EventFigures } from "./figures.js";

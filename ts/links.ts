@@ -4,6 +4,7 @@
  * Invariant: each session of the engine is one connection; the engine hears of its end once, and of nothing after it.
  */
 
+import { connectChannel } from "./channel.js";
 import { argumentError } from "./check.js";
 import { StemmaError } from "./errors.js";
 import type { Pump } from "./pump.js";
@@ -59,6 +60,9 @@ export class Links {
   /** Makes a session of a port; returns what ends both. */
   attach(port: MessagePort | RTCDataChannel): () => void {
     if (!isPort(port) && !isChannel(port)) throw argumentError("port", "port is neither a MessagePort nor an RTCDataChannel");
+    if (isChannel(port) && (port.ordered === false || (port.maxRetransmits ?? port.maxPacketLifeTime ?? null) !== null)) {
+      throw argumentError("port", "port loses messages, or brings them in another order");
+    }
     if (ATTACHED.has(port)) throw argumentError("port", "port was attached already; a port carries one session");
     const session = this.#pump.read((engine) => engine.attach());
     ATTACHED.add(port);
@@ -139,35 +143,4 @@ function connectPort(port: MessagePort, events: ConnectionEvents): Connection {
     port.start();
   });
   return { send: (bytes) => port.postMessage(bytes), close: stop };
-}
-
-function connectChannel(channel: RTCDataChannel, events: ConnectionEvents): Connection {
-  const ending = new AbortController();
-  const { signal } = ending;
-  const end = () => {
-    ending.abort();
-    channel.close();
-    events.close();
-  };
-  channel.binaryType = "arraybuffer";
-  const onMessage = ({ data }: MessageEvent) => (data instanceof ArrayBuffer ? events.message(new Uint8Array(data)) : end());
-  channel.addEventListener("message", onMessage, { signal });
-  channel.addEventListener("close", end, { signal });
-  const waiting: Uint8Array<ArrayBuffer>[] = [];
-  const onOpen = () => {
-    for (const bytes of waiting.splice(0)) channel.send(bytes);
-    events.open();
-  };
-  if (channel.readyState === "open") queueMicrotask(onOpen);
-  else channel.addEventListener("open", onOpen, { signal });
-  return {
-    send(bytes) {
-      if (channel.readyState === "open") channel.send(bytes as Uint8Array<ArrayBuffer>);
-      else if (channel.readyState === "connecting") waiting.push(bytes as Uint8Array<ArrayBuffer>);
-    },
-    close() {
-      ending.abort();
-      channel.close();
-    },
-  };
 }

@@ -7,10 +7,13 @@
 import { argumentError, checkFunction, checkShortString } from "./check.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
 import type { Pump } from "./pump.js";
-import { assign, copyOf, freeze, isBytes, isPlain, type Value, wellFormed } from "./value.js";
+import { assign, copyOf, freeze, isBytes, isPlain, textOf, type Value, wellFormed } from "./value.js";
 
 /** What a session shows, by field. */
 export type PresenceState = { readonly [field: string]: Value };
+
+/** What a session says to others about connecting with it, by the session that it says it to. */
+export type Signals = { readonly [session: string]: Value };
 
 /** Another session that is here: one opening of the space, a tab perhaps. Frozen; the same object until it shows something else. */
 export interface Present {
@@ -32,6 +35,11 @@ export interface Present {
  * them on later. A peer on a port passes on nothing that it heard from others.
  */
 export class Presence {
+  /** Told when somebody says something about direct connections. @internal */
+  onSignals: (() => void) | undefined;
+  /** What sessions of other members say about direct connections, of those that make any. @internal */
+  signals: ReadonlyMap<string, Signals> = new Map();
+  #signals: Signals | undefined;
   readonly #pump: Pump;
   readonly #listeners = new Listeners<ReadonlyMap<string, Present>>();
   #state: PresenceState | undefined;
@@ -94,6 +102,19 @@ export class Presence {
     return this.#listeners.add(cb, o);
   }
 
+  /** Says this about direct connections; nothing if it does not fit beside what is shown. @internal */
+  signal(signals: Signals | undefined): void {
+    if (!this.#pump.isOpen || textOf(signals ?? null) === textOf(this.#signals ?? null)) return;
+    const before = this.#signals;
+    this.#signals = signals;
+    if (!signals && !this.#state) return;
+    try {
+      this.#show(this.#state ?? {});
+    } catch {
+      this.#signals = before;
+    }
+  }
+
   /** This session is not seen any more, and sees nobody, until it is used again. Its own listeners are not told. */
   leave(): void {
     this.#state = undefined;
@@ -108,22 +129,37 @@ export class Presence {
     if (same) return;
     const others = new Map<string, Present>();
     const revisions = new Map<string, number>();
+    const signals = new Map<string, Signals>();
+    const me = this.#pump.read((engine) => engine.member());
     for (const [session, member, actor, lastSeen, revision] of rows) {
-      const known = this.#revisions.get(session) === revision ? this.#others.get(session) : undefined;
-      const state = () => freeze(this.#pump.read((engine) => engine.presenceState(session)) ?? {}) as PresenceState;
-      others.set(session, known ?? Object.freeze({ member, actor, state: state(), lastSeen }));
+      const isKnown = this.#revisions.get(session) === revision;
+      const known = isKnown ? this.#others.get(session) : undefined;
+      const shown = known ? {} : this.#shownBy(session);
+      others.set(session, known ?? Object.freeze({ member, actor, state: shown.state ?? {}, lastSeen }));
       revisions.set(session, revision);
+      const said = known ? this.signals.get(session) : shown.signals;
+      if (said && member !== me) signals.set(session, said);
     }
     this.#others = new Others(others);
     this.#revisions = revisions;
+    this.signals = signals;
     this.#listeners.emit(this.#others);
+    this.onSignals?.();
+  }
+
+  /** What another session shows, and what it says about direct connections. */
+  #shownBy(session: string): { state?: PresenceState; signals?: Signals } {
+    const all = this.#pump.read((engine) => engine.presenceState(session)) as PresenceState | undefined;
+    if (!all) return {};
+    const { [SIGNALS]: signals, ...state } = all;
+    return { state: freeze(state), ...(isObject(signals) ? { signals: signals as Signals } : {}) };
   }
 
   /** Goes on with another engine, or after the page was out of sight. @internal */
   restore(): void {
     const state = this.#state;
     this.#forget();
-    if (state) this.#pump.post((engine) => engine.presenceSet(state));
+    if (state) this.#pump.post((engine) => engine.presenceSet(this.#whole(state)));
   }
 
   /** The page goes out of sight for good, or may. @internal */
@@ -142,11 +178,15 @@ export class Presence {
     const before = this.#state;
     this.#state = freeze(state);
     try {
-      this.#pump.call((engine) => engine.presenceSet(state));
+      this.#pump.call((engine) => engine.presenceSet(this.#whole(state)));
     } catch (error) {
       if (this.#state === state) this.#state = before;
       throw error;
     }
+  }
+
+  #whole(state: PresenceState): PresenceState {
+    return this.#signals ? { ...state, [SIGNALS]: this.#signals as Value } : state;
   }
 
   /** Where the page was out of sight for a moment the session begins again. */
@@ -159,6 +199,7 @@ export class Presence {
   #forget(): void {
     this.#others = NOBODY;
     this.#revisions = new Map();
+    this.signals = new Map();
   }
 }
 
@@ -207,6 +248,13 @@ class Others implements ReadonlyMap<string, Present> {
 const NOBODY = new Others(new Map());
 
 function checkFields(state: unknown, argument: string): asserts state is object {
-  const isObject = typeof state === "object" && state !== null && !Array.isArray(state) && !isBytes(state) && isPlain(state);
-  if (!isObject) throw argumentError(argument, `${argument} is not an object of fields`);
+  if (!isObject(state)) throw argumentError(argument, `${argument} is not an object of fields`);
+  if (Object.hasOwn(state, SIGNALS)) throw argumentError(argument, `the field ${SIGNALS} is this package's own`);
 }
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isBytes(value) && isPlain(value);
+}
+
+/** The field for what is said about direct connections. */
+const SIGNALS = "stemma/direct";

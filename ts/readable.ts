@@ -1,5 +1,6 @@
 /** What can be read of a space, now or as it was. */
 
+import { BLOB_PREFIX } from "./blob.js";
 import type { SharedCart } from "./cart.js";
 import { argumentError, checkShortString } from "./check.js";
 import type { CounterOptions, SharedCounter } from "./counter.js";
@@ -102,10 +103,10 @@ export abstract class Readable {
     return this.#source.reducers.events(id);
   }
 
-  /** The names of objects with visible content; what is under keys of maps has none. O(size). */
+  /** The names of objects with visible content, without blobs; what is under keys of maps has none. O(size). */
   names(): readonly { readonly name: string; readonly kind: Kind }[] {
     const known = this.#source.names().map(({ name, kind }) => ({ name, kind: kindOf(kind) }));
-    return freeze(known.filter((one): one is { name: string; kind: Kind } => one.kind !== undefined));
+    return freeze(known.filter((one): one is { name: string; kind: Kind } => one.kind !== undefined && !one.name.startsWith(BLOB_PREFIX)));
   }
 
   /** A hash of everything visible: equal at two replicas that show the same. O(size). */

@@ -225,7 +225,10 @@ export interface Engine {
   redo(scope: Uint32Array): boolean;
   canUndo(scope: Uint32Array): boolean;
   canRedo(scope: Uint32Array): boolean;
-  undoGroup(begins: boolean): void;
+  /** What is edited until the end is one group, or, if `isNone`, in none. */
+  undoGroup(begins: boolean, isNone: boolean): void;
+  /** The hash of a chunk (0), or of what a blob is known by (1). */
+  blobHash(level: number, bytes: Uint8Array): Uint8Array;
 
   mark(): number;
   rollback(mark: number): void;

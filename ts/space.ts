@@ -1,5 +1,6 @@
 /** Spaces: what `open` gives. */
 
+import type { BlobOptions, BlobRef } from "./blob.js";
 import type { Change } from "./change.js";
 import { argumentError, checkFunction, checkInteger, checkOptions, checkSignal, checkString, checkTime, checkWord } from "./check.js";
 import type { DefinitionInfo, EventDefinition } from "./definition.js";
@@ -167,12 +168,12 @@ export class Space extends Readable implements AsyncDisposable {
     this.#core.transactions.refuse("undoGroup");
     if (this.#isGrouping) return fn();
     this.#isGrouping = true;
-    this.#core.pump.call((engine) => engine.undoGroup(true));
+    this.#core.pump.call((engine) => engine.undoGroup(true, false));
     try {
       fn();
     } finally {
       this.#isGrouping = false;
-      this.#core.pump.call((engine) => engine.undoGroup(false));
+      this.#core.pump.call((engine) => engine.undoGroup(false, false));
     }
   }
 
@@ -259,6 +260,27 @@ export class Space extends Readable implements AsyncDisposable {
    */
   emit(type: string, event: EmitOptions): Write {
     return emit(this.#core, type, event);
+  }
+
+  /**
+   * Stores bytes that may be more than a value can hold, up to 64 MiB, as encrypted chunks, and gives a value that names them: put it
+   * where the others find it. What is written after that is saved after the chunks. The same bytes are stored once. Undo passes over them.
+   * They are held in memory as everything is: for photos and recordings, not for a library of films.
+   *
+   * An abort leaves the chunks that are stored; storing the same bytes again goes on from there. Rejects with `E_EVENT_TOO_LARGE` above
+   * 64 MiB, `E_ACCESS` for a reader, `E_STORAGE_*` if a chunk cannot be stored on this device.
+   */
+  async blob(bytes: Uint8Array, o?: BlobOptions): Promise<BlobRef> {
+    return this.#core.blobs.store(bytes, o);
+  }
+
+  /**
+   * The bytes that a reference names, checked against its hash. Chunks that are not here yet are waited for: pass a `signal`.
+   *
+   * Rejects with `E_BLOB_DAMAGED` if a chunk is not what it was, `E_ARGUMENT` for what is no reference, `E_CLOSED` if the space is closed first.
+   */
+  async readBlob(ref: BlobRef, o?: BlobOptions): Promise<Uint8Array> {
+    return this.#core.blobs.read(ref, o);
   }
 
   /** Seals the edits made outside of transactions, which otherwise happens by itself. The last write if there are none. */

@@ -1,8 +1,10 @@
 /** Synchronisation with relays and with other replicas. */
 
-import { argumentError, checkOptions, checkSignal, checkString } from "./check.js";
+import { argumentError, checkFunction, checkOptions, checkSignal, checkString } from "./check.js";
+import { Direct, type DirectOptions } from "./direct.js";
 import { StemmaError } from "./errors.js";
 import type { Links } from "./links.js";
+import type { Presence } from "./presence.js";
 import type { Pump } from "./pump.js";
 import { betterOf, type Relays } from "./relays.js";
 import { Waiters } from "./waiters.js";
@@ -63,10 +65,29 @@ export class Sync {
 
   /**
    * Synchronises with another replica of the space over a port, whose other end is attached there: another pane, a
-   * worker, or a peer by WebRTC. The port is used up: it is closed when either side ends. Returns what ends it.
+   * worker, or a peer by WebRTC, over a channel that is ordered and reliable; {@link direct} makes such channels by itself. The port is used up: it is closed when either side ends. Returns what ends it.
    */
   attach(port: MessagePort | RTCDataChannel): () => void {
     return this.#core.attach(port);
+  }
+
+  /**
+   * Connects this session with others that do the same, up to 8, browser to browser by WebRTC: what both sides have then arrives without a relay, as over
+   * {@link attach}, and goes on arriving when the relay is gone. How to reach it a session tells in its {@link Space.presence}, which this makes seen: members
+   * learn each other's network addresses, the relay does not. A connection that breaks is made again while both are here. Returns what ends it; while it
+   * goes on, another call throws.
+   *
+   * Throws `E_UNSUPPORTED` where there is no WebRTC.
+   */
+  direct(o: DirectOptions = {}): () => void {
+    checkOptions(o, "o", ["iceServers", "peerConnection", "signal"]);
+    checkSignal(o.signal);
+    return this.#core.goDirect(o);
+  }
+
+  /** The sessions that this one is connected with by {@link direct}. `on("sync")` tells when there are others. */
+  get peers(): readonly string[] {
+    return this.#core.peers;
   }
 
   /**
@@ -87,14 +108,19 @@ export class SyncCore {
   readonly #pump: Pump;
   readonly #links: Links;
   readonly #relays: Relays;
+  readonly #presence: Presence;
+  readonly #onPeers: () => void;
+  #direct: Direct | undefined;
   readonly #canDial: () => boolean;
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
 
-  constructor(pump: Pump, links: Links, relays: Relays, canDial: () => boolean) {
+  constructor(pump: Pump, links: Links, relays: Relays, presence: Presence, canDial: () => boolean, onPeers: () => void) {
     this.#pump = pump;
     this.#links = links;
     this.#relays = relays;
+    this.#presence = presence;
+    this.#onPeers = onPeers;
     this.#canDial = canDial;
   }
 
@@ -137,6 +163,36 @@ export class SyncCore {
 
   attach(port: MessagePort | RTCDataChannel): () => void {
     return this.#links.attach(port);
+  }
+
+  get peers(): readonly string[] {
+    this.#pump.check();
+    return Object.freeze(this.#direct?.peers ?? []);
+  }
+
+  goDirect(o: DirectOptions): () => void {
+    this.#pump.check();
+    const { signal, peerConnection = globalThis.RTCPeerConnection } = o;
+    if (peerConnection === undefined) throw new StemmaError("E_UNSUPPORTED", "there is no WebRTC here: pass a class", { argument: "peerConnection" });
+    checkFunction(peerConnection, "peerConnection");
+    if (this.#direct) throw argumentError("o", "this session makes direct connections already");
+    signal?.throwIfAborted();
+    const direct = new Direct(this.#presence, this.#links, { ...o, peerConnection }, this.#onPeers);
+    this.#direct = direct;
+    const end = () => {
+      signal?.removeEventListener("abort", end);
+      if (this.#direct !== direct) return;
+      this.#direct = undefined;
+      direct.end();
+    };
+    signal?.addEventListener("abort", end);
+    return end;
+  }
+
+  /** The space is closing. */
+  end(): void {
+    this.#direct?.end();
+    this.#direct = undefined;
   }
 
   async settled(signal: AbortSignal | undefined): Promise<void> {

@@ -104,6 +104,8 @@ impl Tag {
     pub const EPHEMERAL: Self = Self::new("ephemera");
     /// Signatures of that.
     pub const PRESENCE: Self = Self::new("presence");
+    /// Blobs and their chunks.
+    pub const BLOB: Self = Self::new("blob");
     /// The chain over a relay's log.
     pub const CHAIN: Self = Self::new("chain");
     /// Check sums of invite tokens.

@@ -10,6 +10,11 @@ use crate::event::digest::{self, ElementWrite};
 use crate::event::{OpRuns, Value};
 use crate::sorted::{sort, sort_by_key};
 
+/// The hash of a chunk (0), or of what a blob is known by (1): docs/format.md §11.
+pub fn blob_hash(level: u8, bytes: &[u8]) -> Digest {
+    hash(Tag::BLOB, &[&[level], bytes])
+}
+
 impl Replica {
     /// The hash of what is visible (docs/format.md §8). O(objects + visible content of those that changed since the last time).
     pub fn state_hash(&self) -> Digest {

@@ -42,6 +42,7 @@ mod why;
 
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
+pub use digest::blob_hash;
 pub use edit::{EditBase, EditFault, Mark};
 pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};

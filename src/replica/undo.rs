@@ -61,10 +61,10 @@ impl UndoStack {
 }
 
 impl Replica {
-    /// Everything that is edited until [`Replica::end_undo_group`] is undone at once.
-    pub fn begin_undo_group(&mut self, env: &mut Env<'_>) {
+    /// Everything that is edited until [`Replica::end_undo_group`] is undone at once; if `is_none`, never.
+    pub fn begin_undo_group(&mut self, is_none: bool, env: &mut Env<'_>) {
         self.flush(env);
-        self.undo.shared = Some(None);
+        self.undo.shared = Some(is_none.then_some(0));
     }
 
     /// The group is complete.

@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::replica::{Replica, edit_error, with_env};
 use super::{options, output, value};
+use crate::replica::blob_hash;
 use crate::{ObjectIx, ObjectKind, Value};
 
 type Answer<T> = Result<T, EdgeError>;
@@ -128,11 +129,16 @@ impl Replica {
     }
 
     #[wasm_bindgen(js_name = undoGroup)]
-    pub fn undo_group(&mut self, begins: bool) {
+    pub fn undo_group(&mut self, begins: bool, is_none: bool) {
         with_env(|env| match begins {
-            true => self.core_mut().begin_undo_group(env),
+            true => self.core_mut().begin_undo_group(is_none, env),
             false => self.core_mut().end_undo_group(env),
         });
+    }
+
+    #[wasm_bindgen(js_name = blobHash)]
+    pub fn blob_hash(&self, level: u8, bytes: &[u8]) -> Vec<u8> {
+        blob_hash(level, bytes).0.to_vec()
     }
 
     /// The items, and beside them their quantities.

@@ -11,6 +11,11 @@ export async function contract(): Promise<void> {
   const text: SharedText = space.getText("t");
   const value: Value | undefined = map.set("k", { list: [1n, new Uint8Array(1), null] }).get("k");
   for (const [key, each] of map) text.append(`${key}${String(each)}`);
+  const film = await space.blob(new Uint8Array(1), { progress: (bytes, size) => void (bytes / size), signal: AbortSignal.timeout(1) });
+  const bytes: Uint8Array = await space.readBlob(map.set("film", film).get("film") as typeof film);
+  text.append(String(bytes.length));
+  const alone: () => void = space.sync.direct({ iceServers: [{ urls: "stun:stun.example" }], signal: AbortSignal.timeout(1) });
+  if (space.sync.peers.length > 8) alone();
   const delta: Delta = text.toDelta();
   text.applyDelta([...delta, { retain: 1 }, { delete: 1 }, { insert: "x" }]);
   const write: Write = space.transact(() => text.update("y"), { message: "m", headers: { a: [1] }, origin: {}, command: "c" });

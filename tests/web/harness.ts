@@ -27,11 +27,11 @@ export async function temporaryFolder(owner: Owner): Promise<string> {
 }
 
 /** Chromium, headless. A context of it is one browser profile. */
-export async function launchBrowser(owner: Owner): Promise<Browser> {
+export async function launchBrowser(owner: Owner, args: readonly string[] = []): Promise<Browser> {
   const capabilities = JSON.parse(await readFile(join(root, "webdriver.json"), "utf8"));
   const browser = await chromium.launch({
     executablePath: variable("STEMMA_CHROMIUM"),
-    args: capabilities["goog:chromeOptions"].args,
+    args: [...capabilities["goog:chromeOptions"].args, ...args],
   });
   owner.after(() => browser.close());
   return browser;
