@@ -62,12 +62,15 @@ async function testWasm() {
   const { chromium, chromedriver } = findBrowser();
   const capabilities = JSON.parse(readFileSync("webdriver.json", "utf8"));
   capabilities["goog:chromeOptions"].binary = chromium;
+  const natively = await watch("cargo", ["test", "--test", "simulation", "one_seed_is_one_trace", "--", "--nocapture"]);
+  const traces = [...natively.text.matchAll(/^trace (\d+ [0-9a-f]+)$/gm)].map(([, trace]) => trace).join(",");
   mkdirSync("target", { recursive: true });
   writeFileSync("target/webdriver.json", JSON.stringify(capabilities));
   return countCargo(
     await watch("cargo", ["test", "--package", "stemma", "--target", "wasm32-unknown-unknown", "--test", "web"], {
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: buildTool("test-runner"),
       CHROMEDRIVER: chromedriver,
+      STEMMA_TRACES_NATIVE: traces,
       WASM_BINDGEN_TEST_WEBDRIVER_JSON: "target/webdriver.json",
       WASM_BINDGEN_TEST_TIMEOUT: "300",
       WASM_BINDGEN_TEST_DRIVER_TIMEOUT: "60",

@@ -289,3 +289,15 @@ fn the_classes_of_the_format_are_no_matter_to_the_log() {
     log.offer(policy.signed().clone(), 0);
     assert_eq!(drain(&mut log), [made[0].id(), policy.id()]);
 }
+
+#[test]
+fn what_was_put_aside_and_came_again_is_there_once() {
+    let made = owner(3);
+    let mut log = Log::new(genesis());
+    assert_eq!(log.offer(badly_signed(&made[1]), 0), Offer::Refused(Refusal::Signature));
+    assert_eq!(log.offer(badly_signed(&made[1]), 0), Offer::Refused(Refusal::Signature));
+    offer_all(&mut log, &made);
+    assert_eq!(log.take_proven(), [] as [Vec<u8>; 0]);
+    assert_eq!(drain(&mut log), made.iter().map(Changeset::id).collect::<Vec<_>>());
+    assert_eq!(log.forks(), []);
+}

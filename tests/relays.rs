@@ -327,6 +327,95 @@ fn a_fresh_link_is_tried_until_the_relay_is_there() {
     assert!(b.replica.is_saved(write, Tier::Relay));
 }
 
+/// Another tab wrote it, and the relay is faster than the store that both share.
+#[test]
+fn what_a_relay_brings_of_ones_own_is_safe_there() {
+    let mut a = Node::create(1);
+    let mut tab = Node::create(2);
+    tab.disk = a.disk.clone();
+    let mut tab = tab.reopen_keeping_actor(false);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut tab);
+    relay.drop_connection(&mut tab);
+    relay.connect(&mut a);
+    let written = write(&mut a, "one");
+    relay.run(&mut a);
+    relay.drop_connection(&mut a);
+    relay.wait(&mut tab, 61_000);
+    assert!(tab.replica.is_saved(written, Tier::Relay));
+    assert_eq!(tab.replica.sync_state().pending, 0);
+}
+
+#[test]
+fn what_another_tab_stored_is_sent_if_that_tab_cannot_any_more() {
+    let mut a = Node::create(1);
+    let mut tab = Node::create(2);
+    tab.disk = a.disk.clone();
+    let mut tab = tab.reopen_keeping_actor(false);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut tab);
+    let before = a.disk.tail.len();
+    let written = write(&mut a, "one");
+    // It ended between storing and sending; the other reads on.
+    let read_on = |tab: &mut Node| {
+        a.disk.tail[before..].iter().for_each(|record| tab.replica.load_tail(record));
+        assert!(!tab.with(|replica, env| replica.finish_load(env)));
+    };
+    read_on(&mut tab);
+    relay.wait(&mut tab, 5_000);
+    assert_eq!(relay.ids(), [], "whoever wrote it has some time");
+    relay.wait(&mut tab, 6_000);
+    assert_eq!(relay.ids(), [written]);
+    assert!(tab.replica.is_saved(written, Tier::Relay));
+    // What the relay brings meanwhile is not sent.
+    let mut b = Node::join(3, &a.invite(Role::Writer));
+    let before = b.disk.tail.len();
+    write(&mut b, "two");
+    let rows = b.disk.tail[before..].to_vec();
+    relay.drop_connection(&mut tab);
+    relay.connect(&mut b);
+    relay.drop_connection(&mut b);
+    relay.wait(&mut tab, 61_000);
+    let pushes = relay.pushes.len();
+    rows.iter().for_each(|record| tab.replica.load_tail(record));
+    tab.with(|replica, env| replica.finish_load(env));
+    relay.wait(&mut tab, 20_000);
+    assert_eq!(relay.pushes.len(), pushes);
+}
+
+/// A clock that was a year ahead is put right, while the next attempt, the answer of a full relay, or a seal is waited for.
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    const YEAR_MS: u64 = 365 * 86_400_000;
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    a.now_ms += YEAR_MS;
+    relay.connect(&mut a);
+    relay.manner = Manner::Full;
+    let refused = write(&mut a, "one");
+    relay.run(&mut a);
+    assert!(a.replica.refusal().is_some());
+    a.now_ms -= YEAR_MS;
+    relay.manner = Manner::Honest;
+    relay.wait(&mut a, 2_000);
+    assert!(a.replica.is_saved(refused, Tier::Relay), "it is asked again");
+
+    a.now_ms += YEAR_MS;
+    relay.drop_connection(&mut a);
+    a.now_ms -= YEAR_MS;
+    // The timer rings that was set for the attempt; then there is another.
+    relay.wait(&mut a, 500);
+    relay.wait(&mut a, 500);
+    assert_eq!(a.replica.sync_state().status, SyncStatus::Live, "it is dialed again");
+
+    a.now_ms += YEAR_MS;
+    let notes = a.replica.object("notes", ObjectKind::Text).expect("a text");
+    a.with(|replica, env| replica.text_insert(notes, 0, "two", env)).expect("in range");
+    a.now_ms -= YEAR_MS;
+    relay.wait(&mut a, 2_000);
+    assert_eq!((a.replica.open_edits(), relay.ids().len()), (0, 2), "it is sealed and sent");
+}
+
 #[test]
 fn nothing_is_settled_before_the_relay_has_shown_what_it_has() {
     let mut a = Node::create(1);

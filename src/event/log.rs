@@ -449,7 +449,9 @@ impl Log {
         }) {
             let (signed, received_ms) = self.unproven.remove(at).expect("position was just found");
             let Ok(earlier) = signed.trust_by_descendant(&proven) else { return };
-            if !matches!(self.accept(earlier.clone(), received_ms), Offer::Refused(_)) {
+            // Another copy may have come with its signature meanwhile.
+            let is_new = !self.knows(&earlier.id());
+            if is_new && !matches!(self.accept(earlier.clone(), received_ms), Offer::Refused(_)) {
                 self.proven.push(earlier.signed().encode());
             }
             proven = earlier;

@@ -6,14 +6,17 @@ use super::{Env, Output, Replica, Tier};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
-use crate::sorted::SortedMap;
-use crate::sync::{Backoff, PeerSession, Position, Row, Session, SessionConfig, Status};
+use crate::sorted::{SortedMap, sort};
+use crate::sync::{Backoff, Due, PeerSession, Position, Row, Session, SessionConfig, Status};
 use foldhash::HashSet;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
+
+/// How long a tab has for sending what it stored, before others send it. It may have ended in between.
+const STRAY_MS: u64 = 10_000;
 
 /// The state of sync as an application shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,15 @@ pub(super) struct RelayLink {
     pub(super) url: String,
     pub(super) session: Session,
     pub(super) backoff: Backoff,
-    pub(super) redial_ms: Option<u64>,
+    pub(super) redial: Option<Due>,
     /// Rows to push, oldest first.
     pub(super) queue: VecDeque<ChangesetIx>,
     /// Rows the relay delivered that are not in the graph yet.
     pub(super) delivered: HashSet<ChangesetId>,
+    /// Rows that another tab stored and that the relay has not delivered since: that tab sends them, if it still can.
+    pub(super) strays: HashSet<ChangesetId>,
+    /// When it had time enough.
+    pub(super) stray_due: Option<Due>,
     /// The relay starts over: once caught up, everything it did not show is pushed.
     pub(super) resync: bool,
     pub(super) shown: HashSet<ChangesetId>,
@@ -137,7 +144,7 @@ impl Links {
             if link.session.status() == Status::Denied {
                 link.session.ask_again();
                 link.refusals.denied = None;
-                link.redial_ms = Some(0);
+                link.redial = Some(Due::after(0, 0));
             }
         }
     }
@@ -167,9 +174,11 @@ impl Replica {
             url: url.to_owned(),
             session: Session::new(config),
             backoff: Backoff::default(),
-            redial_ms: Some(env.now_ms),
+            redial: Some(Due::after(env.now_ms, 0)),
             queue: VecDeque::new(),
             delivered: HashSet::default(),
+            strays: HashSet::default(),
+            stray_due: None,
             resync: false,
             shown: HashSet::default(),
             refusals: Refusals::default(),
@@ -254,18 +263,20 @@ impl Replica {
         link.session.disconnected();
         link.queue.clear();
         link.delivered.clear();
+        link.strays.clear();
         link.refusals.disconnected();
-        if link.redial_ms.is_none() && link.session.status() != Status::Denied {
+        if link.redial.is_none() && link.session.status() != Status::Denied {
             let mut random = [0; 8];
             (env.random)(&mut random);
             let wait = link.backoff.down(env.now_ms, u64::from_le_bytes(random));
-            link.redial_ms = Some(env.now_ms + wait);
+            link.redial = Some(Due::after(env.now_ms, wait));
         }
         self.drain_relay(session, env);
     }
 
     /// Time passed: seals a batch that is old enough, redials, notices dead connections, goes on with what is left to do.
     pub fn tick(&mut self, env: &mut Env<'_>) {
+        self.batch.begun_ms = self.batch.begun_ms.map(|begun| begun.min(env.now_ms));
         if !self.closed.is_empty() {
             self.seal_slice(env);
         } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
@@ -275,7 +286,14 @@ impl Replica {
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
-                link.refusals.paused_until = link.refusals.paused_until.filter(|until| *until > env.now_ms);
+                link.refusals.pause.take_if(|pause| pause.is_over(env.now_ms));
+                if link.stray_due.take_if(|due| due.is_over(env.now_ms)).is_some() {
+                    let strays = std::mem::take(&mut link.strays);
+                    let mut strays: Vec<ChangesetIx> =
+                        strays.iter().filter_map(|id| self.log.graph().get(id)).collect();
+                    sort(&mut strays);
+                    link.queue.extend(strays);
+                }
             }
             self.drain_relay(session, env);
         }
@@ -289,11 +307,14 @@ impl Replica {
             (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
-        let redial = self.links.relays.values().filter_map(|link| link.redial_ms).min();
+        let redial =
+            self.links.relays.values().filter_map(|link| link.redial).map(|redial| redial.at_ms).min();
         let redial = redial.filter(|_| self.log.is_whole());
-        let retry = self.links.relays.values().filter_map(|link| link.refusals.paused_until).min();
+        let retry =
+            self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
+        let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        [self.batch_deadline(), ready, watch, redial, retry, said].into_iter().flatten().min()
+        [self.batch_deadline(), ready, watch, redial, retry, strays, said].into_iter().flatten().min()
     }
 
     /// The state of sync.
@@ -350,14 +371,22 @@ impl Replica {
         }
         self.note_own_stored(arrived);
         let graph = self.log.graph();
+        let mut at_relay = Vec::new();
         for link in self.links.relays.values_mut() {
             let live = link.is_subscribed();
             for ix in arrived {
-                if !link.delivered.remove(&graph.id(*ix)) && live && !by_tab {
+                if link.delivered.remove(&graph.id(*ix)) {
+                    at_relay.push(graph.id(*ix));
+                } else if live && by_tab {
+                    link.strays.insert(graph.id(*ix));
+                    link.stray_due.get_or_insert(Due::after(env.now_ms, STRAY_MS));
+                } else if live {
                     link.queue.push_back(*ix);
                 }
             }
         }
+        // What another tab wrote may come from there before it comes from the store.
+        self.mark_at_relay(&at_relay);
         self.offer_to_peers(arrived, env);
         self.pump_relays(env);
     }
@@ -403,8 +432,8 @@ impl Replica {
             return;
         }
         for (session, link) in self.links.relays.iter_mut() {
-            if link.redial_ms.is_some_and(|at| at <= env.now_ms) && self.actor.is_some() {
-                link.redial_ms = None;
+            if link.redial.as_mut().is_some_and(|redial| redial.is_over(env.now_ms)) && self.actor.is_some() {
+                link.redial = None;
                 self.outputs.push_back(Output::Dial { session: *session, url: link.url.clone() });
             }
         }

@@ -6,7 +6,7 @@
 use super::link::RelayLink;
 use super::{Replica, Tier};
 use crate::causal::ChangesetId;
-use crate::sync::{Backoff, Code, Status};
+use crate::sync::{Backoff, Code, Due, Status};
 use foldhash::{HashMap, HashSet};
 
 /// Why a write will not reach a tier.
@@ -26,7 +26,7 @@ pub(super) struct Refusals {
     /// Why it does not let this member in.
     pub denied: Option<String>,
     /// Nothing is pushed before.
-    pub paused_until: Option<u64>,
+    pub pause: Option<Due>,
     /// Rows that it refused for good, over this connection.
     rows: HashMap<ChangesetId, Code>,
     /// Rows that it took, over this connection.
@@ -71,10 +71,10 @@ impl Refusals {
         let again = self.fruitless > 0;
         if fruitful || !(full || gaps) {
             (self.fruitless, self.backoff) = (0, Backoff::default());
-        } else if self.paused_until.is_none() {
+        } else if self.pause.is_none() {
             // One gap can be an honest surprise: what is missing goes out at once. Two are no surprise.
             if full || again {
-                self.paused_until = Some(now_ms + self.backoff.down(now_ms, random));
+                self.pause = Some(Due::after(now_ms, self.backoff.down(now_ms, random)));
             }
             self.fruitless = self.fruitless.saturating_add(1);
         }
@@ -93,7 +93,7 @@ impl Refusals {
 
     /// How many rows may be pushed now: after a pause one at a time.
     pub fn rows_now(&self, settled: bool) -> usize {
-        match (self.paused_until, self.fruitless) {
+        match (self.pause, self.fruitless) {
             (Some(_), _) => 0,
             (None, 0) => usize::MAX,
             _ => usize::from(settled),

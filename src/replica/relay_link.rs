@@ -8,7 +8,7 @@ use crate::event::{self, SignedChangeset};
 use crate::sorted::sort;
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
-    Challenge, Code, Delivery, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
+    Challenge, Code, Delivery, Due, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
 };
 use foldhash::HashSet;
 use std::collections::{BTreeSet, VecDeque};
@@ -93,9 +93,11 @@ impl Replica {
         if link.queue.is_empty() {
             link.refusals.nothing_lacks();
         }
-        let acked: Vec<ChangesetId> =
-            at_relay.iter().map(|ix| graph.id(*ix)).filter(|id| self.links.unacked.contains(id)).collect();
-        self.mark_at_relay(&acked);
+        let mut at_relay: Vec<ChangesetIx> = at_relay.into_iter().collect();
+        // They are told in the order in which they were made.
+        sort(&mut at_relay);
+        let at_relay: Vec<ChangesetId> = at_relay.into_iter().map(|ix| graph.id(ix)).collect();
+        self.mark_at_relay(&at_relay);
     }
 
     fn take_delivery(&mut self, session: u32, rows: Vec<Delivery>, position: Position, env: &mut Env<'_>) {
@@ -117,7 +119,8 @@ impl Replica {
         if link.resync {
             link.shown.extend(&ids);
         }
-        link.delivered.extend(ids.iter().filter(|id| !self.log.knows(id)));
+        link.strays.retain(|id| !ids.contains(id));
+        link.delivered.extend(ids.iter().filter(|id| self.log.graph().get(id).is_none()));
         let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&position));
         self.links.positions.insert(link.url.clone(), position);
         let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
@@ -229,14 +232,14 @@ impl Replica {
 
     fn close_relay(&mut self, session: u32, retry: Retry, env: &mut Env<'_>) {
         let Some(link) = self.links.relays.get_mut(&session) else { return };
-        link.redial_ms = match retry {
+        link.redial = match retry {
             Retry::Backoff => None,
-            Retry::Never => Some(u64::MAX),
+            Retry::Never => Some(Due::after(0, u64::MAX)),
             Retry::Within { min_ms, max_ms } => {
                 let mut random = [0; 8];
                 (env.random)(&mut random);
                 let span = max_ms.saturating_sub(min_ms).saturating_add(1);
-                Some(env.now_ms.saturating_add(min_ms).saturating_add(u64::from_le_bytes(random) % span))
+                Some(Due::after(env.now_ms, min_ms.saturating_add(u64::from_le_bytes(random) % span)))
             }
         };
         self.outputs.push_back(Output::Close { session });

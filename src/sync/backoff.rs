@@ -3,6 +3,27 @@
 //! Invariant: the delays only start over after a connection that stayed logged in for 30 s; one that opens and fails
 //! at once does not count as health.
 
+/// The end of a wait. The clock may be set back meanwhile: it takes no longer than the wait from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When, by the clock as it went so far.
+    pub at_ms: u64,
+    wait_ms: u64,
+}
+
+impl Due {
+    /// So long from now on.
+    pub fn after(now_ms: u64, wait_ms: u64) -> Self {
+        Self { at_ms: now_ms.saturating_add(wait_ms), wait_ms }
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&mut self, now_ms: u64) -> bool {
+        self.at_ms = self.at_ms.min(now_ms.saturating_add(self.wait_ms));
+        self.at_ms <= now_ms
+    }
+}
+
 const FIRST_MS: u64 = 500;
 const LONGEST_MS: u64 = 60_000;
 const HEALTHY_MS: u64 = 30_000;
@@ -74,6 +95,17 @@ mod tests {
         backoff.up(40_000);
         assert_eq!(backoff.down(70_000, 500), 500);
         assert_eq!(backoff.down(70_000, 1_000), 1_000);
+    }
+
+    #[test]
+    fn a_wait_ends_though_the_clock_is_set_back() {
+        let mut due = Due::after(100_000, 500);
+        assert!(!due.is_over(100_499));
+        assert!(!due.is_over(40));
+        assert!(!due.is_over(539));
+        assert!(due.is_over(540));
+        assert!(Due::after(7, 0).is_over(7));
+        assert!(!Due::after(7, u64::MAX).is_over(u64::MAX - 1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod row;
 mod session;
 mod wire;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Due};
 pub use error::{Code, FrameError};
 pub use message::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GoAway,

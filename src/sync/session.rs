@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use prost::bytes::Bytes;
 
+use super::backoff::Due;
 use super::error::{Code, FrameError};
 use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
@@ -194,7 +195,7 @@ struct InFlight {
     bytes: usize,
     frame: Bytes,
     /// Refused for a while: send again then.
-    retry_ms: Option<u64>,
+    retry: Option<Due>,
     /// How often it was.
     refusals: u32,
 }
@@ -278,13 +279,14 @@ impl Session {
         if matches!(self.phase, Phase::Offline | Phase::Closing) {
             return;
         }
-        if now_ms.saturating_sub(self.heard_ms) >= SILENCE_MS {
+        self.heard_ms = self.heard_ms.min(now_ms);
+        if now_ms - self.heard_ms >= SILENCE_MS {
             self.close(Retry::Backoff);
             return;
         }
         for push in self.pushes.values_mut() {
-            if push.retry_ms.is_some_and(|at| at <= now_ms) {
-                push.retry_ms = None;
+            if push.retry.as_mut().is_some_and(|retry| retry.is_over(now_ms)) {
+                push.retry = None;
                 self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
             }
         }
@@ -328,7 +330,7 @@ impl Session {
         let push_id = self.last_push_id;
         let frame = Frame::Push(Push { push_id, space: self.config.space, rows }).encode();
         self.outputs.push_back(SessionOutput::Send(frame.clone()));
-        self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry_ms: None, refusals: 0 });
+        self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry: None, refusals: 0 });
     }
 
     /// Says something to whoever is there; to nobody without a subscription.
@@ -362,7 +364,7 @@ impl Session {
     pub fn push_window(&self) -> Window {
         let closed = Window { bytes: 0, rows: 0 };
         let (Phase::Streaming(_), Some(limits)) = (self.phase, self.limits) else { return closed };
-        if self.pushes.values().any(|push| push.retry_ms.is_some()) {
+        if self.pushes.values().any(|push| push.retry.is_some()) {
             return closed;
         }
         let in_flight: usize = self.pushes.values().map(|push| push.bytes).sum();
@@ -515,7 +517,7 @@ impl Session {
         if again && let Some(push) = self.pushes.get_mut(&push_id) {
             let floor_ms = RETRY_MS.saturating_mul(1 << push.refusals.min(7)).min(RETRY_LONGEST_MS);
             push.refusals = push.refusals.saturating_add(1);
-            push.retry_ms = Some(now_ms.saturating_add(error.retry_after_ms.max(floor_ms)));
+            push.retry = Some(Due::after(now_ms, error.retry_after_ms.max(floor_ms)));
         } else if let Some(push) = self.pushes.remove(&push_id) {
             let results = push.ids.into_iter().map(|id| (id, Verdict::Rejected(error.code))).collect();
             self.outputs.push_back(SessionOutput::Acked { results });

@@ -7,6 +7,9 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
+#[path = "../simulation/mod.rs"]
+mod simulation;
+
 wasm_bindgen_test_configure!(run_in_browser);
 
 #[wasm_bindgen_test]
@@ -64,6 +67,15 @@ async fn a_tab_hears_another() {
     assert_eq!(JsFuture::from(message).await.unwrap(), 7);
     speaking.close();
     assert!(!speaking.available() && !speaking.post(&8.into()));
+}
+
+/// What `scripts/test.mjs` had these seeds give natively.
+#[wasm_bindgen_test]
+fn a_seed_is_the_same_trace_as_natively() {
+    use simulation::{COMPARED, invariant::Sabotage, log::Model, plan::Plan, run};
+    let run = |seed| run(&Plan::new(seed, &[]), &Model::default(), Sabotage::None, false);
+    let here = COMPARED.map(|seed| format!("{seed} {}", run(seed).hash));
+    assert_eq!(Some(&*here.join(",")), option_env!("STEMMA_TRACES_NATIVE"), "`npm test -- wasm` says it");
 }
 
 async fn done(promise: Promise) -> JsValue {
