@@ -8,6 +8,8 @@
 //! while; nothing that waits grows beyond the credit given and the push window. It does not look into headers, holds no
 //! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
 
+mod output;
+
 use crate::sorted::SortedMap;
 use std::collections::VecDeque;
 
@@ -17,11 +19,12 @@ use super::backoff::Due;
 use super::error::{Code, FrameError};
 use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Position, Proof, Push, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
-use crate::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
 use crate::event::{changeset_id, next_chain, start_chain};
+pub use output::{Retry, SessionOutput, Status};
 
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
@@ -42,90 +45,6 @@ pub struct SessionConfig {
     pub own: Vec<ActorId>,
     /// Row bytes that may wait to be stored.
     pub credit_bytes: u64,
-}
-
-/// What the caller has to do or to know.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SessionOutput {
-    /// Send this frame.
-    Send(Bytes),
-    /// Sign the challenge and answer with [`Session::login`].
-    Login(Challenge),
-    /// The relay has answered. With a resync the position starts over: after catching up, push every row that the relay
-    /// did not deliver. Without one, push on from `tips`.
-    Subscribed {
-        /// Why the relay starts over, if it does.
-        resync: Option<Resync>,
-        /// Another log which holds just what is held here: reading goes on from this place, which is to be stored.
-        place: Option<Position>,
-        /// The life of its log.
-        log_id: LogId,
-        /// How far the log goes.
-        head: u64,
-        /// What it holds of the own actors.
-        tips: Vec<Tip>,
-    },
-    /// Store these rows and the position in one transaction, then call [`Session::stored`].
-    Rows {
-        /// The rows, in the relay's order.
-        rows: Vec<Delivery>,
-        /// The position after them.
-        position: Position,
-    },
-    /// What became of pushed rows, in the order they were pushed.
-    Acked {
-        /// One per row.
-        results: Vec<(ChangesetId, Verdict)>,
-    },
-    /// Somebody said this to whoever is there.
-    Ephemeral(Bytes),
-    /// The status changed.
-    Status(Status),
-    /// The relay, or this side, found something wrong.
-    Refused {
-        /// What.
-        code: Code,
-        /// For people who debug.
-        message: String,
-    },
-    /// Close the connection; then call [`Session::disconnected`].
-    Close {
-        /// When to connect again.
-        retry: Retry,
-    },
-}
-
-/// The state of the connection as an app shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// No connection.
-    Offline,
-    /// A connection without a subscription.
-    Connecting,
-    /// Rows are coming in.
-    CatchingUp,
-    /// Everything the relay has is here.
-    Live,
-    /// The relay lets this member not in, or speaks no version that is known here.
-    Denied,
-    /// The relay's log is not the one that was read: it comes again from the start.
-    Reset,
-}
-
-/// When to connect again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// As [`super::Backoff`] says.
-    Backoff,
-    /// At a random time within these bounds.
-    Within {
-        /// Not earlier.
-        min_ms: u64,
-        /// Not later.
-        max_ms: u64,
-    },
-    /// Not before something changes: another invite, another version.
-    Never,
 }
 
 /// What a login signs, together with a client nonce and the space.
