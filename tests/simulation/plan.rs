@@ -103,6 +103,8 @@ pub struct Setup {
     pub devices: Vec<usize>,
     pub spaces: usize,
     pub relays: usize,
+    /// Of the tabs of a device one speaks with a relay for all.
+    pub shares_relays: bool,
     /// How long a frame is under way, at least and at most.
     pub latency_ms: [u64; 2],
     pub bytes_per_ms: u64,
@@ -164,6 +166,7 @@ impl Setup {
             devices,
             spaces,
             relays: 1 + usize::from(rng.chance(35)),
+            shares_relays: rng.chance(70),
             latency_ms: if fast { [1, 20] } else { [20, 900] },
             bytes_per_ms: *rng.pick(&[2, 50, 100_000]),
             disk_ms: *rng.pick(&[[0, 2], [1, 30], [20, 2_000]]),

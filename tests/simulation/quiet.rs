@@ -112,7 +112,13 @@ impl World {
                 let unsaved: Vec<String> = unsaved.map(|own| own.id.to_string()).collect();
                 return Some(format!("tab {number} is {state:?}, at no relay {unsaved:?}"));
             }
-            let known = self.devices[tab.device].knows.iter().filter(|knows| **knows).count();
+            let device = &self.devices[tab.device];
+            let speaks = |at: &usize| {
+                !self.plan.setup.shares_relays
+                    || tab.words.is_alone
+                    || self.holder(tab.device, *at) == Some(*number)
+            };
+            let known = (0..self.relays.len()).filter(|at| device.knows[*at]).filter(speaks).count();
             let is_connected = |conn: &&u32| {
                 self.conns
                     .get(conn)

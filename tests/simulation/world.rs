@@ -20,6 +20,7 @@ use super::rng::Rng;
 use super::schedule::Schedule;
 use super::tab::Tab;
 use super::trace::Trace;
+use super::turn::Message;
 
 /// Something that is to happen.
 #[derive(Debug)]
@@ -42,6 +43,13 @@ pub enum Event {
         session: u32,
         conn: u32,
     },
+    TurnBegins {
+        tab: u32,
+        at: usize,
+        /// The record of the place, once it was read.
+        place: Option<Option<Vec<u8>>>,
+    },
+    TabHears(u32, Message),
     /// A write is done.
     Stored(u64),
     Arrive(u32, usize, Packet),
@@ -195,6 +203,8 @@ impl World {
                 self.call(tab, |replica, env| replica.closed(session, env));
             }
             Event::SessionClosed { tab, session, conn } => self.session_closed(tab, session, conn),
+            Event::TurnBegins { tab, at, place } => self.turn_begins(tab, at, place),
+            Event::TabHears(tab, message) => self.tab_hears(tab, message),
             Event::Stored(number) => self.write(number),
             Event::Arrive(conn, to, packet) => self.arrive(conn, to, packet),
             Event::Broken(conn, at) => self.broken(conn, at),
@@ -338,6 +348,8 @@ fn tab_of(event: &Event, writes: &BTreeMap<u64, Pending>) -> Option<u32> {
         | Event::Integrates(tab)
         | Event::Supplies(tab)
         | Event::TellsClosed(tab, _)
+        | Event::TurnBegins { tab, .. }
+        | Event::TabHears(tab, _)
         | Event::SessionClosed { tab, .. } => Some(*tab),
         Event::Stored(number) => writes.get(number)?.tab,
         _ => None,
