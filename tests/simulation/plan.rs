@@ -118,6 +118,10 @@ pub struct Setup {
     pub batch_rows: usize,
     /// Words about what counts are spoken.
     pub has_policy: bool,
+    /// Sessions show where they are.
+    pub has_presence: bool,
+    /// Some join by a link that a relay takes from one member alone.
+    pub limits_invites: bool,
     /// How long people are at it.
     pub ms: u64,
 }
@@ -175,6 +179,8 @@ impl Setup {
             push_bytes: *rng.pick(&[4_000, 16_000, 1 << 20]),
             batch_rows: *rng.pick(&[1, 2, 1_000]),
             has_policy: rng.chance(40),
+            has_presence: rng.chance(25),
+            limits_invites: rng.chance(20),
             ms: *rng.pick(&[20_000, 60_000, 120_000]),
         }
     }

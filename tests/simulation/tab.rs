@@ -204,7 +204,15 @@ impl World {
         of.mirror = Mirror::of(replica);
         kept.into_iter().for_each(|output| self.carry_out(tab, output));
         self.drain(tab);
+        self.begin(tab);
+    }
+
+    /// People can use it from now on.
+    fn begin(&mut self, tab: u32) {
         self.connect_relays(tab);
+        if self.plan.setup.has_presence {
+            self.call(tab, |replica, env| replica.begin_presence(env));
+        }
     }
 
     fn connect_relays(&mut self, tab: u32) {
@@ -382,7 +390,7 @@ impl World {
                 let was_new = std::mem::take(&mut of.is_new);
                 self.call(tab, |replica, env| replica.committed(id, env));
                 if was_new {
-                    self.connect_relays(tab);
+                    self.begin(tab);
                 }
             }
             Err(code) => {

@@ -101,6 +101,26 @@ impl World {
         self.share(tab);
     }
 
+    /// A tab takes its turn, whoever has it: it knows something that others do not.
+    pub fn take_turns(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            let turn = self.devices[device].turns.entry(at).or_default();
+            if turn.holder == Some(tab) {
+                continue;
+            }
+            turn.line.retain(|waiting| *waiting != tab);
+            let before = turn.holder.replace(tab);
+            turn.line.extend(before);
+            self.schedule.after(1, Event::TurnBegins { tab, at, place: None });
+            if let Some(before) = before.filter(|before| self.tabs.contains_key(before)) {
+                self.words(before).told.remove(&at);
+                self.call(before, |replica, _| replica.disconnect(&url(at)));
+                self.share(before);
+            }
+        }
+    }
+
     /// A tab has ended, or speaks for itself from here on.
     pub fn leave_turns(&mut self, device: usize, tab: u32) {
         for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
