@@ -328,3 +328,56 @@ fn junk_is_dropped() {
     assert_eq!(room.seen(0), [[("a".to_owned(), text("1"))].into()]);
     assert!(room.nodes[0].closed.is_empty(), "the connection goes on");
 }
+
+/// One hears of all that another one has, by no port.
+fn give(from: &Node, to: &mut Node) {
+    let export = from.replica.export_space();
+    to.with(|replica, env| replica.import_space(&export, env)).expect("an export");
+}
+
+/// Members, not devices; by what they wrote since, and by what they show.
+#[test]
+fn a_write_is_seen_by_members_that_build_on_it_or_show_that_they_have_all() {
+    let mut room = Room::new(2);
+    let notes = |node: &mut Node| node.replica.object("notes", ObjectKind::Text).expect("a text");
+    let write = |node: &mut Node| {
+        let text = notes(node);
+        node.with(|replica, env| replica.text_insert(text, 0, "x", env)).expect("in range");
+        node.with(|replica, env| replica.flush(env)).expect("a write")
+    };
+    let first = write(&mut room.nodes[0]);
+    assert_eq!(room.nodes[0].replica.seen_by(first), 0);
+    room.run(1_000);
+    assert_eq!(
+        room.nodes[0].replica.seen_by(first),
+        0,
+        "whoever has it and says nothing is not known to have it"
+    );
+    // What was written before it arrived says nothing of it.
+    let mut apart = Node::join(9, &room.token);
+    write(&mut apart);
+    give(&apart, &mut room.nodes[0]);
+    assert_eq!(room.nodes[0].replica.seen_by(first), 0);
+    let second = write(&mut room.nodes[1]);
+    room.run(1_000);
+    assert_eq!(room.nodes[0].replica.seen_by(first), 1);
+    assert_eq!(room.nodes[1].replica.seen_by(second), 0, "the first one, who has it, is silent too");
+    assert_eq!(room.nodes[1].replica.seen_by(first), 1, "its author has it");
+    // A second device of the same member is the same member.
+    let mut device = Node::create(77);
+    device.disk = room.nodes[1].disk.clone();
+    let mut device = device.reopen_keeping_actor(false);
+    write(&mut device);
+    give(&device, &mut room.nodes[0]);
+    assert_eq!(room.nodes[0].replica.seen_by(first), 1);
+    // Presence says it before anything is written.
+    assert!(room.show(0, &[("name", "Ada")]) && room.show(2, &[("name", "Eve")]));
+    room.run(5_000);
+    assert_eq!(room.nodes[2].replica.heads(), room.nodes[0].replica.heads());
+    assert_eq!(room.nodes[0].replica.seen_by(first), 2);
+    let third = write(&mut room.nodes[0]);
+    assert_eq!(room.nodes[0].replica.seen_by(third), 0, "what she showed was of before");
+    room.run(5_000);
+    assert_eq!(room.nodes[0].replica.seen_by(third), 1);
+    assert_eq!(room.nodes[0].replica.seen_by(stemma::causal::ChangesetId([7; 32])), 0);
+}

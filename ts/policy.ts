@@ -16,8 +16,8 @@ import { changesTo, type View, viewOf } from "./view.js";
 import type { Write } from "./write.js";
 
 /**
- * What a word is about: the id of a changeset, or of one op in it, `"changeset:index"`; or whatever is here by these
- * properties, compiled to ids when the word is signed. What is written later is not among them: for that there is `ban`.
+ * What a word is about: the id of a changeset, or of one op in it, `"changeset:index"`; or whatever is here by a member, by an actor or by
+ * the properties of a selection, compiled to ids when the word is signed. What is written later is not among them: for that there is `ban`.
  */
 export type Target = string | TargetSelection;
 
@@ -266,14 +266,15 @@ export class Policy {
   votes(target: string): readonly PolicyEntry[] {
     checkString(target, "target");
     const isPerson = this.#isMember(target) || this.#isActor(target);
-    const phrase = isPerson ? `ban ${this.#who(target)} lifted` : `unsay ${target}`;
+    const phrase = isPerson ? `ban ${this.#who(target)} lifted` : `unsay ${targetId(target)}`;
     return freeze(this.#core.pump.read((engine) => engine.policyVotes(phrase)).map(entryOf));
   }
 
   /** How a changeset or an op stands in this space as I see it, and every word that was looked at to say so. */
   standing(target: string): Standing {
     checkString(target, "target");
-    const [status, ...considered] = this.#core.pump.read((engine) => engine.policyStanding(target));
+    const of = targetId(target);
+    const [status, ...considered] = this.#core.pump.read((engine) => engine.policyStanding(of));
     return freeze({ status: status as Standing["status"], considered: (considered as EngineEntry[]).map(entryOf) });
   }
 
@@ -347,8 +348,8 @@ export class Policy {
 
   #targets(target: Target | readonly Target[], verb: string): string[] {
     return list(target).flatMap((one) => {
-      if (typeof one === "string") return [`${verb} ${one.toLowerCase()}`];
-      return this.#selected(one).map((found) => `${verb} ${found}`);
+      if (typeof one !== "string") return this.#selected(one).map((found) => `${verb} ${found}`);
+      return [`${verb} ${targetId(one)}`];
     });
   }
 
@@ -370,7 +371,11 @@ export class Policy {
   #accepted(target: string | readonly string[]): string[] {
     return list(target).map((one) => {
       checkString(one, "target");
-      return this.#isMember(one) ? `accept member ${one}` : `accept ${one}`;
+      const id = targetId(one);
+      if (id === this.#me) throw argumentError("target", "nobody waits for one's own review");
+      if (this.#isMember(id)) return `accept member ${id}`;
+      if (this.#isActor(id)) throw argumentError("target", "target is the id of an actor: accept its member");
+      return `accept ${id}`;
     });
   }
 
@@ -445,6 +450,14 @@ function id(value: string, argument: string): string {
   return value.toLowerCase();
 }
 
+/** The id of a changeset, of an op, or of a person. */
+function targetId(target: string): string {
+  if (!TARGET.test(target)) throw argumentError("target", `${JSON.stringify(target)} names no changeset, op, member or actor`);
+  return target.toLowerCase();
+}
+
+const TARGET = /^[0-9a-f]{64}(:(0|[1-9]\d{0,4}))?$/i;
+
 function list<T>(one: T | readonly T[]): readonly T[] {
   return Array.isArray(one) ? one : [one as T];
 }
@@ -465,8 +478,6 @@ export interface EngineEntry {
 
 /** Phrases as the engine takes them: a string that crosses the border for each of a thousand would cost more than to sign them. */
 function linesOf(phrases: readonly string[]): string {
-  const wrong = phrases.find((phrase) => phrase.includes("\n"));
-  if (wrong !== undefined) throw argumentError("target", `${JSON.stringify(wrong)} names no changeset, op, member or actor`);
   return phrases.map((phrase) => `${phrase}\n`).join("");
 }
 

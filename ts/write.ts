@@ -31,7 +31,11 @@ export interface Write {
    */
   saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void>;
 
-  /** How many other members are known to have the write. */
+  /**
+   * How many other members are known to have the write: those of whom something arrived that builds on it, and those that show, as
+   * {@link Presence} says, that they have all that is here. It is no promise of more: a member that has it and says nothing is not counted.
+   * Several devices of a member are one. 0 before anything was written; `E_ARGUMENT` inside the outermost `transact`. O(tabs that ever wrote).
+   */
   seenBy(): number;
 }
 

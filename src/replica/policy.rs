@@ -193,6 +193,35 @@ impl Replica {
         targets
     }
 
+    /// Verdicts on what a member or an actor wrote, as verdicts on all of it that is here: no changeset has the id of either.
+    pub fn spelled_out(&self, mut words: Vec<Op>) -> Vec<Op> {
+        for word in &mut words {
+            let Op::PolicyExclude { verdict: Verdict::Exclude | Verdict::Include, targets } = word else {
+                continue;
+            };
+            for target in std::mem::take(targets) {
+                let selected = match target {
+                    Target::Changeset(id) if self.log.graph().get(&id).is_none() => self.written_by(id.0),
+                    _ => None,
+                };
+                match selected {
+                    Some(selected) => targets.extend(self.targets(&selected)),
+                    None => targets.push(target),
+                }
+            }
+        }
+        words
+    }
+
+    /// What chooses all of a member's, or of an actor's, if the id is that of one.
+    fn written_by(&self, id: [u8; 32]) -> Option<Selected> {
+        let (member, actor) = (MemberId(id), ActorId(id));
+        if self.is_member(member) {
+            return Some(Selected { member: Some(member), ..Selected::default() });
+        }
+        self.member_of(actor).map(|_| Selected { actor: Some(actor), ..Selected::default() })
+    }
+
     /// All words that are readable here, in the order in which they arrived.
     pub fn entries(&self) -> Vec<EntryInfo> {
         (0..self.policy.entries().len() as u32).map(|number| self.entry_info(number)).collect()

@@ -96,6 +96,13 @@ impl Replica {
         groups
     }
 
+    /// The members that show the frontier that is known here.
+    pub(super) fn members_abreast(&self) -> impl Iterator<Item = MemberId> {
+        let own = self.frontier_digest().0;
+        let is_abreast = move |other: &&Other| other.view.is_some_and(|view| view.frontier == own);
+        self.others_present().map(|(_, other)| other).filter(is_abreast).map(|other| other.member)
+    }
+
     fn shown_view(&self) -> ShownView {
         ShownView { frontier: self.frontier_digest().0, digest: self.view_digest().0 }
     }

@@ -281,12 +281,14 @@ impl Replica {
         self.saved.get(&id).is_some_and(|reached| *reached >= tier)
     }
 
-    /// How many other members have written after seeing a changeset.
+    /// How many other members are known to have a changeset: those that wrote something with it in the past, and those that show
+    /// that they have all that is here. O(lanes + those that are here).
     pub fn seen_by(&self, id: ChangesetId) -> usize {
         let graph = self.log.graph();
         let Some(ix) = graph.get(&self.renamed.get(&id).copied().unwrap_or(id)) else { return 0 };
         let tips = graph.tips().filter_map(|tip| graph.get(&tip.id)).filter(|tip| graph.contains(*tip, ix));
         let mut members: Vec<MemberId> = tips.map(|tip| self.log.author(tip).member).collect();
+        members.extend(self.members_abreast());
         sort(&mut members);
         members.dedup();
         members.iter().filter(|member| **member != self.member()).count()

@@ -189,6 +189,7 @@ fn claim(claim: &Claim) -> JsValue {
 impl Replica {
     fn words(&mut self, phrases: &str, dependents: bool) -> Answer<Vec<Op>> {
         let words = phrase::parse_lines(phrases).map_err(malformed)?;
+        let words = self.sealed_core().spelled_out(words);
         if !dependents {
             return Ok(words);
         }

@@ -334,6 +334,37 @@ test("undo and exclusion do not know of each other", async (t) => {
   assert.equal(ann.canUndo(), false, "nothing that can be undone has an effect");
 });
 
+test("all that a person wrote so far is excluded and included by the id, and taken back change by change", async (t) => {
+  const [ann, bob] = (await joined(t, 2)) as [Space, Space];
+  // Words are never among it.
+  bob.policy.trust(ann.me);
+  await same(ann, bob);
+  const none = ann.policy.exclude(bob.me);
+  assert.deepEqual([none.id, ann.policy.entries().length], [ann.flush().id, 1], "there is nothing yet");
+  const before = bob.transact(() => bob.getMap("facts").set("a", 1));
+  await same(ann, bob);
+  const facts = () => ann.getMap("facts").toJSON();
+  ann.policy.exclude(bob.me);
+  assert.deepEqual([facts(), ann.policy.entries().slice(1).map(({ verb, subject }) => [verb, subject])], [{}, [["exclude", before.id]]]);
+  assert.equal(ann.policy.preview({ include: bob.me }).ops, 1);
+  bob.transact(() => bob.getMap("facts").set("b", 2));
+  await same(ann, bob);
+  assert.deepEqual(facts(), { b: 2 }, "what is written later counts: for that there is a ban");
+  ann.policy.include(bob.actor.toUpperCase());
+  assert.deepEqual(facts(), { a: 1, b: 2 });
+  ann.policy.exclude([bob.actor]);
+  assert.deepEqual(facts(), {});
+  ann.policy.withdraw({ member: bob.me });
+  assert.deepEqual(facts(), { a: 1, b: 2 });
+  ann.policy.ban(bob.me);
+  ann.policy.withdraw(bob.me);
+  assert.deepEqual(facts(), { a: 1, b: 2 });
+  // One's own too, as by any of its ids.
+  ann.transact(() => ann.getMap("facts").set("c", 3));
+  ann.policy.exclude(ann.me);
+  assert.deepEqual(facts(), { a: 1, b: 2 });
+});
+
 test("a reader believes whom it wants, and nobody hears of it", async (t) => {
   const [ann, rita] = (await joined(t, 2, ["writer", "reader"])) as [Space, Space];
   const write = ann.transact(() => ann.getText("page").append("spoiler"));
@@ -355,6 +386,16 @@ test("what is no word is refused, and nothing is written", async (t) => {
     [() => policy.exclude("nonsense"), "target"],
     [() => policy.exclude(`${write.id}:1`), "target"],
     [() => policy.exclude(`${write.id}:-1`), "target"],
+    [() => policy.exclude(`${write.id}:00`), "target"],
+    [() => policy.exclude(`${write.id}:0x1`), "target"],
+    [() => policy.exclude(`${write.id}:99999`), "target"],
+    [() => policy.exclude(`${write.id}\n`), "target"],
+    [() => policy.exclude([write.id, "nonsense"]), "target"],
+    [() => policy.withdraw("x\ny"), "target"],
+    [() => policy.votes("nonsense"), "target"],
+    [() => policy.standing("nonsense"), "target"],
+    [() => policy.accept(ann.me), "target"],
+    [() => policy.accept(ann.actor), "target"],
     [() => policy.exclude({}), "target"],
     [() => policy.exclude({ since: Number.NaN }), "since"],
     [() => policy.exclude(null as never), "target"],
@@ -388,6 +429,7 @@ test("what is no word is refused, and nothing is written", async (t) => {
     [() => policy.standing("0".repeat(64)), "target"],
   ];
   for (const [call, argument] of wrong) assert.throws(call, code("E_ARGUMENT", argument), call.toString());
+  assert.throws(() => policy.votes("nonsense"), (error: Error) => error.message === '"nonsense" names no changeset, op, member or actor');
   assert.deepEqual(policy.entries(), []);
   assert.deepEqual(ann.heads, [write.id]);
   assert.equal(text(ann), "x");

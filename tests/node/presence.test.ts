@@ -157,7 +157,9 @@ test("what cannot be shown is refused by name and changes nothing", async (t) =>
 test("who sees the same is counted, who believes otherwise stands apart, and words change it", async (t) => {
   const [ann, bob] = await two(t);
   bob.getText("page").append("a claim");
-  const { id } = bob.flush();
+  const claim = bob.flush();
+  const { id } = claim;
+  assert.equal(claim.seenBy(), 0);
   ann.policy.trust(bob.me, { weight: 3 });
   await until("Ann has it", () => ann.getText("page").length > 0);
   assert.equal(ann.policy.agreement().length, 1, "asking shows what I see");
@@ -165,6 +167,7 @@ test("who sees the same is counted, who believes otherwise stands apart, and wor
   const groups = (space: Space) => space.policy.agreement().map(({ members, mine, weight }) => [members.length, mine, weight]);
   await until("both see one state", () => JSON.stringify([groups(ann), groups(bob)]) === "[[[2,true,3]],[[2,true,0]]]");
   assert.equal(ann.policy.agreement()[0]?.digest, ann.viewDigest());
+  assert.equal(claim.seenBy(), 1, "she shows that she has it");
   assert.deepEqual(ann.policy.compare(bob.me), { here: 0, waiting: 0, there: 0, entries: [], agrees: true });
   ann.policy.exclude(id, { publish: false });
   await until("Ann stands apart", () => groups(bob).length === 2 && groups(ann).length === 2);
