@@ -24,7 +24,7 @@ mod rate;
 mod server;
 pub mod store;
 pub mod tls;
-mod verify;
+pub mod verify;
 
 pub use config::{Create, RelayConfig};
 pub use server::{ServeError, serve};
