@@ -88,11 +88,13 @@ export class Relay {
 
   static async start(owner: Owner, args: readonly string[] = []): Promise<Relay> {
     const relay = new Relay(await mkdtemp(join(tmpdir(), "stemma-relay-")), args);
+    const kill = () => void relay.#child?.kill("SIGKILL");
+    process.on("exit", kill); // when the test process dies before its hooks
     owner.after(async () => {
+      process.off("exit", kill);
       await relay.kill();
       await rm(relay.folder, { recursive: true, force: true });
     });
-    process.on("exit", () => relay.#child?.kill("SIGKILL")); // when the test process dies before its hooks
     await relay.restart();
     return relay;
   }

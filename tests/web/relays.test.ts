@@ -51,12 +51,36 @@ class Way {
   }
 }
 
+interface Options {
+  name: string;
+  relay: string | string[];
+  invite?: string;
+}
+
+async function load(context: BrowserContext, options: Options, prepare = () => {}): Promise<Page> {
+  const page = await context.newPage();
+  page.on("pageerror", (error) => assert.fail(error));
+  await page.goto(origin);
+  await page.evaluate(prepare);
+  await page.evaluate(async (options) => {
+    const { open } = await import("stemma");
+    Object.assign(globalThis, { space: await open(options) });
+  }, options);
+  return page;
+}
+
+async function profile(t: Owner): Promise<BrowserContext> {
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  return context;
+}
+
 interface World {
   relay: Relay;
   way: Way;
   context: BrowserContext;
   /** Another tab of the same profile. */
-  tab(): Promise<Page>;
+  tab(prepare?: () => void): Promise<Page>;
   /** A member of its own, in another profile, straight at the relay. */
   guest(host: Page): Promise<Page>;
 }
@@ -64,25 +88,9 @@ interface World {
 async function world(t: Owner): Promise<World> {
   const relay = await Relay.start(t);
   const way = await Way.to(t, relay);
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const load = async (context: BrowserContext, options: { name: string; relay: string; invite?: string }) => {
-    const page = await context.newPage();
-    page.on("pageerror", (error) => assert.fail(error));
-    await page.goto(origin);
-    await page.evaluate(async (options) => {
-      const { open } = await import("stemma");
-      Object.assign(globalThis, { space: await open(options) });
-    }, options);
-    return page;
-  };
-  const tab = () => load(context, { name: "shared", relay: way.url });
-  const guest = async (host: Page) => {
-    const invite = await host.evaluate(() => space.invite());
-    const other = await browser.newContext();
-    t.after(() => other.close());
-    return load(other, { name: "guest", relay: relay.url, invite });
-  };
+  const context = await profile(t);
+  const tab = (prepare?: () => void) => load(context, { name: "shared", relay: way.url }, prepare);
+  const guest = async (host: Page) => load(await profile(t), { name: "guest", relay: relay.url, invite: await host.evaluate(() => space.invite()) });
   return { relay, way, context, tab, guest };
 }
 
@@ -317,4 +325,68 @@ test("a tab whose store fails speaks for itself", async (t) => {
   const other = await guest(pages[0] as Page);
   await other.evaluate(() => space.sync.settled());
   assert.deepEqual(await keys(other), ["not stored"]);
+});
+
+test("a page that is left and comes back lines up again", async (t) => {
+  const { way, tab } = await world(t);
+  const pages = [await tab(), await tab()];
+  await Promise.all(pages.map(live));
+  const first = await holder(pages);
+  const second = pages.find((page) => page !== first) as Page;
+  await first.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true })));
+  await until("the other one", () => holder(pages).then((page) => page === second), true);
+  await first.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  await write(first, "back");
+  await until("one socket", () => way.sockets.size, 1);
+  assert.equal(await holder(pages), second);
+});
+
+test("without Web Locks each tab has a socket of its own", async (t) => {
+  const { way, tab } = await world(t);
+  const prepare = () => void Object.defineProperty(navigator, "locks", { value: undefined });
+  const pages = [await tab(prepare), await tab(prepare)];
+  await Promise.all(pages.map(live));
+  assert.equal(way.sockets.size, 2);
+  await Promise.all(pages.map((page, n) => write(page, `of ${n}`)));
+  for (const page of pages) await until("both", () => keys(page), ["of 0", "of 1"]);
+});
+
+test("who is not let in says so in every tab, and the one with a fresh link takes over", async (t) => {
+  const { relay, tab } = await world(t);
+  const owner = await tab();
+  const invite = await owner.evaluate(() => space.invite({ uses: 1 }));
+  const first = await load(await profile(t), { name: "first", relay: relay.url, invite });
+  await live(first);
+  const context = await profile(t);
+  const late = [await load(context, { name: "late", relay: relay.url, invite })];
+  late.push(await load(context, { name: "late", relay: relay.url }));
+  for (const page of late) await until("denied", () => page.evaluate(() => space.sync.status), "denied");
+  for (const page of late) {
+    const code = await page.evaluate(() =>
+      space.transact(() => space.getCounter("c").add(1)).saved("relay").then(() => "saved", (error: import("stemma").StemmaError) => error.code),
+    );
+    assert.equal(code, "E_RELAY_REFUSED");
+    assert.equal(await page.evaluate(() => space.sync.settled().then(() => "settled", (error: import("stemma").StemmaError) => error.code)), code);
+  }
+  const fresh = await owner.evaluate(() => space.invite());
+  late.push(await load(context, { name: "late", relay: relay.url, invite: fresh }));
+  for (const page of late) await until("let in", () => page.evaluate(() => space.sync.status), "live");
+  await Promise.all(late.map((page) => page.evaluate(() => space.flush().saved("relay"))));
+  await until("all of it", () => owner.evaluate(() => space.getCounter("c").value), 2);
+});
+
+test("tabs that want other relays speak each with its own, and carry over what they hear", async (t) => {
+  const { relay, way, context, tab } = await world(t);
+  const other = await Relay.start(t);
+  const one = await tab();
+  const two = await load(context, { name: "shared", relay: [way.url, other.url] });
+  await Promise.all([one, two].map(live));
+  await write(one, "one");
+  const invite = await one.evaluate(() => space.invite());
+  const far = await load(await profile(t), { name: "far", relay: other.url, invite });
+  await until("over the second tab", () => keys(far), ["one"]);
+  const near = await load(await profile(t), { name: "near", relay: relay.url, invite: await one.evaluate(() => space.invite()) });
+  await write(far, "far");
+  await write(near, "near");
+  for (const page of [one, two, far, near]) await until("everywhere", () => keys(page), ["far", "near", "one"]);
 });
