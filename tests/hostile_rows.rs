@@ -232,3 +232,31 @@ fn item_44_randomness_that_repeats_gives_no_two_segments_one_salt() {
     sync(&mut node, &mut reader);
     assert_same(&node, &reader);
 }
+
+/// One tab was given rows without segments, then whole; another reads from the store they share what became of that.
+#[test]
+fn what_another_tab_completed_is_complete_here() {
+    let mut world = World::new();
+    let mut lane = world.attacker.lane(1);
+    let made = [("a", "1"), ("b", "2")]
+        .map(|(key, value)| world.attacker.next(&mut lane, &[], &world.attacker.set(key, value, 5)));
+    let part = |changeset: &Changeset, skeleton: bool, content: bool| {
+        let signed = changeset.signed();
+        let (of, header) = (signed.signature().0, signed.header().as_bytes());
+        row(header, &of, signed.skeleton().filter(|_| skeleton), signed.content().filter(|_| content))
+    };
+    let partial = [part(&made[0], true, false), part(&made[1], false, true)];
+    let whole = made.each_ref().map(encoded);
+    let a = &mut world.a;
+    let mut read_on = |rows: &[Vec<u8>]| {
+        a.replica.load_tail(&TailRecord::encode(7, rows));
+        while a.with(|replica, env| replica.finish_load(env)) {}
+        a.settle();
+        a.replica.dbg_check();
+        ["a", "b"].map(|key| read(a, key))
+    };
+    assert_eq!(read_on(&partial), [None, None]);
+    assert_eq!(read_on(&whole), [Some(Value::from("1")), Some(Value::from("2"))]);
+    assert_eq!(read_on(&partial), [Some(Value::from("1")), Some(Value::from("2"))]);
+    assert_eq!(world.a.replica.pending(), []);
+}

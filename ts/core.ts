@@ -432,6 +432,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#growth.fail(fault);
       this.blobs.fail(fault);
       this.sync.fail(fault);
+      this.#relays.leave();
     }
   }
 

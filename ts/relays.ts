@@ -140,7 +140,10 @@ export class Relays {
 
   /** These reached a relay. */
   acked(ids: string[]): void {
-    if (this.#speaks) this.#post({ acked: ids });
+    if (!this.#speaks) return;
+    // On the first connection that is all of the history: the ends of its chains say the same.
+    if (ids.length > TOLD_MAX) this.#tellTips();
+    else this.#post({ acked: ids });
   }
 
   /** Tells the other tabs how it stands, if it stands otherwise than before. */
@@ -242,6 +245,9 @@ export function betterOf(one: SyncStatus, other: SyncStatus): SyncStatus {
 }
 
 const RANKS: readonly SyncStatus[] = ["offline", "denied", "connecting", "reset", "catching-up", "live"];
+
+/** Changesets that are named one by one. */
+const TOLD_MAX = 256;
 
 /** What the others are told when it changes. */
 const WORDS = ["status", "settled", "row", "refusal"] as const;

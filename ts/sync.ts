@@ -58,7 +58,7 @@ export class Sync {
     this.#core.connect(url, "url");
   }
 
-  /** Ends the connection to a relay, or to all. Work goes on and is sent later. */
+  /** Ends this tab's wish for a connection to a relay, or to all. Work goes on and is sent later, or by another tab that keeps one. */
   disconnect(url?: string): void {
     this.#core.disconnect(url);
   }

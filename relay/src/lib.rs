@@ -23,7 +23,7 @@ mod pump;
 mod rate;
 mod server;
 pub mod store;
-mod verify;
+pub mod verify;
 
 pub use config::{Create, RelayConfig};
 pub use server::{ServeError, serve};

@@ -180,6 +180,12 @@ impl SignedChangeset {
         self.damaged
     }
 
+    /// Whether a segment that its header names is not here.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.has_skeleton() || self.header.content().is_some() && !self.has_content()
+    }
+
     /// Takes segments that are missing here from another copy of the same changeset, and says whether any was.
     pub fn complete_from(&mut self, copy: Self) -> bool {
         if copy.id() != self.id() {

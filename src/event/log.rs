@@ -142,6 +142,7 @@ pub struct Log {
     /// Rows that a successor proved, to be stored.
     proven: Vec<Vec<u8>>,
     stored: Vec<(SignedChangeset, u64)>,
+    completed: Vec<ChangesetId>,
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
@@ -167,6 +168,7 @@ impl Log {
             unproven: VecDeque::new(),
             proven: Vec::new(),
             stored: Vec::new(),
+            completed: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
             keys: ActorKeys::default(),
@@ -240,13 +242,23 @@ impl Log {
         for (changeset, received_ms) in rows {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;
-            if !self.knows(&id) && (!fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)))
-            {
+            if self.knows(&id) {
+                // Another tab may have got a segment that is missing here.
+                let is_partial = self.find(&id).is_some_and(|held| held.signed().is_partial());
+                if is_partial && self.complete(changeset.signed().clone()) {
+                    self.completed.push(id);
+                }
+            } else if !fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)) {
                 dropped.push(id);
             }
         }
         dropped.retain(|id| !self.knows(id));
         dropped
+    }
+
+    /// Changesets to which the store brought a segment that was missing here.
+    pub fn take_completed(&mut self) -> Vec<ChangesetId> {
+        std::mem::take(&mut self.completed)
     }
 
     /// The next changeset whose parents are all in the graph. It is to be answered with [`Log::add`] or [`Log::hold`].

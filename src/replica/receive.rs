@@ -65,6 +65,9 @@ impl Replica {
                 "no valid signature vouches for a stored changeset".to_owned(),
             ));
         }
+        for id in self.log.take_completed() {
+            self.completed(id);
+        }
         self.loading = true;
         let more = self.integrate_ready(env);
         self.loading = false;

@@ -1,6 +1,9 @@
 //! A device: a browser profile with its database, its clock, and the tabs that share both.
 
+use std::collections::BTreeMap;
+
 use super::disk::{Database, Records};
+use super::turn::Turn;
 use super::world::Event;
 
 /// A clock that is not the world's.
@@ -25,11 +28,15 @@ pub struct Device {
     pub clock: Clock,
     /// Which relays it uses.
     pub knows: Vec<bool>,
+    /// Which tab speaks with which relay, where tabs share them.
+    pub turns: BTreeMap<usize, Turn>,
     pub is_asleep: bool,
     /// What was to happen while it slept.
     pub deferred: Vec<Event>,
     /// Its profile as it was once.
     pub copy: Option<Records>,
+    /// It joined by a link that a relay may not take any more.
+    pub is_limited: bool,
     /// Its profile was rolled back or copied: its actors may sign twice with one number, until they learn of it.
     pub may_fork: bool,
 }
@@ -41,9 +48,11 @@ impl Device {
             disk: Database::default(),
             clock,
             knows,
+            turns: BTreeMap::new(),
             is_asleep: false,
             deferred: Vec::new(),
             copy: None,
+            is_limited: false,
             may_fork: false,
         }
     }

@@ -198,6 +198,7 @@ impl World {
         let mut copy = super::device::Device::new(of.space, of.clock, of.knows.clone());
         copy.disk.replace(of.disk.records().clone());
         copy.may_fork = true;
+        copy.is_limited = of.is_limited;
         self.devices[device].may_fork = true;
         self.devices.push(copy);
         self.open_tab(self.devices.len() - 1);

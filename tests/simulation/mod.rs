@@ -22,6 +22,7 @@ pub mod rng;
 pub mod schedule;
 pub mod tab;
 pub mod trace;
+pub mod turn;
 pub mod workload;
 pub mod world;
 

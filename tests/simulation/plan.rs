@@ -103,6 +103,8 @@ pub struct Setup {
     pub devices: Vec<usize>,
     pub spaces: usize,
     pub relays: usize,
+    /// Of the tabs of a device one speaks with a relay for all.
+    pub shares_relays: bool,
     /// How long a frame is under way, at least and at most.
     pub latency_ms: [u64; 2],
     pub bytes_per_ms: u64,
@@ -116,6 +118,10 @@ pub struct Setup {
     pub batch_rows: usize,
     /// Words about what counts are spoken.
     pub has_policy: bool,
+    /// Sessions show where they are.
+    pub has_presence: bool,
+    /// Some join by a link that a relay takes from one member alone.
+    pub limits_invites: bool,
     /// How long people are at it.
     pub ms: u64,
 }
@@ -164,6 +170,7 @@ impl Setup {
             devices,
             spaces,
             relays: 1 + usize::from(rng.chance(35)),
+            shares_relays: rng.chance(70),
             latency_ms: if fast { [1, 20] } else { [20, 900] },
             bytes_per_ms: *rng.pick(&[2, 50, 100_000]),
             disk_ms: *rng.pick(&[[0, 2], [1, 30], [20, 2_000]]),
@@ -172,6 +179,8 @@ impl Setup {
             push_bytes: *rng.pick(&[4_000, 16_000, 1 << 20]),
             batch_rows: *rng.pick(&[1, 2, 1_000]),
             has_policy: rng.chance(40),
+            has_presence: rng.chance(25),
+            limits_invites: rng.chance(20),
             ms: *rng.pick(&[20_000, 60_000, 120_000]),
         }
     }

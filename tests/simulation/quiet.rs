@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::ChangesetId;
 use stemma::crypto::Digest;
-use stemma::event::Fate;
+use stemma::event::{Fate, Role};
 use stemma::replica::{ChangesetSummary, HistoryFilter, SyncStatus, Tier};
 
 use super::invariant::{Invariant, Sabotage};
@@ -19,10 +19,12 @@ impl World {
         self.see_all_queues();
         self.end_faults();
         self.everybody_comes();
+        self.let_in_again();
         let kept = self.everything();
         self.read_from_full_relays();
         (0..self.relays.len()).for_each(|at| self.relays[at].is_full = false);
         self.get_well("");
+        self.see_each_other();
         self.agree(&kept);
         self.be_silent();
         self.come_and_go();
@@ -112,7 +114,13 @@ impl World {
                 let unsaved: Vec<String> = unsaved.map(|own| own.id.to_string()).collect();
                 return Some(format!("tab {number} is {state:?}, at no relay {unsaved:?}"));
             }
-            let known = self.devices[tab.device].knows.iter().filter(|knows| **knows).count();
+            let device = &self.devices[tab.device];
+            let speaks = |at: &usize| {
+                !self.plan.setup.shares_relays
+                    || tab.words.is_alone
+                    || self.holder(tab.device, *at) == Some(*number)
+            };
+            let known = (0..self.relays.len()).filter(|at| device.knows[*at]).filter(speaks).count();
             let is_connected = |conn: &&u32| {
                 self.conns
                     .get(conn)
@@ -182,6 +190,40 @@ impl World {
             }
         }
         self.check_logs();
+    }
+
+    /// Whoever was refused at the door gets another link, and keeps what it did meanwhile.
+    fn let_in_again(&mut self) {
+        let is_limited = |tab: &u32| self.devices[self.tabs[tab].device].is_limited;
+        let limited: Vec<u32> = self.open_tabs(None).into_iter().filter(is_limited).collect();
+        for tab in limited {
+            // The first device of a space has founded it.
+            let founder = self.open_tabs(Some(self.devices[self.tabs[&tab].device].space));
+            let Some(founder) = founder.first().copied() else { continue };
+            let fresh = self.invite(founder, Role::Writer, 0);
+            self.call(tab, |replica, env| replica.rejoin(&fresh, env).expect("the same space"));
+            self.take_turns(tab);
+        }
+    }
+
+    /// Sessions that are here see each other, if there is one relay to tell them.
+    fn see_each_other(&mut self) {
+        if !self.plan.setup.has_presence {
+            return;
+        }
+        self.run_for(25_000);
+        for tab in self.open_tabs(None) {
+            let space = self.devices[self.tabs[&tab].device].space;
+            let here = |tab: &u32| self.devices[self.tabs[tab].device].space == space;
+            let sessions = self.open_tabs(None).into_iter().filter(here).count();
+            let seen = self.tabs[&tab].replica().others_present().count() + 1;
+            if self.relays.len() == 1 && seen < sessions {
+                self.broken_by(Invariant::Heals, format!("tab {tab} sees {seen} of {sessions} sessions"));
+            }
+        }
+        for tab in self.open_tabs(None) {
+            self.call(tab, |replica, env| replica.leave_presence(env));
+        }
     }
 
     /// What is in the logs of relays belongs there, and positions that clients stored are places in them.

@@ -4,7 +4,7 @@
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use stemma::causal::ActorId;
-use stemma::replica::{Env, Output, Replica, Restored, Settings};
+use stemma::replica::{Env, Output, Replica, Restored, Settings, Tier};
 use stemma::store::{StoreBatch, StoreName};
 use stemma::sync::{Frame, Push};
 
@@ -15,6 +15,7 @@ use super::mirror::Mirror;
 use super::plan::stream;
 use super::relay::fill;
 use super::rng::Rng;
+use super::turn::{Message, Words};
 use super::world::{Event, World};
 
 pub struct Tab {
@@ -37,6 +38,8 @@ pub struct Tab {
     timer: Option<(u64, u64)>,
     pub held: Option<ActorId>,
     pub mirror: Mirror,
+    /// What it hears of the relays from others.
+    pub words: Words,
     /// Commits failed: what is signed since lives in memory.
     pub had_failure: bool,
 }
@@ -70,6 +73,7 @@ impl Tab {
             timer: None,
             held: None,
             mirror: Mirror::default(),
+            words: Words::default(),
             had_failure: false,
         }
     }
@@ -200,10 +204,21 @@ impl World {
         of.mirror = Mirror::of(replica);
         kept.into_iter().for_each(|output| self.carry_out(tab, output));
         self.drain(tab);
+        self.begin(tab);
+    }
+
+    /// People can use it from now on.
+    fn begin(&mut self, tab: u32) {
         self.connect_relays(tab);
+        if self.plan.setup.has_presence {
+            self.call(tab, |replica, env| replica.begin_presence(env));
+        }
     }
 
     fn connect_relays(&mut self, tab: u32) {
+        if self.plan.setup.shares_relays {
+            return self.line_up(tab);
+        }
         for at in 0..self.relays.len() {
             if self.devices[self.tabs[&tab].device].knows[at] {
                 self.call(tab, |replica, env| replica.connect(&url(at), env));
@@ -211,7 +226,7 @@ impl World {
         }
     }
 
-    fn load_rows(&mut self, tab: u32) {
+    pub fn load_rows(&mut self, tab: u32) {
         let Some(of) = self.tabs.get_mut(&tab) else { return };
         let records = self.devices[of.device].disk.records();
         let replica = of.replica.as_mut().expect("whoever reads has a replica");
@@ -271,6 +286,7 @@ impl World {
             self.carry_out(tab, output);
         }
         self.set_timer(tab);
+        self.tell_word(tab);
     }
 
     fn carry_out(&mut self, tab: u32, output: Output) {
@@ -304,7 +320,12 @@ impl World {
                     self.schedule.after(0, Event::TellsClosed(tab, session));
                 }
             }
-            Output::Saved { tier, ids } => self.see_saved(tab, tier, &ids),
+            Output::Saved { tier, ids } => {
+                self.see_saved(tab, tier, &ids);
+                if tier == Tier::Relay {
+                    self.tell_acked(tab, &ids);
+                }
+            }
             Output::Change(changes) => {
                 let sabotage = self.sabotage;
                 for change in changes {
@@ -331,7 +352,8 @@ impl World {
                 self.trace.note(now, u64::from(tab), "trouble", line.as_bytes());
             }
             Output::Sync | Output::Events | Output::Policy | Output::Presence => {}
-            Output::Grown | Output::Tabs { .. } => {}
+            Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
+            Output::Grown => {}
         }
     }
 
@@ -368,7 +390,7 @@ impl World {
                 let was_new = std::mem::take(&mut of.is_new);
                 self.call(tab, |replica, env| replica.committed(id, env));
                 if was_new {
-                    self.connect_relays(tab);
+                    self.begin(tab);
                 }
             }
             Err(code) => {
@@ -377,6 +399,7 @@ impl World {
                 for Commit { id, .. } in std::mem::take(&mut of.commits) {
                     self.call(tab, |replica, env| replica.commit_failed(id, code, env));
                 }
+                self.go_alone(tab);
             }
         }
         if self.tabs.contains_key(&tab) {
@@ -425,6 +448,7 @@ impl World {
     /// A tab ends without a word. What it was storing is stored or is not.
     pub fn crash_tab(&mut self, tab: u32) {
         let Some(of) = self.tabs.remove(&tab) else { return };
+        self.leave_turns(of.device, tab);
         if of.is_storing && self.chance.chance(50) {
             self.writes.retain(|_, write| write.tab != Some(tab));
         }

@@ -35,8 +35,13 @@ impl World {
         match deed.act {
             Act::Edit => {
                 self.call(tab, |replica, env| {
-                    (0..1 + rng.below(3)).for_each(|_| edit(replica, env, &mut rng))
+                    (0..1 + rng.below(3)).for_each(|_| edit(replica, env, &mut rng));
                 });
+                if self.plan.setup.has_presence && rng.chance(40) {
+                    let at = Value::String(format!("{CANARY}{}", rng.below(9)));
+                    let shown = [("at".to_owned(), at)].into();
+                    self.call(tab, |replica, env| replica.set_presence(shown, env));
+                }
             }
             Act::Transact => {
                 self.call(tab, |replica, env| transact(replica, env, &mut rng));

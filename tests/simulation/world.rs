@@ -20,6 +20,7 @@ use super::rng::Rng;
 use super::schedule::Schedule;
 use super::tab::Tab;
 use super::trace::Trace;
+use super::turn::Message;
 
 /// Something that is to happen.
 #[derive(Debug)]
@@ -42,6 +43,13 @@ pub enum Event {
         session: u32,
         conn: u32,
     },
+    TurnBegins {
+        tab: u32,
+        at: usize,
+        /// The record of the place, once it was read.
+        place: Option<Option<Vec<u8>>>,
+    },
+    TabHears(u32, Message),
     /// A write is done.
     Stored(u64),
     Arrive(u32, usize, Packet),
@@ -82,8 +90,8 @@ pub struct World {
     pub intruders: Vec<Intruder>,
     pub writes: BTreeMap<u64, Pending>,
     pub space_ids: Vec<SpaceId>,
-    /// Invites of each space: a writer's and a reader's.
-    pub invites: Vec<[Invite; 2]>,
+    /// Invites of each space: a writer's, a reader's, and a writer's that one member may use.
+    pub invites: Vec<[Invite; 3]>,
     pub last_tab: u32,
     pub last_conn: u32,
     pub last_number: u64,
@@ -152,20 +160,25 @@ impl World {
         self.devices.push(Device::new(space, clock, knows));
         if self.space_ids.len() == space {
             let tab = self.found_tab(at, |env| Replica::create(Settings::default(), env));
-            let invite = |role| {
-                self.call(tab, |replica, env| replica.invite(role, 0, 0, Vec::new(), env))
-                    .flatten()
-                    .expect("a founder may invite")
-            };
-            let invites = [Role::Writer, Role::Reader].map(invite);
+            let invites = [(Role::Writer, 0), (Role::Reader, 0), (Role::Writer, 1)];
+            let invites = invites.map(|(role, uses)| self.invite(tab, role, uses));
             self.space_ids.push(invites[0].genesis().id());
             self.invites.push(invites);
         } else {
-            let invite = self.invites[space][0].encode().expect("it fits into a token");
+            let is_limited = self.plan.setup.limits_invites && rng.chance(60) && self.schedule.now_ms() == 0;
+            self.devices[at].is_limited = is_limited;
+            let invite = &self.invites[space][if is_limited { 2 } else { 0 }];
+            let invite = invite.encode().expect("it fits into a token");
             let invite = Invite::decode(&invite).expect("it was encoded here");
             self.found_tab(at, |env| Replica::join(&invite, Settings::default(), env));
         }
         at
+    }
+
+    /// A link by a founder's tab.
+    pub fn invite(&mut self, tab: u32, role: Role, uses: u64) -> Invite {
+        let invite = self.call(tab, |replica, env| replica.invite(role, 0, uses, Vec::new(), env));
+        invite.flatten().expect("a founder may invite")
     }
 
     /// Goes on to a time, unless something is found to be wrong.
@@ -195,6 +208,8 @@ impl World {
                 self.call(tab, |replica, env| replica.closed(session, env));
             }
             Event::SessionClosed { tab, session, conn } => self.session_closed(tab, session, conn),
+            Event::TurnBegins { tab, at, place } => self.turn_begins(tab, at, place),
+            Event::TabHears(tab, message) => self.tab_hears(tab, message),
             Event::Stored(number) => self.write(number),
             Event::Arrive(conn, to, packet) => self.arrive(conn, to, packet),
             Event::Broken(conn, at) => self.broken(conn, at),
@@ -338,6 +353,8 @@ fn tab_of(event: &Event, writes: &BTreeMap<u64, Pending>) -> Option<u32> {
         | Event::Integrates(tab)
         | Event::Supplies(tab)
         | Event::TellsClosed(tab, _)
+        | Event::TurnBegins { tab, .. }
+        | Event::TabHears(tab, _)
         | Event::SessionClosed { tab, .. } => Some(*tab),
         Event::Stored(number) => writes.get(number)?.tab,
         _ => None,

@@ -390,3 +390,40 @@ test("tabs that want other relays speak each with its own, and carry over what t
   await write(near, "near");
   for (const page of [one, two, far, near]) await until("everywhere", () => keys(page), ["far", "near", "one"]);
 });
+
+test("a tab whose engine traps keeps its turn, and lets go of it when there is no other engine", async (t) => {
+  const { way, tab } = await world(t);
+  const pages = [await tab(), await tab()];
+  await Promise.all(pages.map(live));
+  const first = await holder(pages);
+  const second = pages.find((page) => page !== first) as Page;
+  const trap = () =>
+    first.evaluate(() => {
+      const dive = (): number => space.stateHash().length + dive();
+      try {
+        dive();
+      } catch {
+        // It ran out of stack in the engine.
+      }
+    });
+  await first.evaluate(() => {
+    const reloaded = new Promise((resolve) => space.subscribe((changes) => changes.some(({ source }) => source === "reload") && resolve(true)));
+    space.getMap("m").set("before", 1);
+    Object.assign(globalThis, { reloaded: () => reloaded });
+    return space.flush().saved("relay");
+  });
+  await trap();
+  await first.evaluate(() => (globalThis as unknown as { reloaded: () => Promise<boolean> }).reloaded());
+  await write(second, "through the next engine");
+  await write(first, "in the next engine");
+  assert.equal(await holder(pages), first);
+  await first.evaluate(() => {
+    IDBFactory.prototype.open = () => {
+      throw new DOMException("no more", "UnknownError");
+    };
+  });
+  await trap();
+  await write(second, "alone");
+  assert.equal(await holder(pages), second);
+  await until("one socket", () => way.sockets.size, 1);
+});

@@ -1,0 +1,257 @@
+//! Tabs of one device that share the connections to relays, as `ts/relays` has it: one holds the lock of a relay and speaks for all;
+//! it reads what they store and pushes it, and tells them how it stands and what reached the relay. Each of these words can be
+//! lost with the tab that says it.
+
+use std::collections::{BTreeMap, VecDeque};
+use stemma::causal::ChangesetId;
+use stemma::replica::{Elsewhere, SyncStatus};
+use stemma::store::StoreName;
+
+use super::tab::url;
+use super::world::{Event, World};
+
+/// The lock of one relay on one device.
+#[derive(Default)]
+pub struct Turn {
+    pub holder: Option<u32>,
+    line: VecDeque<u32>,
+}
+
+/// How it stands with a relay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Word {
+    status: SyncStatus,
+    is_settled: bool,
+    row: u64,
+    refusal: Option<String>,
+}
+
+/// What a tab knows of the relays that others speak with, and told of its own.
+#[derive(Default)]
+pub struct Words {
+    /// It speaks for itself: its store failed.
+    pub is_alone: bool,
+    heard: BTreeMap<usize, Word>,
+    told: BTreeMap<usize, Word>,
+}
+
+/// What one tab says to the others.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// Who speaks with this relay?
+    Asks(usize),
+    Stands(usize, Word),
+    /// These, and what their chains have before them, are at a relay.
+    Acked(Vec<ChangesetId>),
+    /// What sessions show: said in a tab, or heard from a relay.
+    Shows(Vec<u8>, bool),
+}
+
+impl World {
+    /// A tab wants its device's relays to be spoken with.
+    pub fn line_up(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        for at in 0..self.relays.len() {
+            if self.devices[device].knows[at] {
+                self.devices[device].turns.entry(at).or_default().line.push_back(tab);
+                self.grant(device, at);
+                self.tell_tabs(tab, &Message::Asks(at));
+            }
+        }
+        self.share(tab);
+    }
+
+    fn grant(&mut self, device: usize, at: usize) {
+        let ms = self.disk_ms();
+        let turn = self.devices[device].turns.entry(at).or_default();
+        if turn.holder.is_none()
+            && let Some(tab) = turn.line.pop_front()
+        {
+            turn.holder = Some(tab);
+            self.schedule.after(ms, Event::TurnBegins { tab, at, place: None });
+        }
+    }
+
+    /// It is a tab's turn: it reads the place first, then the rows before it, and then it connects.
+    pub fn turn_begins(&mut self, tab: u32, at: usize, place: Option<Option<Vec<u8>>>) {
+        let Some(device) = self.tabs.get(&tab).map(|tab| tab.device) else { return };
+        if self.holder(device, at) != Some(tab) {
+            return;
+        }
+        let ms = 1 + self.disk_ms();
+        let Some(place) = place else {
+            let place =
+                self.devices[device].disk.records().of(StoreName::Meta).remove(&format!("relay/{}", url(at)));
+            self.schedule.after(ms, Event::TurnBegins { tab, at, place: Some(place) });
+            return;
+        };
+        self.load_rows(tab);
+        if self.call(tab, |replica, env| replica.finish_load(env)) == Some(true) {
+            // A batch is open: it reads on when that is sealed.
+            self.schedule.after(4, Event::TurnBegins { tab, at, place: Some(place) });
+            return;
+        }
+        self.call(tab, |replica, env| {
+            if let Some(place) = &place {
+                replica.read_place(&url(at), place);
+            }
+            replica.connect(&url(at), env)
+        });
+        self.words(tab).heard.remove(&at);
+        self.share(tab);
+    }
+
+    /// A tab takes its turn, whoever has it: it knows something that others do not.
+    pub fn take_turns(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            let turn = self.devices[device].turns.entry(at).or_default();
+            if turn.holder == Some(tab) {
+                continue;
+            }
+            turn.line.retain(|waiting| *waiting != tab);
+            let before = turn.holder.replace(tab);
+            turn.line.extend(before);
+            self.schedule.after(1, Event::TurnBegins { tab, at, place: None });
+            if let Some(before) = before.filter(|before| self.tabs.contains_key(before)) {
+                self.words(before).told.remove(&at);
+                self.call(before, |replica, _| replica.disconnect(&url(at)));
+                self.share(before);
+            }
+        }
+    }
+
+    /// A tab has ended, or speaks for itself from here on.
+    pub fn leave_turns(&mut self, device: usize, tab: u32) {
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            let turn = self.devices[device].turns.entry(at).or_default();
+            turn.line.retain(|waiting| *waiting != tab);
+            turn.holder = turn.holder.filter(|holder| *holder != tab);
+            self.grant(device, at);
+        }
+    }
+
+    /// What a tab has cannot go through the store.
+    pub fn go_alone(&mut self, tab: u32) {
+        if !self.plan.setup.shares_relays || std::mem::replace(&mut self.words(tab).is_alone, true) {
+            return;
+        }
+        let device = self.tabs[&tab].device;
+        self.leave_turns(device, tab);
+        for at in 0..self.relays.len() {
+            if self.devices[device].knows[at] {
+                self.call(tab, |replica, env| replica.connect(&url(at), env));
+            }
+        }
+        self.share(tab);
+    }
+
+    /// After each call: whoever speaks tells how it stands, if it stands otherwise than before.
+    pub fn tell_word(&mut self, tab: u32) {
+        let Some(of) = self.tabs.get(&tab).filter(|of| of.is_open()) else { return };
+        let turns = &self.devices[of.device].turns;
+        let mine: Vec<usize> =
+            turns.iter().filter(|(_, turn)| turn.holder == Some(tab)).map(|(at, _)| *at).collect();
+        for at in mine {
+            let of = &self.tabs[&tab];
+            let state = of.replica().sync_state();
+            let word = Word {
+                status: state.status,
+                is_settled: state.connected && state.settled,
+                row: of.last_row(),
+                refusal: of.replica().refusal(),
+            };
+            let told = self.words(tab).told.insert(at, word.clone());
+            if told.as_ref() == Some(&word) {
+                continue;
+            }
+            let is_live = |word: &Word| word.status == SyncStatus::Live;
+            if is_live(&word) && !told.as_ref().is_some_and(is_live) {
+                let tips = self.tabs[&tab].replica().relay_tips();
+                self.tell_tabs(tab, &Message::Acked(tips));
+            }
+            self.tell_tabs(tab, &Message::Stands(at, word));
+        }
+    }
+
+    /// Something reached a relay by this tab.
+    pub fn tell_acked(&mut self, tab: u32, ids: &[ChangesetId]) {
+        let device = self.tabs[&tab].device;
+        if self.devices[device].turns.values().any(|turn| turn.holder == Some(tab)) {
+            self.tell_tabs(tab, &Message::Acked(ids.to_vec()));
+        }
+    }
+
+    /// The other tabs of the device hear it soon, those that live then.
+    pub fn tell_tabs(&mut self, tab: u32, message: &Message) {
+        let device = self.tabs[&tab].device;
+        let others: Vec<u32> = self
+            .tabs
+            .iter()
+            .filter(|(other, of)| **other != tab && of.device == device)
+            .map(|(other, _)| *other)
+            .collect();
+        for other in others {
+            self.schedule.after(2, Event::TabHears(other, message.clone()));
+        }
+    }
+
+    pub fn tab_hears(&mut self, tab: u32, message: Message) {
+        let Some(of) = self.tabs.get(&tab).filter(|of| of.is_open()) else { return };
+        let (device, is_alone) = (of.device, of.words.is_alone);
+        match message {
+            Message::Asks(at) => {
+                if self.holder(device, at) == Some(tab) {
+                    self.words(tab).told.remove(&at);
+                    self.tell_word(tab);
+                }
+            }
+            Message::Stands(at, word) => {
+                if self.holder(device, at) != Some(tab) {
+                    self.words(tab).heard.insert(at, word);
+                    self.share(tab);
+                }
+            }
+            Message::Acked(ids) => {
+                self.call(tab, |replica, _| replica.at_relay(&ids));
+            }
+            Message::Shows(payload, is_said) if !is_alone => {
+                self.call(tab, |replica, env| replica.heard_from_tab(&payload, is_said, env));
+            }
+            Message::Shows(..) => {}
+        }
+    }
+
+    /// The replica is told how it stands elsewhere.
+    fn share(&mut self, tab: u32) {
+        let of = &self.tabs[&tab];
+        let device = &self.devices[of.device];
+        let elsewhere = (0..device.knows.len()).filter(|at| {
+            device.knows[*at] && device.turns.get(at).is_none_or(|turn| turn.holder != Some(tab))
+        });
+        let words: Vec<Option<&Word>> = elsewhere.map(|at| of.words.heard.get(&at)).collect();
+        let rank = |status: &SyncStatus| match status {
+            SyncStatus::Offline => 0,
+            SyncStatus::Denied => 1,
+            SyncStatus::Connecting => 2,
+            SyncStatus::Reset => 3,
+            SyncStatus::CatchingUp => 4,
+            SyncStatus::Live => 5,
+        };
+        let statuses = words.iter().map(|word| word.map_or(SyncStatus::Connecting, |word| word.status));
+        let status = statuses.max_by_key(rank).unwrap_or(SyncStatus::Offline);
+        let all_refuse = words.iter().all(|word| word.is_some_and(|word| word.refusal.is_some()));
+        let refusal = words.first().filter(|_| all_refuse).and_then(|word| (*word)?.refusal.clone());
+        let elsewhere = (!of.words.is_alone).then_some(Elsewhere { status, refusal });
+        self.call(tab, |replica, env| replica.share_relays(elsewhere, env));
+    }
+
+    /// Which tab of a device speaks with a relay.
+    pub fn holder(&self, device: usize, at: usize) -> Option<u32> {
+        self.devices[device].turns.get(&at).and_then(|turn| turn.holder)
+    }
+
+    fn words(&mut self, tab: u32) -> &mut Words {
+        &mut self.tabs.get_mut(&tab).expect("the caller looked").words
+    }
+}
