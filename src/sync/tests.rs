@@ -92,6 +92,23 @@ fn every_frame_reads_back() {
     }
 }
 
+/// Frames as version 1 has them, for ever: a line of hex for each of [`frames`]. `STEMMA_WRITE_VECTORS=1` writes the lines of new ones.
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/frames-1.txt");
+
+#[test]
+fn frames_have_the_bytes_that_they_had() {
+    let hex = |frame: &Frame| {
+        let bytes = frame.clone().encode();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let lines: Vec<String> = frames().iter().map(hex).collect();
+    if std::env::var_os("STEMMA_WRITE_VECTORS").is_some() {
+        std::fs::write(GOLDEN, lines.join("\n") + "\n").expect("written");
+    }
+    let golden = std::fs::read_to_string(GOLDEN).expect("it is part of the repository");
+    assert_eq!(golden.lines().collect::<Vec<_>>(), lines, "another version of the protocol");
+}
+
 #[test]
 fn a_cut_frame_fails_or_is_another_frame_and_never_panics() {
     for frame in frames() {
