@@ -3,7 +3,8 @@
 //! Changesets are numbered in topological arrival order. A *lane* is one unforked chain of one actor; where a chain forks,
 //! the branch that arrived second becomes a lane of its own that hangs below the first. What a changeset knows of another
 //! lane is a prefix of that lane, so a version vector is "lane -> length"; it is derived from the hashes, kept as changes
-//! along the lane, and so costs memory only where knowledge grew.
+//! along the lane, and so costs memory only where knowledge grew. A lane that begins with knowledge of others takes over what
+//! one of them knows, as a branch does, up to so many in a row.
 //!
 //! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
 
@@ -12,6 +13,10 @@ use crate::steps;
 use foldhash::HashMap;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+
+/// So many lanes take over from one another before one knows everything by itself: what a question costs at most, but for
+/// forks, and how much less memory lanes take of which each knows all before it.
+const DEPTH_MAX: u32 = 16;
 
 /// Local number of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +46,10 @@ struct Lane {
     actor: ActorId,
     first_seq: u32,
     parent: Option<ChangesetIx>,
+    /// What it knows from its first changeset on: its parent, or one of the first one's deps.
+    base: Option<ChangesetIx>,
+    /// How many lanes take over from one another above it.
+    depth: u32,
     nodes: Vec<ChangesetIx>,
     /// Per foreign lane: (position in this lane, how many changesets of that lane are known from there on), rising.
     known: HashMap<LaneIx, Vec<(u32, u32)>>,
@@ -72,9 +81,10 @@ impl CausalGraph {
     ) -> ChangesetIx {
         let ix =
             ChangesetIx(u32::try_from(self.nodes.len()).expect("fewer than 2^32 changesets fit in memory"));
-        let lane = self.lane_for(actor, prev);
+        let lane = self.lane_for(actor, prev, deps);
         let position = self.lanes[lane.0 as usize].nodes.len() as u32;
-        for dep in deps {
+        let base = self.lane(lane).base.filter(|_| position == 0);
+        for dep in deps.iter().filter(|dep| base != Some(**dep)) {
             self.learn(lane, position, *dep);
         }
         self.lanes[lane.0 as usize].nodes.push(ix);
@@ -300,7 +310,7 @@ impl CausalGraph {
         assert!(heads.iter().eq(&self.heads));
     }
 
-    fn lane_for(&mut self, actor: ActorId, prev: Option<ChangesetIx>) -> LaneIx {
+    fn lane_for(&mut self, actor: ActorId, prev: Option<ChangesetIx>, deps: &[ChangesetIx]) -> LaneIx {
         if let Some(prev) = prev {
             let lane = self.node(prev).lane;
             assert_eq!(self.lane(lane).actor, actor, "prev is of the same actor");
@@ -310,10 +320,16 @@ impl CausalGraph {
         }
         let first_seq = prev.map_or(0, |prev| self.seq(prev) + 1);
         let lane = LaneIx(self.lanes.len() as u32);
+        let depth_of = |ix: ChangesetIx| self.lane(self.node(ix).lane).depth;
+        let newest = deps.iter().copied().max().filter(|dep| depth_of(*dep) < DEPTH_MAX);
+        let base = prev.or(newest);
+        let depth = base.map_or(0, |base| depth_of(base) + 1);
         self.lanes.push(Lane {
             actor,
             first_seq,
             parent: prev,
+            base,
+            depth,
             nodes: Vec::new(),
             known: HashMap::default(),
         });
@@ -345,7 +361,7 @@ impl CausalGraph {
             let lane = self.lane(node.lane);
             version.push((node.lane, node.position + 1));
             version.extend(lane.known.iter().map(|(other, row)| (*other, length_at(row, node.position))));
-            next = lane.parent;
+            next = lane.base;
         }
         version
     }
@@ -355,7 +371,7 @@ impl CausalGraph {
         self.known_at(node.lane, node.position, lane)
     }
 
-    /// How much of `other` is known at a position of `lane`, through the lanes it hangs below too. No recursion: a member
+    /// How much of `other` is known at a position of `lane`, through those it takes over from too. No recursion: a member
     /// can fork as deep as it likes.
     fn known_at(&self, lane: LaneIx, position: u32, other: LaneIx) -> u32 {
         let (mut lane, mut position, mut length) = (lane, position, 0);
@@ -366,8 +382,8 @@ impl CausalGraph {
             }
             let here = self.lane(lane);
             length = length.max(here.known.get(&other).map_or(0, |row| length_at(row, position)));
-            let Some(parent) = here.parent else { return length };
-            let node = self.node(parent);
+            let Some(base) = here.base else { return length };
+            let node = self.node(base);
             (lane, position) = (node.lane, node.position);
         }
     }
@@ -444,6 +460,25 @@ mod tests {
         assert_eq!((graph.seq(below), graph.steps_back(below, first)), (19_999, Some(19_999)));
     }
 
+    /// Everybody writes once, and has seen everything: each of the actors knows of all before it.
+    #[test]
+    fn lanes_that_know_all_before_them_share_what_they_know() {
+        let numbers = |actors: u32| {
+            let mut graph = CausalGraph::default();
+            let mut last = None;
+            for n in 0..actors {
+                let mut of = [0; 32];
+                of[..4].copy_from_slice(&n.to_be_bytes());
+                last = Some(graph.add(id(n), ActorId(of), None, last.as_slice()));
+            }
+            let (first, last) = (ChangesetIx(0), last.expect("somebody wrote"));
+            assert!(graph.contains(last, first) && !graph.contains(first, last));
+            graph.dbg_numbers()
+        };
+        let (all, each) = (numbers(400), 400 * 400 / 2 * 3);
+        assert!(all * DEPTH_MAX as usize <= each + each / 4, "{all} of {each}");
+    }
+
     #[test]
     fn random_graphs_with_forks_agree_with_the_slow_way() {
         for seed in 1..200_u64 {
@@ -456,7 +491,8 @@ mod tests {
             };
             let mut graph = CausalGraph::default();
             for n in 0..24 {
-                let who = actor(random(4) as u8);
+                // Few write often, or many once and from what others wrote last.
+                let who = actor(random(if seed % 2 == 0 { 4 } else { 24 }) as u8);
                 let own: Vec<ChangesetIx> =
                     (0..graph.len()).map(ChangesetIx).filter(|ix| graph.actor(*ix) == who).collect();
                 let prev = match own.last() {
@@ -465,6 +501,7 @@ mod tests {
                 };
                 let deps: Vec<ChangesetIx> = match graph.len() {
                     0 => Vec::new(),
+                    len if seed % 4 == 1 => vec![ChangesetIx(len - 1)],
                     len => (0..random(3)).map(|_| ChangesetIx(random(len))).collect(),
                 };
                 graph.add(id(n), who, prev, &deps);
