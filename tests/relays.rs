@@ -85,6 +85,44 @@ fn a_relay_that_lost_its_log_is_filled_again_with_everybodys_rows() {
 }
 
 #[test]
+fn a_log_that_begins_anew_with_the_same_is_not_read_again() {
+    let mut a = Node::create(1);
+    let mut b = Node::join(2, &a.invite(Role::Writer));
+    let mut relay = relay_of(&a);
+    let written = write(&mut b, "from b");
+    relay.connect(&mut b);
+    relay.drop_connection(&mut b);
+    relay.connect(&mut a);
+    write(&mut a, " and a");
+    relay.run(&mut a);
+    relay.drop_connection(&mut a);
+    relay.log_id = LogId([2; 16]);
+    let delivered = relay.delivered;
+    relay.wait(&mut a, 2_000);
+    assert_eq!(a.replica.sync_state().status, SyncStatus::Live);
+    assert_eq!((relay.delivered, relay.ids().len()), (delivered, 2), "nothing went either way");
+
+    // The place is kept: after another breach there is nothing to compare.
+    relay.drop_connection(&mut a);
+    let after = write(&mut a, " once more");
+    relay.wait(&mut a, 2_000);
+    assert!(a.replica.is_saved(after, Tier::Relay));
+    assert_eq!((relay.delivered - delivered, relay.ids().len()), (1, 3), "what it wrote itself came back");
+
+    // Whoever lacks something, or has more, reads all of it.
+    relay.drop_connection(&mut a);
+    relay.log_id = LogId([3; 16]);
+    write(&mut a, " and now more");
+    relay.wait(&mut a, 4_000);
+    assert_eq!(relay.ids().len(), 4);
+    relay.drop_connection(&mut a);
+    relay.connect(&mut b);
+    relay.run(&mut b);
+    assert_eq!(read(&mut b), "from b and a once more and now more");
+    assert!(b.replica.is_saved(written, Tier::Relay));
+}
+
+#[test]
 fn a_relay_restored_from_an_old_copy_is_healed() {
     // Once it is shorter than what was read, once as long again with other rows.
     for others in [0, 2] {

@@ -380,6 +380,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#rows.own(numbers);
     this.#relays.stored(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
+    if (this.pump.isOpen) this.sync.review(); // what was waited for may have been this alone
     this.snapshots.consider();
   }
 

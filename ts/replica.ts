@@ -275,7 +275,7 @@ export interface Engine {
   received(session: number, bytes: Uint8Array): void;
   closed(session: number): void;
   /** `connected`: a relay showed all it has, or there is a peer. `settled`: nothing is on its way. */
-  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; connected: boolean; settled: boolean };
+  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; progress?: [received: number, total: number]; connected: boolean; settled: boolean };
 
   committed(commit: number, numbers: number[]): void;
   commitFailed(commit: number, code: string): void;

@@ -22,6 +22,14 @@ export interface SyncState {
   readonly pending: number;
   /** When anything was last heard from another side, ms since 1970. */
   readonly lastHeard?: number;
+  /** While the log of a relay is read: how many of its changesets came in, and how many it has. */
+  readonly progress?: SyncProgress;
+}
+
+/** How far reading is. It may find that there is more than it looked like. */
+export interface SyncProgress {
+  readonly received: number;
+  readonly total: number;
 }
 
 /** The connections of one space. Nothing here is needed to read or write. */
@@ -45,6 +53,11 @@ export class Sync {
   /** When anything was last heard from another side, ms since 1970. */
   get lastHeard(): number | undefined {
     return this.#core.state.lastHeard;
+  }
+
+  /** While the log of a relay is read: how many of its changesets came in, and how many it has. Told of by `on("sync")`. */
+  get progress(): SyncProgress | undefined {
+    return this.#core.state.progress;
   }
 
   /**
@@ -126,15 +139,19 @@ export class SyncCore {
 
   get state(): SyncState {
     const own = this.#pump.read((engine) => engine.syncState());
-    const { pending } = own;
+    const { pending, progress: [received, total] = [] } = own;
     let { status, lastHeard } = own;
     for (const word of this.#relays.words) {
       status = betterOf(status, word?.status ?? "connecting");
       if (word?.lastHeard !== undefined) lastHeard = Math.max(lastHeard ?? 0, word.lastHeard);
     }
     const known = this.#state;
-    if (known && known.status === status && known.pending === pending && known.lastHeard === lastHeard) return known;
-    this.#state = Object.freeze({ status, pending, ...(lastHeard === undefined ? {} : { lastHeard }) });
+    const { progress } = known ?? {};
+    const isKnown = known?.status === status && known.pending === pending && known.lastHeard === lastHeard;
+    if (known && isKnown && progress?.received === received && progress?.total === total) return known;
+    const heard = lastHeard === undefined ? {} : { lastHeard };
+    const reads = received === undefined || total === undefined ? {} : { progress: Object.freeze({ received, total }) };
+    this.#state = Object.freeze({ status, pending, ...heard, ...reads });
     return this.#state;
   }
 

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use prost::bytes::Bytes;
 use stemma::causal::SpaceId;
-use stemma::event::Genesis;
+use stemma::event::{Genesis, heads_digest};
 use stemma::sync::{
     Ack, Admission, Auth, AuthOk, Code, Ephemeral, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe,
     Subscribed, VERSION, Verdict,
@@ -264,7 +264,7 @@ impl Reader {
     }
 
     async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
-        let Subscribe { space, from, own, credit } = subscribe;
+        let Subscribe { space, from, own, credit, heads } = subscribe;
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
@@ -274,9 +274,17 @@ impl Reader {
             let record = store.space(space)?.ok_or(StoreError::NoSpace)?;
             let check = |from| record.check(space, from, |cursor| store.chain_at(space, cursor));
             let resync = from.map(check).transpose()?.flatten();
-            Ok::<_, StoreError>((record.head, resync, store.tips(space, &own)?))
+            // Another log, perhaps of the same changesets: then its end is where the client is.
+            let place = match heads.filter(|_| resync.is_some()) {
+                Some(heads) => {
+                    let (head, tips) = store.ends(space)?;
+                    (heads_digest(tips) == heads).then_some(head)
+                }
+                None => None,
+            };
+            Ok::<_, StoreError>((place.unwrap_or(record.head), resync, place, store.tips(space, &own)?))
         };
-        let (head, resync, tips) = match self.blocking(look).await? {
+        let (head, resync, place, tips) = match self.blocking(look).await? {
             Ok(found) => found,
             Err(failure) => {
                 error!(%failure, "subscribe failed");
@@ -284,12 +292,14 @@ impl Reader {
             }
         };
         topic.raise(head.cursor);
-        let cursor = if resync.is_some() { 0 } else { from.map_or(0, |from| from.cursor) };
+        let from = if resync.is_some() { place } else { from };
+        let cursor = from.map_or(0, |from| from.cursor);
         if let Some(reason) = resync {
-            info!(connection = self.connection.0, ?reason, "resync");
+            info!(connection = self.connection.0, ?reason, same = place.is_some(), "resync");
             metrics::resync(reason);
         }
-        let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips };
+        let chain = place.map(|place| place.chain);
+        let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips, chain };
         self.send(Frame::Subscribed(subscribed)).await?;
         let credit = i64::try_from(credit).unwrap_or(i64::MAX);
         let heard = topic.said_count();

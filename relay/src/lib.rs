@@ -23,6 +23,7 @@ mod pump;
 mod rate;
 mod server;
 pub mod store;
+pub mod tls;
 pub mod verify;
 
 pub use config::{Create, RelayConfig};

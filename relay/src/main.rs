@@ -4,11 +4,13 @@
 mod operate;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use operate::{Command, Place};
+use stemma_relay::tls::{RENEWAL, TlsFiles, TlsListener};
 use stemma_relay::{Create, RelayConfig, ServeError, metrics, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +24,12 @@ struct Arguments {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
+    /// PEM file of a certificate and those that lead to its issuer: serves `wss://`. Read again when it has changed
+    #[arg(long, requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long, requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
@@ -136,6 +144,16 @@ async fn run(arguments: Arguments) -> Result<(), ServeError> {
         }
     };
     let listener = TcpListener::bind(arguments.listen).await?;
-    println!("listening on {}", listener.local_addr()?);
-    serve(listener, store, config, shutdown).await
+    let address = listener.local_addr()?;
+    match arguments.tls_cert.zip(arguments.tls_key) {
+        None => {
+            println!("listening on {address}");
+            serve(listener, store, config, shutdown).await
+        }
+        Some((certificate, key)) => {
+            let listener = TlsListener::new(listener, TlsFiles { certificate, key }, RENEWAL)?;
+            println!("listening on {address}");
+            serve(listener, store, config, shutdown).await
+        }
+    }
 }

@@ -11,9 +11,9 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use stemma::crypto::SigningKey;
 use stemma::sync::FRAME_BYTES_MAX;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,6 +25,7 @@ use crate::connection;
 use crate::hub::{ConnectionId, Hub};
 use crate::rate::TokenBucket;
 use crate::store::{Store, StoreError};
+use crate::tls::TlsError;
 use crate::{metrics, neighbours};
 
 /// How long the store may take to show that it can write.
@@ -58,7 +59,7 @@ pub(crate) struct Relay {
 /// # Errors
 /// If the store cannot be read, or the socket fails.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Listener<Addr: std::fmt::Debug>,
     store: Arc<dyn Store>,
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -134,6 +135,9 @@ pub enum ServeError {
     /// The socket.
     #[error("socket: {0}")]
     Socket(#[from] io::Error),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> Response {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use common::{Author, Space, id};
 use stemma::causal::{ActorId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::sync::Row;
+use stemma::sync::{Position, Row};
 use stemma_relay::check::check;
 use stemma_relay::store::{
     Admitted, Append, Appended, MemoryStore, NewRow, Newcomer, SpaceRecord, Store, StoreError, StoredRow,
@@ -88,6 +88,10 @@ impl Store for Busy {
 
     fn strays(&self, remove: bool) -> Result<u64, StoreError> {
         self.store.strays(remove)
+    }
+
+    fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError> {
+        self.store.ends(space)
     }
 
     fn probe(&self) -> Result<(), StoreError> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use common::{Client, Node, Space, accepted, delivered, follow, id, start};
 use prost::bytes::Bytes;
-use stemma::causal::{LogChain, LogId};
-use stemma::event::{Certificate, CertificateKind, Chain, Role};
-use stemma::sync::{Code, Credit, Delivery, Ephemeral, Frame, Position, Resync, Verdict};
+use stemma::causal::{LogChain, LogId, Tip};
+use stemma::event::{Certificate, CertificateKind, Chain, Role, heads_digest};
+use stemma::sync::{Code, Credit, Delivery, Ephemeral, Frame, Position, Resync, Row, Verdict};
 use stemma_relay::RelayConfig;
 use stemma_relay::store::{MemoryStore, SqliteStore};
 
@@ -180,6 +180,38 @@ async fn a_position_of_another_history_starts_over() {
     for (position, reason) in cases {
         let subscribed = client.subscribe(&space, Some(position), &[]).await;
         assert_eq!((subscribed.resync, subscribed.log_id), (Some(reason), end.log_id));
+        assert_eq!(client.catch_up(start(&subscribed)).await.1, end);
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_the_same_goes_on_from_the_end_of_another_log() {
+    let node = node().await;
+    let space = Space::new(1);
+    let author = space.member(10);
+    let mut client = Client::enter(node.address, &space, &author).await;
+    let lane = space.lane(&author, 4);
+    client.push(&space, &lane[..3]).await.expect("pushes");
+    let subscribed = client.subscribe(&space, None, &[]).await;
+    let (_, end) = client.catch_up(start(&subscribed)).await;
+    let elsewhere = Position { log_id: LogId([9; 16]), cursor: 70, ..end };
+    let tip = |row: &Row, seq| Tip { actor: author.id(), seq, id: id(row) };
+
+    client.heads = Some(heads_digest([tip(&lane[2], 2)]));
+    let subscribed = client.subscribe(&space, Some(elsewhere), &[]).await;
+    assert_eq!((subscribed.resync, subscribed.chain), (Some(Resync::LogId), Some(end.chain)));
+    assert_eq!(client.catch_up(end).await, (vec![], end), "nothing comes again");
+    client.push(&space, &lane[3..]).await.expect("pushes");
+    let (news, end) = client.catch_up(end).await;
+    assert_eq!(news, [Delivery::Own(id(&lane[3]))]);
+
+    // A place in this log needs no comparison, and what is not the same comes from the start.
+    assert_eq!(client.subscribe(&space, Some(end), &[]).await.chain, None);
+    client.catch_up(end).await;
+    for other in [vec![], vec![tip(&lane[3], 2)], vec![tip(&lane[3], 3), tip(&lane[2], 2)]] {
+        client.heads = Some(heads_digest(other));
+        let subscribed = client.subscribe(&space, Some(elsewhere), &[]).await;
+        assert_eq!((subscribed.resync, subscribed.chain), (Some(Resync::LogId), None));
         assert_eq!(client.catch_up(start(&subscribed)).await.1, end);
     }
 }

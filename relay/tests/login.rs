@@ -211,7 +211,15 @@ async fn before_a_login_nothing_is_answered() {
     let node = Node::start(config()).await;
     let space = Space::new(1);
     let mut client = Client::connect(node.address).await;
-    client.send(Frame::Subscribe(Subscribe { space: space.id(), from: None, own: vec![], credit: 1 })).await;
+    client
+        .send(Frame::Subscribe(Subscribe {
+            space: space.id(),
+            from: None,
+            own: vec![],
+            credit: 1,
+            heads: None,
+        }))
+        .await;
     assert_eq!(client.last_words().await, Code::Malformed);
 
     let mut client = Client::connect(node.address).await;
@@ -277,7 +285,13 @@ async fn the_relay_keeps_its_key() {
 
 async fn assert_not_found(client: &mut Client, space: &Space) {
     client
-        .send(Frame::Subscribe(Subscribe { space: space.id(), from: None, own: vec![], credit: 1 << 20 }))
+        .send(Frame::Subscribe(Subscribe {
+            space: space.id(),
+            from: None,
+            own: vec![],
+            credit: 1 << 20,
+            heads: None,
+        }))
         .await;
     let error = loop {
         match client.receive().await {

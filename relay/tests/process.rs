@@ -81,6 +81,49 @@ async fn what_was_acked_survives_being_killed() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_pushes_and_takes_back_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let space = Space::new(1);
+    let author = space.member(10);
+    let lane = space.lane(&author, 2_000);
+    let relay = Process::start_on_full_disk(folder.path(), 512);
+    let mut client = Client::enter(relay.address, &space, &author).await;
+    let mut taken = 0;
+    let refused = loop {
+        match client.push(&space, &lane[taken..taken + 20]).await {
+            Ok(results) => {
+                assert!(
+                    results.iter().all(|verdict| matches!(verdict, Verdict::Accepted { .. })),
+                    "{results:?}"
+                );
+                taken += 20;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((refused.code, refused.retryable), (Code::StoreUnavailable, true));
+    assert!(taken > 100, "{taken} rows fit");
+
+    // Reads go on, and so do refusals.
+    let (rows, end) = read_all(Client::enter(relay.address, &space, &author).await, &space).await;
+    assert_eq!((rows.len(), end.cursor), (taken, taken as u64));
+    assert!(client.push(&space, &lane[taken..taken + 20]).await.is_err());
+    relay.kill();
+
+    // With room again everything that was acked is there, and the same pushes are taken.
+    let relay = Process::start(folder.path(), &["--rows-burst", "1000000"]);
+    let (rows, end) = read_all(Client::enter(relay.address, &space, &author).await, &space).await;
+    assert_eq!(
+        rows.iter().map(delivered).collect::<Vec<_>>(),
+        lane[..taken].iter().map(id).collect::<Vec<_>>()
+    );
+    let mut client = Client::enter(relay.address, &space, &author).await;
+    client.push(&space, &lane[taken..taken + 20]).await.expect("there is room");
+    let (rows, _) = read_all(Client::enter(relay.address, &space, &author).await, &space).await;
+    assert_eq!(rows.len() as u64, end.cursor + 20);
+}
+
+#[tokio::test]
 async fn two_relays_do_not_share_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let _relay = Process::start(folder.path(), &[]);

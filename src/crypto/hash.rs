@@ -74,6 +74,8 @@ impl Tag {
     pub const OBJECT: Self = Self::new("object");
     /// Ids of child objects.
     pub const CHILD: Self = Self::new("child");
+    /// Ends of lanes, to compare what two sides hold.
+    pub const HEADS: Self = Self::new("heads");
     /// State hashes.
     pub const STATE: Self = Self::new("state");
     /// State hashes of maps.

@@ -53,7 +53,7 @@ pub use op::{
 };
 pub use options::{MONEY_END, Options};
 pub use presence::{PresenceMessage, PresenceSession, ShownView};
-pub use relay_log::{changeset_id, next_chain, start_chain};
+pub use relay_log::{changeset_id, heads_digest, next_chain, start_chain};
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};
 

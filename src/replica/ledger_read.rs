@@ -335,16 +335,17 @@ impl Replica {
 
     /// Why an op is off in the space, or in the view that has a copy.
     fn why_off(&self, object: ObjectIx, op: OpIx) -> EntryStanding {
-        let is_revoked = match self.views.origin(object) {
+        let standing = self.standing_of(op, &mut |_| {});
+        let is_revoked = || match self.views.origin(object) {
             Some((view, _)) => {
                 self.view_ops(view).is_ok_and(|ops| self.fold.is_revoked(op, |revoke| ops.get(revoke.0)))
             }
             None => self.fold.hidden_in(op.0..op.0 + 1).next().is_none(),
         };
-        match is_revoked {
-            true => EntryStanding::Undone,
-            false if self.standing_of(op, &mut |_| {}) == Standing::Waits => EntryStanding::Waits,
-            false => EntryStanding::Hidden,
+        match standing {
+            Standing::Waits => EntryStanding::Waits,
+            Standing::Counts if is_revoked() => EntryStanding::Undone,
+            Standing::Counts | Standing::Hidden => EntryStanding::Hidden,
         }
     }
 

@@ -27,6 +27,8 @@ pub struct SyncState {
     pub pending: usize,
     /// When a relay or peer was last heard, in ms since 1970.
     pub last_heard_ms: Option<u64>,
+    /// While the logs of relays are read: how many of their changesets came in, and how many they have.
+    pub progress: Option<(u64, u64)>,
     /// Whether there is anybody on the other side: a relay that showed all it has, or a peer.
     pub connected: bool,
     /// Whether nothing is on its way in either direction.
@@ -337,7 +339,9 @@ impl Replica {
             }
             Status::Connecting | Status::CatchingUp | Status::Reset => true,
         };
+        let reading = self.links.relays.values().filter_map(|link| link.session.progress());
         SyncState {
+            progress: reading.reduce(|all, one| (all.0 + one.0, all.1 + one.1)),
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,

@@ -1,5 +1,6 @@
 //! Links to relays: logging in, catching up, pushing, and what the relay's answers mean.
 
+use super::commit::InFlight;
 use super::link::{Receipt, encode_position, from_row, own_chain, to_row};
 use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
@@ -21,7 +22,10 @@ impl Replica {
                     self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
                 }
                 SessionOutput::Login(challenge) => self.log_in(session, &challenge, env),
-                SessionOutput::Subscribed { resync, tips, .. } => {
+                SessionOutput::Subscribed { resync, place, tips, .. } => {
+                    if let Some(place) = place {
+                        self.take_place(session, place);
+                    }
                     self.subscribed(session, resync.is_some(), &tips)
                 }
                 SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
@@ -65,8 +69,21 @@ impl Replica {
         };
         let signature = login.sign(key).0;
         let proof = Proof { genesis: genesis.to_vec().into(), chain: chain.into(), signature };
+        // What is still to be stored is nothing to go by: it may be lost.
+        let heads = self.commits.is_empty().then(|| event::heads_digest(self.log.graph().tips()));
         if let Some(link) = self.links.relays.get_mut(&session) {
-            link.session.login(Login { client_nonce, proof, token: None });
+            link.session.login(Login { client_nonce, proof, token: None, heads });
+        }
+    }
+
+    /// The log of a relay is another one, which holds what is here: reading goes on from there.
+    fn take_place(&mut self, session: u32, place: Position) {
+        let Some(link) = self.links.relays.get(&session) else { return };
+        let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&place));
+        self.links.positions.insert(link.url.clone(), place);
+        if self.memory_only.is_none() {
+            let batch = StoreBatch { put: vec![record], ..StoreBatch::default() };
+            self.commit(batch, false, InFlight::default());
         }
     }
 
@@ -118,6 +135,9 @@ impl Replica {
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if link.resync {
             link.shown.extend(&ids);
+        }
+        if link.session.progress().is_some() {
+            self.outputs.push_back(Output::Sync);
         }
         link.strays.retain(|id| !ids.contains(id));
         link.delivered.extend(ids.iter().filter(|id| self.log.graph().get(id).is_none()));

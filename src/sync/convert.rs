@@ -78,6 +78,7 @@ impl Frame {
                     }),
                     own: frame.own.iter().map(|actor| own(&actor.0)).collect(),
                     credit: frame.credit,
+                    heads: frame.heads.map_or_else(Bytes::new, |heads| own(&heads)),
                 },
             ),
             Self::Subscribed(frame) => wrap(
@@ -88,6 +89,7 @@ impl Frame {
                     log_id: own(&frame.log_id.0),
                     head: frame.head,
                     tips: frame.tips.iter().map(tip_to_wire).collect(),
+                    chain: frame.chain.map_or_else(Bytes::new, |chain| own(&chain.0)),
                 },
             ),
             Self::Batch(frame) => wrap(
@@ -246,11 +248,13 @@ impl Body {
                 chain: LogChain(self.array("chain", &from.chain)?),
             })
         });
+        let heads = (!frame.heads.is_empty()).then(|| self.array("heads", &frame.heads));
         Ok(Frame::Subscribe(Subscribe {
             space: self.space(&frame.space)?,
             from: from.transpose()?,
             own: self.list(frame.own, OWN_ACTORS_MAX, |actor| Ok(ActorId(self.array("own", &actor)?)))?,
             credit: frame.credit,
+            heads: heads.transpose()?,
         }))
     }
 
@@ -263,12 +267,14 @@ impl Body {
             3 => Some(Resync::Chain),
             _ => return Err(self.bad("resync")),
         };
+        let chain = (!frame.chain.is_empty()).then(|| Ok(LogChain(self.array("chain", &frame.chain)?)));
         Ok(Frame::Subscribed(Subscribed {
             space: self.space(&frame.space)?,
             resync,
             log_id: LogId(self.array("log_id", &frame.log_id)?),
             head: frame.head,
             tips: self.list(frame.tips, HEADS_TIPS_MAX, |tip| self.tip(&tip))?,
+            chain: chain.transpose()?,
         }))
     }
 

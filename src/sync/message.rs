@@ -140,6 +140,8 @@ pub struct Subscribe {
     pub own: Vec<ActorId>,
     /// Row bytes the relay may send.
     pub credit: u64,
+    /// What the ends of all lanes that the client holds add up to, for a log that is not the one it read.
+    pub heads: Option<[u8; 32]>,
 }
 
 /// Why a position is no place in a relay's log.
@@ -166,6 +168,8 @@ pub struct Subscribed {
     pub head: u64,
     /// The tips it holds of the actors asked about.
     pub tips: Vec<Tip>,
+    /// With a resync: the chain at the head, where the log holds just what the client does. It goes on from there.
+    pub chain: Option<LogChain>,
 }
 
 /// A changeset as it travels: opaque segments beside the signed header.

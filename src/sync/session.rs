@@ -8,6 +8,8 @@
 //! while; nothing that waits grows beyond the credit given and the push window. It does not look into headers, holds no
 //! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
 
+mod output;
+
 use crate::sorted::SortedMap;
 use std::collections::VecDeque;
 
@@ -17,11 +19,12 @@ use super::backoff::Due;
 use super::error::{Code, FrameError};
 use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Position, Proof, Push, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
-use crate::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
 use crate::event::{changeset_id, next_chain, start_chain};
+pub use output::{Retry, SessionOutput, Status};
 
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
@@ -44,88 +47,6 @@ pub struct SessionConfig {
     pub credit_bytes: u64,
 }
 
-/// What the caller has to do or to know.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SessionOutput {
-    /// Send this frame.
-    Send(Bytes),
-    /// Sign the challenge and answer with [`Session::login`].
-    Login(Challenge),
-    /// The relay has answered. With a resync the position starts over: after catching up, push every row that the relay
-    /// did not deliver. Without one, push on from `tips`.
-    Subscribed {
-        /// Why the relay starts over, if it does.
-        resync: Option<Resync>,
-        /// The life of its log.
-        log_id: LogId,
-        /// How far the log goes.
-        head: u64,
-        /// What it holds of the own actors.
-        tips: Vec<Tip>,
-    },
-    /// Store these rows and the position in one transaction, then call [`Session::stored`].
-    Rows {
-        /// The rows, in the relay's order.
-        rows: Vec<Delivery>,
-        /// The position after them.
-        position: Position,
-    },
-    /// What became of pushed rows, in the order they were pushed.
-    Acked {
-        /// One per row.
-        results: Vec<(ChangesetId, Verdict)>,
-    },
-    /// Somebody said this to whoever is there.
-    Ephemeral(Bytes),
-    /// The status changed.
-    Status(Status),
-    /// The relay, or this side, found something wrong.
-    Refused {
-        /// What.
-        code: Code,
-        /// For people who debug.
-        message: String,
-    },
-    /// Close the connection; then call [`Session::disconnected`].
-    Close {
-        /// When to connect again.
-        retry: Retry,
-    },
-}
-
-/// The state of the connection as an app shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// No connection.
-    Offline,
-    /// A connection without a subscription.
-    Connecting,
-    /// Rows are coming in.
-    CatchingUp,
-    /// Everything the relay has is here.
-    Live,
-    /// The relay lets this member not in, or speaks no version that is known here.
-    Denied,
-    /// The relay's log is not the one that was read: it comes again from the start.
-    Reset,
-}
-
-/// When to connect again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// As [`super::Backoff`] says.
-    Backoff,
-    /// At a random time within these bounds.
-    Within {
-        /// Not earlier.
-        min_ms: u64,
-        /// Not later.
-        max_ms: u64,
-    },
-    /// Not before something changes: another invite, another version.
-    Never,
-}
-
 /// What a login signs, together with a client nonce and the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Challenge {
@@ -144,6 +65,8 @@ pub struct Login {
     pub proof: Proof,
     /// For a relay that creates spaces only with one.
     pub token: Option<String>,
+    /// What the ends of all lanes add up to of which every changeset is stored, or will be before what is stored later.
+    pub heads: Option<[u8; 32]>,
 }
 
 /// How much may be pushed now.
@@ -171,6 +94,10 @@ pub struct Session {
     owed_bytes: u64,
     pushes: SortedMap<u64, InFlight>,
     last_push_id: u64,
+    /// The last SUBSCRIBE said what is held here.
+    compares: bool,
+    /// How far the log went when it was subscribed to.
+    head: u64,
     outputs: VecDeque<SessionOutput>,
 }
 
@@ -220,6 +147,8 @@ impl Session {
             owed_bytes: 0,
             pushes: SortedMap::new(),
             last_push_id: 0,
+            compares: false,
+            head: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -252,11 +181,13 @@ impl Session {
             proofs: vec![login.proof],
             token: login.token.unwrap_or_default(),
         }));
+        self.compares = self.config.from.is_some() && login.heads.is_some();
         self.send(Frame::Subscribe(Subscribe {
             space: self.config.space,
             from: self.config.from,
             own: self.config.own.clone(),
             credit: self.config.credit_bytes,
+            heads: login.heads.filter(|_| self.compares),
         }));
         self.phase = Phase::AwaitAuthOk;
     }
@@ -378,6 +309,17 @@ impl Session {
         self.pushes.is_empty()
     }
 
+    /// While the log is read: how many of its rows came in, and how many it has. It may have grown meanwhile.
+    #[must_use]
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        match (self.phase, self.status) {
+            (Phase::Streaming(read), Status::CatchingUp | Status::Reset) => {
+                Some((read.cursor, self.head.max(read.cursor)))
+            }
+            _ => None,
+        }
+    }
+
     /// The status last put out.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -435,7 +377,7 @@ impl Session {
     }
 
     fn on_subscribed(&mut self, answer: Subscribed) {
-        let Subscribed { space, resync, log_id, head, tips } = answer;
+        let Subscribed { space, resync, log_id, head, tips, chain } = answer;
         if space != self.config.space {
             return self.violated("subscribed to another space");
         }
@@ -447,12 +389,18 @@ impl Session {
             (Some(from), None) => from,
             (None, _) | (_, Some(_)) => start,
         };
-        if resync.is_some() {
-            self.config.from = None;
+        if chain.is_some() && (resync.is_none() || !self.compares) {
+            return self.violated("the same was found where nothing was compared");
+        }
+        let place = chain.map(|chain| Position { log_id, cursor: head, chain });
+        let (read, resync) = place.map_or((read, resync), |place| (place, None));
+        if resync.is_some() || place.is_some() {
+            self.config.from = place;
         }
         self.log_id = Some(log_id);
+        self.head = head;
         self.phase = Phase::Streaming(read);
-        self.outputs.push_back(SessionOutput::Subscribed { resync, log_id, head, tips });
+        self.outputs.push_back(SessionOutput::Subscribed { resync, place, log_id, head, tips });
         self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });
     }
 

@@ -52,8 +52,9 @@ fn frames() -> Vec<Frame> {
             from: Some(position),
             own: vec![tip.actor; 2],
             credit: 5,
+            heads: Some([9; 32]),
         }),
-        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0 }),
+        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0, heads: None }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
         Frame::CaughtUp(CaughtUp { space: SPACE, cursor: 9 }),
@@ -71,7 +72,15 @@ fn frames() -> Vec<Frame> {
     ];
     for resync in [None, Some(Resync::LogId), Some(Resync::FutureCursor), Some(Resync::Chain)] {
         let log_id = LogId([4; 16]);
-        frames.push(Frame::Subscribed(Subscribed { space: SPACE, resync, log_id, head: 3, tips: vec![tip] }));
+        let chain = resync.map(|_| LogChain([4; 16]));
+        frames.push(Frame::Subscribed(Subscribed {
+            space: SPACE,
+            resync,
+            log_id,
+            head: 3,
+            tips: vec![tip],
+            chain,
+        }));
     }
     frames
 }
@@ -81,6 +90,23 @@ fn every_frame_reads_back() {
     for frame in frames() {
         assert_eq!(Frame::decode(&frame.clone().encode()), Ok(Some(frame)));
     }
+}
+
+/// Frames as version 1 has them, for ever: a line of hex for each of [`frames`]. `STEMMA_WRITE_VECTORS=1` writes the lines of new ones.
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/frames-1.txt");
+
+#[test]
+fn frames_have_the_bytes_that_they_had() {
+    let hex = |frame: &Frame| {
+        let bytes = frame.clone().encode();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let lines: Vec<String> = frames().iter().map(hex).collect();
+    if std::env::var_os("STEMMA_WRITE_VECTORS").is_some() {
+        std::fs::write(GOLDEN, lines.join("\n") + "\n").expect("written");
+    }
+    let golden = std::fs::read_to_string(GOLDEN).expect("it is part of the repository");
+    assert_eq!(golden.lines().collect::<Vec<_>>(), lines, "another version of the protocol");
 }
 
 #[test]
@@ -144,7 +170,8 @@ fn limits_hold() {
 
     let actors = vec![ActorId([1; 32]); OWN_ACTORS_MAX + 1];
     let too_many = |kind, limit| Err(FrameError::TooMany { kind, limit });
-    let subscribe = |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0 }).encode();
+    let subscribe =
+        |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0, heads: None }).encode();
     assert_eq!(Frame::decode(&subscribe(actors.clone())), too_many(0x04, OWN_ACTORS_MAX));
     assert!(Frame::decode(&subscribe(actors[1..].to_vec())).is_ok());
     let push = |count| Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(None); count] }).encode();

@@ -90,6 +90,8 @@ pub(super) struct Subscribe {
     pub own: Vec<Bytes>,
     #[prost(uint64, tag = "4")]
     pub credit: u64,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub heads: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,6 +116,8 @@ pub(super) struct Subscribed {
     pub head: u64,
     #[prost(message, repeated, tag = "5")]
     pub tips: Vec<Tip>,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub chain: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

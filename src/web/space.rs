@@ -77,6 +77,7 @@ struct Sync {
     status: &'static str,
     pending: usize,
     last_heard: Option<f64>,
+    progress: Option<(f64, f64)>,
     connected: bool,
     settled: bool,
 }
@@ -335,8 +336,9 @@ impl Replica {
         let name = STATUSES.iter().find(|(status, _)| *status == state.status);
         let status = name.map_or("", |(_, name)| *name);
         let last_heard = state.last_heard_ms.map(|ms| ms as f64);
+        let progress = state.progress.map(|(received, total)| (received as f64, total as f64));
         let SyncState { pending, connected, settled, .. } = state;
-        to_js(&Sync { status, pending, last_heard, connected, settled })
+        to_js(&Sync { status, pending, last_heard, progress, connected, settled })
     }
 
     pub fn committed(&mut self, id: f64, _numbers: &Array) {

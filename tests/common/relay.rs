@@ -5,7 +5,7 @@ use super::common::Node;
 use prost::bytes::Bytes;
 use std::collections::VecDeque;
 use stemma::causal::{ChangesetId, LogId, SpaceId, Tip};
-use stemma::event::{Header, changeset_id, next_chain, start_chain};
+use stemma::event::{Header, changeset_id, heads_digest, next_chain, start_chain};
 use stemma::sync::{
     Ack, Admission, AuthOk, Batch, CaughtUp, Code, Delivery, Frame, Hello, Limits, Position, Push, Resync,
     Row, Subscribe, Subscribed, Verdict,
@@ -36,15 +36,27 @@ pub struct Relay {
     pub pushes: Vec<usize>,
     space: SpaceId,
     session: Option<u32>,
-    /// What was sent over this connection.
+    /// Up to where this connection was sent the log.
     sent: u64,
+    /// How many rows were sent over all connections.
+    pub delivered: usize,
 }
 
 impl Relay {
     pub fn new(url: &'static str, space: SpaceId) -> Self {
         let manner = Manner::Honest;
         let log_id = LogId([1; 16]);
-        Self { url, log_id, rows: Vec::new(), manner, pushes: Vec::new(), space, session: None, sent: 0 }
+        Self {
+            url,
+            log_id,
+            rows: Vec::new(),
+            manner,
+            pushes: Vec::new(),
+            space,
+            session: None,
+            sent: 0,
+            delivered: 0,
+        }
     }
 
     pub fn ids(&self) -> Vec<ChangesetId> {
@@ -172,7 +184,10 @@ impl Relay {
                 _ => (self.position(from.cursor as usize) != from).then_some(Resync::Chain),
             }
         });
-        self.sent = subscribe.from.filter(|_| resync.is_none()).map_or(0, |from| from.cursor);
+        let same = subscribe.heads == Some(heads_digest(self.tips(|_| true)));
+        let place = (resync.is_some() && same).then(|| self.position(self.rows.len()));
+        let from = if resync.is_some() { place } else { subscribe.from };
+        self.sent = from.map_or(0, |from| from.cursor);
         let tips = subscribe.own.iter().flat_map(|actor| self.tips(|header| header.actor() == *actor));
         let subscribed = Subscribed {
             space: self.space,
@@ -180,6 +195,7 @@ impl Relay {
             log_id: self.log_id,
             head: self.rows.len() as u64,
             tips: tips.collect(),
+            chain: place.map(|place| place.chain),
         };
         let mut frames = vec![Frame::Subscribed(subscribed)];
         frames.extend(self.news());
@@ -191,6 +207,7 @@ impl Relay {
         let mut frames = Vec::new();
         if from < self.rows.len() {
             let rows = self.rows[from..].iter().cloned().map(Delivery::Row).collect();
+            self.delivered += self.rows.len() - from;
             let chain = Some(self.position(self.rows.len()).chain);
             frames.push(Frame::Batch(Batch { space: self.space, first_cursor: self.sent + 1, rows, chain }));
             self.sent = self.rows.len() as u64;

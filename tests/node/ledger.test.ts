@@ -385,6 +385,20 @@ test("a ledger opens again as it was, from its rows and from a snapshot", async 
   assert.equal(ledger(last).balance("pot"), 1275n - 4n - 8n);
 });
 
+test("an entry that was taken back and is excluded says the same in a view of now", async (t) => {
+  const [ann, bob] = await people(t, "ann", "bob");
+  const { id } = ledger(ann).transfer({ to: bob.me, amount: 5n });
+  const seen = (space: Space) => [space, space.view(), space.at(Date.now() + 60_000)].map((one) => one.getLedger("house").entries()[0]?.status);
+  ann.undo();
+  await meet(ann, bob);
+  assert.deepEqual(seen(bob), ["undone", "undone", "undone"]);
+  bob.policy.exclude(id);
+  assert.deepEqual(seen(bob), ["hidden", "hidden", "hidden"]);
+  bob.policy.withdraw(id);
+  bob.policy.mode = "review";
+  assert.deepEqual(seen(bob), ["waits", "waits", "waits"]);
+});
+
 test("a preview shows the books as they would be", async (t) => {
   const [ann, bob] = await people(t, "ann", "bob");
   ledger(bob).transfer({ to: ann.me, amount: 8n });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { open, type OpenOptions, type Space, type StemmaError } from "stemma";
+import { open, type OpenOptions, type Space, type StemmaError, type SyncState } from "stemma";
 import { WebSocket as Ws } from "ws";
 import { Relay } from "../web/harness.ts";
 import { atEnd, newFolder, openSpace } from "./ends.ts";
@@ -103,6 +103,28 @@ test("a full relay is told to whoever waits, and gets everything once there is r
   await until(space, () => space.sync.pending === 0, 120_000);
   await Promise.all(writes.map((write) => write.saved("relay")));
   await space.sync.settled();
+});
+
+test("whoever catches up is told how far it is", async (t) => {
+  const relay = await startRelay(t);
+  const one = await opened(t, { relay: relay.url });
+  const block = "x".repeat(60_000);
+  for (let i = 0; i < 20; i++) one.transact(() => one.getText(`t${i}`).append(block));
+  await one.sync.settled();
+  const two = await opened(t, { invite: await one.invite() });
+  assert.equal(two.sync.progress, undefined);
+  const told: SyncState[] = [];
+  two.on("sync", (state) => void told.push(state));
+  two.sync.connect(relay.url);
+  await two.sync.settled();
+  const seen = told.flatMap(({ progress }) => progress ?? []);
+  assert.ok(seen.length > 2, "in steps");
+  assert.ok(seen.every(({ total }) => total === 20), JSON.stringify(seen));
+  assert.deepEqual(seen, [...seen].sort((a, b) => a.received - b.received));
+  assert.ok(seen.some(({ received }) => received > 0 && received < 20));
+  assert.ok(told.every(({ status, progress }) => (progress !== undefined) === (status === "catching-up")));
+  assert.equal(two.sync.progress, undefined);
+  assert.equal(two.getText("t19").length, 60_000);
 });
 
 test("garbled and foreign invites are E_INVITE", async (t) => {

@@ -70,7 +70,7 @@ impl Intruder {
         let space = self.invite.genesis().id();
         [
             Frame::Auth(auth),
-            Frame::Subscribe(Subscribe { space, from: None, own: Vec::new(), credit: 1 << 20 }),
+            Frame::Subscribe(Subscribe { space, from: None, own: Vec::new(), credit: 1 << 20, heads: None }),
         ]
     }
 

@@ -43,6 +43,8 @@ pub trait Logs {
     fn read(&self, space: SpaceId, after: u64, rows_max: usize) -> Vec<(LogChain, Row)>;
     fn chain_at(&self, space: SpaceId, cursor: u64) -> Option<LogChain>;
     fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Vec<Tip>;
+    /// Those of everybody.
+    fn ends(&self, space: SpaceId) -> Vec<Tip>;
 
     /// The proofs of an AUTH, if they hold.
     fn check_login(&self, auth: &Auth, key: &[u8; 32], nonce: &[u8; 32], now_ms: u64) -> Option<Vec<Knock>> {
@@ -139,6 +141,12 @@ impl Logs for Model {
         let Some(of) = self.spaces.get(&space) else { return Vec::new() };
         let tips = |actor: &ActorId| of.tips(*actor);
         actors.iter().flat_map(tips).collect()
+    }
+
+    fn ends(&self, space: SpaceId) -> Vec<Tip> {
+        let Some(of) = self.spaces.get(&space) else { return Vec::new() };
+        let actors: BTreeSet<ActorId> = of.rows.iter().map(|(_, row)| row.actor).collect();
+        actors.into_iter().flat_map(|actor| of.tips(actor)).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stemma::causal::{LogChain, SpaceId};
 use stemma::crypto::SigningKey;
-use stemma::event::{Genesis, next_chain};
+use stemma::event::{Genesis, heads_digest, next_chain};
 use stemma::sync::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Code, Delivery, ErrorFrame, Frame, GoAway, Hello, Limits,
     Position, Push, Resync, Row, Subscribe, Subscribed, VERSION, Verdict,
@@ -214,7 +214,7 @@ impl World {
     }
 
     fn subscribe(&mut self, at: usize, conn: u32, subscribe: &Subscribe) {
-        let Subscribe { space, from, ref own, credit } = *subscribe;
+        let Subscribe { space, from, ref own, credit, heads } = *subscribe;
         let logs = self.logs(at, space);
         let (Some(head), true) =
             (logs.head(space), self.relays[at].clients[&conn].genesis.contains_key(&space))
@@ -227,7 +227,10 @@ impl World {
             () => (logs.chain_at(space, from.cursor) != Some(from.chain)).then_some(Resync::Chain),
         });
         let tips = logs.tips(space, own);
-        let cursor = from.filter(|_| resync.is_none()).map_or(0, |from| from.cursor);
+        let is_same = resync.is_some() && heads == Some(heads_digest(logs.ends(space)));
+        let place = is_same.then_some(head);
+        let from = if resync.is_some() { place } else { from };
+        let cursor = from.map_or(0, |from| from.cursor);
         let chain = logs.chain_at(space, cursor).expect("a place in the log");
         let is_honest = self.relays[at].manner == Manner::Honest;
         let told = (!is_honest).then_some(Position { log_id: head.log_id, cursor, chain });
@@ -235,7 +238,8 @@ impl World {
         let credit = credit as i64;
         client.subscription = Some(Subscription { space, cursor, credit, is_caught_up: false, told });
         let (log_id, head) = (head.log_id, head.cursor);
-        self.answer(at, conn, Frame::Subscribed(Subscribed { space, resync, log_id, head, tips }));
+        let chain = place.map(|place| place.chain);
+        self.answer(at, conn, Frame::Subscribed(Subscribed { space, resync, log_id, head, tips, chain }));
         self.send_rows(at, conn);
     }
 

@@ -128,6 +128,15 @@ export class Relay {
     await this.#ready();
   }
 
+  /** The process is there and does nothing, until it may go on. */
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   /** Kills the process, deletes all it stored, and starts it over. */
   async lose(): Promise<void> {
     await this.kill();

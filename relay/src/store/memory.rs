@@ -135,6 +135,16 @@ impl Store for MemoryStore {
         Ok(actors.iter().flat_map(of).collect())
     }
 
+    fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError> {
+        let node = self.node();
+        let Space { record, lanes, .. } = node.spaces.get(&space).ok_or(StoreError::NoSpace)?;
+        let of = |(actor, lanes): (&ActorId, &ActorRows)| {
+            let actor = *actor;
+            lanes.tips.iter().map(|&(seq, id)| Tip { actor, seq, id }).collect::<Vec<_>>()
+        };
+        Ok((record.head, lanes.iter().flat_map(of).collect()))
+    }
+
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
         Ok(self.node().spaces.keys().copied().collect())
     }

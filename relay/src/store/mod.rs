@@ -73,6 +73,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Result<Vec<Tip>, StoreError>;
 
+    /// The end of the log and the ends of all its lanes, at one moment.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError>;
+
     /// Writes something, to see whether that works.
     ///
     /// # Errors

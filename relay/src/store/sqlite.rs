@@ -261,6 +261,25 @@ impl Store for SqliteStore {
         Ok(tips)
     }
 
+    fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError> {
+        let reader = self.reader();
+        // One statement sees one moment.
+        let mut statement = reader.prepare_cached(
+            "SELECT log_id, head, chain, actor.key, tip.seq, tip.id FROM space
+             LEFT JOIN tip ON tip.space = space.number LEFT JOIN actor ON actor.number = tip.actor WHERE space.id = ?",
+        )?;
+        let mut rows = statement.query([space.0])?;
+        let (mut head, mut tips) = (None, Vec::new());
+        while let Some(row) = rows.next()? {
+            let (log_id, chain) = (LogId(row.get(0)?), LogChain(row.get(2)?));
+            head = Some(Position { log_id, cursor: row.get(1)?, chain });
+            if let Some(actor) = row.get(3)? {
+                tips.push(Tip { actor: ActorId(actor), seq: row.get(4)?, id: ChangesetId(row.get(5)?) });
+            }
+        }
+        Ok((head.ok_or(StoreError::NoSpace)?, tips))
+    }
+
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
         let reader = self.reader();
         let mut statement = reader.prepare("SELECT id FROM space ORDER BY number")?;

@@ -155,6 +155,8 @@ pub fn id(row: &Row) -> ChangesetId {
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub hello: Hello,
+    /// What a SUBSCRIBE says that it holds.
+    pub heads: Option<[u8; 32]>,
     last_push: u64,
 }
 
@@ -169,7 +171,7 @@ impl Client {
             subscriptions: 0,
         };
         let hello = Hello { min_version: 0, max_version: 0, relay_key: [0; 32], nonce: [0; 32], limits };
-        let mut client = Self { socket, hello, last_push: 0 };
+        let mut client = Self { socket, hello, heads: None, last_push: 0 };
         let Frame::Hello(hello) = client.receive().await else { panic!("the relay speaks first") };
         client.hello = hello;
         client
@@ -232,7 +234,8 @@ impl Client {
         own: &[ActorId],
         credit: u64,
     ) -> Subscribed {
-        self.send(Frame::Subscribe(Subscribe { space: space.id(), from, own: own.to_vec(), credit })).await;
+        let subscribe = Subscribe { space: space.id(), from, own: own.to_vec(), credit, heads: self.heads };
+        self.send(Frame::Subscribe(subscribe)).await;
         match self.receive().await {
             Frame::Subscribed(subscribed) => subscribed,
             frame => panic!("{frame:?}"),
@@ -395,6 +398,22 @@ impl Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the relay starts");
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let address = told(&mut out, "listening on ");
+        Self { child, address }
+    }
+
+    /// One whose files cannot grow beyond so many kilobytes: to it the disk is full then.
+    pub fn start_on_full_disk(folder: &Path, kilobytes: u32) -> Self {
+        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
+        let mut child = Command::new("sh")
+            .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_stemma-relay")])
+            .args(["--listen", "127.0.0.1:0", "--rows-burst", "1000000", "--data"])
+            .arg(folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,9 +1,11 @@
 //! The session against a relay written by hand.
 
-use super::super::message::{Admission, GoAway};
+use super::super::message::{Admission, GoAway, Resync};
 use super::*;
+use crate::causal::Tip;
 
 mod refusals;
+mod resync;
 
 const SPACE: SpaceId = SpaceId([7; 32]);
 const LOG: LogId = LogId([1; 16]);
@@ -102,7 +104,7 @@ fn from_hello_to_live() {
     assert_eq!(
         script.outputs(),
         [
-            SessionOutput::Subscribed { resync: None, log_id: LOG, head: 2, tips: vec![] },
+            SessionOutput::Subscribed { resync: None, place: None, log_id: LOG, head: 2, tips: vec![] },
             SessionOutput::Status(Status::CatchingUp)
         ]
     );
@@ -141,55 +143,6 @@ fn the_next_connection_starts_where_rows_were_stored() {
     let actors: Vec<ActorId> = (0..300_u16).map(|i| ActorId([i as u8; 32])).collect();
     script.session.set_own(actors.clone());
     assert_eq!(subscribe_of(&mut script).own, actors[44..], "the newest own actors are asked about");
-}
-
-#[test]
-fn a_resync_starts_over() {
-    let (_, old) = batch(start(), &[row(1), row(2)]);
-    for (resync, log_id) in
-        [(Resync::LogId, LogId([9; 16])), (Resync::FutureCursor, LOG), (Resync::Chain, LOG)]
-    {
-        let mut script = Script::new(Some(old));
-        script.log_in();
-        script.relay(Frame::Subscribed(subscribed(Some(resync), log_id, 1)));
-        assert_eq!(
-            script.outputs(),
-            [
-                SessionOutput::Subscribed { resync: Some(resync), log_id, head: 1, tips: vec![] },
-                SessionOutput::Status(Status::Reset)
-            ]
-        );
-        let start = Position { log_id, cursor: 0, chain: start_chain(log_id, SPACE) };
-        let (frame, position) = batch(start, &[row(5)]);
-        script.relay(frame);
-        script.relay(caught_up(1));
-        assert_eq!(script.outputs().last(), Some(&SessionOutput::Status(Status::Live)));
-        script.session.stored(position);
-        script.session.disconnected();
-        assert_eq!(subscribe_of(&mut script).from, Some(position));
-    }
-}
-
-#[test]
-fn positions_of_a_log_that_was_left_are_ignored() {
-    let (_, old) = batch(start(), &[row(1), row(2)]);
-    let mut script = Script::new(Some(old));
-    script.log_in();
-    script.relay(Frame::Subscribed(subscribed(Some(Resync::LogId), LogId([9; 16]), 0)));
-    script.session.stored(old);
-    script.session.disconnected();
-    assert_eq!(subscribe_of(&mut script).from, None);
-}
-
-#[test]
-fn a_relay_that_takes_a_foreign_position_is_left() {
-    let (_, old) = batch(start(), &[row(1), row(2)]);
-    for answer in [subscribed(None, LogId([9; 16]), 2), subscribed(None, LOG, 1)] {
-        let mut script = Script::new(Some(old));
-        script.log_in();
-        script.relay(Frame::Subscribed(answer));
-        assert_eq!(script.ended(), (vec![Code::Malformed], Some(Retry::Backoff)));
-    }
 }
 
 #[test]
@@ -531,7 +484,7 @@ fn hello() -> Frame {
 fn login() -> Login {
     let proof =
         Proof { genesis: Bytes::from_static(b"g"), chain: Bytes::from_static(b"c"), signature: [6; 64] };
-    Login { client_nonce: [5; 16], proof, token: None }
+    Login { client_nonce: [5; 16], proof, token: None, heads: None }
 }
 
 fn admitted(refused: Option<Code>) -> Frame {
@@ -539,7 +492,7 @@ fn admitted(refused: Option<Code>) -> Frame {
 }
 
 fn subscribed(resync: Option<Resync>, log_id: LogId, head: u64) -> Subscribed {
-    Subscribed { space: SPACE, resync, log_id, head, tips: vec![] }
+    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None }
 }
 
 fn start() -> Position {

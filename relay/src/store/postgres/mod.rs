@@ -346,6 +346,30 @@ impl Store for PostgresStore {
         })
     }
 
+    fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError> {
+        self.read_from(|client| {
+            // One statement sees one moment.
+            let select = "
+                SELECT log_id, head, chain, actor.key, tip.seq, tip.id FROM space
+                LEFT JOIN tip ON tip.space = space.number LEFT JOIN actor ON actor.number = tip.actor WHERE space.id = $1";
+            let rows = client.query(select, &[&&space.0[..]])?;
+            let first = rows.first().ok_or(StoreError::NoSpace)?;
+            let head = Position {
+                log_id: LogId(array(first.get(0))?),
+                cursor: unsigned(first.get(1))?,
+                chain: LogChain(array(first.get(2))?),
+            };
+            let mut tips = Vec::new();
+            for row in &rows {
+                if let Some(actor) = row.get(3) {
+                    let (seq, id) = (seq_of(row.get(4))?, ChangesetId(array(row.get(5))?));
+                    tips.push(Tip { actor: ActorId(array(actor)?), seq, id });
+                }
+            }
+            Ok((head, tips))
+        })
+    }
+
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
         self.read_from(|client| {
             let rows = client.query("SELECT id FROM space ORDER BY number", &[])?;

@@ -152,6 +152,13 @@ fn push_into(seed: u64, batches: usize, expected: &MemoryStore, groups: &[Vec<&d
                 assert_eq!(store.space(space).expect("reads"), Some(record(space)), "{place}");
                 let tips = |store: &dyn Store| store.tips(space, &actors).expect("reads");
                 assert_eq!(tips(*store), tips(expected), "{place}");
+                let ends = |store: &dyn Store| {
+                    let (head, mut tips) = store.ends(space).expect("reads");
+                    tips.sort_by_key(|tip| (tip.actor, tip.seq, tip.id));
+                    (head, tips)
+                };
+                assert_eq!(ends(*store), ends(expected), "{place}");
+                assert_eq!(ends(*store).0, record(space).head, "{place}");
             }
         }
     }

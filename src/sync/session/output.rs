@@ -1,0 +1,92 @@
+//! What a session says to its caller.
+
+use prost::bytes::Bytes;
+
+use super::Challenge;
+use crate::causal::{ChangesetId, LogId, Tip};
+use crate::sync::error::Code;
+use crate::sync::message::{Delivery, Position, Resync, Verdict};
+
+/// What the caller has to do or to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionOutput {
+    /// Send this frame.
+    Send(Bytes),
+    /// Sign the challenge and answer with [`Session::login`].
+    Login(Challenge),
+    /// The relay has answered. With a resync the position starts over: after catching up, push every row that the relay
+    /// did not deliver. Without one, push on from `tips`.
+    Subscribed {
+        /// Why the relay starts over, if it does.
+        resync: Option<Resync>,
+        /// Another log which holds just what is held here: reading goes on from this place, which is to be stored.
+        place: Option<Position>,
+        /// The life of its log.
+        log_id: LogId,
+        /// How far the log goes.
+        head: u64,
+        /// What it holds of the own actors.
+        tips: Vec<Tip>,
+    },
+    /// Store these rows and the position in one transaction, then call [`Session::stored`].
+    Rows {
+        /// The rows, in the relay's order.
+        rows: Vec<Delivery>,
+        /// The position after them.
+        position: Position,
+    },
+    /// What became of pushed rows, in the order they were pushed.
+    Acked {
+        /// One per row.
+        results: Vec<(ChangesetId, Verdict)>,
+    },
+    /// Somebody said this to whoever is there.
+    Ephemeral(Bytes),
+    /// The status changed.
+    Status(Status),
+    /// The relay, or this side, found something wrong.
+    Refused {
+        /// What.
+        code: Code,
+        /// For people who debug.
+        message: String,
+    },
+    /// Close the connection; then call [`Session::disconnected`].
+    Close {
+        /// When to connect again.
+        retry: Retry,
+    },
+}
+
+/// The state of the connection as an app shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// No connection.
+    Offline,
+    /// A connection without a subscription.
+    Connecting,
+    /// Rows are coming in.
+    CatchingUp,
+    /// Everything the relay has is here.
+    Live,
+    /// The relay lets this member not in, or speaks no version that is known here.
+    Denied,
+    /// The relay's log is not the one that was read: it comes again from the start.
+    Reset,
+}
+
+/// When to connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// As [`super::Backoff`] says.
+    Backoff,
+    /// At a random time within these bounds.
+    Within {
+        /// Not earlier.
+        min_ms: u64,
+        /// Not later.
+        max_ms: u64,
+    },
+    /// Not before something changes: another invite, another version.
+    Never,
+}
