@@ -207,10 +207,12 @@ impl World {
     fn let_in(&mut self, pick: usize, picks: [u32; 3]) {
         let space = pick % self.space_ids.len();
         let number = self.intruders.len();
-        let invite = &self.invites[space][usize::from(picks[2].is_multiple_of(3))];
+        let is_reader = picks[2].is_multiple_of(3);
+        let invite = &self.invites[space][usize::from(is_reader)];
         let random = super::plan::stream(self.plan.seed, 3_000 + number as u64);
         let intruder = Intruder::join(invite, number as u8, random);
         self.witness.intruders.insert(intruder.member());
+        self.witness.readers.extend(is_reader.then_some(intruder.member()));
         self.intruders.push(intruder);
         let relay = picks[1] as usize % self.relays.len();
         self.connect([End::Intruder(number), End::Relay(relay)]);

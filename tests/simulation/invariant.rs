@@ -94,6 +94,8 @@ pub struct Witness {
     /// Whose actors.
     actors: BTreeMap<ActorId, usize>,
     pub intruders: BTreeSet<MemberId>,
+    /// Those of them who may only read.
+    pub readers: BTreeSet<MemberId>,
     /// What each device said is saved.
     saved: BTreeMap<usize, BTreeSet<ChangesetId>>,
     /// Row bytes of each push without an answer, by connection.

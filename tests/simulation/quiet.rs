@@ -83,6 +83,11 @@ impl World {
     pub fn get_well(&mut self, when: &str) {
         let end = self.schedule.now_ms() + WELL_MS;
         while let Some(lack) = self.lack() {
+            // Whoever opened while the link came has the old one.
+            if lack.contains("Denied") {
+                self.let_in_again();
+                self.run_for(60_000);
+            }
             if self.violation.is_some() {
                 return;
             }
@@ -177,6 +182,15 @@ impl World {
             let inert = history.iter().find(|summary| {
                 summary.fate == Fate::Inert && !self.witness.intruders.contains(&summary.member)
             });
+            let written = history.iter().find(|summary| {
+                summary.fate == Fate::Integrated && self.witness.readers.contains(&summary.member)
+            });
+            if let Some(written) = written {
+                self.broken_by(
+                    Invariant::NothingWithoutRight,
+                    format!("{} is a reader's, and counts", written.id),
+                );
+            }
             if let Some(inert) = inert {
                 self.broken_by(Invariant::NothingWithoutRight, format!("{} is honest, and inert", inert.id));
             }
@@ -217,7 +231,8 @@ impl World {
             let here = |tab: &u32| self.devices[self.tabs[tab].device].space == space;
             let sessions = self.open_tabs(None).into_iter().filter(here).count();
             let seen = self.tabs[&tab].replica().others_present().count() + 1;
-            if self.relays.len() == 1 && seen < sessions {
+            // A copied profile speaks as the one it was copied from.
+            if self.relays.len() == 1 && !self.has_forked(space) && seen < sessions {
                 self.broken_by(Invariant::Heals, format!("tab {tab} sees {seen} of {sessions} sessions"));
             }
         }

@@ -103,6 +103,9 @@ impl World {
 
     /// A tab takes its turn, whoever has it: it knows something that others do not.
     pub fn take_turns(&mut self, tab: u32) {
+        if self.tabs[&tab].words.is_alone {
+            return;
+        }
         let device = self.tabs[&tab].device;
         for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
             let turn = self.devices[device].turns.entry(at).or_default();
