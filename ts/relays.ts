@@ -210,6 +210,8 @@ export class Relays {
     if (!known?.turn || known.turn.isMine) return;
     known.turn.heard();
     known.word = word;
+    // Whoever stored them may have died before it could tell.
+    if (word.row > this.#rows.last) this.#rows.catchUp();
     this.#share();
     this.#review();
   }

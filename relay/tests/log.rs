@@ -201,9 +201,10 @@ async fn whoever_holds_the_same_goes_on_from_the_end_of_another_log() {
     let subscribed = client.subscribe(&space, Some(elsewhere), &[]).await;
     assert_eq!((subscribed.resync, subscribed.chain), (Some(Resync::LogId), Some(end.chain)));
     assert_eq!(client.catch_up(end).await, (vec![], end), "nothing comes again");
-    client.push(&space, &lane[3..]).await.expect("pushes");
+    let mut other = Client::enter(node.address, &space, &author).await;
+    other.push(&space, &lane[3..]).await.expect("pushes");
     let (news, end) = client.catch_up(end).await;
-    assert_eq!(news, [Delivery::Own(id(&lane[3]))]);
+    assert_eq!(news, [Delivery::Row(lane[3].clone())]);
 
     // A place in this log needs no comparison, and what is not the same comes from the start.
     assert_eq!(client.subscribe(&space, Some(end), &[]).await.chain, None);
