@@ -76,7 +76,16 @@ async function bind(wasm, folder) {
   run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, ...PASSES, ...flags, "--strip-target-features", "-o", join(folder, "engine.wasm")]);
   rmSync(bound);
   rmSync(join(folder, "engine_bg.wasm.d.ts"));
+  ignoreTheDead(join(folder, "engine.js"));
   await minifyGlue(join(folder, "engine.js"));
+}
+
+/** What the platform still has to say to an engine that is gone, after a trap, is nothing an app should hear of as an error. */
+function ignoreTheDead(glue) {
+  const whole = readFileSync(glue, "utf8");
+  const mended = whole.replaceAll("throw new Error('Cannot invoke closure from previous WASM instance');", "return;");
+  if (mended === whole) throw new Error("the glue has changed: events for an engine that is gone would throw");
+  writeFileSync(glue, mended);
 }
 
 /** Comments and long names are a third of what a page would download of it, and nobody reads it: the manual is in `ts/`. */
