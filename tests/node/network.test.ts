@@ -8,6 +8,7 @@ import { WebSocket as Ws } from "ws";
 import { Relay } from "../web/harness.ts";
 import { atEnd, newFolder, openSpace } from "./ends.ts";
 import { Proxy } from "./proxy.ts";
+import { type Random, random } from "./random.ts";
 
 const webSocket = Ws as unknown as typeof WebSocket;
 
@@ -25,18 +26,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** Numbers from 0 to below a bound, the same for the same seed (mulberry32). */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-function edit(space: Space, below: (below: number) => number): Write {
+function edit(space: Space, below: Random): Write {
   const text = space.getText("text");
   return space.transact(() => {
     const at = below(text.length + 1);

@@ -5,19 +5,7 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Change, Delta, SharedCounter, SharedList, SharedMap, SharedSet, SharedText, Space, Value } from "stemma";
 import { newFolder, openSpace } from "./ends.ts";
-
-type Random = (below: number) => number;
-
-/** Numbers from 0 to below a bound, the same for the same seed (mulberry32). */
-function random(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
+import { type Random, random } from "./random.ts";
 
 const pick = <T>(below: Random, from: readonly T[]): T => from[below(from.length)] as T;
 
