@@ -94,7 +94,7 @@ export class Pending {
     const edits = this.#edits.subarray(0, used);
     const units = this.#units.subarray(0, this.#length);
     if (this.#isSpliced && this.#caller.tells) {
-      const changes = this.#isOne ? [spliceOf(edits, units)] : splicesOf(edits, units);
+      const changes = this.#isOne ? [spliceOf(edits.slice(), stringOf(units))] : splicesOf(edits, units);
       this.clear();
       this.#caller.told(changes, engine.applySplices(edits, units, this.#begunMs));
       return false;
@@ -390,30 +390,32 @@ function splicesOf(edits: Int32Array, units: Uint16Array): SpliceChange[] {
   const inOrder = [...objects].sort((a, b) => a - b);
   return inOrder.map((object) => {
     const own: number[] = [];
-    const inserted: number[] = [];
+    let inserted = "";
     let used = 0;
     for (let at = 0; at < edits.length; at += SPLICE) {
       const length = edits[at + 3] as number;
       if (edits[at] === object) {
         own.push(...edits.subarray(at, at + SPLICE));
-        inserted.push(...units.subarray(used, used + length));
+        inserted += stringOf(units.subarray(used, used + length));
       }
       used += length;
     }
-    return spliceOf(Int32Array.from(own), Uint16Array.from(inserted));
+    return spliceOf(Int32Array.from(own), inserted);
   });
 }
 
 /** The same for edits of one. */
-function spliceOf(edits: Int32Array, units: Uint16Array): SpliceChange {
-  let inserted = "";
-  for (let at = 0; at < units.length; at += STRING_MAX) inserted += fromUnits(units.subarray(at, at + STRING_MAX));
-  return { object: edits[0] as number, text: { ops: edits.slice(), inserted, lead: SPLICE - 3 } };
+function spliceOf(ops: Int32Array, inserted: string): SpliceChange {
+  return { object: ops[0] as number, text: { ops, inserted, lead: SPLICE - 3 } };
 }
 
-/** A short string of units. Spread it would be iterated over. */
-function fromUnits(units: Uint16Array): string {
-  return String.fromCharCode.apply(null, units as unknown as number[]);
+/** In pieces, since a call takes only so many arguments; not spread, which would iterate. */
+function stringOf(units: Uint16Array): string {
+  let string = "";
+  for (let at = 0; at < units.length; at += STRING_MAX) {
+    string += String.fromCharCode.apply(null, units.subarray(at, at + STRING_MAX) as unknown as number[]);
+  }
+  return string;
 }
 
 /** Whether edits of an object are writes of keys, of which nothing more is to be told. */

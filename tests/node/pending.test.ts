@@ -371,6 +371,36 @@ for (let seed = 1; seed <= 40; seed++) {
   });
 }
 
+test("much that is written in one turn, in one text and in several, is told whole", async (t) => {
+  const space = await openSpace(t, { batchMs: 60_000 });
+  const [one, other] = [space.getText("one"), space.getText("other")];
+  const told = new Map([one, other].map((text) => [text, ""]));
+  space.subscribe((changes) => {
+    for (const { object, delta } of changes as readonly Change[]) {
+      for (const step of delta as Delta) if ("insert" in step) told.set(object as SharedText, told.get(object as SharedText) + step.insert);
+    }
+  });
+  const piece = "0123456789".repeat(100);
+  for (const texts of [[one], [one, other]]) {
+    for (const text of texts) for (let i = 0; i < 240; i++) text.append(piece);
+    await null;
+    for (const text of texts) assert.equal(told.get(text), text.toString());
+  }
+  assert.equal(one.length, 480_000);
+});
+
+test("much that is typed in one turn goes over as it is", async (t) => {
+  const space = await openSpace(t, { batchMs: 60_000 });
+  const [one, other] = [space.getText("one"), space.getText("other")];
+  const told: number[] = [];
+  other.subscribe((changes) => void told.push(...changes.map(({ delta }) => JSON.stringify(delta).length)));
+  one.insert(0, "a");
+  for (let i = 0; i < 200_000; i++) other.insert(i, "b");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([one.length, other.length], [1, 200_000]);
+  assert.ok(told.reduce((sum, length) => sum + length, 0) > 200_000);
+});
+
 test("closing, flushing and a page that hides lose nothing that was gathered", async (t) => {
   const dir = await newFolder(t);
   const space = await openSpace(t, { name: "kept", storage: { dir } });
