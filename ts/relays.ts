@@ -126,7 +126,7 @@ export class Relays {
 
   /** This tab stored rows under these numbers. */
   stored(numbers: readonly number[]): void {
-    this.#lastOwn = Math.max(this.#lastOwn, ...numbers);
+    for (const number of numbers) this.#lastOwn = Math.max(this.#lastOwn, number);
   }
 
   /** Another tab says something. */
