@@ -125,12 +125,11 @@ impl Links {
         }
     }
 
-    /// Whether others are likely to be online.
-    pub fn others_online(&self) -> bool {
+    /// Whether a relay tells others at once what is written here.
+    pub fn is_live(&self) -> bool {
         let live = |status| status == Status::Live;
         self.relays.values().any(|link| live(link.session.status()))
             || self.elsewhere.as_ref().is_some_and(|tab| live(tab.status))
-            || !self.peers.is_empty()
     }
 
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.

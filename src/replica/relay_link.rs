@@ -192,7 +192,7 @@ impl Replica {
         let told = link.refusals.answered(
             &safe,
             !full.is_empty(),
-            !gaps.is_empty(),
+            !gaps.is_empty() && !link.session.is_held_up(),
             env.now_ms,
             u64::from_le_bytes(random),
         );

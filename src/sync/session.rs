@@ -215,11 +215,12 @@ impl Session {
             self.close(Retry::Backoff);
             return;
         }
-        for push in self.pushes.values_mut() {
-            if push.retry.as_mut().is_some_and(|retry| retry.is_over(now_ms)) {
-                push.retry = None;
-                self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
-            }
+        // The first of those that were refused, and no other before it is answered: each stands on the one before.
+        if let Some(push) = self.pushes.values_mut().find(|push| push.refusals > 0)
+            && push.retry.as_mut().is_some_and(|retry| retry.is_over(now_ms))
+        {
+            push.retry = None;
+            self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
         }
     }
 
@@ -295,12 +296,18 @@ impl Session {
     pub fn push_window(&self) -> Window {
         let closed = Window { bytes: 0, rows: 0 };
         let (Phase::Streaming(_), Some(limits)) = (self.phase, self.limits) else { return closed };
-        if self.pushes.values().any(|push| push.retry.is_some()) {
+        if self.is_held_up() {
             return closed;
         }
         let in_flight: usize = self.pushes.values().map(|push| push.bytes).sum();
         let bytes = (limits.push_bytes as usize).min(PUSH_BYTES_MAX).saturating_sub(in_flight);
         Window { bytes, rows: (limits.push_rows as usize).min(PUSH_ROWS_MAX) }
+    }
+
+    /// Whether a push that the relay was too busy for has no answer yet: what was sent behind it may find a gap.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.pushes.values().any(|push| push.refusals > 0)
     }
 
     /// Whether every push has its verdicts.
