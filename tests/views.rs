@@ -175,6 +175,8 @@ fn a_view_with_the_words_of_its_time_says_how_an_entry_stood_then() {
         let targets = vec![event::Target::Changeset(changeset)];
         Op::PolicyExclude { verdict: Verdict::Exclude, targets }
     };
+    attacker::write(&mut ann, "here");
+    sync(&mut ann, &mut ben);
     let undone = pay(&mut ben, 5);
     assert!(ben.with(|replica, env| replica.undo(&[], env)), "there is something to undo");
     sync(&mut ann, &mut ben);
