@@ -63,6 +63,8 @@ pub(super) struct RelayLink {
     pub(super) shown: HashSet<ChangesetId>,
     /// What it takes and what it does not.
     pub(super) refusals: Refusals,
+    /// Frames that came behind rows that are not taken in yet. The credit bounds them.
+    pub(super) frames: VecDeque<Vec<u8>>,
 }
 
 pub(super) struct PeerLink {
@@ -107,6 +109,8 @@ pub(super) struct Links {
     pub(super) elsewhere: Option<Elsewhere>,
     /// Own changesets of other tabs that a relay has and this one has not read yet.
     pub(super) early: HashSet<ChangesetId>,
+    /// A slice of what relays delivered was taken in: others are for the next call.
+    pub(super) took_rows: bool,
 }
 
 impl Links {
@@ -123,6 +127,11 @@ impl Links {
         if let Some(position) = decode_position(record) {
             self.positions.insert(url.to_owned(), position);
         }
+    }
+
+    /// Whether rows of a relay wait to be taken in.
+    pub fn has_rows(&self) -> bool {
+        self.relays.values().any(|link| link.session.has_rows() || !link.frames.is_empty())
     }
 
     /// Whether a relay tells others at once what is written here.
@@ -183,6 +192,7 @@ impl Replica {
             resync: false,
             shown: HashSet::default(),
             refusals: Refusals::default(),
+            frames: VecDeque::new(),
         };
         self.links.relays.insert(session, link);
         self.dial(env);
@@ -236,7 +246,8 @@ impl Replica {
     pub fn received(&mut self, session: u32, frame: &[u8], env: &mut Env<'_>) {
         self.links.last_heard_ms = Some(env.now_ms);
         if let Some(link) = self.links.relays.get_mut(&session) {
-            link.session.on_frame(env.now_ms, frame);
+            link.frames.push_back(frame.to_vec());
+            self.links.took_rows = false;
             self.drain_relay(session, env);
         } else if let Some(link) = self.links.peers.get_mut(&session) {
             if !self.log.is_whole() {
@@ -262,6 +273,7 @@ impl Replica {
         self.links.peers.remove(&session);
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         link.session.disconnected();
+        link.frames.clear();
         link.queue.clear();
         link.delivered.clear();
         link.strays.clear();
@@ -286,6 +298,7 @@ impl Replica {
             self.draft_if_due(env);
         }
         self.integrate_ready(env);
+        self.links.took_rows = false;
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
@@ -306,6 +319,7 @@ impl Replica {
 
     /// When to call [`Replica::tick`] next.
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
+        let rows = self.links.has_rows().then_some(now_ms);
         let ready =
             (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
@@ -317,7 +331,7 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        let due = [self.batch_deadline(), self.draft_due(), ready, watch, redial, retry, strays, said];
+        let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
         due.into_iter().flatten().min()
     }
 
@@ -352,6 +366,7 @@ impl Replica {
             settled: self.commits.is_empty()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
+                && !self.links.has_rows()
                 && !self.links.relays.values().any(busy)
                 && self.links.peers.values().all(|link| link.queue.is_empty() && link.session.is_caught_up()),
         }

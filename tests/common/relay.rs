@@ -40,6 +40,8 @@ pub struct Relay {
     sent: u64,
     /// How many rows were sent over all connections.
     pub delivered: usize,
+    /// The most changesets that came in by one frame, where that is looked at.
+    pub most: Option<u32>,
 }
 
 impl Relay {
@@ -56,6 +58,7 @@ impl Relay {
             session: None,
             sent: 0,
             delivered: 0,
+            most: None,
         }
     }
 
@@ -98,7 +101,11 @@ impl Relay {
     fn say(&mut self, node: &mut Node, frame: Frame) {
         if let Some(session) = self.session {
             let frame = frame.encode();
+            let before = self.most.map(|_| node.replica.stats().changesets);
             node.with(|replica, env| replica.received(session, &frame, env));
+            if let (Some(most), Some(before)) = (&mut self.most, before) {
+                *most = (*most).max(node.replica.stats().changesets - before);
+            }
         }
     }
 

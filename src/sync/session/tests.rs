@@ -228,6 +228,24 @@ fn rows_must_follow_and_give_the_chain() {
 }
 
 #[test]
+fn many_rows_are_handed_over_in_slices_each_with_its_place() {
+    let mut script = Script::streaming(None, 300);
+    let rows: Vec<Row> = (0..300).map(|n| row(n as u8)).collect();
+    let (frame, end) = batch(start(), &rows);
+    script.relay(frame);
+    let mut cursor = 0;
+    for output in script.outputs() {
+        let SessionOutput::Rows { rows: slice, position } = output else { panic!("{output:?}") };
+        assert!(slice.len() <= 128);
+        cursor += slice.len() as u64;
+        let (_, place) = batch(start(), &rows[..cursor as usize]);
+        assert_eq!(position, place);
+        script.session.stored(position);
+    }
+    assert_eq!(cursor, end.cursor);
+}
+
+#[test]
 fn own_rows_come_back_as_ids() {
     let mut script = Script::streaming(None, 0);
     let id = changeset_id(&row(1).header);
