@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
 
+/// Frames that may wait behind rows of one relay.
+const FRAMES_MAX: usize = 1_024;
+
 /// How long a tab has for sending what it stored, before others send it. It may have ended in between.
 const STRAY_MS: u64 = 10_000;
 
@@ -63,7 +66,7 @@ pub(super) struct RelayLink {
     pub(super) shown: HashSet<ChangesetId>,
     /// What it takes and what it does not.
     pub(super) refusals: Refusals,
-    /// Frames that came behind rows that are not taken in yet. The credit bounds them.
+    /// Frames that came behind rows that are not taken in yet.
     pub(super) frames: VecDeque<Vec<u8>>,
 }
 
@@ -83,6 +86,12 @@ pub(super) struct PeerLink {
 impl RelayLink {
     pub(super) fn is_subscribed(&self) -> bool {
         !self.resync && matches!(self.session.status(), Status::Live | Status::CatchingUp)
+    }
+
+    /// Whether more waits behind rows than an honest relay sends.
+    fn is_flooded(&self) -> bool {
+        let bytes = || self.frames.iter().map(Vec::len).sum::<usize>() as u64;
+        self.frames.len() > FRAMES_MAX || bytes() > 2 * CREDIT_BYTES
     }
 }
 
@@ -249,6 +258,11 @@ impl Replica {
             link.frames.push_back(frame.to_vec());
             self.links.took_rows = false;
             self.drain_relay(session, env);
+            // Whoever sends more than it has credit for gets no slices: it is found out now.
+            while self.links.relays.get(&session).is_some_and(RelayLink::is_flooded) {
+                self.links.took_rows = false;
+                self.drain_relay(session, env);
+            }
         } else if let Some(link) = self.links.peers.get_mut(&session) {
             if !self.log.is_whole() {
                 link.held.push(frame.to_vec());
