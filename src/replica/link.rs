@@ -283,6 +283,8 @@ impl Replica {
             self.seal_slice(env);
         } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
             self.seal(env);
+        } else {
+            self.draft_if_due(env);
         }
         self.integrate_ready(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
@@ -316,7 +318,8 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        [self.batch_deadline(), ready, watch, redial, retry, strays, said].into_iter().flatten().min()
+        let due = [self.batch_deadline(), self.draft_due(), ready, watch, redial, retry, strays, said];
+        due.into_iter().flatten().min()
     }
 
     /// The state of sync.
