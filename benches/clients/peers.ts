@@ -36,13 +36,23 @@ interface Client {
   close(): Promise<void>;
 }
 
-export async function peers(owner: Owner, quick: boolean): Promise<void> {
+export async function peers(_: Owner, quick: boolean): Promise<void> {
   const full = await sequentialTrace("sveltecomponent");
   const patches = quick ? full.patches.slice(0, 1_000) : full.patches;
   for (const start of [stemma, yjs, automergeRepo]) {
-    await fanout(await start(owner), quick);
-    await silent(await start(owner), quick ? 20 : 200);
-    await newcomer(await start(owner), patches);
+    await on(start, (server) => fanout(server, quick));
+    await on(start, (server) => silent(server, quick ? 20 : 200));
+    await on(start, (server) => newcomer(server, patches));
+  }
+}
+
+/** Each measurement has a server of its own, and nothing else runs meanwhile. */
+async function on(start: (owner: Owner) => Promise<Server>, measure: (server: Server) => Promise<void>): Promise<void> {
+  const ends: (() => Promise<void>)[] = [];
+  try {
+    await measure(await start({ after: (end) => void ends.unshift(end) }));
+  } finally {
+    for (const end of ends) await end();
   }
 }
 
@@ -53,6 +63,8 @@ async function fanout(server: Server, quick: boolean): Promise<void> {
   writer.edit([[0, 0, "."]]);
   const others: Client[] = [];
   for (let at = 0; at < listeners; at++) others.push(await writer.other());
+  // Newcomers greet each other: that is over then.
+  await pause(3_000);
   const due: number[] = [];
   const times: number[] = [];
   const known = others.map(() => 1);

@@ -7,6 +7,9 @@ import { keystrokes } from "./keystrokes.ts";
 import { peers } from "./peers.ts";
 import { session } from "./session.ts";
 
+// Clients of y-websocket each listen for the end of the process.
+process.setMaxListeners(0);
+
 const jobs = { session, keystrokes, catchup, peers };
 const [out, ...args] = process.argv.slice(2);
 const quick = args.includes("--quick");
