@@ -40,6 +40,8 @@ pub struct Relay {
     sent: u64,
     /// How many rows were sent over all connections.
     pub delivered: usize,
+    /// What it says its last cursor is, if that is a lie.
+    pub head: Option<u64>,
 }
 
 impl Relay {
@@ -56,6 +58,7 @@ impl Relay {
             session: None,
             sent: 0,
             delivered: 0,
+            head: None,
         }
     }
 
@@ -193,7 +196,7 @@ impl Relay {
             space: self.space,
             resync,
             log_id: self.log_id,
-            head: self.rows.len() as u64,
+            head: self.head.unwrap_or(self.rows.len() as u64),
             tips: tips.collect(),
             chain: place.map(|place| place.chain),
         };
