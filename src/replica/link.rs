@@ -371,7 +371,7 @@ impl Replica {
         };
         let reading = self.links.relays.values().filter_map(|link| link.session.progress());
         SyncState {
-            progress: reading.reduce(|all, one| (all.0 + one.0, all.1 + one.1)),
+            progress: reading.reduce(|all, one| (all.0.saturating_add(one.0), all.1.saturating_add(one.1))),
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,

@@ -331,20 +331,31 @@ pub fn sync(a: &mut Node, b: &mut Node) {
     let (at_a, at_b) = (a.replica.attach(), b.replica.attach());
     a.with(|replica, env| replica.opened(at_a, env));
     b.with(|replica, env| replica.opened(at_b, env));
+    // What goes to relays meanwhile is for whoever plays them.
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     loop {
-        let (from_a, from_b) = (std::mem::take(&mut a.sent), std::mem::take(&mut b.sent));
+        let take = |node: &mut Node, port: u32, others: &mut Vec<(u32, Vec<u8>)>| {
+            let sent = std::mem::take(&mut node.sent);
+            let (frames, rest): (Vec<_>, Vec<_>) =
+                sent.into_iter().partition(|(session, _)| *session == port);
+            others.extend(rest);
+            frames
+        };
+        let (from_a, from_b) = (take(a, at_a, &mut of_a), take(b, at_b, &mut of_b));
         if from_a.is_empty() && from_b.is_empty() {
             break;
         }
-        for (_, frame) in from_a.into_iter().filter(|(session, _)| *session == at_a) {
+        for (_, frame) in from_a {
             b.with(|replica, env| replica.received(at_b, &frame, env));
         }
-        for (_, frame) in from_b.into_iter().filter(|(session, _)| *session == at_b) {
+        for (_, frame) in from_b {
             a.with(|replica, env| replica.received(at_a, &frame, env));
         }
         a.settle();
         b.settle();
     }
+    a.sent.extend(of_a);
+    b.sent.extend(of_b);
     a.replica.detach(at_a);
     b.replica.detach(at_b);
 }

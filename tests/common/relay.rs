@@ -42,6 +42,8 @@ pub struct Relay {
     pub delivered: usize,
     /// The most changesets that came in by one frame, where that is looked at.
     pub most: Option<u32>,
+    /// What it says its last cursor is, if that is a lie.
+    pub head: Option<u64>,
 }
 
 impl Relay {
@@ -59,6 +61,7 @@ impl Relay {
             sent: 0,
             delivered: 0,
             most: None,
+            head: None,
         }
     }
 
@@ -200,7 +203,7 @@ impl Relay {
             space: self.space,
             resync,
             log_id: self.log_id,
-            head: self.rows.len() as u64,
+            head: self.head.unwrap_or(self.rows.len() as u64),
             tips: tips.collect(),
             chain: place.map(|place| place.chain),
         };
