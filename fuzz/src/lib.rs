@@ -57,3 +57,44 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 }
+
+/// `cargo test` compiles what is fuzzed beside what it fuzzes, so that neither changes without the other.
+#[cfg(test)]
+mod tests {
+    use super::rng::{self, Rng};
+    use super::{decode, device, receive, session, text};
+
+    type Target = fn(&[u8]);
+
+    const TARGETS: [Target; 20] = [
+        decode::bigint,
+        decode::tlv,
+        decode::value,
+        decode::saved,
+        decode::genesis,
+        decode::certificate,
+        decode::chain,
+        decode::header,
+        decode::changeset,
+        decode::skeleton,
+        decode::content,
+        decode::invite,
+        decode::login,
+        decode::stored,
+        decode::frame,
+        device::device,
+        device::import,
+        receive::receive,
+        session::session,
+        text::text,
+    ];
+
+    #[test]
+    fn every_target_takes_nothing_and_noise() {
+        rng::fuzz(20, |seed| {
+            let mut rng = Rng::new(seed);
+            let noise: Vec<u8> = (0..rng.below(400)).map(|_| rng.below(256) as u8).collect();
+            TARGETS.iter().for_each(|target| target(&noise));
+        });
+    }
+}

@@ -40,6 +40,7 @@ pub fn session(data: &[u8]) {
                     client_nonce: [1; 16],
                     proof: Proof { genesis: Bytes::new(), chain: Bytes::new(), signature: [0; 64] },
                     token: None,
+                    heads: None,
                 }),
                 SessionOutput::Rows { position, .. } => session.stored(position),
                 SessionOutput::Send(frame) => is_a_frame(&frame),
