@@ -88,8 +88,8 @@ fn op(input: &mut Input<'_>, dag: &Dag, model: &Model, id: usize) -> Op {
         84..88 => right = None,
         88..112 => {
             let (left, right) = (left.filter(|_| kind < 108), right.filter(|_| kind < 108));
-            let other = if kind % 3 == 0 { right } else { Some(any(input)) };
-            let (start, end) = ((left, kind % 2 == 0), (other, input.byte() % 2 == 0));
+            let other = if kind.is_multiple_of(3) { right } else { Some(any(input)) };
+            let (start, end) = ((left, kind.is_multiple_of(2)), (other, input.byte().is_multiple_of(2)));
             return Op::Mark { start, end, key: kind % 5 / 3, value: input.byte() % 3 };
         }
         _ => {}
