@@ -50,6 +50,8 @@ pub(super) struct RelayLink {
     pub(super) session: Session,
     pub(super) backoff: Backoff,
     pub(super) redial: Option<Due>,
+    /// This member got another certificate since it logged in: what the relay says of the old one is nothing to stop at.
+    pub(super) has_old_login: bool,
     /// Rows to push, oldest first.
     pub(super) queue: VecDeque<ChangesetIx>,
     /// Rows the relay delivered that are not in the graph yet.
@@ -81,6 +83,13 @@ pub(super) struct PeerLink {
 impl RelayLink {
     pub(super) fn is_subscribed(&self) -> bool {
         !self.resync && matches!(self.session.status(), Status::Live | Status::CatchingUp)
+    }
+
+    /// What a denial was about has changed.
+    pub(super) fn ask_again(&mut self) {
+        self.session.ask_again();
+        self.refusals.denied = None;
+        self.redial = Some(Due::after(0, 0));
     }
 }
 
@@ -143,10 +152,9 @@ impl Links {
     /// After a new certificate: relays that refused are asked again.
     pub fn renew(&mut self) {
         for link in self.relays.values_mut() {
-            if link.session.status() == Status::Denied {
-                link.session.ask_again();
-                link.refusals.denied = None;
-                link.redial = Some(Due::after(0, 0));
+            match link.session.status() {
+                Status::Denied => link.ask_again(),
+                _ => link.has_old_login = true,
             }
         }
     }
@@ -177,6 +185,7 @@ impl Replica {
             session: Session::new(config),
             backoff: Backoff::default(),
             redial: Some(Due::after(env.now_ms, 0)),
+            has_old_login: false,
             queue: VecDeque::new(),
             delivered: HashSet::default(),
             strays: HashSet::default(),

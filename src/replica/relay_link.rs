@@ -72,6 +72,7 @@ impl Replica {
         // What is still to be stored is nothing to go by: it may be lost.
         let heads = self.commits.is_empty().then(|| event::heads_digest(self.log.graph().tips()));
         if let Some(link) = self.links.relays.get_mut(&session) {
+            link.has_old_login = false;
             link.session.login(Login { client_nonce, proof, token: None, heads });
         }
     }
@@ -262,6 +263,9 @@ impl Replica {
                 Some(Due::after(env.now_ms, min_ms.saturating_add(u64::from_le_bytes(random) % span)))
             }
         };
+        if link.has_old_login && link.session.status() == Status::Denied {
+            link.ask_again();
+        }
         self.outputs.push_back(Output::Close { session });
     }
 

@@ -65,9 +65,14 @@ impl Relay {
 
     /// Connects a node, and carries frames until both are at rest.
     pub fn connect(&mut self, node: &mut Node) {
+        self.begin(node);
+        self.run(node);
+    }
+
+    /// Connects a node: its login is under way.
+    pub fn begin(&mut self, node: &mut Node) {
         let session = node.with(|replica, env| replica.connect(self.url, env));
         self.greet(node, session);
-        self.run(node);
     }
 
     fn greet(&mut self, node: &mut Node, session: u32) {

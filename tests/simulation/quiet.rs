@@ -40,6 +40,11 @@ impl World {
         // Whoever looks at a tab has it read on.
         self.open_tabs(None).into_iter().for_each(|tab| self.rows_later(tab));
         self.run_for(10_000);
+        // On a slow disk that takes longer, and only whoever is there can be let in again.
+        let end = self.schedule.now_ms() + 60_000;
+        while self.tabs.values().any(|tab| !tab.is_open()) && self.schedule.now_ms() < end {
+            self.run_for(1_000);
+        }
         (0..self.devices.len()).for_each(|device| self.see_disk(device));
     }
 
