@@ -1,5 +1,7 @@
 //! Links: the sessions with relays and peers, and what each of them still has to be sent.
 
+use super::ladder::{Ladder, Question};
+use super::mend::Mends;
 use super::refusal::Refusals;
 use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
@@ -42,6 +44,8 @@ pub type SyncStatus = Status;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Receipt {
     Relay(Position),
+    /// Rows that were asked for by their places.
+    Chain,
     Peer(u64),
 }
 
@@ -63,6 +67,12 @@ pub(super) struct RelayLink {
     /// The relay starts over: once caught up, everything it did not show is pushed.
     pub(super) resync: bool,
     pub(super) shown: HashSet<ChangesetId>,
+    /// What its log has is being compared.
+    pub(super) ladder: Option<Ladder>,
+    /// What it was asked for and has not sent all of.
+    pub(super) question: Option<Question>,
+    /// All its ends, as the comparison found them.
+    pub(super) ends: Option<Vec<ChangesetId>>,
     /// What it takes and what it does not.
     pub(super) refusals: Refusals,
 }
@@ -116,6 +126,8 @@ pub(super) struct Links {
     pub(super) elsewhere: Option<Elsewhere>,
     /// Own changesets of other tabs that a relay has and this one has not read yet.
     pub(super) early: HashSet<ChangesetId>,
+    /// What came spoilt, and is asked for again.
+    pub(super) mends: Mends,
 }
 
 impl Links {
@@ -192,6 +204,9 @@ impl Replica {
             stray_due: None,
             resync: false,
             shown: HashSet::default(),
+            ladder: None,
+            question: None,
+            ends: None,
             refusals: Refusals::default(),
         };
         self.links.relays.insert(session, link);
@@ -275,6 +290,7 @@ impl Replica {
         link.queue.clear();
         link.delivered.clear();
         link.strays.clear();
+        (link.ladder, link.question, link.ends) = (None, None, None);
         link.refusals.disconnected();
         if link.redial.is_none() && link.session.status() != Status::Denied {
             let mut random = [0; 8];
@@ -308,6 +324,7 @@ impl Replica {
             }
             self.drain_relay(session, env);
         }
+        self.ask_again(env);
         self.dial(env);
         self.say_presence(env);
     }
@@ -325,7 +342,10 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        [self.batch_deadline(), ready, watch, redial, retry, strays, said].into_iter().flatten().min()
+        [self.batch_deadline(), ready, watch, redial, retry, strays, said, self.links.mends.due_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The state of sync.
@@ -430,6 +450,10 @@ impl Replica {
                     link.session.stored(position);
                     self.drain_relay(session, env);
                 }
+            }
+            Receipt::Chain => {
+                self.chain_stored(session);
+                self.drain_relay(session, env);
             }
             Receipt::Peer(bytes) => {
                 if let Some(link) = self.links.peers.get_mut(&session) {

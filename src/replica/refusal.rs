@@ -53,6 +53,11 @@ impl Refusals {
         self.rows.get(id).copied()
     }
 
+    /// A row is whole now that was refused for what was spoilt of it, or stood behind such a one: whether it was refused.
+    pub fn forgive(&mut self, id: &ChangesetId) -> bool {
+        self.rows.remove(id).is_some()
+    }
+
     /// A push was answered: `safe` is there, of the rest some found the relay full or without what comes before them. What to
     /// tell the application: the same only once until the relay takes rows again.
     pub fn answered(

@@ -141,8 +141,9 @@ impl World {
                 return Some(format!("tab {number} is connected to {connected} of {known} relays"));
             }
             let here = replica.heads();
-            if *heads.entry(space).or_insert_with(|| here.clone()) != here {
-                return Some(format!("tab {number} has other heads: {here:?}"));
+            let there = heads.entry(space).or_insert_with(|| here.clone());
+            if *there != here {
+                return Some(format!("tab {number} has other heads: {here:?}, not {there:?}"));
             }
         }
         let lacks = |at: usize, space: usize| {

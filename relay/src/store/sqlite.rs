@@ -23,7 +23,7 @@ use prost::bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::{changeset_id, next_chain, start_chain};
-use stemma::sync::{Code, Position, Row, Verdict};
+use stemma::sync::{ChainRange, Code, Position, Row, Verdict};
 
 use super::{
     Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, STRAYS, SpaceRecord, Store, StoreError,
@@ -215,16 +215,7 @@ impl Store for SqliteStore {
         let mut page: Vec<StoredRow> = Vec::new();
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
-            let stored = StoredRow {
-                cursor: row.get(0)?,
-                chain: LogChain(row.get(1)?),
-                row: Row {
-                    header: Bytes::from(row.get::<_, Vec<u8>>(2)?),
-                    signature: row.get(3)?,
-                    skeleton: Bytes::from(row.get::<_, Vec<u8>>(4)?),
-                    content: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
-                },
-            };
+            let stored = stored(row)?;
             bytes += stored.row.bytes();
             if bytes > bytes_max && !page.is_empty() {
                 break;
@@ -278,6 +269,54 @@ impl Store for SqliteStore {
             }
         }
         Ok((head.ok_or(StoreError::NoSpace)?, tips))
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError> {
+        let reader = self.reader();
+        let number = number_of(&reader, space)?;
+        let mut places = reader.prepare_cached(
+            "SELECT cursor FROM changeset INDEXED BY changeset_lane
+             WHERE space = ?1 AND actor = (SELECT number FROM actor WHERE space = ?1 AND key = ?2)
+                 AND seq BETWEEN ?3 AND ?4 AND cursor > ?5 ORDER BY cursor LIMIT ?6",
+        )?;
+        // The first ones are enough, and one more to know of: an actor may have any number of branches.
+        let most = rows_max + 1;
+        let mut cursors: Vec<u64> = Vec::new();
+        for ChainRange { actor, first, last } in ranges {
+            let found = places
+                .query_map(params![number, actor.0, first, last, after, most as u64], |row| row.get(0))?;
+            for cursor in found {
+                cursors.push(cursor?);
+            }
+            if cursors.len() > 16 * most {
+                cursors.sort_unstable();
+                cursors.dedup();
+                cursors.truncate(most);
+            }
+        }
+        cursors.sort_unstable();
+        cursors.dedup();
+        let mut select = reader.prepare_cached(
+            "SELECT cursor, chain, header, signature, skeleton, content FROM changeset WHERE space = ? AND cursor = ?",
+        )?;
+        let (mut page, mut bytes): (Vec<StoredRow>, usize) = (Vec::new(), 0);
+        for cursor in cursors.iter().take(rows_max) {
+            let row = select.query_row(params![number, cursor], stored)?;
+            bytes += row.row.bytes();
+            if bytes > bytes_max && !page.is_empty() {
+                break;
+            }
+            page.push(row);
+        }
+        let more = page.len() < cursors.len();
+        Ok((page, more))
     }
 
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {
@@ -468,6 +507,19 @@ impl Lanes for ActorRows<'_> {
 
 fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
+fn stored(row: &rusqlite::Row<'_>) -> Result<StoredRow, rusqlite::Error> {
+    Ok(StoredRow {
+        cursor: row.get(0)?,
+        chain: LogChain(row.get(1)?),
+        row: Row {
+            header: Bytes::from(row.get::<_, Vec<u8>>(2)?),
+            signature: row.get(3)?,
+            skeleton: Bytes::from(row.get::<_, Vec<u8>>(4)?),
+            content: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
+        },
+    })
 }
 
 fn number_of(connection: &Connection, space: SpaceId) -> Result<i64, StoreError> {
