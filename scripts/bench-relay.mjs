@@ -1,13 +1,29 @@
-// `npm run bench:relay -- [--quick] [--only ingest|fanout|idle|storm|postgres]`: load on the relay; writes benches/relay.json.
+// `npm run bench:relay -- [--quick] [--only LOAD]`: load on the relay, and what its clients do; writes benches/relay.json.
 
 import { resolve } from "node:path";
-import { preparePostgres, prepareRust } from "./setup.mjs";
-import { run } from "./shell.mjs";
+import { installPeers } from "./bench.mjs";
+import { buildPackage } from "./build.mjs";
+import { buildRelay } from "./relay.mjs";
+import { findBrowser, preparePostgres, prepareRust } from "./setup.mjs";
+import { failure, run } from "./shell.mjs";
 
-export function main(args) {
-  prepareRust();
-  preparePostgres();
+const LOADS = ["ingest", "stored", "fanout", "idle", "storm", "postgres"];
+const CLIENTS = ["session", "keystrokes", "catchup", "peers"];
+
+export async function main(args) {
+  const only = args.includes("--only") ? args[args.indexOf("--only") + 1] : undefined;
+  if (args.includes("--only") && ![...LOADS, ...CLIENTS].includes(only)) throw failure(`--only: there is ${[...LOADS, ...CLIENTS].join(", ")}`);
   const out = resolve("benches/relay.json");
-  // As the relay itself is built.
-  run("cargo", ["bench", "--profile", "relay", "--package", "stemma-relay", "--bench", "load", "--", "--out", out, ...args]);
+  if (!CLIENTS.includes(only)) {
+    prepareRust();
+    preparePostgres();
+    // As the relay itself is built.
+    run("cargo", ["bench", "--profile", "relay", "--package", "stemma-relay", "--bench", "load", "--", "--out", out, ...args]);
+  }
+  if (!LOADS.includes(only)) {
+    await buildPackage();
+    await installPeers();
+    const env = { STEMMA_RELAY: buildRelay(), STEMMA_CHROMIUM: findBrowser().chromium };
+    run(process.execPath, ["--import", "./scripts/typescript.mjs", "benches/clients/run.ts", out, ...args], env);
+  }
 }

@@ -20,7 +20,7 @@ export async function main(args) {
   run(process.execPath, ["--import", "./scripts/typescript.mjs", "benches/run.ts", ...args], env);
 }
 
-async function installPeers() {
+export async function installPeers() {
   await once("peers", ["benches/package-lock.json"], "benches/node_modules/.package-lock.json", () =>
     run("npm", ["ci", "--prefix", "benches", "--no-audit", "--no-fund"]),
   );

@@ -10,7 +10,7 @@ import { cargoTarget, failure, output, run, watch } from "./shell.mjs";
 const WORK = join(cargoTarget, "fuzz");
 /** Percent of the rounds that `npm test` runs. */
 const ROUNDS = "2000";
-const SEEDED_TESTS = ["child_fuzz", "codec_fuzz", "event_fuzz", "fold_fuzz", "map_fuzz", "replica_fuzz", "text_conformance", "text_crowd", "text_fuzz", "text_hostile", "view_fuzz"];
+const SEEDED_TESTS = ["child_fuzz", "codec_fuzz", "event_fuzz", "fold_fuzz", "list_fuzz", "map_fuzz", "marks_fuzz", "policy_fuzz", "replica_fuzz", "text_conformance", "text_crowd", "text_fuzz", "text_hostile", "view_fuzz"];
 
 export async function main(args) {
   const { minutes, named } = parse(args);

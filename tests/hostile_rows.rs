@@ -260,3 +260,51 @@ fn what_another_tab_completed_is_complete_here() {
     assert_eq!(read_on(&partial), [Some(Value::from("1")), Some(Value::from("2"))]);
     assert_eq!(world.a.replica.pending(), []);
 }
+
+#[test]
+fn item_90_a_flood_of_valid_rows_is_taken_in_slices_and_ones_own_work_goes_between() {
+    const FLOOD: u32 = 3_000;
+    const SLICE: u32 = 256;
+    let mut ann = Node::create(1);
+    let mut mallory = Node::join(2, &ann.invite(Role::Writer));
+    for n in 0..FLOOD {
+        attacker::write(&mut mallory, &format!("flood {}", n % 50));
+    }
+    let (at_ann, at_mallory) = (ann.replica.attach(), mallory.replica.attach());
+    ann.with(|replica, env| replica.opened(at_ann, env));
+    mallory.with(|replica, env| replica.opened(at_mallory, env));
+    let (mut calls, mut written) = (0, 0);
+    loop {
+        let (from_ann, from_mallory) = (std::mem::take(&mut ann.sent), std::mem::take(&mut mallory.sent));
+        if from_ann.is_empty() && from_mallory.is_empty() {
+            break;
+        }
+        from_ann.iter().for_each(|(_, frame)| {
+            mallory.with(|replica, env| replica.received(at_mallory, frame, env));
+        });
+        mallory.settle();
+        let mut slice = |ann: &mut Node, work: &dyn Fn(&mut Node)| {
+            let before = ann.replica.stats().changesets;
+            work(ann);
+            assert!(ann.replica.stats().changesets - before <= SLICE, "one call takes a slice at most");
+            calls += 1;
+        };
+        for (_, frame) in from_mallory {
+            slice(&mut ann, &|ann| ann.with(|replica, env| replica.received(at_ann, &frame, env)));
+            while ann.replica.has_ready() {
+                // Somebody is typing meanwhile: it shows at once.
+                attacker::write(&mut ann, &format!("own {written}"));
+                assert!(read(&mut ann, &format!("own {written}")).is_some());
+                written += 1;
+                slice(&mut ann, &|ann| {
+                    ann.with(|replica, env| replica.integrate_more(env));
+                });
+            }
+        }
+        ann.settle();
+    }
+    assert!(calls >= FLOOD / SLICE && written > 0, "{calls} calls, {written} edits");
+    assert_eq!(ann.replica.stats().changesets, FLOOD + written);
+    mallory.settle();
+    assert_same(&ann, &mallory);
+}

@@ -73,6 +73,7 @@ fn every_rule_can_be_broken() {
         (Sabotage::Chatters, Invariant::Silence),
         (Sabotage::QuotaStopsReads, Invariant::RefusalNeverStopsReads),
         (Sabotage::DiskForgets, Invariant::SavedStays),
+        (Sabotage::KeepsDrafts, Invariant::DraftsTakenUp),
         (Sabotage::Deaf, Invariant::Heals),
     ];
     for (sabotage, invariant) in ways {

@@ -37,6 +37,34 @@ export async function sequentialTrace(name = "automerge-paper"): Promise<Trace> 
   return { name, recorded: true, patches: inUnits(patches), end: file.endContent };
 }
 
+/** What one author edited when, in ms from the beginning. */
+export interface TimedTrace {
+  name: string;
+  recorded: boolean;
+  edits: { ms: number; patches: Patch[] }[];
+}
+
+/** By default one person's edits of a source file, timed to the second. A generated one has bursts of typing. */
+export async function timedTrace(name = "sveltecomponent"): Promise<TimedTrace> {
+  const file = await readTrace(name);
+  if (!file) {
+    const { name: of, patches } = generate(name);
+    // Five characters a second, and every two hundred a pause to think.
+    const ms = (at: number) => at * 200 + Math.floor(at / 200) * 30_000;
+    return { name: of, recorded: false, edits: patches.map((patch, at) => ({ ms: ms(at), patches: [patch] })) };
+  }
+  const times: number[] = file.txns.map(({ time }: { time: string }) => Date.parse(time));
+  const counts: number[] = file.txns.map(({ patches }: { patches: Patch[] }) => patches.length);
+  const patches = inUnits(file.txns.flatMap(({ patches }: { patches: Patch[] }) => patches));
+  const edits: TimedTrace["edits"] = file.startContent ? [{ ms: 0, patches: [[0, 0, file.startContent]] }] : [];
+  let from = 0;
+  for (const [at, count] of counts.entries()) {
+    edits.push({ ms: (times[at] as number) - (times[0] as number), patches: patches.slice(from, from + count) });
+    from += count;
+  }
+  return { name, recorded: true, edits };
+}
+
 /** A generated one with that many edits, of the shape of the recorded one. */
 export function shortConcurrentTrace(edits: number): ConcurrentTrace {
   return generateConcurrent(`${edits.toLocaleString("en")} edits`, edits);

@@ -1,16 +1,20 @@
-//! Named cases of views: what forged ops leave to be restored, and what ends a view.
+//! Named cases of views: what forged ops leave to be restored, what ends a view, and by whose words it hides what.
 
 #[path = "common/attacker.rs"]
 mod attacker;
 mod common;
 
 use attacker::{World, encoded, notes};
-use common::Node;
+use common::{Node, sync};
 use stemma::causal::ChangesetId;
+use stemma::codec::BigInt;
+use stemma::crdt::AccountId;
 use stemma::event::{
-    ChangesetAt, ChangesetRef, ObjectAt, ObjectKind, Op, Role, Skeleton, Span, UnitAt, Value,
+    self, ChangesetAt, ChangesetRef, ObjectAt, ObjectKind, Op, Role, Skeleton, Span, UnitAt, Value, Verdict,
 };
-use stemma::replica::{EditFault, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When};
+use stemma::replica::{
+    EditFault, EntryStanding, PolicyOf, RestoreFault, Target, ViewFault, ViewFilter, ViewIx, When,
+};
 
 fn at(node: &mut Node, when: When) -> ViewIx {
     let filter = ViewFilter { when, ..ViewFilter::default() };
@@ -147,4 +151,57 @@ fn what_is_not_here_is_named() {
         reader.with(|replica, env| replica.view(&exclude(known, None), env)),
         Err(ViewFault::Unknown(known))
     );
+}
+
+#[test]
+fn a_view_with_the_words_of_its_time_says_how_an_entry_stood_then() {
+    let mut ann = Node::create(1);
+    let mut ben = Node::join(2, &ann.invite(Role::Writer));
+    let (a, b) = (ann.replica.member(), ben.replica.member());
+    let pay = |node: &mut Node, amount| {
+        node.with(|replica, env| {
+            let house = replica.object("house", ObjectKind::Ledger).expect("of one kind");
+            let accounts = (AccountId::Member(b), AccountId::Member(a));
+            let paid = replica.ledger_transfer(house, accounts, &BigInt::from(amount), None, env);
+            paid.expect("one's own account");
+            replica.flush(env).expect("it was written")
+        })
+    };
+    let say = |node: &mut Node, op| {
+        node.with(|replica, env| replica.say(vec![op], None, true, env)).expect("it can be said");
+        node.with(|replica, env| replica.flush(env)).expect("it was said")
+    };
+    let exclude = |changeset| {
+        let targets = vec![event::Target::Changeset(changeset)];
+        Op::PolicyExclude { verdict: Verdict::Exclude, targets }
+    };
+    attacker::write(&mut ann, "here");
+    sync(&mut ann, &mut ben);
+    let undone = pay(&mut ben, 5);
+    assert!(ben.with(|replica, env| replica.undo(&[], env)), "there is something to undo");
+    sync(&mut ann, &mut ben);
+    let before = ann.replica.heads()[0];
+    say(&mut ann, exclude(undone));
+    say(&mut ann, Op::PolicyMode { review: true });
+    sync(&mut ann, &mut ben);
+    let waiting = pay(&mut ben, 6);
+    sync(&mut ann, &mut ben);
+    let reviewed = ann.replica.heads()[0];
+    say(&mut ann, Op::PolicyMode { review: false });
+    let house = ann.replica.object("house", ObjectKind::Ledger).expect("of one kind");
+    let now: Vec<EntryStanding> =
+        ann.replica.ledger_entries(house, None, 9).iter().map(|entry| entry.by.standing).collect();
+    assert_eq!(now, [EntryStanding::Hidden, EntryStanding::Counts]);
+    let mut then = |at: ChangesetId, entry: ChangesetId| {
+        ann.with(|replica, env| {
+            let filter = ViewFilter { when: When::Past(at), policy: PolicyOf::Then, ..ViewFilter::default() };
+            let view = replica.view(&filter, env).expect("it is here");
+            let copy = replica.object_in(view, house).expect("it is open");
+            let entries = replica.ledger_entries(copy, None, 9);
+            entries.iter().find(|one| one.by.id.0 == Some(entry)).map(|one| one.by.standing)
+        })
+    };
+    assert_eq!(then(before, undone), Some(EntryStanding::Undone));
+    assert_eq!(then(reviewed, undone), Some(EntryStanding::Hidden));
+    assert_eq!(then(reviewed, waiting), Some(EntryStanding::Waits));
 }

@@ -1,8 +1,9 @@
 /**
- * The commits of one space on their way into storage.
+ * The commits of one space on their way into storage, and the draft of its open batch.
  *
  * Invariant: they are stored in the order the engine made them, one at a time, and the engine hears of each exactly
- * once. After one has failed, those behind it may build on it, so they fail with it and are not tried.
+ * once. After one has failed, those behind it may build on it, so they fail with it and are not tried. A draft is written
+ * when no commit waits: behind what it builds on, and never behind the commit that takes it away.
  */
 
 import { StemmaError } from "./errors.js";
@@ -18,6 +19,14 @@ export interface Commit {
 export interface CommitObserver {
   committed(id: number, numbers: number[]): void;
   commitFailed(id: number, error: StemmaError): void;
+  /** Told of the first of several in a row. */
+  draftFailed(error: StemmaError): void;
+}
+
+/** What is kept of an actor's open batch; nothing if nothing is to be kept. */
+interface Draft {
+  readonly actor: string;
+  readonly record: Uint8Array | undefined;
 }
 
 export class CommitQueue {
@@ -27,6 +36,8 @@ export class CommitQueue {
   #storage: StorageAdapter;
   readonly #observer: CommitObserver;
   #queue: Commit[] = [];
+  #draft: Draft | undefined;
+  #draftFailed = false;
   #busy: Promise<void> | undefined;
   #held = true;
 
@@ -37,7 +48,14 @@ export class CommitQueue {
 
   /** Nothing is stored before {@link release}. A free queue hands the batch to storage before this returns. */
   add(commit: Commit): void {
+    if (commit.batch.delete?.some(([store, key]) => store === "drafts" && key === this.#draft?.actor)) this.#draft = undefined;
     this.#queue.push(commit);
+    this.#start();
+  }
+
+  /** Takes the place of one that is not written yet. */
+  draft(draft: Draft): void {
+    this.#draft = draft;
     this.#start();
   }
 
@@ -69,7 +87,9 @@ export class CommitQueue {
     this.#held = true;
     if (!abandoned) await this.idle();
     const rest = this.#queue;
+    const draft = this.#draft;
     this.#queue = [];
+    this.#draft = undefined;
     this.#busy = undefined;
     this.#storage = storage;
     for (const { batch, strict } of rest) {
@@ -82,15 +102,32 @@ export class CommitQueue {
         return;
       }
     }
+    if (draft) await this.#keep(draft);
   }
 
   #start(): void {
-    if (!this.#held && this.#queue.length > 0) this.#busy ??= this.#work();
+    if (!this.#held && (this.#queue.length > 0 || this.#draft)) this.#busy ??= this.#work();
   }
 
   async #work(): Promise<void> {
-    while (this.#queue.length > 0 && !this.#held) await this.#next();
+    while (!this.#held) {
+      if (this.#queue.length > 0) await this.#next();
+      else if (this.#draft) await this.#keep(this.#draft);
+      else break;
+    }
     this.#busy = undefined;
+  }
+
+  async #keep(draft: Draft): Promise<void> {
+    const { actor, record } = draft;
+    if (this.#draft === draft) this.#draft = undefined;
+    try {
+      await this.#storage.commit(record ? { put: [["drafts", actor, record]] } : { delete: [["drafts", actor]] }, { strict: false });
+      this.#draftFailed = false;
+    } catch (error) {
+      if (!this.#draftFailed) this.#observer.draftFailed(storageError(error));
+      this.#draftFailed = true;
+    }
   }
 
   async #next(): Promise<void> {
@@ -102,6 +139,7 @@ export class CommitQueue {
     } catch (error) {
       if (queue !== this.#queue) return;
       this.failure = storageError(error);
+      this.#draft = undefined; // it may build on what failed
       const failed = queue.splice(0);
       for (const { id } of failed) this.#observer.commitFailed(id, this.failure);
       return;

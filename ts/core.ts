@@ -246,6 +246,8 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "commit":
         this.#mayBeSealed = true;
         return this.commits.add(output);
+      case "draft":
+        return this.commits.draft(output);
       case "dial":
         return this.links.dial(output.session, output.url);
       case "send":
@@ -387,6 +389,11 @@ export class SpaceCore implements Outlet, CommitObserver {
   commitFailed(id: number, error: StemmaError): void {
     this.pump.post((engine) => engine.commitFailed(id, error.code));
     this.#relays.goAlone();
+  }
+
+  draftFailed(error: StemmaError): void {
+    const { code, message } = error;
+    this.report("storage", new StemmaError(code, `what is edited is not kept until it is saved (${message})`, { cause: error }));
   }
 
   // After a trap.

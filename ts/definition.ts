@@ -111,10 +111,12 @@ export class Definition {
 
   /** The fields that are missing or of another kind in data as it was upcast; nothing if it fits. */
   misfit(data: Value): string[] | undefined {
-    if (this.#fields.length === 0) return undefined;
+    const all = this.#fields;
+    if (all.length === 0) return undefined;
     const of = isFields(data) ? data : {};
     let fields: string[] | undefined;
-    for (const { name, required, fits } of this.#fields) {
+    for (let i = 0; i < all.length; i++) {
+      const { name, required, fits } = all[i] as Field;
       const value = Object.hasOwn(of, name) ? of[name] : undefined;
       if (value === undefined || value === null ? required : !fits(value)) (fields ??= []).push(name);
     }

@@ -28,17 +28,19 @@ export interface EventFigures {
 /** Counts all events. O(events). */
 export function figuresOf(space: SpaceCore): EventFigures {
   const [types, members, days] = [new Map<string, number>(), new Map<string, number>(), new Map<string, number>()];
-  const names = new Numbers();
+  const authors = new Numbers();
   let [total, waiting, unknownTypes, unknownVersions] = [0, 0, 0, 0];
   const pairs = space.pump.read((engine) => {
     const rows = engine.eventFigures();
+    const names = engine.eventTypes();
+    const typeOf = (number: number): string => names[number] ?? "";
     for (let i = 0; i < rows.length; i += 5) {
       const [number = 0, version = 0, author = 0, day = 0, isWaiting = 0] = rows.subarray(i, i + 5);
-      const type = names.type(engine, number) ?? "";
+      const type = typeOf(number);
       total++;
       waiting += isWaiting;
       count(types, type);
-      count(members, names.author(engine, author)[0] ?? "");
+      count(members, authors.author(engine, author)[0] ?? "");
       count(days, new Date(day * DAY_MS).toISOString().slice(0, 10));
       const definition = space.definitions.definitions.get(type);
       // One that makes an object and says nothing needs none.
@@ -46,7 +48,7 @@ export function figuresOf(space: SpaceCore): EventFigures {
       if (!definition) unknownTypes++;
       else if (version < 1 || version > definition.version || (version < definition.version && !definition.upcast)) unknownVersions++;
     }
-    return [...engine.eventPairs()].map((number) => names.type(engine, number) ?? "");
+    return [...engine.eventPairs()].map(typeOf);
   });
   const following = new Map<string, { type: string; next: string; count: number }>();
   for (let i = 0; i + 1 < pairs.length; i += 2) {

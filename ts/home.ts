@@ -49,6 +49,10 @@ export interface TabChannel {
   close(): void;
 }
 
+interface Lock {
+  release(): void;
+}
+
 export interface HomeOptions {
   glue: Glue;
   name: string;
@@ -61,10 +65,12 @@ export interface HomeOptions {
 
 export class Home {
   readonly #o: HomeOptions;
-  /** What makes the space less safe than it could be. */
-  warning: StemmaError | undefined;
+  /** What makes the space less safe than it could be, and what tabs that died left and could not be taken up. */
+  readonly warnings: StemmaError[] = [];
   #endFarewell = () => {};
-  #held: { actor: string; lock?: { release(): void } } | undefined;
+  #held: { actor: string; lock?: Lock } | undefined;
+  /** Whose drafts the engine stumbled over. */
+  readonly #badDrafts = new Set<string>();
 
   constructor(o: HomeOptions) {
     this.#o = o;
@@ -113,14 +119,17 @@ export class Home {
     let [storage, usesSnapshot] = [first, bySnapshot];
     for (;;) {
       const resets = resetCount();
+      const bad = this.#badDrafts.size;
       try {
         return await this.#loadOnce(storage, quarantined, usesSnapshot, signal);
       } catch (thrown) {
         if (isTrap(thrown)) {
           const { cause, quarantine } = resetEngine(thrown);
-          if (!usesSnapshot && (quarantine === "" || quarantined.has(quarantine))) throw cause;
-          usesSnapshot = false;
-          if (quarantine !== "") quarantined.add(quarantine);
+          if (this.#badDrafts.size === bad) {
+            if (!usesSnapshot && (quarantine === "" || quarantined.has(quarantine))) throw cause;
+            usesSnapshot = false;
+            if (quarantine !== "") quarantined.add(quarantine);
+          }
         } else if (resets === resetCount()) {
           throw engineError(thrown);
         }
@@ -176,31 +185,89 @@ export class Home {
 
   async #chooseActor(residence: Residence, signal?: AbortSignal): Promise<void> {
     const { engine } = residence;
+    const kept: string[] = [];
     for (const actor of engine.actorCandidates()) {
       if (!(await this.#hold(actor))) continue;
       // Whoever had it before may have gone on while we were loading.
       await loadRows(residence, signal);
-      engine.useActor(actor);
-      return;
+      if (await this.#takeUpDraft(residence, actor, signal)) {
+        engine.useActor(actor);
+        return this.#takeUpOthers(residence, kept, signal);
+      }
+      kept.push(actor);
     }
     const actor = engine.newActor(this.#isExclusive || this.#o.glue.locksAvailable());
     await this.#hold(actor);
+    await this.#takeUpOthers(residence, kept, signal);
+  }
+
+  /** What other tabs that died left: they may never come back. */
+  async #takeUpOthers(residence: Residence, kept: readonly string[], signal?: AbortSignal): Promise<void> {
+    for (const [actor] of await residence.storage.entries("drafts")) {
+      if (actor === this.#held?.actor || kept.includes(actor)) continue;
+      const lock = await this.#tryLock(actor);
+      if (!lock) continue;
+      try {
+        await loadRows(residence, signal);
+        await this.#takeUpDraft(residence, actor, signal);
+      } finally {
+        lock.release();
+      }
+    }
+  }
+
+  /**
+   * Seals and stores what an actor, whose lock is held, had not sealed when its tab died. Whether the actor may sign something
+   * else: not while its draft stays.
+   */
+  async #takeUpDraft(residence: Residence, actor: string, signal?: AbortSignal): Promise<boolean> {
+    const { engine, storage } = residence;
+    const record = (await storage.entries("drafts")).find(([key]) => key === actor)?.[1];
+    if (!record) return true;
+    const { batch, code = "", message = "" } = this.#sealDraft(engine, actor, record);
+    try {
+      if (batch) await storage.commit(batch, { strict: true });
+      if (code !== "") this.#warn(code, `${batch ? "the last edits of a tab that died are lost" : "the last edits of a tab that died wait"}: ${message}`);
+      await loadRows(residence, signal);
+    } catch (error) {
+      if (isTrap(error) || signal?.aborted) throw error;
+      const { code, message } = StemmaError.from(error, "E_STORAGE_LOST") as StemmaError;
+      this.#warn(code, `the last edits of a tab that died wait: they could not be stored (${message})`);
+      return false;
+    }
+    return batch !== undefined;
+  }
+
+  #sealDraft(engine: Engine, actor: string, record: Uint8Array): ReturnType<Engine["takeUpDraft"]> {
+    if (this.#badDrafts.has(actor)) {
+      return { batch: { delete: [["drafts", actor]] }, code: "E_ENGINE_CRASHED", message: "the engine stumbles over them" };
+    }
+    try {
+      return engine.takeUpDraft(actor, record);
+    } catch (thrown) {
+      if (isTrap(thrown)) this.#badDrafts.add(actor);
+      throw thrown;
+    }
+  }
+
+  #warn(code: string, message: string): void {
+    this.warnings.push(StemmaError.from({ code, message }, "E_STORAGE_LOST") as StemmaError);
   }
 
   /** Whether this process may use the actor from now on. */
   async #hold(actor: string): Promise<boolean> {
     if (this.#held?.actor === actor) return true;
-    const { glue, name } = this.#o;
-    if (this.#isExclusive) {
-      this.#held = { actor };
-      return true;
-    }
-    if (!glue.locksAvailable()) return false;
-    const lock = await glue.tryLock(`stemma/${name}/${actor}`);
+    const lock = await this.#tryLock(actor);
     if (!lock) return false;
     this.#release();
     this.#held = { actor, lock };
     return true;
+  }
+
+  async #tryLock(actor: string): Promise<Lock | undefined> {
+    const { glue, name } = this.#o;
+    if (this.#isExclusive) return { release: () => {} };
+    return glue.locksAvailable() ? glue.tryLock(`stemma/${name}/${actor}`) : undefined;
   }
 
   #release(): void {
@@ -216,7 +283,7 @@ export class Home {
     const storage = this.#makeStorage();
     await storage.open(this.#o.name, signal ? { signal } : {});
     if (this.#o.storage === "indexeddb" && (storage.secrets === "plain" || !this.#o.glue.locksAvailable())) {
-      this.warning = new StemmaError("E_UNSUPPORTED", "this origin is not secure: keys are stored unwrapped, and each visit signs anew");
+      this.warnings.push(new StemmaError("E_UNSUPPORTED", "this origin is not secure: keys are stored unwrapped, and each visit signs anew"));
     }
     return storage;
   }

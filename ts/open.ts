@@ -192,7 +192,7 @@ async function start(
     else if (invite !== undefined) core.rejoin(invite);
     if (isNew && storage === "indexeddb") await register(glue, core, name, space.id);
     signal.throwIfAborted();
-    if (home.warning) core.report("storage", home.warning);
+    for (const warning of home.warnings.splice(0)) core.report("storage", warning);
     core.settleIn();
     return { space, core };
   } catch (error) {

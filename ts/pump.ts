@@ -292,7 +292,7 @@ export class Pump implements Caller {
   #lose(cause: StemmaError, quarantine: string): void {
     if (!this.#engine) return;
     // What was signed and handed over is stored all the same.
-    for (const { output } of this.#queue) if (output.type === "commit") this.#outlet.handle(output, undefined);
+    for (const { output } of this.#queue) if (output.type === "commit" || output.type === "draft") this.#outlet.handle(output, undefined);
     this.#outlet.crashed(cause, quarantine);
     this.#leave(cause);
   }

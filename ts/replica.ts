@@ -60,6 +60,11 @@ export interface Engine {
   /** A snapshot of everything, if nothing is on its way; `rows` is a number up to which every row is here. */
   snapshot(rows: number): { next(): [string, Uint8Array] | undefined; free(): void } | undefined;
   actorCandidates(): string[];
+  /**
+   * What became of an actor's draft, before the actor signs anything else: what is to be stored strictly and then read, and why
+   * the draft was not sealed. It stays, and the actor signs nothing, if nothing is to be stored.
+   */
+  takeUpDraft(actor: string, record: Uint8Array): { batch?: StorageBatch; code?: string; message?: string };
   useActor(actor: string): void;
   newActor(durable: boolean): string;
   setComposing(on: boolean): void;
@@ -379,6 +384,8 @@ export interface ViewQuery {
 /** What the engine wants done, in order. */
 export type Output =
   | { type: "commit"; id: number; batch: StorageBatch; strict: boolean }
+  /** Keep this of the open batch, behind all commits so far; nothing without a record. */
+  | { type: "draft"; actor: string; record: Uint8Array | undefined }
   | { type: "dial"; session: number; url: string }
   | { type: "send"; session: number; bytes: Uint8Array }
   | { type: "close"; session: number }

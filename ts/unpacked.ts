@@ -1,9 +1,10 @@
 /**
- * Events as the engine packs them: numbers, ids, the data of all as one JSON array, and in `others` what JSON cannot hold,
- * each behind its place in that array. For each object that was asked for the numbers are the number of its type and one
- * more, 0 if nothing made it, and how many events follow. Each of them has eight times the number of its type with
- * {@link FLAGS}, its version, and its place in its changeset; if that is another one than before, then also the number of its
- * author and the two halves of its time, and the id of the changeset stands next in `ids`.
+ * Events as the engine packs them: numbers, ids, the data of all as one JSON array, in `others` what JSON cannot hold, each
+ * behind its place in that array, and the numbers of the authors. The first number says how many types there are. For each
+ * object that was asked for follow the number of its type and one more, 0 if nothing made it, and how many events there are.
+ * Each of them has eight times the number of its type with {@link FLAGS}, its version, and its place in its changeset; if
+ * that is another one than before, then also the number of its author and the two halves of its time, and the id of the
+ * changeset stands next in `ids`.
  */
 
 import type { Engine } from "./replica.js";
@@ -34,10 +35,10 @@ export class Numbers {
   #types: (string | undefined)[] = [];
   readonly #authors: string[][] = [];
 
-  /** The name of a type, nothing for one that no content says. */
-  type(engine: Engine, number: number): string | undefined {
-    if (this.#types[number] === undefined) this.#types = engine.eventTypes();
-    return this.#types[number];
+  /** The names of all types by number, nothing for one that no content says. */
+  types(engine: Engine, count: number): readonly (string | undefined)[] {
+    if (this.#types.length < count || this.#types.includes(undefined)) this.#types = engine.eventTypes();
+    return this.#types;
   }
 
   author(engine: Engine, number: number): string[] {
@@ -62,9 +63,9 @@ export class Events {
   readonly #numbers: Uint32Array;
   readonly #ids: string;
   readonly #data: Value[];
-  readonly #types: (string | undefined)[] = [];
+  readonly #types: readonly (string | undefined)[];
   readonly #authors: string[][] = [];
-  #at = 0;
+  #at = 1;
   #used = 0;
   #count = 0;
   #changeset = "";
@@ -75,27 +76,14 @@ export class Events {
   /** Asks for the events of objects, of each from the one of a number on. */
   constructor(engine: Engine, names: Numbers, subjects: readonly number[], froms: readonly number[], view: number | undefined) {
     const packed = engine.events(new Uint32Array(subjects), new Uint32Array(froms), view);
-    const [numbers, ids, json, others] = packed as [Uint32Array, string, string, unknown[]];
+    const [numbers, ids, json, others, authors] = packed as [Uint32Array, string, string, unknown[], Uint32Array];
     this.#numbers = numbers;
     this.#ids = ids;
     this.#data = JSON.parse(json) as Value[];
     for (let i = 0; i < others.length; i += 2) this.#data[others[i] as number] = others[i + 1] as Value;
     // No engine is called any more once reducers run.
-    let at = 0;
-    const type = (number: number) => (this.#types[number] ??= names.type(engine, number));
-    for (const _ of subjects) {
-      const made = numbers[at++] as number;
-      if (made > 0) type(made - 1);
-      for (let left = numbers[at++] as number; left > 0; left--) {
-        const flags = numbers[at] as number;
-        type(flags >>> 3);
-        at += 3;
-        if ((flags & FLAGS.isNew) === 0) continue;
-        const author = numbers[at] as number;
-        this.#authors[author] ??= names.author(engine, author);
-        at += 3;
-      }
-    }
+    this.#types = names.types(engine, numbers[0] as number);
+    for (const author of authors) this.#authors[author] = names.author(engine, author);
   }
 
   /** Goes on to the next object, whatever is left of this one. */

@@ -68,7 +68,7 @@ export function why(core: SpaceCore, object: Handle, key: unknown): Provenance |
   return freeze({ ...first, losers, off });
 }
 
-function claimOf({ index, value, considered, ...claim }: EngineClaim): Claim {
+function claimOf({ changeset, index, member, actor, time, value, status, considered }: EngineClaim): Claim {
   const shown = value === undefined ? {} : { value };
-  return { id: `${claim.changeset}:${index}`, ...claim, ...shown, considered: considered.map(entryOf) };
+  return { id: `${changeset}:${index}`, changeset, member, actor, time, ...shown, status, considered: considered.map(entryOf) };
 }

@@ -70,6 +70,11 @@ pub enum ArchiveError {
         "the store is not empty: a backup is restored into an empty one; `import` adds its spaces to this one"
     )]
     NotEmpty,
+    /// A part of the backup was restored before, or the store is the one that it was made of.
+    #[error(
+        "the store is not empty, and has the key of this backup: if `restore` was cut off, `import` goes on with it where it ended"
+    )]
+    Begun,
 }
 
 /// Writes the whole node, its key included: whoever has the file can pass for this relay.
@@ -109,7 +114,9 @@ pub fn export(
 /// [`ArchiveError`].
 pub fn restore(store: &dyn Store, file: &mut impl Read) -> Result<Counts, ArchiveError> {
     if !store.spaces()?.is_empty() {
-        return Err(ArchiveError::NotEmpty);
+        let (kind, body) = In::begin(file)?.record()?;
+        let is_of_this = kind == IDENTITY && body == store.identity(random())?;
+        return Err(if is_of_this { ArchiveError::Begun } else { ArchiveError::NotEmpty });
     }
     read(store, file, true)
 }

@@ -103,7 +103,13 @@ impl Log<'_> {
     ) -> Result<Option<bool>, StoreError> {
         let mut was_so = false;
         while self.cursor < end {
-            let mut page = self.store.read(self.space, self.cursor, PAGE_BYTES, PAGE_ROWS)?;
+            let mut page = match self.store.read(self.space, self.cursor, PAGE_BYTES, PAGE_ROWS) {
+                Err(StoreError::Damaged) => {
+                    self.fault(&format!("row {} of {end} cannot be read", self.cursor + 1));
+                    return Ok(None);
+                }
+                read => read?,
+            };
             page.retain(|stored| stored.cursor <= end);
             if page.is_empty() {
                 self.fault(&format!("no row after {} of {end}", self.cursor));

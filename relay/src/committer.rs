@@ -1,14 +1,17 @@
 //! The one thread that writes. Whatever waits when it is free goes into one commit: under load the cost of an fsync is
 //! shared by itself, without a timer.
 //!
-//! Invariant: a job is answered after its commit, and rows are published after they are durable. The queue is bounded: who
-//! finds it full waits, and so does the socket behind.
+//! Invariants: a job is answered after its commit, and rows are published after they are durable; the rows of a space keep their
+//! order. The queue is bounded: who finds it full waits, and so does the socket behind. A space that somebody else holds locked
+//! is set aside and tried again, and holds up nobody else.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use stemma::causal::{LogId, SpaceId};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::hub::{ConnectionId, Hub};
@@ -17,6 +20,9 @@ use crate::store::{Admitted, Append, Appended, Newcomer, Store, StoreError};
 
 const QUEUE_JOBS: usize = 256;
 const COMMIT_ROWS: usize = 4_096;
+/// How often what was set aside is tried again, and when that is given up.
+const RETRY: Duration = Duration::from_millis(50);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Something to write.
 #[derive(Debug)]
@@ -55,12 +61,14 @@ pub enum Job {
 #[error("the store failed")]
 pub struct StoreFailed;
 
-/// Starts the thread. It ends after [`Job::Stop`], lets go of the store, and then closes the channel returned.
+/// Starts the thread. It ends after [`Job::Stop`], lets go of the store, and then closes the channel returned. To be called
+/// within a runtime.
 pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, oneshot::Receiver<()>) {
     let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
     let (alive, ended) = oneshot::channel();
+    let runtime = Handle::current();
     let work = move || {
-        run(&*store, &hub, receiver);
+        run(&*store, &hub, receiver, &runtime);
         drop((store, hub));
         drop(alive);
     };
@@ -71,43 +79,101 @@ pub fn start(store: Arc<dyn Store>, hub: Arc<Hub>) -> (mpsc::Sender<Job>, onesho
     (sender, ended)
 }
 
-type Waiting = (ConnectionId, oneshot::Sender<Result<Appended, StoreFailed>>);
+/// Rows that wait for their commit.
+struct Waiting {
+    append: Append,
+    connection: ConnectionId,
+    reply: oneshot::Sender<Result<Appended, StoreFailed>>,
+    since: Instant,
+}
 
-fn run(store: &dyn Store, hub: &Hub, mut jobs: mpsc::Receiver<Job>) {
+fn run(store: &dyn Store, hub: &Hub, mut jobs: mpsc::Receiver<Job>, runtime: &Handle) {
     let mut stopped = false;
-    while !stopped && let Some(first) = jobs.blocking_recv() {
-        let mut appends: Vec<Append> = Vec::new();
-        let mut waiting: Vec<Waiting> = Vec::new();
+    let mut set_aside: Vec<Waiting> = Vec::new();
+    let mut tried = Instant::now();
+    while !stopped {
+        let mut next = match set_aside.is_empty() {
+            true => match jobs.blocking_recv() {
+                Some(job) => Some(job),
+                None => break,
+            },
+            false => {
+                let rest = RETRY.saturating_sub(tried.elapsed());
+                match runtime.block_on(async { timeout(rest, jobs.recv()).await }) {
+                    Ok(None) => {
+                        stopped = true;
+                        None
+                    }
+                    job => job.ok().flatten(),
+                }
+            }
+        };
+        let mut appends: Vec<Waiting> = Vec::new();
         let mut others = Vec::new();
         let mut rows = 0;
-        let mut next = Some(first);
         while let Some(job) = next {
             match job {
                 Job::Append { append, connection, reply } => {
-                    rows += append.rows.len();
-                    appends.push(append);
-                    waiting.push((connection, reply));
+                    let waiting = Waiting { append, connection, reply, since: Instant::now() };
+                    let is_behind = |other: &Waiting| other.append.space == waiting.append.space;
+                    if set_aside.iter().any(is_behind) {
+                        set_aside.push(waiting);
+                    } else {
+                        rows += waiting.append.rows.len();
+                        appends.push(waiting);
+                    }
                 }
                 Job::Stop => stopped = true,
                 other => others.push(other),
             }
             next = if rows < COMMIT_ROWS && !stopped { jobs.try_recv().ok() } else { None };
         }
-        commit(store, hub, &appends, waiting);
+        let busy = commit(store, hub, appends);
+        if busy.is_empty() && set_aside.is_empty() {
+            tried = Instant::now();
+        }
+        set_aside.extend(busy);
+        if !set_aside.is_empty() && (stopped || tried.elapsed() >= RETRY) {
+            set_aside = commit(store, hub, std::mem::take(&mut set_aside));
+            tried = Instant::now();
+            give_up(&mut set_aside, if stopped { Duration::ZERO } else { BUSY_TIMEOUT });
+        }
         others.into_iter().for_each(|job| write(store, job));
     }
 }
 
-fn commit(store: &dyn Store, hub: &Hub, appends: &[Append], waiting: Vec<Waiting>) {
-    if appends.is_empty() {
-        return;
+/// Answers those that have waited too long.
+fn give_up(set_aside: &mut Vec<Waiting>, longest: Duration) {
+    let late = set_aside.extract_if(.., |waiting| waiting.since.elapsed() >= longest);
+    for waiting in late {
+        error!("commit failed: a space was locked all the time");
+        metrics::store_failed();
+        let _ = waiting.reply.send(Err(StoreFailed));
+    }
+}
+
+/// Writes, publishes and answers. Those come back whose space was locked.
+fn commit(store: &dyn Store, hub: &Hub, waiting: Vec<Waiting>) -> Vec<Waiting> {
+    if waiting.is_empty() {
+        return waiting;
     }
     // Somebody who gave up waiting is no reason not to write: an answer that nobody takes is dropped.
     let begun = Instant::now();
-    match store.append(appends) {
+    let (appends, answers): (Vec<Append>, Vec<_>) = waiting
+        .into_iter()
+        .map(|Waiting { append, connection, reply, since }| (append, (connection, reply, since)))
+        .unzip();
+    let mut busy = Vec::new();
+    match store.append(&appends) {
         Ok(results) => {
-            metrics::committed(appends.iter().map(|append| append.rows.len()).sum(), begun);
-            for ((append, appended), (connection, reply)) in appends.iter().zip(results).zip(waiting) {
+            metrics::committed(results.iter().map(|appended| appended.results.len()).sum(), begun);
+            for ((append, appended), (connection, reply, since)) in
+                appends.into_iter().zip(results).zip(answers)
+            {
+                if appended.is_busy {
+                    busy.push(Waiting { append, connection, reply, since });
+                    continue;
+                }
                 metrics::appended(appended.rows.iter().map(|row| row.row.bytes()).sum());
                 hub.publish(append.space, &appended.rows, connection);
                 // What is there already may be so by another relay, or by a commit whose answer was lost: news here.
@@ -119,18 +185,19 @@ fn commit(store: &dyn Store, hub: &Hub, appends: &[Append], waiting: Vec<Waiting
         }
         // One space was removed beside this relay: the others go on.
         Err(StoreError::NoSpace) if appends.len() > 1 => {
-            for (append, waiting) in appends.iter().zip(waiting) {
-                commit(store, hub, std::slice::from_ref(append), vec![waiting]);
+            for (append, (connection, reply, since)) in appends.into_iter().zip(answers) {
+                busy.extend(commit(store, hub, vec![Waiting { append, connection, reply, since }]));
             }
         }
         Err(failure) => {
             error!(%failure, "commit failed");
             metrics::store_failed();
-            for (_, reply) in waiting {
+            for (_, reply, _) in answers {
                 let _ = reply.send(Err(StoreFailed));
             }
         }
     }
+    busy
 }
 
 fn write(store: &dyn Store, job: Job) {
@@ -195,10 +262,13 @@ mod tests {
     fn answers(store: &MemoryStore, hub: &Hub, appends: &[Append]) -> Vec<Result<Vec<Verdict>, StoreFailed>> {
         let (waiting, answers): (Vec<Waiting>, Vec<_>) = appends
             .iter()
-            .map(|_| oneshot::channel())
-            .map(|(reply, answer)| ((ELSEWHERE, reply), answer))
+            .map(|append| {
+                let (reply, answer) = oneshot::channel();
+                let since = Instant::now();
+                (Waiting { append: append.clone(), connection: ELSEWHERE, reply, since }, answer)
+            })
             .unzip();
-        commit(store, hub, appends, waiting);
+        assert!(commit(store, hub, waiting).is_empty());
         let answer = |answer: oneshot::Receiver<_>| answer.blocking_recv().expect("everybody is answered");
         answers
             .into_iter()
@@ -213,7 +283,7 @@ mod tests {
         let topic = hub.topic(SPACE);
         store.append(&[append(SPACE)]).expect("writes");
         assert_eq!(answers(&store, &hub, &[append(SPACE)]), [Ok(vec![Verdict::Dup { cursor: 1 }])]);
-        assert_eq!(topic.head(), 1);
+        assert_eq!(topic.now().head, 1);
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Default for RelayConfig {
             quota_bytes: 1 << 30,
             rows_per_second: 1_000,
             rows_burst: 10_000,
-            handshakes_per_second: 200,
+            handshakes_per_second: 1_000,
             connections_max: 10_000,
             push_bytes_in_flight: 64 << 20,
             auth_timeout: Duration::from_secs(5),

@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::StreamExt;
-use futures_util::stream::SplitStream;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
 use stemma::causal::{SpaceId, Tip};
 use stemma::event::{Genesis, differing, heads_digest};
@@ -33,6 +32,7 @@ use crate::rate::TokenBucket;
 use crate::server::{Relay, random};
 use crate::store::{Admitted, Append, Hint, NewRow, StoreError};
 use crate::verify::{Knock, verify_login, verify_row};
+use crate::websocket::{self, Incoming, Source};
 
 /// What a connection may send before it is logged in.
 const STRANGER_BYTES_MAX: usize = 16_384;
@@ -50,15 +50,18 @@ const CLOSE_NORMAL: u16 = 1000;
 /// GOAWAY spreads the clients that come back over this time.
 const RETRY_SPREAD_MS: u64 = 30_000;
 
+/// What a connection runs over.
+pub(crate) type Stream = TokioIo<Upgraded>;
+
 /// Serves one client until either side ends it.
 pub(crate) async fn serve(
     relay: Arc<Relay>,
     connection: ConnectionId,
     stranger: OwnedSemaphorePermit,
-    socket: WebSocket,
+    stream: Stream,
 ) {
     let _open = Open::begin();
-    let (sink, mut stream) = socket.split();
+    let (mut stream, sink) = websocket::open(stream);
     let (control, commands) = mpsc::channel(CONTROL_FRAMES);
     let pump = tokio::spawn(Pump::new(Arc::clone(&relay), connection, sink).run(commands));
     let now = Instant::now();
@@ -76,14 +79,14 @@ pub(crate) async fn serve(
     let Reader { control, relay, .. } = reader;
     if let Some((frame, code)) = end.farewell() {
         // The pump may be gone with the socket; then there is nobody to say it to.
-        let _ = control.send(Command::Close(frame, code)).await;
+        let _ = control.send(Box::new(Command::Close(frame, code))).await;
     }
     drop(control);
     if let Err(failure) = pump.await {
         error!(%failure, "a pump panicked");
     }
     // What is still coming in is read for a moment: closing over unread bytes would take the last frame with it.
-    let drain = async { while stream.next().await.is_some_and(|message| message.is_ok()) {} };
+    let drain = async { while stream.next().await.is_ok() {} };
     let _ = timeout(relay.config.tick.min(Duration::from_secs(1)), drain).await;
 }
 
@@ -133,7 +136,7 @@ struct Found {
 struct Reader {
     relay: Arc<Relay>,
     connection: ConnectionId,
-    control: mpsc::Sender<Command>,
+    control: mpsc::Sender<Box<Command>>,
     nonce: [u8; 32],
     /// The spaces this client was admitted to.
     spaces: HashMap<SpaceId, Arc<Genesis>>,
@@ -145,7 +148,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
+    async fn run(&mut self, stream: &mut Source<Stream>) -> End {
         match self.converse(stream).await {
             Ok(never) => never,
             Err(end) => {
@@ -157,7 +160,7 @@ impl Reader {
         }
     }
 
-    async fn converse(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<End, End> {
+    async fn converse(&mut self, stream: &mut Source<Stream>) -> Result<End, End> {
         let hello = Hello {
             min_version: VERSION,
             max_version: VERSION,
@@ -166,19 +169,20 @@ impl Reader {
             limits: LIMITS,
         };
         self.send(Frame::Hello(hello)).await?;
-        let login = timeout(self.relay.config.auth_timeout, self.login(stream)).await;
+        // In boxes: what a connection needs for a moment it does not hold for hours.
+        let login = timeout(self.relay.config.auth_timeout, Box::pin(self.login(stream))).await;
         login.unwrap_or_else(|_| Err(End::refused(Code::AuthFailed, "no AUTH in time")))?;
         self.stranger = None;
         loop {
             let bytes = self.receive(stream).await?;
             if let Some(frame) = decode(&bytes)? {
-                self.on_frame(frame).await?;
+                Box::pin(self.on_frame(frame)).await?;
             }
         }
     }
 
     /// The next binary message.
-    async fn receive(&self, stream: &mut SplitStream<WebSocket>) -> Result<Bytes, End> {
+    async fn receive(&self, stream: &mut Source<Stream>) -> Result<Bytes, End> {
         let mut draining = self.relay.draining.clone();
         loop {
             let message = tokio::select! {
@@ -187,18 +191,17 @@ impl Reader {
                 _ = draining.wait_for(|draining| *draining) => return Err(End::Drain),
             };
             match message {
-                Ok(Some(Ok(Message::Binary(bytes)))) => return Ok(bytes),
-                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-                Ok(Some(Ok(Message::Text(_)))) => {
-                    return Err(End::refused(Code::Malformed, "a text message"));
-                }
-                Ok(Some(Ok(Message::Close(_)))) => return Err(End::Closed),
-                Ok(None | Some(Err(_))) | Err(_) => return Err(End::Gone),
+                Ok(Ok(Incoming::Binary(bytes))) => return Ok(bytes),
+                Ok(Ok(Incoming::Ping(payload))) => self.put(Command::Pong(payload)).await?,
+                Ok(Ok(Incoming::Pong)) => {}
+                Ok(Ok(Incoming::Text)) => return Err(End::refused(Code::Malformed, "a text message")),
+                Ok(Ok(Incoming::Close)) => return Err(End::Closed),
+                Ok(Err(_)) | Err(_) => return Err(End::Gone),
             }
         }
     }
 
-    async fn login(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
+    async fn login(&mut self, stream: &mut Source<Stream>) -> Result<(), End> {
         let mut received = 0;
         loop {
             let bytes = self.receive(stream).await?;
@@ -310,6 +313,11 @@ impl Reader {
                 return self.answer(Code::StoreUnavailable, space, None, 1_000).await;
             }
         };
+        if !topic.is_of(head.log_id) {
+            // The space was made anew, and this relay had not seen it go. Whoever was here before, and this client, come again.
+            self.relay.hub.end(space);
+            return self.answer(Code::StoreUnavailable, space, None, 0).await;
+        }
         topic.raise(head.cursor);
         let from = if resync.is_some() || from.is_none() { same } else { from };
         let cursor = from.map_or(0, |from| from.cursor);
@@ -325,7 +333,7 @@ impl Reader {
             return self.put(Command::Leave(space)).await;
         }
         let credit = i64::try_from(credit).unwrap_or(i64::MAX);
-        let heard = topic.said_count();
+        let heard = topic.now().said_count;
         self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false, heard }))
             .await
     }
@@ -473,7 +481,7 @@ impl Reader {
     }
 
     async fn put(&self, command: Command) -> Result<(), End> {
-        self.control.send(command).await.map_err(|_| End::Gone)
+        self.control.send(Box::new(command)).await.map_err(|_| End::Gone)
     }
 }
 

@@ -19,12 +19,14 @@ mod connection;
 pub mod hub;
 pub mod metrics;
 mod neighbours;
+mod page;
 mod pump;
 mod rate;
 mod server;
 pub mod store;
 pub mod tls;
 pub mod verify;
+mod websocket;
 
 pub use config::{Create, RelayConfig};
 pub use server::{ServeError, serve};

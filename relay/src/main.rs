@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use operate::{Command, Place};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stemma_relay::tls::{RENEWAL, TlsFiles, TlsListener};
 use stemma_relay::{Create, RelayConfig, ServeError, metrics, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 /// Stores and forwards the changesets of Stemma spaces, which it cannot read.
@@ -87,6 +90,9 @@ enum LogForm {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(words) = arguments.place.check() {
+        Arguments::command().error(ErrorKind::ArgumentConflict, words).exit();
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match arguments.log {
@@ -112,7 +118,18 @@ async fn main() -> ExitCode {
     }
 }
 
+/// A connection is a descriptor, and what a shell allows is less than the system does.
+fn raise_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, "the limit of descriptors cannot be raised");
+    }
+}
+
 async fn run(arguments: Arguments) -> Result<(), ServeError> {
+    raise_descriptors();
     let config = RelayConfig {
         create: match (arguments.create, arguments.create_token) {
             (Policy::Open, _) => Create::Open,

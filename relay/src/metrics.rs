@@ -47,6 +47,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_histogram!("relay_commit_seconds", "one commit, until it is durable");
     describe_histogram!("relay_commit_rows", "rows in one commit");
     describe_histogram!("relay_ack_seconds", "from a push that was read to its ACK");
+    describe_histogram!(
+        "relay_delivery_seconds",
+        "from a commit to the socket of a subscriber, of rows that were not read from the store"
+    );
     Ok(handle)
 }
 
@@ -117,6 +121,10 @@ pub(crate) fn appended(bytes: usize) {
 pub(crate) fn delivered(rows: usize, bytes: usize, from: &'static str) {
     counter!("relay_delivered_rows_total", "from" => from).increment(rows as u64);
     counter!("relay_delivered_bytes_total").increment(bytes as u64);
+}
+
+pub(crate) fn written(committed: Instant) {
+    histogram!("relay_delivery_seconds").record(committed.elapsed());
 }
 
 pub(crate) fn resync(reason: Resync) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use stemma::causal::SpaceId;
+use stemma::causal::{LogId, SpaceId};
 use stemma::sync::Frame;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -71,19 +71,22 @@ async fn look(store: Weak<dyn Store>, hub: Weak<Hub>, missed: Arc<Notify>) {
     }
 }
 
-/// Tells who listens where the store is further. Where it is not as far as a head was *before* it was asked, the space was
-/// removed, the database has lost what it had, or a hint was a lie: who listens begins anew.
+/// Tells who listens where the store is further. Where it has another log, or is not as far as a head was *before* it was asked,
+/// the space was removed, the database has lost what it had, or a hint was a lie: who listens begins anew.
 fn compare(store: &dyn Store, hub: &Hub) -> Result<(), StoreError> {
     for before in hub.heads().chunks(SPACES) {
-        let spaces: Vec<SpaceId> = before.iter().map(|(space, _)| *space).collect();
-        let now: HashMap<SpaceId, u64> = store.heads(&spaces)?.into_iter().collect();
-        for &(space, before) in before {
-            match now.get(&space).copied().unwrap_or(0) {
-                now if now < before => {
-                    warn!("a log is not as long as it was: who follows it begins anew");
-                    hub.end(space);
-                }
-                now => hub.raise(space, now),
+        let spaces: Vec<SpaceId> = before.iter().map(|(space, ..)| *space).collect();
+        let now = store.heads(&spaces)?.into_iter().map(|(space, log, head)| (space, (log, head)));
+        let now: HashMap<SpaceId, (LogId, u64)> = now.collect();
+        for &(space, log, before) in before {
+            let known = now.get(&space);
+            let head = known.map_or(0, |(_, head)| *head);
+            let is_other = known.is_some_and(|(now, _)| log.is_some_and(|log| log != *now));
+            if is_other || head < before {
+                warn!("a log is another one, or not as long as it was: who follows it begins anew");
+                hub.end(space);
+            } else {
+                hub.raise(space, head);
             }
         }
     }

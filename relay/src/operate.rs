@@ -14,20 +14,35 @@ use stemma_relay::store::{PostgresStore, SqliteStore, Store, StoreError};
 /// Where a store is.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Place {
-    /// Folder of the store
-    #[arg(long, global = true, default_value = "relay-data")]
-    data: PathBuf,
+    /// Folder of the store [default: relay-data]
+    #[arg(long, global = true)]
+    data: Option<PathBuf>,
     /// Database to store in instead, which several relays may share: postgres://user:password@host/database
     #[arg(long, global = true, env = "STEMMA_STORE", hide_env_values = true)]
     store: Option<String>,
 }
 
 impl Place {
+    /// That one place is named, and not two.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match (&self.data, &self.store) {
+            (Some(_), Some(_)) => Err(
+                "a folder (--data) and a database (--store, or STEMMA_STORE in the environment) are named: \
+                     which of the two holds the store?",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new("relay-data"))
+    }
+
     /// Opens what is there, or makes it.
     pub(crate) fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.store {
             Some(url) => Arc::new(PostgresStore::open(url)?),
-            None => Arc::new(SqliteStore::open(&self.data)?),
+            None => Arc::new(SqliteStore::open(self.folder())?),
         })
     }
 
@@ -35,7 +50,7 @@ impl Place {
     fn open_existing(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.store {
             Some(url) => Arc::new(PostgresStore::open_existing(url)?),
-            None => Arc::new(SqliteStore::open_existing(&self.data)?),
+            None => Arc::new(SqliteStore::open_existing(self.folder())?),
         })
     }
 
@@ -43,7 +58,7 @@ impl Place {
     fn open_to_read(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(match &self.store {
             Some(url) => Arc::new(PostgresStore::open_existing(url)?),
-            None => Arc::new(SqliteStore::open_to_read(&self.data)?),
+            None => Arc::new(SqliteStore::open_to_read(self.folder())?),
         })
     }
 }
@@ -62,7 +77,8 @@ pub(crate) enum Command {
         /// The file, or - for standard output
         file: PathBuf,
     },
-    /// Read a backup into an empty store. Its logs get new ids, so that clients compare what they have and send what is missing
+    /// Read a backup into an empty store. Its logs get new ids, so that clients compare what they have and send what is missing.
+    /// Where it was cut off, `import` goes on
     Restore {
         /// The file, or - for standard input
         file: PathBuf,

@@ -7,25 +7,26 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::SinkExt;
-use futures_util::stream::SplitSink;
 use prost::bytes::Bytes;
-use stemma::causal::{LogChain, SpaceId};
-use stemma::event::changeset_id;
-use stemma::sync::{BATCH_BYTES_MAX, Batch, CaughtUp, Code, Delivery, ErrorFrame, Frame};
+use stemma::causal::SpaceId;
+use stemma::sync::{BATCH_BYTES_MAX, CaughtUp, Code, ErrorFrame, Frame};
+use tokio::pin;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::error;
 
-use crate::hub::{ConnectionId, Recent, Topic};
+use crate::connection::Stream;
+use crate::hub::{ConnectionId, Topic};
 use crate::metrics;
+use crate::page::Page;
 use crate::server::Relay;
-use crate::store::StoredRow;
+use crate::store::StoreError;
+use crate::websocket::{Outgoing, Sink};
 
-const BATCH_ROWS: usize = 1_000;
+/// Bytes and rows of a page, a quarter of what a BATCH may have: a browser works on one at a time, and shows nothing meanwhile.
+const MOST: (usize, usize) = (BATCH_BYTES_MAX / 4, 1_000);
 
-/// What the reading half wants written.
+/// What the reading half wants written. Sent in a box: a channel has room for dozens from the start.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// This frame.
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Leave(SpaceId),
     /// More credit for a space.
     Credit(SpaceId, u64),
+    /// An answer to a ping.
+    Pong(Bytes),
     /// The end: a last frame, and the close code.
     Close(Option<Frame>, u16),
 }
@@ -56,7 +59,7 @@ pub(crate) struct Subscription {
 pub(crate) struct Pump {
     relay: Arc<Relay>,
     connection: ConnectionId,
-    sink: SplitSink<WebSocket, Message>,
+    sink: Sink<Stream>,
     bell: Arc<Notify>,
     subscriptions: Vec<Subscription>,
     next_tick: Instant,
@@ -68,11 +71,7 @@ pub(crate) struct Pump {
 struct Gone;
 
 impl Pump {
-    pub(crate) fn new(
-        relay: Arc<Relay>,
-        connection: ConnectionId,
-        sink: SplitSink<WebSocket, Message>,
-    ) -> Self {
+    pub(crate) fn new(relay: Arc<Relay>, connection: ConnectionId, sink: Sink<Stream>) -> Self {
         let next_tick = Instant::now() + relay.config.tick;
         Self {
             relay,
@@ -86,7 +85,7 @@ impl Pump {
     }
 
     /// Runs until the reading half closes, or the socket does.
-    pub(crate) async fn run(mut self, mut control: mpsc::Receiver<Command>) {
+    pub(crate) async fn run(mut self, mut control: mpsc::Receiver<Box<Command>>) {
         // An error here is the end of the connection; the reading half sees the channel close.
         let _ = self.pump(&mut control).await;
         for subscription in &self.subscriptions {
@@ -94,19 +93,25 @@ impl Pump {
         }
     }
 
-    async fn pump(&mut self, control: &mut mpsc::Receiver<Command>) -> Result<(), Gone> {
+    async fn pump(&mut self, control: &mut mpsc::Receiver<Box<Command>>) -> Result<(), Gone> {
         let bell = Arc::clone(&self.bell);
+        // Set again when it has passed, not whenever something is written: that would cost more than the writing.
+        let alarm = sleep_until(self.next_tick);
+        pin!(alarm);
         loop {
             while let Ok(command) = control.try_recv() {
-                self.command(command).await?;
+                self.command(*command).await?;
             }
             if self.round().await? {
                 continue;
             }
             tokio::select! {
-                command = control.recv() => self.command(command.ok_or(Gone)?).await?,
+                command = control.recv() => self.command(*command.ok_or(Gone)?).await?,
                 () = bell.notified() => {}
-                () = sleep_until(self.next_tick.min(self.next_ping)) => self.tick().await?,
+                () = &mut alarm => {
+                    self.tick().await?;
+                    alarm.as_mut().reset(self.next_tick.min(self.next_ping));
+                }
             }
         }
     }
@@ -134,12 +139,12 @@ impl Pump {
                 }
                 Ok(())
             }
+            Command::Pong(payload) => self.write(Outgoing::Pong(payload)).await,
             Command::Close(frame, code) => {
                 if let Some(frame) = frame {
                     self.send(frame).await?;
                 }
-                let close = CloseFrame { code, reason: "".into() };
-                self.write(Message::Close(Some(close))).await?;
+                self.write(Outgoing::Close(code)).await?;
                 Err(Gone)
             }
         }
@@ -149,13 +154,17 @@ impl Pump {
     async fn round(&mut self) -> Result<bool, Gone> {
         let mut progress = false;
         for index in (0..self.subscriptions.len()).rev() {
-            if self.subscriptions[index].topic.is_ended() {
+            let Subscription { space, ref topic, cursor, credit, caught_up, heard } =
+                self.subscriptions[index];
+            let now = topic.now();
+            if now.is_ended {
                 self.give_up(index).await?;
                 continue;
             }
-            self.pass_on(index).await?;
-            let Subscription { space, ref topic, cursor, credit, caught_up, .. } = self.subscriptions[index];
-            if cursor >= topic.head() {
+            if now.said_count > heard {
+                self.pass_on(index).await?;
+            }
+            if cursor >= now.head {
                 if !caught_up {
                     self.subscriptions[index].caught_up = true;
                     self.send(Frame::CaughtUp(CaughtUp { space, cursor })).await?;
@@ -163,8 +172,8 @@ impl Pump {
             } else if credit > 0 {
                 progress = true;
                 match self.page(index).await {
-                    Some(page) if !page.is_empty() => self.batch(index, page).await?,
-                    _ => self.give_up(index).await?,
+                    Some(page) => self.batch(index, page).await?,
+                    None => self.give_up(index).await?,
                 }
             }
         }
@@ -180,27 +189,28 @@ impl Pump {
         }
         let own = self.connection;
         for said in said.into_iter().filter(|said| said.by != own) {
-            self.next_tick = Instant::now() + self.relay.config.tick;
-            self.write(Message::Binary(said.frame)).await?;
+            self.send_bytes(said.frame).await?;
         }
         Ok(())
     }
 
     /// The next rows of a subscription, from the ring or else the store; `None` if that fails.
-    async fn page(&self, index: usize) -> Option<Vec<Delivered>> {
+    async fn page(&mut self, index: usize) -> Option<Page> {
         let subscription = &self.subscriptions[index];
         let (space, cursor) = (subscription.space, subscription.cursor);
-        if let Some(page) = subscription.topic.read(cursor, BATCH_BYTES_MAX, BATCH_ROWS) {
-            let page: Vec<Delivered> = page.into_iter().map(|recent| self.deliver(recent)).collect();
-            metrics::delivered(page.len(), bytes_of(&page), "ring");
+        if let Some(page) = subscription.topic.page(space, cursor, self.connection, MOST) {
+            metrics::delivered(page.rows, page.bytes, "ring");
             return Some(page);
         }
         let store = Arc::clone(&self.relay.store);
-        let read = move || store.read(space, cursor, BATCH_BYTES_MAX, BATCH_ROWS);
+        let read = move || {
+            let rows = store.read(space, cursor, MOST.0, MOST.1)?;
+            Ok::<_, StoreError>(Page::new(space, rows.into_iter().map(|row| (row, false)), None))
+        };
         match tokio::task::spawn_blocking(read).await {
             Ok(Ok(page)) => {
-                let page: Vec<Delivered> = page.into_iter().map(whole).collect();
-                metrics::delivered(page.len(), bytes_of(&page), "store");
+                let page = page?;
+                metrics::delivered(page.rows, page.bytes, "store");
                 Some(page)
             }
             Ok(Err(failure)) => {
@@ -215,26 +225,16 @@ impl Pump {
         }
     }
 
-    fn deliver(&self, recent: Recent) -> Delivered {
-        if recent.pushed_by == self.connection {
-            let id = changeset_id(&recent.row.row.header);
-            return Delivered { delivery: Delivery::Own(id), ..whole(recent.row) };
-        }
-        whole(recent.row)
-    }
-
-    async fn batch(&mut self, index: usize, page: Vec<Delivered>) -> Result<(), Gone> {
+    async fn batch(&mut self, index: usize, page: Page) -> Result<(), Gone> {
         let subscription = &mut self.subscriptions[index];
-        let first_cursor = subscription.cursor + 1;
-        let last = page.last().expect("the caller looked");
-        let chain = Some(last.chain);
-        let bytes = bytes_of(&page);
-        subscription.cursor = last.cursor;
-        subscription.credit -= i64::try_from(bytes).expect("a page is small");
+        subscription.cursor = page.last;
+        subscription.credit -= i64::try_from(page.bytes).expect("a page is small");
         subscription.caught_up = false;
-        let rows = page.into_iter().map(|row| row.delivery).collect();
-        let space = subscription.space;
-        self.send(Frame::Batch(Batch { space, first_cursor, rows, chain })).await
+        self.send_bytes(page.frame).await?;
+        if let Some(committed) = page.committed {
+            metrics::written(committed);
+        }
+        Ok(())
     }
 
     /// The store did not give what it should: this space ends here, the others go on.
@@ -251,7 +251,7 @@ impl Pump {
         let now = Instant::now();
         if self.next_ping <= now {
             self.next_ping = now + self.relay.config.tick;
-            self.write(Message::Ping(Bytes::new())).await?;
+            self.write(Outgoing::Ping).await?;
         }
         if self.next_tick > now {
             return Ok(());
@@ -262,27 +262,16 @@ impl Pump {
     }
 
     async fn send(&mut self, frame: Frame) -> Result<(), Gone> {
-        self.next_tick = Instant::now() + self.relay.config.tick;
-        self.write(Message::Binary(frame.encode())).await
+        self.send_bytes(frame.encode()).await
     }
 
-    async fn write(&mut self, message: Message) -> Result<(), Gone> {
+    async fn send_bytes(&mut self, frame: Bytes) -> Result<(), Gone> {
+        self.next_tick = Instant::now() + self.relay.config.tick;
+        self.write(Outgoing::Binary(frame)).await
+    }
+
+    async fn write(&mut self, message: Outgoing) -> Result<(), Gone> {
         let write = timeout(self.relay.config.stall_timeout, self.sink.send(message));
         write.await.map_err(|_| Gone)?.map_err(|_| Gone)
     }
-}
-
-/// A row on its way out.
-struct Delivered {
-    cursor: u64,
-    chain: LogChain,
-    delivery: Delivery,
-}
-
-fn bytes_of(page: &[Delivered]) -> usize {
-    page.iter().map(|row| row.delivery.bytes()).sum()
-}
-
-fn whole(row: StoredRow) -> Delivered {
-    Delivered { cursor: row.cursor, chain: row.chain, delivery: Delivery::Row(row.row) }
 }

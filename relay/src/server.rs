@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
-use axum::extract::ws::WebSocketUpgrade;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
+use hyper::upgrade;
+use hyper_util::rt::TokioIo;
 use stemma::crypto::SigningKey;
 use stemma::sync::FRAME_BYTES_MAX;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
+use tungstenite::handshake::server::create_response;
 
 use crate::committer::{self, Job};
 use crate::config::RelayConfig;
@@ -90,7 +93,7 @@ pub async fn serve(
         draining,
     });
     let router = Router::new()
-        .route("/v1", get(upgrade))
+        .route("/v1", get(enter))
         .route("/livez", get(|| async { "live\n" }))
         .route("/readyz", get(readyz))
         .with_state(Arc::clone(&relay));
@@ -140,7 +143,12 @@ pub enum ServeError {
     Tls(#[from] TlsError),
 }
 
-async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> Response {
+async fn enter(State(relay): State<Arc<Relay>>, mut request: Request) -> Response {
+    let upgraded = upgrade::on(&mut request);
+    let (parts, _) = request.into_parts();
+    let Ok(response) = create_response(&Request::from_parts(parts, ())) else {
+        return (StatusCode::BAD_REQUEST, "a WebSocket is expected\n").into_response();
+    };
     let refused = |why: &'static str| {
         metrics::refused(why.trim_end());
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], why).into_response()
@@ -159,16 +167,14 @@ async fn upgrade(State(relay): State<Arc<Relay>>, upgrade: WebSocketUpgrade) -> 
         return refused("too many strangers\n");
     };
     let connection = ConnectionId(relay.next_connection.fetch_add(1, Ordering::Relaxed));
-    // A frame over the limit is read up to twice its size, so that it can be refused by name and not by a broken socket.
-    upgrade
-        .max_message_size(2 * FRAME_BYTES_MAX)
-        .max_frame_size(2 * FRAME_BYTES_MAX)
-        .read_buffer_size(4_096)
-        .write_buffer_size(0)
-        .on_upgrade(move |socket| async move {
-            connection::serve(relay, connection, stranger, socket).await;
-            drop(permit);
-        })
+    tokio::spawn(async move {
+        // Nobody is there any more if the connection ended before it was one.
+        if let Ok(stream) = upgraded.await {
+            connection::serve(relay, connection, stranger, TokioIo::new(stream)).await;
+        }
+        drop(permit);
+    });
+    response.map(|()| Body::empty())
 }
 
 async fn readyz(State(relay): State<Arc<Relay>>) -> Response {

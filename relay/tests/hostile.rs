@@ -5,11 +5,11 @@ mod common;
 
 use common::{Author, Client, Node, Space, accepted, id, key, start};
 use prost::bytes::Bytes;
-use stemma::causal::ChangesetId;
+use stemma::causal::{ChangesetId, SpaceId};
 use stemma::codec::{TlvWriter, Writer};
 use stemma::crypto::{Tag, hash};
 use stemma::event::{Chain, changeset_id};
-use stemma::sync::{Code, Credit, Delivery, Frame, Push, Row, Verdict};
+use stemma::sync::{Code, Credit, Delivery, Frame, Push, Row, Subscribe, Verdict};
 use stemma_relay::RelayConfig;
 
 async fn node() -> Node {
@@ -328,4 +328,69 @@ async fn a_borrowed_chain_proves_nothing() {
     let mut client = Client::connect(node.address).await;
     let auth = client.auth(&[(&space, &thief)], "");
     assert_eq!(client.answer_to(auth).await.err(), Some(Code::AuthFailed));
+}
+
+/// Thousands of subscriptions, half of them to spaces that nobody let the client into, sent without reading an answer.
+#[tokio::test]
+async fn subscriptions_without_end_are_one_a_space_and_slow_nobody() {
+    const ROUNDS: usize = 50_000;
+    let node = node().await;
+    let space = Space::new(1);
+    let (author, other) = (space.member(10), space.member(11));
+    let mut client = Client::enter(node.address, &space, &author).await;
+    let subscribe = |space: SpaceId| {
+        Frame::Subscribe(Subscribe {
+            space,
+            from: None,
+            own: Vec::new(),
+            credit: 1 << 20,
+            heads: None,
+            held: 0,
+        })
+    };
+    let mut answered = (0, 0);
+    for round in 0..ROUNDS {
+        let mut stranger = [7; 32];
+        stranger[..8].copy_from_slice(&round.to_le_bytes());
+        client.send(subscribe(SpaceId(stranger))).await;
+        client.send(subscribe(space.id())).await;
+        // Its own socket is what slows it down: it has to read now and then, or waits for ever.
+        while answered.0 + 64 < round {
+            match client.receive().await {
+                Frame::Subscribed(_) => answered.0 += 1,
+                Frame::Error(error) if error.code == Code::NotFoundOrDenied => answered.1 += 1,
+                Frame::CaughtUp(_) => {}
+                frame => panic!("{frame:?}"),
+            }
+        }
+    }
+    let mut calm = Client::enter(node.address, &space, &other).await;
+    assert_eq!(calm.push(&space, &space.lane(&other, 1)).await.expect("it is served"), accepted(1..=1));
+    // The answers come in the order of the questions, and then what the last one is sent.
+    while answered != (ROUNDS, ROUNDS) {
+        match client.receive().await {
+            Frame::Subscribed(_) => answered.0 += 1,
+            Frame::Error(error) if error.code == Code::NotFoundOrDenied => answered.1 += 1,
+            Frame::Batch(_) | Frame::CaughtUp(_) => {}
+            frame => panic!("{frame:?}"),
+        }
+    }
+    calm.push(&space, &space.lane(&other, 2)[1..]).await.expect("it is served");
+    let mut second = 0;
+    client.send(Frame::Push(Push { push_id: 1, space: space.id(), rows: space.lane(&author, 1) })).await;
+    loop {
+        match client.receive().await {
+            Frame::Batch(batch) => {
+                let cursors = batch.first_cursor..batch.first_cursor + batch.rows.len() as u64;
+                second += usize::from(cursors.contains(&2));
+                if cursors.contains(&3) {
+                    break;
+                }
+            }
+            Frame::Ack(ack) => assert_eq!(ack.results, accepted(3..=3)),
+            Frame::CaughtUp(_) => {}
+            frame => panic!("{frame:?}"),
+        }
+    }
+    assert_eq!(second, 1, "the last subscription is the only one");
 }

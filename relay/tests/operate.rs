@@ -78,6 +78,22 @@ async fn a_backup_brings_a_node_back_with_other_logs() {
     assert!(words.contains("another relay has it open"), "{words}");
     drop(relay);
     assert!(refused(&["restore", text(&file), "--data", text(&old)]).contains("not empty"));
+    // Cut in the middle, it says how it goes on, and does.
+    let (part, cut) = (folder.path().join("part"), folder.path().join("cut"));
+    let whole = std::fs::read(&file).expect("reads");
+    std::fs::write(&cut, &whole[..whole.len() - 2_000]).expect("writes");
+    assert!(refused(&["restore", text(&cut), "--data", text(&part)]).contains("it was cut"));
+    let words = refused(&["restore", text(&file), "--data", text(&part)]);
+    assert!(words.contains("`import` goes on"), "{words}");
+    done(&["import", text(&file), "--data", text(&part)]);
+    assert!(done(&["check", "--data", text(&part)]).contains("2 spaces, 46 rows"));
+    let relay = Process::start(&part, &[]);
+    assert_eq!(Client::connect(relay.address).await.hello.relay_key, key);
+    drop(relay);
+    let stranger = folder.path().join("stranger");
+    filled(&Process::start(&stranger, &[])).await;
+    let words = refused(&["restore", text(&file), "--data", text(&stranger)]);
+    assert!(words.contains("not empty: a backup"), "{words}");
     done(&["restore", text(&file), "--data", text(&new)]);
     assert!(done(&["check", "--data", text(&new)]).contains("2 spaces, 46 rows"));
 
@@ -233,8 +249,12 @@ async fn damage_in_a_store_is_found_and_strays_are_swept() {
     let damages = [
         ("UPDATE changeset SET skeleton = x'00' WHERE space = 1 AND cursor = 7", "row 7 is damaged"),
         (
-            "UPDATE changeset SET chain = zeroblob(16) WHERE space = 1 AND cursor = 9",
+            "UPDATE changeset SET packed = CAST(zeroblob(32) || substr(packed, 33) AS BLOB) WHERE space = 1 AND cursor = 9",
             "the chain ends at row 9",
+        ),
+        (
+            "UPDATE changeset SET packed = substr(packed, 1, 97) WHERE space = 1 AND cursor = 7",
+            "row 7 of 41 cannot be read",
         ),
         ("UPDATE changeset SET cursor = 99 WHERE space = 2 AND cursor = 5", "no row after 4 of 5"),
         ("DELETE FROM tip WHERE space = 2", "the ends of actor"),
@@ -265,13 +285,7 @@ async fn figures_are_counted() {
     assert!(matches!(again[..], [Verdict::Dup { .. }, ..]));
     log(&relay, &spaces[0].0).await;
     let text = common::body(figures, "/metrics").await;
-    let value = |name: &str| -> f64 {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap_or_else(|| panic!("{name} in {text}"));
-        line.trim().parse().expect("a number")
-    };
+    let value = |name| common::figure(&text, name);
     assert_eq!(value("relay_rows_total{fate=\"accepted\"}"), 45.0);
     assert_eq!(value("relay_rows_total{fate=\"forked\"}"), 1.0);
     assert_eq!(value("relay_rows_total{fate=\"dup\"}"), 3.0);
@@ -282,4 +296,18 @@ async fn figures_are_counted() {
     for space in spaces {
         assert!(!text.contains(&space.0.id().to_string()[..16]), "figures name no space");
     }
+}
+
+#[test]
+fn two_places_for_one_store_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
+        .args(["check", "--data", text(folder.path())])
+        .env("STEMMA_STORE", "host=/nonexistent user=nobody password=secret-word")
+        .output()
+        .expect("it starts");
+    let words = String::from_utf8(output.stderr).expect("words");
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("--data") && words.contains("STEMMA_STORE"), "{words}");
+    assert!(!words.contains("secret-word"), "{words}");
 }

@@ -30,6 +30,20 @@ async fn sigterm_drains() {
 }
 
 #[tokio::test]
+async fn as_many_come_in_as_the_system_allows_whatever_the_shell_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Process::start_within("ulimit -Sn 64", folder.path());
+    let space = Space::new(1);
+    let author = space.member(10);
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(Client::enter(relay.address, &space, &author).await);
+    }
+    let last = clients.last_mut().expect("a hundred");
+    assert_eq!(last.subscribe(&space, None, &[]).await.head, 0);
+}
+
+#[tokio::test]
 async fn what_was_acked_survives_being_killed() {
     const ROUNDS: usize = 8;
     const ROWS: u32 = 400;

@@ -1,5 +1,5 @@
-//! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is said to whoever is
-//! there, and kept by nobody.
+//! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is kept for a short time.
+//! Presence is said to whoever is there, and kept by nobody; a draft waits on its device until it is sealed.
 //!
 //! Key and nonce are derived from the epoch key and the salt, which is random: every key seals one payload. Who said it is
 //! the body's business: all members hold the epoch key.
@@ -12,40 +12,72 @@ use aes_gcm::aead::AeadInOut;
 /// Bytes that sealing adds to the padded plaintext.
 const OVERHEAD_BYTES: usize = 48;
 
-/// Seals a body. `salt` has to be fresh.
+/// Seals what a session says. `salt` has to be fresh.
 #[must_use]
 pub fn seal_ephemeral(key: &EpochKey, space: &[u8; 32], salt: &[u8; 16], body: &[u8]) -> Vec<u8> {
+    seal_as((Tag::EPHEMERAL, &[]), key, space, salt, body)
+}
+
+/// Opens it; none if no key of the ring does.
+#[must_use]
+pub fn open_ephemeral(keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
+    open_as((Tag::EPHEMERAL, &[]), keys, payload)
+}
+
+/// Seals the draft of an actor. `salt` has to be fresh.
+#[must_use]
+pub fn seal_draft(
+    key: &EpochKey,
+    space: &[u8; 32],
+    actor: &[u8; 32],
+    salt: &[u8; 16],
+    body: &[u8],
+) -> Vec<u8> {
+    seal_as((Tag::DRAFT, actor), key, space, salt, body)
+}
+
+/// Opens it; none if no key of the ring does, or it is another actor's.
+#[must_use]
+pub fn open_draft(keys: &Keyring, actor: &[u8; 32], payload: &[u8]) -> Option<Vec<u8>> {
+    open_as((Tag::DRAFT, actor), keys, payload)
+}
+
+fn seal_as(
+    (kind, about): (Tag, &[u8]),
+    key: &EpochKey,
+    space: &[u8; 32],
+    salt: &[u8; 16],
+    body: &[u8],
+) -> Vec<u8> {
     let mut plain = Writer::with_capacity(body.len() + 8);
     plain.bytes(body);
     let mut plain = plain.into_bytes();
     plain.resize(padme(plain.len()), 0);
-    let (cipher, nonce) = cipher_of(key, &[Tag::EPHEMERAL.as_bytes(), space, salt]);
+    let (cipher, nonce) = cipher_of(key, &[kind.as_bytes(), space, salt]);
     let tag = cipher
-        .encrypt_inout_detached(&nonce, &aad(space, key.kid()), plain.as_mut_slice().into())
+        .encrypt_inout_detached(&nonce, &aad(kind, space, key.kid(), about), plain.as_mut_slice().into())
         .expect("a body is far below GCM's limit");
     let mut payload = Writer::with_capacity(plain.len() + OVERHEAD_BYTES);
     payload.raw(&key.kid().0).raw(salt).raw(&plain).raw(&tag);
     payload.into_bytes()
 }
 
-/// Opens a payload; none if no key of the ring does.
-#[must_use]
-pub fn open_ephemeral(keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
+fn open_as((kind, about): (Tag, &[u8]), keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
     let (kid, rest) = payload.split_first_chunk::<16>()?;
     let (salt, rest) = rest.split_first_chunk::<16>()?;
     let (sealed, tag) = rest.split_last_chunk::<16>()?;
     let key = keys.get(Kid(*kid))?;
-    let (cipher, nonce) = cipher_of(key, &[Tag::EPHEMERAL.as_bytes(), keys.space(), salt]);
+    let (cipher, nonce) = cipher_of(key, &[kind.as_bytes(), keys.space(), salt]);
     let mut plain = sealed.to_vec();
-    let aad = aad(keys.space(), key.kid());
+    let aad = aad(kind, keys.space(), key.kid(), about);
     cipher.decrypt_inout_detached(&nonce, &aad, plain.as_mut_slice().into(), tag.into()).ok()?;
     let mut reader = Reader::new(&plain);
     let body = reader.bytes("body", plain.len()).ok()?.to_vec();
     reader.rest().iter().all(|padding| *padding == 0).then_some(body)
 }
 
-fn aad(space: &[u8; 32], kid: Kid) -> [u8; 32] {
-    hash(Tag::EPHEMERAL, &[space, &kid.0]).0
+fn aad(kind: Tag, space: &[u8; 32], kid: Kid, about: &[u8]) -> [u8; 32] {
+    hash(kind, &[space, &kid.0, about]).0
 }
 
 #[cfg(test)]
@@ -84,6 +116,18 @@ mod tests {
             assert_eq!(open_ephemeral(&keys, &other), None, "byte {at}");
             assert_eq!(open_ephemeral(&keys, &payload[..at]), None, "{at} bytes");
         }
+    }
+
+    #[test]
+    fn a_draft_opens_for_its_actor_alone_and_is_not_what_a_session_says() {
+        let keys = ring(1, 2);
+        let key = keys.current().expect("an epoch");
+        let sealed = seal_draft(key, keys.space(), &[5; 32], &[3; 16], b"typed");
+        assert_eq!(open_draft(&keys, &[5; 32], &sealed).as_deref(), Some(&b"typed"[..]));
+        assert_eq!(open_draft(&keys, &[6; 32], &sealed), None, "another actor");
+        assert_eq!(open_draft(&ring(1, 3), &[5; 32], &sealed), None, "another epoch");
+        assert_eq!(open_ephemeral(&keys, &sealed), None);
+        assert!(!sealed.windows(5).any(|bytes| bytes == b"typed"));
     }
 
     #[test]

@@ -106,6 +106,8 @@ impl Tag {
     pub const EPHEMERAL: Self = Self::new("ephemera");
     /// Signatures of that.
     pub const PRESENCE: Self = Self::new("presence");
+    /// Keys of drafts.
+    pub const DRAFT: Self = Self::new("draft");
     /// Blobs and their chunks.
     pub const BLOB: Self = Self::new("blob");
     /// The chain over a relay's log.

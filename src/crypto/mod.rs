@@ -14,7 +14,7 @@ mod sign;
 
 pub use agree::{AgreementKey, AgreementPublic};
 pub use chunk::{ChunkContext, ChunkKey};
-pub use ephemeral::{open_ephemeral, seal_ephemeral};
+pub use ephemeral::{open_draft, open_ephemeral, seal_draft, seal_ephemeral};
 pub use hash::{Digest, Tag, hash, hmac};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{

@@ -16,6 +16,7 @@ mod changeset;
 mod content;
 pub mod digest;
 mod draft;
+mod draft_record;
 mod genesis;
 mod header;
 mod invite;
@@ -42,6 +43,7 @@ pub use changeset::{BodyError, Changeset, SegmentError, SignedChangeset, VerifyE
 pub use content::{Content, Meta, NameEntry, NamedId};
 pub use digest::OpRuns;
 pub use draft::{Draft, DraftError};
+pub use draft_record::{DraftRecord, DraftRecordError};
 pub use genesis::Genesis;
 pub use header::{Class, Header, SegmentRef};
 pub use invite::{Invite, InviteError};

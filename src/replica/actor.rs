@@ -64,16 +64,25 @@ impl Replica {
 
     /// Own changesets could not be stored: they never existed. Everything else is put together anew without them, and their
     /// ops are signed once more by an actor that lives in memory only and is sent out at once.
-    pub(super) fn move_to_memory(&mut self, lost: Vec<ChangesetId>, code: &str, env: &mut Env<'_>) {
+    pub(super) fn move_to_memory(
+        &mut self,
+        lost: Vec<ChangesetId>,
+        draft: Option<ActorId>,
+        code: &str,
+        env: &mut Env<'_>,
+    ) {
         let mut lost = lost;
+        let mut drafts = Vec::from_iter(draft);
         for commit in &mut self.commits {
             lost.append(&mut commit.own);
+            drafts.extend(commit.draft.take());
             // Nothing has the number that it had.
             commit.from = 0;
         }
         lost.extend(self.sign_batch(env).ids);
         self.report_own();
         self.memory_only = Some(code.to_owned());
+        self.drop_drafts(drafts);
         let again = self.log.begun_again();
         let old_log = std::mem::replace(&mut self.log, again);
         let old_fold = std::mem::take(&mut self.fold);

@@ -22,6 +22,8 @@ pub(super) struct InFlight {
     pub rows: bool,
     /// What is in it has this number in the log, or a greater one.
     pub from: u32,
+    /// Whose draft goes with it.
+    pub draft: Option<ActorId>,
     /// What is written again with the next commit if this one fails: rows of others, that nobody sends twice.
     pub again: Option<StoreBatch>,
 }
@@ -64,7 +66,7 @@ impl Replica {
             self.stored_for(session, receipt, env);
         }
         if !failed.own.is_empty() {
-            self.move_to_memory(failed.own, code, env);
+            self.move_to_memory(failed.own, failed.draft, code, env);
         }
     }
 
@@ -94,7 +96,7 @@ impl Replica {
         }
         if let Some(mut creating) = self.creating.take() {
             creating.put.append(&mut batch.put);
-            batch = StoreBatch { append: batch.append, ..creating };
+            batch = StoreBatch { append: batch.append, delete: batch.delete, ..creating };
         }
         if batch.is_empty() {
             return;
@@ -123,13 +125,13 @@ impl Replica {
         if let Some(last) = ids.last().and_then(|id| self.log.graph().get(id))
             && !self.volatile.contains(&actor)
         {
-            let mut tip = Writer::new();
-            tip.varint(u64::from(self.log.graph().seq(last))).raw(&self.log.graph().id(last).0);
-            put.push((StoreName::Actors, actor.to_string(), tip.into_bytes()));
+            put.push(tip_record(actor, self.log.graph().seq(last), self.log.graph().id(last)));
         }
         let append = rows.iter().map(|(made_ms, rows)| TailRecord::encode(*made_ms, rows)).collect();
-        let batch = StoreBatch { append, put, absent: None };
-        self.commit(batch, true, InFlight { own: ids, ..InFlight::default() });
+        let draft = self.end_draft();
+        let delete = draft.map(|actor| (StoreName::Drafts, actor.to_string())).into_iter().collect();
+        let batch = StoreBatch { append, put, delete, absent: None };
+        self.commit(batch, true, InFlight { own: ids, draft, ..InFlight::default() });
     }
 
     /// Notes that own changesets reached a tier.
@@ -146,6 +148,13 @@ impl Replica {
         let at = self.commits.iter().position(|commit| commit.id == id)?;
         self.commits.remove(at)
     }
+}
+
+/// The record of the durable tip of an actor.
+pub(super) fn tip_record(actor: ActorId, seq: u32, id: ChangesetId) -> (StoreName, String, Vec<u8>) {
+    let mut tip = Writer::new();
+    tip.varint(u64::from(seq)).raw(&id.0);
+    (StoreName::Actors, actor.to_string(), tip.into_bytes())
 }
 
 /// Reads the durable tips of own actors.

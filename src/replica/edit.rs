@@ -425,6 +425,7 @@ impl Replica {
 
     pub(super) fn begin_batch(&mut self, env: &Env<'_>) {
         self.batch.begun_ms.get_or_insert(env.now_ms);
+        self.drafting.is_current = false;
     }
 
     /// Tells what was edited here since the last time.

@@ -163,7 +163,7 @@ impl Replica {
     }
 
     /// The types of events by number, none where no content that is here says its name.
-    pub fn event_types(&self) -> impl Iterator<Item = Option<&Arc<str>>> {
+    pub fn event_types(&self) -> impl ExactSizeIterator<Item = Option<&Arc<str>>> {
         self.fold.events().types().iter().map(|id| self.names.text(Sort::EventType, id))
     }
 

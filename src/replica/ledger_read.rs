@@ -335,9 +335,11 @@ impl Replica {
 
     /// Why an op is off in the space, or in the view that has a copy.
     fn why_off(&self, object: ObjectIx, op: OpIx) -> EntryStanding {
-        let standing = self.standing_of(op, &mut |_| {});
-        let is_revoked = || match self.views.origin(object) {
-            Some((view, _)) => {
+        let view = self.views.origin(object).map(|(view, _)| view);
+        let policy = view.map_or(&self.policy, |view| self.policy_in(view));
+        let standing = self.standing_of(policy, op, &mut |_| {});
+        let is_revoked = || match view {
+            Some(view) => {
                 self.view_ops(view).is_ok_and(|ops| self.fold.is_revoked(op, |revoke| ops.get(revoke.0)))
             }
             None => self.fold.hidden_in(op.0..op.0 + 1).next().is_none(),

@@ -308,6 +308,8 @@ impl Replica {
             self.seal_slice(env);
         } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
             self.seal(env);
+        } else {
+            self.draft_if_due(env);
         }
         self.integrate_ready(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
@@ -342,10 +344,9 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        [self.batch_deadline(), ready, watch, redial, retry, strays, said, self.links.mends.due_ms()]
-            .into_iter()
-            .flatten()
-            .min()
+        let due = [self.batch_deadline(), self.draft_due(), ready, watch, redial, retry, strays, said];
+        let due = due.into_iter().chain([self.links.mends.due_ms()]);
+        due.flatten().min()
     }
 
     /// The state of sync.
@@ -370,7 +371,7 @@ impl Replica {
         };
         let reading = self.links.relays.values().filter_map(|link| link.session.progress());
         SyncState {
-            progress: reading.reduce(|all, one| (all.0 + one.0, all.1 + one.1)),
+            progress: reading.reduce(|all, one| (all.0.saturating_add(one.0), all.1.saturating_add(one.1))),
             status: status.unwrap_or(Status::Offline),
             pending: self.links.unacked.len(),
             last_heard_ms: self.links.last_heard_ms,

@@ -12,6 +12,7 @@ mod child;
 mod commit;
 mod compare;
 mod digest;
+mod draft;
 mod edit;
 mod events;
 mod export;
@@ -45,6 +46,7 @@ mod why;
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use digest::blob_hash;
+pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};
 pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
@@ -95,6 +97,8 @@ pub struct Env<'a> {
 pub struct Settings {
     /// How old a batch may become before it is sealed; none: 200 ms with others online, 1 s alone.
     pub batch_ms: Option<u64>,
+    /// Whether the open batch is written down from time to time: [`Output::Draft`].
+    pub drafts: bool,
 }
 
 /// One running copy of a space.
@@ -112,6 +116,7 @@ pub struct Replica {
     /// Actors that are never to be continued by another opening.
     volatile: HashSet<ActorId>,
     batch: seal::OpenBatch,
+    drafting: draft::Drafting,
     /// Batches that are complete and wait to be sealed.
     closed: VecDeque<seal::Closed>,
     /// Ids of those that were sealed and are to be told of.
@@ -206,6 +211,7 @@ impl Replica {
             actor: None,
             volatile: HashSet::default(),
             batch: seal::OpenBatch::default(),
+            drafting: draft::Drafting::default(),
             closed: VecDeque::new(),
             sealed: Vec::new(),
             undo: undo::UndoStack::default(),

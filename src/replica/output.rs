@@ -16,6 +16,14 @@ pub enum Output {
         /// Whether the answer must wait until the bytes are on the medium.
         strict: bool,
     },
+    /// Keep a draft of the open batch, in place of the one before: written whenever there is time, behind all commits so far; one
+    /// that a later commit deletes need not be written.
+    Draft {
+        /// Under which key.
+        actor: ActorId,
+        /// The record; none to let go of it.
+        record: Option<Vec<u8>>,
+    },
     /// Open a connection to a relay.
     Dial {
         /// The session it is for.

@@ -46,7 +46,7 @@ impl Replica {
         let standing = self.dependents(&gone);
         let (switched, counting) = self.fold.if_active(&toggles);
         let patches = self.fold.diff_from_now(self.log.graph(), &switched, &counting);
-        let view = self.open_view_of_all(counting);
+        let view = self.open_view_of_all(counting, policy);
         let patches = self.placed(view, patches).expect("it was opened just now");
         Ok(Preview {
             changesets,

@@ -17,7 +17,7 @@ use crate::sorted::sort_by_key;
 const AGE_MS: [u64; 3] = [200, 1_000, 2_000];
 
 /// Room that is left in a changeset for header, certificates, tables and padding.
-const BODY_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 65_536;
+pub(super) const BODY_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 65_536;
 
 /// Bytes of a message and headers together.
 const META_BYTES_MAX: usize = 8_192;
@@ -306,7 +306,7 @@ impl Replica {
     }
 
     /// Completes a draft: stamp, group, command, clear names, message and headers. The transaction began so many steps before.
-    fn written_down(
+    pub(super) fn written_down(
         &self,
         draft: &Draft,
         open: &OpenBatch,

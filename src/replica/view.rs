@@ -11,7 +11,7 @@ use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
 use crate::event::{BanScope, BanSubject, ObjectKind, digest};
 use crate::sorted::sort;
-use crate::trust::{Subject, Word};
+use crate::trust::{Policy, Subject, Word};
 use foldhash::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -99,6 +99,8 @@ pub(super) struct Views {
 struct View {
     ops: Selection,
     heads: Vec<ChangesetIx>,
+    /// By which it hides ops, where that is not the policy of today.
+    policy: Option<Policy>,
     copies: HashMap<ObjectIx, ObjectIx>,
 }
 
@@ -118,10 +120,10 @@ impl Views {
         self.open.get(&view).ok_or(ViewFault::Closed)
     }
 
-    fn add(&mut self, ops: Selection, heads: Vec<ChangesetIx>) -> ViewIx {
+    fn add(&mut self, ops: Selection, heads: Vec<ChangesetIx>, policy: Option<Policy>) -> ViewIx {
         let view = ViewIx(self.next);
         self.next += 1;
-        self.open.insert(view, View { ops, heads, copies: HashMap::default() });
+        self.open.insert(view, View { ops, heads, policy, copies: HashMap::default() });
         view
     }
 }
@@ -137,39 +139,32 @@ impl Replica {
         };
         let (without, with) = (targets(&filter.exclude)?, targets(&filter.include)?);
         let bans = filter.ban.iter().map(|(subject, scope)| (Subject::Ban(*subject), Word::Ban(*scope)));
-        let hidden = match (filter.policy, filter.ban.is_empty()) {
-            (PolicyOf::Now, true) => self.hidden_now(),
-            (PolicyOf::Now, false) => self.hidden_by(&self.tried(bans).0, &chosen),
+        let policy = match (filter.policy, filter.ban.is_empty()) {
+            (PolicyOf::Now, true) => None,
+            (PolicyOf::Now, false) => Some(self.tried(bans).0),
             (PolicyOf::Then, _) => {
                 let mut policy = self.policy_then(&chosen);
                 self.try_words(&mut policy, bans);
-                self.hidden_by(&policy, &chosen)
+                Some(policy)
             }
         };
-        Ok(self.open_view(&chosen, &hidden, &without, &with))
+        let hidden = match &policy {
+            None => self.hidden_now(),
+            Some(policy) => self.hidden_by(policy, &chosen),
+        };
+        let heads = self.log.graph().maximal(&chosen);
+        let changesets = (0..).map(ChangesetIx).zip(&chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
+        let ops = self.fold.select(changesets, &hidden, &without, &with);
+        Ok(self.views.add(ops, heads, policy))
     }
 
-    /// A view of some changesets in which some ops are hidden.
-    pub(super) fn open_view(
-        &mut self,
-        chosen: &[bool],
-        hidden: &Bits,
-        without: &[Range<u32>],
-        with: &[Range<u32>],
-    ) -> ViewIx {
-        let heads = self.log.graph().maximal(chosen);
-        let changesets = (0..).map(ChangesetIx).zip(chosen).filter(|(_, chosen)| **chosen).map(|(ix, _)| ix);
-        let ops = self.fold.select(changesets, hidden, without, with);
-        self.views.add(ops, heads)
-    }
-
-    /// A view of everything in which these ops count. O(ops / 64).
-    pub(super) fn open_view_of_all(&mut self, counting: Bits) -> ViewIx {
+    /// A view of everything in which these ops count, as a policy has it. O(ops / 64).
+    pub(super) fn open_view_of_all(&mut self, counting: Bits, policy: Policy) -> ViewIx {
         let ops = self.fold.timeline().next_op();
         let mut known = Bits::new(ops);
         known.set(0..ops, true);
         let heads = self.log.graph().heads().collect();
-        self.views.add(Selection { known, counting }, heads)
+        self.views.add(Selection { known, counting }, heads, Some(policy))
     }
 
     /// Ends a view: numbers of its objects mean nothing any more.
@@ -249,6 +244,11 @@ impl Replica {
         // Where only one of the two shows an object, the key itself differs.
         let copies = &self.views.get(to)?.copies;
         Ok(self.with_places_where(patches, |object, map| self.shows(object, copies[&map], usize::MAX)))
+    }
+
+    /// By which policy a view hides ops; that of today where it is closed.
+    pub(super) fn policy_in(&self, view: ViewIx) -> &Policy {
+        self.views.open.get(&view).and_then(|view| view.policy.as_ref()).unwrap_or(&self.policy)
     }
 
     /// The ops that count in a view.

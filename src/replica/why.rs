@@ -7,7 +7,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::{Register, Slot};
 use crate::doc::{Body, ObjectIx};
 use crate::event::{Sort, Value};
-use crate::trust::Standing;
+use crate::trust::{Policy, Standing};
 
 /// A place in an object that somebody wrote.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,7 +93,7 @@ impl Replica {
             let mut claim = self.claim(op, value(op), Bearing::Undone);
             if self.fold.hidden_in(op.0..op.0 + 1).next().is_some() {
                 claim.bearing = Bearing::Hidden;
-                if self.standing_of(op, &mut |_| {}) == Standing::Waits {
+                if self.standing_of(&self.policy, op, &mut |_| {}) == Standing::Waits {
                     claim.bearing = Bearing::Waits;
                 }
             }
@@ -119,7 +119,7 @@ impl Replica {
             };
         }
         let mut considered = Vec::new();
-        self.standing_of(op, &mut |number| considered.push(number));
+        self.standing_of(&self.policy, op, &mut |number| considered.push(number));
         let at = self.authored(changeset, self.fold.timeline().stamp(changeset).ms);
         Claim {
             changeset: Some(at.id),
@@ -133,10 +133,10 @@ impl Replica {
         }
     }
 
-    pub(super) fn standing_of(&self, op: OpIx, consider: &mut dyn FnMut(u32)) -> Standing {
+    pub(super) fn standing_of(&self, policy: &Policy, op: OpIx, consider: &mut dyn FnMut(u32)) -> Standing {
         let changeset = self.fold.timeline().changeset_of(op);
         let at = self.authored(changeset, self.fold.timeline().stamp(changeset).ms);
         let index = op.0 - self.fold.timeline().ops_of(changeset).start;
-        self.policy.judge(self.log.graph(), &at, Some(index), consider)
+        policy.judge(self.log.graph(), &at, Some(index), consider)
     }
 }

@@ -13,6 +13,8 @@ pub enum StoreName {
     Keys,
     /// Durable tips of own actors.
     Actors,
+    /// Open batches that were not sealed.
+    Drafts,
 }
 
 impl StoreName {
@@ -22,6 +24,7 @@ impl StoreName {
             Self::Meta => "meta",
             Self::Keys => "keys",
             Self::Actors => "actors",
+            Self::Drafts => "drafts",
         }
     }
 }
@@ -33,6 +36,8 @@ pub struct StoreBatch {
     pub append: Vec<Vec<u8>>,
     /// Records by key.
     pub put: Vec<(StoreName, String, Vec<u8>)>,
+    /// Keys of records that go.
+    pub delete: Vec<(StoreName, String)>,
     /// The whole batch fails if this record is there.
     pub absent: Option<(StoreName, String)>,
 }
@@ -40,7 +45,7 @@ pub struct StoreBatch {
 impl StoreBatch {
     /// Whether nothing would be written.
     pub fn is_empty(&self) -> bool {
-        self.append.is_empty() && self.put.is_empty()
+        self.append.is_empty() && self.put.is_empty() && self.delete.is_empty()
     }
 }
 

@@ -88,7 +88,8 @@ impl Replica {
 
     /// The events of some objects, of each from the one of a number on.
     pub fn events(&mut self, subjects: &[u32], froms: &[u32], view: Option<u32>) -> Answer<Array> {
-        let (mut numbers, mut ids, mut json) = (Vec::new(), String::new(), String::from("["));
+        let mut numbers = vec![self.core.event_types().len() as u32];
+        let (mut authors, mut ids, mut json) = (Vec::new(), String::new(), String::from("["));
         let (others, mut count) = (Array::new(), 0_u32);
         // The ops of the changeset that the last event is in.
         let mut within = 0..0;
@@ -114,6 +115,9 @@ impl Replica {
                 } else {
                     let entry = self.core.event_entry(event).expect("what shows has a value");
                     let author = self.packed.author((entry.member, entry.actor)) as u32;
+                    if authors.last() != Some(&author) {
+                        authors.push(author);
+                    }
                     let time = [entry.time_ms as u32, (entry.time_ms >> 32) as u32];
                     let is_open = u32::from(entry.changeset.is_none()) << 2;
                     numbers.extend_from_slice(&[
@@ -141,8 +145,8 @@ impl Replica {
             }
         }
         json.push(']');
-        let numbers = Uint32Array::from(numbers.as_slice());
-        Ok(Array::of4(&numbers, &ids.into(), &json.into(), &others))
+        let [numbers, authors] = [numbers, authors].map(|numbers| Uint32Array::from(numbers.as_slice()));
+        Ok(Array::of5(&numbers, &ids.into(), &json.into(), &others, &authors))
     }
 
     /// Of each event that shows: its type, its version (the greatest number if it has no data, 0 if it says none), its author, its day, and 1 if none of its objects was made.

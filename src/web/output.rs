@@ -97,6 +97,10 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
             "commit",
             &[("id", (id as f64).into()), ("batch", batch_to_js(&batch)), ("strict", strict.into())],
         ),
+        Output::Draft { actor, record } => {
+            let record = record.map_or(JsValue::UNDEFINED, |record| Uint8Array::from(&record[..]).into());
+            of("draft", &[("actor", actor.to_string().into()), ("record", record)])
+        }
         Output::Dial { session, url } => of("dial", &[("session", session.into()), ("url", url.into())]),
         Output::Send { session, frame } => {
             of("send", &[("session", session.into()), ("bytes", Uint8Array::from(frame.as_slice()).into())])
@@ -166,7 +170,7 @@ fn tier_name(tier: Tier) -> &'static str {
     }
 }
 
-fn batch_to_js(batch: &StoreBatch) -> JsValue {
+pub(super) fn batch_to_js(batch: &StoreBatch) -> JsValue {
     let bytes = |bytes: &Vec<u8>| JsValue::from(Uint8Array::from(bytes.as_slice()));
     let put = batch.put.iter().map(|(store, key, value)| {
         JsValue::from(Array::of3(&store.as_str().into(), &key.as_str().into(), &bytes(value)))
@@ -175,6 +179,11 @@ fn batch_to_js(batch: &StoreBatch) -> JsValue {
         ("append", batch.append.iter().map(bytes).collect::<Array>().into()),
         ("put", put.collect::<Array>().into()),
     ];
+    if !batch.delete.is_empty() {
+        let keys = batch.delete.iter();
+        let delete = keys.map(|(store, key)| Array::of2(&store.as_str().into(), &key.as_str().into()));
+        fields.push(("delete", delete.collect::<Array>().into()));
+    }
     if let Some((store, key)) = &batch.absent {
         fields.push(("absent", Array::of2(&store.as_str().into(), &key.as_str().into()).into()));
     }

@@ -14,7 +14,8 @@ use super::{options, output, random, value};
 use crate::ChangesetId;
 use crate::ObjectIx;
 use crate::replica::{
-    EditFault, Env, IdentityError, Mark, Output, Replica as Core, Settings, Shown, Tier, TransactFault,
+    DraftFault, EditFault, Env, IdentityError, Mark, Output, Replica as Core, Settings, Shown, Tier,
+    TransactFault,
 };
 use crate::{Bias, Text};
 use crate::{Invite, ObjectKind, Role};
@@ -179,6 +180,26 @@ impl Replica {
         let actor = crate::ActorId(id32(actor, "actor")?);
         with_env(|env| self.core.use_actor(actor, env));
         Ok(())
+    }
+
+    /// What is to be stored before the actor signs anything, and why a draft was not sealed.
+    #[wasm_bindgen(js_name = takeUpDraft)]
+    pub fn take_up_draft(&mut self, actor: &str, record: &[u8]) -> Answer<JsValue> {
+        let actor = crate::ActorId(id32(actor, "actor")?);
+        let taken = with_env(|env| self.core.take_up_draft(actor, record, env));
+        let code = |fault| match fault {
+            DraftFault::Newer => "E_STORAGE_NEWER",
+            DraftFault::Damaged | DraftFault::Past | DraftFault::GoneOn => "E_STORAGE_LOST",
+        };
+        let mut fields = Vec::new();
+        if !taken.batch.is_empty() {
+            fields.push(("batch", output::batch_to_js(&taken.batch)));
+        }
+        if let Some(fault) = taken.fault {
+            fields.push(("code", code(fault).into()));
+            fields.push(("message", fault.to_string().into()));
+        }
+        Ok(output::object(&fields))
     }
 
     #[wasm_bindgen(js_name = newActor)]
@@ -440,7 +461,8 @@ pub(super) fn each_row(records: &Array, mut each: impl FnMut(&[u8])) -> Answer<(
 }
 
 fn settings(batch_ms: Option<f64>) -> Settings {
-    Settings { batch_ms: batch_ms.filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| ms as u64) }
+    let batch_ms = batch_ms.filter(|ms| ms.is_finite() && *ms >= 0.0).map(|ms| ms as u64);
+    Settings { batch_ms, drafts: true }
 }
 
 pub(super) fn invite(token: &str) -> Answer<Invite> {

@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::{BTreeMap, VecDeque};
-use stemma::causal::ChangesetId;
-use stemma::replica::{Change, Env, Output, Replica, Restored, Settings, Tier, Trouble};
+use stemma::causal::{ActorId, ChangesetId};
+use stemma::replica::{Change, DraftFault, Env, Output, Replica, Restored, Settings, Tier, Trouble};
 use stemma::store::{StoreBatch, StoreName};
 
 /// xorshift64*: small, seeded, good enough to choose test cases.
@@ -53,13 +53,29 @@ impl Disk {
             return Err("E_STORAGE_EXISTS");
         }
         self.tail.extend(batch.append.iter().cloned());
+        for key in &batch.delete {
+            self.keyed.remove(key);
+        }
         for (store, key, value) in &batch.put {
             self.keyed.insert((*store, key.clone()), value.clone());
         }
         Ok(())
     }
 
-    fn records(&self, store: StoreName) -> BTreeMap<String, Vec<u8>> {
+    /// What is kept of open batches, by actor.
+    pub fn drafts(&self) -> Vec<(ActorId, Vec<u8>)> {
+        let byte = |pair: &[u8]| {
+            let pair = std::str::from_utf8(pair).expect("an actor in hex");
+            u8::from_str_radix(pair, 16).expect("an actor in hex")
+        };
+        let of = |(key, record): (String, Vec<u8>)| {
+            let actor: Vec<u8> = key.as_bytes().chunks(2).map(byte).collect();
+            (ActorId(actor.try_into().expect("an actor has 32 bytes")), record)
+        };
+        self.records(StoreName::Drafts).into_iter().map(of).collect()
+    }
+
+    pub fn records(&self, store: StoreName) -> BTreeMap<String, Vec<u8>> {
         let of_store = self.keyed.iter().filter(|((name, _), _)| *name == store);
         of_store.map(|((_, key), value)| (key.clone(), value.clone())).collect()
     }
@@ -68,6 +84,7 @@ impl Disk {
 /// One replica with its store, its clock and what came out of it.
 pub struct Node {
     pub replica: Replica,
+    pub settings: Settings,
     pub disk: Disk,
     pub random: Random,
     pub now_ms: u64,
@@ -84,30 +101,45 @@ pub struct Node {
     /// How often it said that the log has grown.
     pub grown: usize,
     pub waiting_commits: VecDeque<(u64, StoreBatch)>,
+    /// The draft that is written when no commit waits.
+    waiting_draft: Option<(ActorId, Option<Vec<u8>>)>,
+    /// How often one was given out.
+    pub drafted: usize,
+    /// Drafts of tabs that died, which were not sealed.
+    pub left: Vec<(ActorId, DraftFault)>,
 }
 
 impl Node {
     pub fn create(seed: u64) -> Self {
-        Self::begin(seed, |env| Replica::create(Settings::default(), env))
+        Self::create_with(seed, Settings::default())
+    }
+
+    pub fn create_with(seed: u64, settings: Settings) -> Self {
+        Self::begin(seed, settings, |env| Replica::create(settings, env))
     }
 
     pub fn join(seed: u64, token: &str) -> Self {
-        let invite = stemma::event::Invite::decode(token).expect("the token decodes");
-        Self::begin(seed, |env| Replica::join(&invite, Settings::default(), env))
+        Self::join_with(seed, token, Settings::default())
     }
 
-    fn begin(seed: u64, make: impl FnOnce(&mut Env<'_>) -> Replica) -> Self {
+    pub fn join_with(seed: u64, token: &str, settings: Settings) -> Self {
+        let invite = stemma::event::Invite::decode(token).expect("the token decodes");
+        Self::begin(seed, settings, |env| Replica::join(&invite, settings, env))
+    }
+
+    fn begin(seed: u64, settings: Settings, make: impl FnOnce(&mut Env<'_>) -> Replica) -> Self {
         let mut random = Random::new(seed);
         let mut fill = |bytes: &mut [u8]| random.fill(bytes);
         let replica = make(&mut Env { now_ms: 1_000_000, random: &mut fill });
-        let mut node = Self::around(replica, Disk::default(), random, 1_000_000);
+        let mut node = Self::around(replica, settings, Disk::default(), random, 1_000_000);
         node.with(|replica, env| replica.new_actor(true, env));
         node
     }
 
-    fn around(replica: Replica, disk: Disk, random: Random, now_ms: u64) -> Self {
+    fn around(replica: Replica, settings: Settings, disk: Disk, random: Random, now_ms: u64) -> Self {
         Self {
             replica,
+            settings,
             disk,
             random,
             now_ms,
@@ -121,6 +153,9 @@ impl Node {
             slow_disk: false,
             grown: 0,
             waiting_commits: VecDeque::new(),
+            waiting_draft: None,
+            drafted: 0,
+            left: Vec::new(),
         }
     }
 
@@ -142,9 +177,10 @@ impl Node {
             &disk.records(StoreName::Meta),
             &disk.records(StoreName::Keys),
             &disk.records(StoreName::Actors),
-            Settings::default(),
+            self.settings,
         );
-        let mut node = Self::around(replica.expect("the store opens"), disk, self.random, self.now_ms + 1);
+        let replica = replica.expect("the store opens");
+        let mut node = Self::around(replica, self.settings, disk, self.random, self.now_ms + 1);
         let from = match node.replica.take_up(&node.disk.snapshot) {
             Restored::UpTo(rows) => rows as usize,
             Restored::Nothing | Restored::Newer => 0,
@@ -157,12 +193,26 @@ impl Node {
             node.replica.load_tail(record);
         }
         while node.with(|replica, env| replica.finish_load(env)) {}
-        let candidate = node.replica.actor_candidates().first().copied().filter(|_| keep);
+        let candidates = node.replica.actor_candidates();
+        let taken: Vec<ActorId> = node.disk.drafts().into_iter().map(|(actor, _)| actor).collect();
+        let kept: Vec<ActorId> = taken.into_iter().filter(|actor| !node.take_up_draft(*actor)).collect();
+        let candidate = candidates.into_iter().find(|actor| !kept.contains(actor)).filter(|_| keep);
         node.with(|replica, env| match candidate {
             Some(actor) => replica.use_actor(actor, env),
             None => drop(replica.new_actor(true, env)),
         });
         node
+    }
+
+    /// Takes up what a tab left that died; says whether its actor may go on.
+    fn take_up_draft(&mut self, actor: ActorId) -> bool {
+        let record = self.disk.keyed[&(StoreName::Drafts, actor.to_string())].clone();
+        let taken = self.with(|replica, env| replica.take_up_draft(actor, &record, env));
+        self.left.extend(taken.fault.map(|fault| (actor, fault)));
+        self.disk.commit(&taken.batch).expect("the disk is not broken");
+        taken.batch.append.iter().for_each(|record| self.replica.load_tail(record));
+        while self.with(|replica, env| replica.finish_load(env)) {}
+        !taken.batch.is_empty()
     }
 
     /// A second replica of the same member, without a snapshot, that hears of everything in another order.
@@ -208,7 +258,16 @@ impl Node {
     fn drain(&mut self) {
         while let Some(output) = self.replica.poll() {
             match output {
+                Output::Draft { actor, record } => {
+                    self.drafted += usize::from(record.is_some());
+                    self.waiting_draft = Some((actor, record));
+                    self.write_draft();
+                }
                 Output::Commit { id, batch, .. } => {
+                    let ends = |(actor, _): &mut (ActorId, _)| {
+                        batch.delete.contains(&(StoreName::Drafts, actor.to_string()))
+                    };
+                    self.waiting_draft.take_if(ends);
                     self.waiting_commits.push_back((id, batch));
                     if !self.slow_disk {
                         self.write_commits(usize::MAX);
@@ -238,6 +297,19 @@ impl Node {
                 Err(code) => replica.commit_failed(id, code, env),
             });
         }
+        self.write_draft();
+    }
+
+    fn write_draft(&mut self) {
+        if !self.waiting_commits.is_empty() || self.disk.broken.is_some() {
+            return;
+        }
+        let Some((actor, record)) = self.waiting_draft.take() else { return };
+        let key = (StoreName::Drafts, actor.to_string());
+        match record {
+            Some(record) => self.disk.keyed.insert(key, record),
+            None => self.disk.keyed.remove(&key),
+        };
     }
 
     /// Goes on until nothing is left to be done now.
@@ -259,20 +331,31 @@ pub fn sync(a: &mut Node, b: &mut Node) {
     let (at_a, at_b) = (a.replica.attach(), b.replica.attach());
     a.with(|replica, env| replica.opened(at_a, env));
     b.with(|replica, env| replica.opened(at_b, env));
+    // What goes to relays meanwhile is for whoever plays them.
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
     loop {
-        let (from_a, from_b) = (std::mem::take(&mut a.sent), std::mem::take(&mut b.sent));
+        let take = |node: &mut Node, port: u32, others: &mut Vec<(u32, Vec<u8>)>| {
+            let sent = std::mem::take(&mut node.sent);
+            let (frames, rest): (Vec<_>, Vec<_>) =
+                sent.into_iter().partition(|(session, _)| *session == port);
+            others.extend(rest);
+            frames
+        };
+        let (from_a, from_b) = (take(a, at_a, &mut of_a), take(b, at_b, &mut of_b));
         if from_a.is_empty() && from_b.is_empty() {
             break;
         }
-        for (_, frame) in from_a.into_iter().filter(|(session, _)| *session == at_a) {
+        for (_, frame) in from_a {
             b.with(|replica, env| replica.received(at_b, &frame, env));
         }
-        for (_, frame) in from_b.into_iter().filter(|(session, _)| *session == at_b) {
+        for (_, frame) in from_b {
             a.with(|replica, env| replica.received(at_a, &frame, env));
         }
         a.settle();
         b.settle();
     }
+    a.sent.extend(of_a);
+    b.sent.extend(of_b);
     a.replica.detach(at_a);
     b.replica.detach(at_b);
 }

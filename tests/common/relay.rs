@@ -49,6 +49,8 @@ pub struct Relay {
     pub is_old: bool,
     /// What it sends instead of its rows.
     pub spoils: Option<fn(&mut Row)>,
+    /// What it says its last cursor is, if that is a lie.
+    pub head: Option<u64>,
 }
 
 /// Where rows are.
@@ -74,6 +76,7 @@ impl Relay {
             bytes: 0,
             is_old: false,
             spoils: None,
+            head: None,
         }
     }
 
@@ -227,7 +230,7 @@ impl Relay {
             space: self.space,
             resync,
             log_id: self.log_id,
-            head: self.rows.len() as u64,
+            head: self.head.unwrap_or(self.rows.len() as u64),
             tips: tips.collect(),
             chain: place.map(|place| place.chain),
             place: compares.then(|| self.position(self.rows.len()).chain),

@@ -89,6 +89,9 @@ impl Records {
         match write {
             Write::Batch(batch) => {
                 self.tail.extend(batch.append.iter().map(|record| Rc::from(&record[..])));
+                for key in &batch.delete {
+                    self.keyed.remove(key);
+                }
                 for (store, key, value) in &batch.put {
                     self.keyed.insert((*store, key.clone()), value.clone());
                 }

@@ -4,7 +4,7 @@ use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, ChangesetId, LogChain, MemberId, SpaceId};
 use stemma::replica::Tier;
-use stemma::store::{StoreBatch, TailRecord};
+use stemma::store::{StoreBatch, StoreName, TailRecord};
 use stemma::sync::{Code, Frame, Row, Verdict};
 
 use super::link::End;
@@ -38,6 +38,8 @@ pub enum Invariant {
     RefusalNeverStopsReads,
     /// What was saved on a device is there, whatever ends.
     SavedStays,
+    /// What was written down of an open batch is sealed once, by whoever comes after the tab that died.
+    DraftsTakenUp,
     /// When nothing goes wrong any more all gets well, in time.
     Heals,
     /// Nothing panics.
@@ -75,6 +77,8 @@ pub enum Sabotage {
     TakesAnything,
     /// A client says something whenever its timer rings.
     Chatters,
+    /// A disk keeps drafts that were sealed.
+    KeepsDrafts,
     /// A client hears no rows.
     Deaf,
     /// A client shows something else than it holds.
@@ -246,6 +250,12 @@ impl World {
         for (store, key, value) in &batch.put {
             self.trace.note(now, device as u64, store.as_str(), key.as_bytes());
             self.trace.note(now, device as u64, "puts", value);
+            if *store == StoreName::Drafts && holds(value, CANARY.as_bytes()) {
+                self.broken_by(Invariant::NothingInClear, format!("a draft of device {device}"));
+            }
+        }
+        for (store, key) in &batch.delete {
+            self.trace.note(now, device as u64, store.as_str(), key.as_bytes());
         }
     }
 

@@ -9,7 +9,7 @@ use stemma::store::{StoreBatch, StoreName};
 use stemma::sync::{Frame, Push};
 
 use super::disk::Write;
-use super::invariant::{CANARY, Sabotage};
+use super::invariant::{CANARY, Invariant, Sabotage};
 use super::link::End;
 use super::mirror::Mirror;
 use super::plan::stream;
@@ -24,8 +24,11 @@ pub struct Tab {
     opening: Option<Opening>,
     random: Rng,
     commits: VecDeque<Commit>,
-    /// A commit is being written.
+    /// What is written of the open batch when no commit waits.
+    draft: Option<(ActorId, Option<Vec<u8>>)>,
+    /// A commit, or else a draft, is being written.
     is_storing: bool,
+    is_drafting: bool,
     /// The first commit of a new database is not stored yet: nothing else happens before.
     is_new: bool,
     /// Every row up to this one was given to the replica.
@@ -65,7 +68,9 @@ impl Tab {
             opening: None,
             random,
             commits: VecDeque::new(),
+            draft: None,
             is_storing: false,
+            is_drafting: false,
             is_new: false,
             last_row: 0,
             is_reading: false,
@@ -152,7 +157,7 @@ impl World {
             1 => opening.keys = records.of(StoreName::Keys),
             2 => {
                 let actors = records.of(StoreName::Actors);
-                let opened = Replica::open(&opening.meta, &opening.keys, &actors, Settings::default());
+                let opened = Replica::open(&opening.meta, &opening.keys, &actors, SETTINGS);
                 of.replica = Some(opened.expect("the store of a space opens"));
             }
             3 => {
@@ -171,23 +176,63 @@ impl World {
                 let of = self.tabs.get_mut(&tab).expect("looked up");
                 of.held = free;
                 if free.is_none() {
-                    let random = &mut of.random;
-                    let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
-                    let actor = of.replica.as_mut().expect("opened in step 2").new_actor(true, &mut env);
-                    of.held = Some(actor);
+                    self.new_actor(tab);
+                    self.take_up_drafts(tab);
                     return self.settle_in(tab);
                 }
             }
             _ => {
                 self.load_all_rows(tab);
+                let left = self.take_up_drafts(tab);
                 let of = self.tabs.get_mut(&tab).expect("looked up");
                 let (actor, random) = (of.held.expect("held in step 5"), &mut of.random);
                 let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
-                of.replica.as_mut().expect("opened in step 2").use_actor(actor, &mut env);
+                match left.contains(&actor) {
+                    true => self.new_actor(tab),
+                    false => of.replica.as_mut().expect("opened in step 2").use_actor(actor, &mut env),
+                }
                 return self.settle_in(tab);
             }
         }
         self.step_later(tab, step + 1);
+    }
+
+    fn new_actor(&mut self, tab: u32) {
+        let now_ms = self.local_ms(self.tabs[&tab].device);
+        let of = self.tabs.get_mut(&tab).expect("it is opening");
+        let random = &mut of.random;
+        let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
+        of.held = Some(of.replica.as_mut().expect("it is opening").new_actor(true, &mut env));
+    }
+
+    /// Seals what tabs that died left: the locks are had meanwhile. Those whose drafts could not be stored.
+    fn take_up_drafts(&mut self, tab: u32) -> Vec<ActorId> {
+        let device = self.tabs[&tab].device;
+        let held = self.tabs[&tab].held;
+        let mut left = Vec::new();
+        for (key, record) in self.devices[device].disk.records().of(StoreName::Drafts) {
+            let actor = actor_of(&key);
+            if held != Some(actor) && self.is_held(device, actor) {
+                continue;
+            }
+            self.load_all_rows(tab);
+            let now_ms = self.local_ms(device);
+            let of = self.tabs.get_mut(&tab).expect("it is opening");
+            let random = &mut of.random;
+            let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
+            let replica = of.replica.as_mut().expect("it is opening");
+            let taken = replica.take_up_draft(actor, &record, &mut env);
+            if let Some(fault) = taken.fault.filter(|_| !self.devices[device].may_fork) {
+                self.broken_by(Invariant::DraftsTakenUp, format!("tab {tab}: {fault} ({actor})"));
+            }
+            let write = Write::Batch(taken.batch.clone());
+            match taken.batch.is_empty() || self.devices[device].disk.commit(write, true).is_err() {
+                true => left.push(actor),
+                false => self.see_write(device, &taken.batch, true),
+            }
+        }
+        self.load_all_rows(tab);
+        left
     }
 
     fn settle_in(&mut self, tab: u32) {
@@ -293,7 +338,15 @@ impl World {
         let now = self.schedule.now_ms();
         let of = self.tabs.get_mut(&tab).expect("whoever speaks is there");
         match output {
+            Output::Draft { actor, record } => {
+                of.draft = Some((actor, record));
+                self.store_next(tab);
+            }
             Output::Commit { id, batch, strict } => {
+                let ends = |(actor, _): &mut (ActorId, _)| {
+                    batch.delete.contains(&(StoreName::Drafts, actor.to_string()))
+                };
+                of.draft.take_if(ends);
                 of.commits.push_back(Commit { id, batch, strict });
                 self.note_actor(tab);
                 self.store_next(tab);
@@ -371,8 +424,16 @@ impl World {
         if of.is_storing || of.opening.is_some() {
             return;
         }
-        let Some(Commit { batch, strict, .. }) = of.commits.front() else { return };
-        let (write, strict, device) = (Write::Batch(batch.clone()), *strict, of.device);
+        let device = of.device;
+        let (batch, strict) = match of.commits.front() {
+            Some(Commit { batch, strict, .. }) => (batch.clone(), *strict),
+            None => {
+                let Some((actor, record)) = of.draft.take() else { return };
+                of.is_drafting = true;
+                (draft_batch(actor, record), false)
+            }
+        };
+        let write = Write::Batch(batch);
         of.is_storing = true;
         self.write_later(device, Some(tab), write, strict);
     }
@@ -382,6 +443,7 @@ impl World {
         let Some(of) = self.tabs.get_mut(&tab) else { return };
         of.is_storing = false;
         match answer {
+            _ if std::mem::take(&mut of.is_drafting) => {}
             Ok(numbers) => {
                 let Commit { id, .. } = of.commits.pop_front().expect("it was being written");
                 for number in numbers {
@@ -395,6 +457,7 @@ impl World {
             }
             Err(code) => {
                 of.had_failure = true;
+                of.draft = None;
                 // Those behind it may build on it.
                 for Commit { id, .. } in std::mem::take(&mut of.commits) {
                     self.call(tab, |replica, env| replica.commit_failed(id, code, env));
@@ -445,12 +508,16 @@ impl World {
         }
     }
 
-    /// A tab ends without a word. What it was storing is stored or is not.
+    /// A tab ends without a word. What it was storing is stored or is not: whoever reads later reads behind it.
     pub fn crash_tab(&mut self, tab: u32) {
         let Some(of) = self.tabs.remove(&tab) else { return };
         self.leave_turns(of.device, tab);
-        if of.is_storing && self.chance.chance(50) {
-            self.writes.retain(|_, write| write.tab != Some(tab));
+        let begun = self.writes.iter().find(|(_, write)| write.tab == Some(tab)).map(|(number, _)| *number);
+        if let Some(number) = begun {
+            match self.chance.chance(50) {
+                true => drop(self.writes.remove(&number)),
+                false => self.write(number),
+            }
         }
         for conn in of.sessions.into_values() {
             let side = self.side_of(conn, tab);
@@ -482,10 +549,24 @@ impl World {
     }
 }
 
+fn draft_batch(actor: ActorId, record: Option<Vec<u8>>) -> StoreBatch {
+    let key = actor.to_string();
+    match record {
+        Some(record) => StoreBatch { put: vec![(StoreName::Drafts, key, record)], ..StoreBatch::default() },
+        None => StoreBatch { delete: vec![(StoreName::Drafts, key)], ..StoreBatch::default() },
+    }
+}
+
+fn actor_of(key: &str) -> ActorId {
+    let byte = |at: usize| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).expect("an actor in hex");
+    ActorId(std::array::from_fn(byte))
+}
+
 pub fn url(relay: usize) -> String {
     format!("{URL}{relay}")
 }
 
+pub const SETTINGS: Settings = Settings { batch_ms: None, drafts: true };
 /// A frame that may be ignored.
 const CHATTER: &[u8] = &[0x7f, 1];
 /// More pushes than any window takes.

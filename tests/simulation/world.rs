@@ -5,7 +5,7 @@ use prost::bytes::Bytes;
 use std::collections::BTreeMap;
 use stemma::causal::SpaceId;
 use stemma::event::{Genesis, Invite, Role};
-use stemma::replica::{Replica, Settings};
+use stemma::replica::Replica;
 use stemma::sync::Push;
 
 use super::device::{Clock, Device};
@@ -18,7 +18,7 @@ use super::plan::{Deed, Fault, Plan, stream};
 use super::relay::{DATABASES, Relay};
 use super::rng::Rng;
 use super::schedule::Schedule;
-use super::tab::Tab;
+use super::tab::{SETTINGS, Tab};
 use super::trace::Trace;
 use super::turn::Message;
 
@@ -159,7 +159,7 @@ impl World {
         let knows: Vec<bool> = knows.collect();
         self.devices.push(Device::new(space, clock, knows));
         if self.space_ids.len() == space {
-            let tab = self.found_tab(at, |env| Replica::create(Settings::default(), env));
+            let tab = self.found_tab(at, |env| Replica::create(SETTINGS, env));
             let invites = [(Role::Writer, 0), (Role::Reader, 0), (Role::Writer, 1)];
             let invites = invites.map(|(role, uses)| self.invite(tab, role, uses));
             self.space_ids.push(invites[0].genesis().id());
@@ -170,7 +170,7 @@ impl World {
             let invite = &self.invites[space][if is_limited { 2 } else { 0 }];
             let invite = invite.encode().expect("it fits into a token");
             let invite = Invite::decode(&invite).expect("it was encoded here");
-            self.found_tab(at, |env| Replica::join(&invite, Settings::default(), env));
+            self.found_tab(at, |env| Replica::join(&invite, SETTINGS, env));
         }
         at
     }
@@ -233,7 +233,7 @@ impl World {
         self.schedule.after(ms, Event::Stored(self.last_number));
     }
 
-    fn write(&mut self, number: u64) {
+    pub fn write(&mut self, number: u64) {
         let Some(Pending { device, tab, write, strict, life }) = self.writes.remove(&number) else { return };
         if self.devices[device].disk.life != life {
             return;
@@ -241,6 +241,12 @@ impl World {
         let is_running = self.schedule.now_ms() > START_MS;
         let forgets =
             self.sabotage == Sabotage::DiskForgets && strict && is_running && self.chance.chance(30);
+        let mut write = write;
+        if let Write::Batch(batch) = &mut write
+            && self.sabotage == Sabotage::KeepsDrafts
+        {
+            batch.delete.clear();
+        }
         let answer = match forgets {
             true => Ok(Vec::new()),
             false => self.devices[device].disk.commit(write.clone(), strict),

@@ -103,6 +103,11 @@ export class Relay {
     return `ws://${this.#address}/v1`;
   }
 
+  /** Of the process that runs. */
+  get pid(): number {
+    return this.#child?.pid as number;
+  }
+
   get http(): string {
     return `http://${this.#address}`;
   }

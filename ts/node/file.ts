@@ -5,7 +5,7 @@
 //   small.bin    one frame: the keyed stores up to a place in the log, and where rows lie before it, replaced as a whole
 //
 // Invariant: the log is the truth and a commit is its one frame, so it is there or not; small.bin only saves reading.
-// Of snapshots, which are a cache, the log keeps none for long: packing takes them out. Other keyed records live in memory.
+// Of snapshots, which are a cache, and drafts the log keeps none for long: packing takes them out. Other keyed records live in memory.
 // Secrets are plain: mode 0600 is all that guards them.
 
 import { mkdirSync } from "node:fs";
@@ -136,7 +136,7 @@ class OpenFolder {
   readonly #snapshots = new Map<string, Span>();
   /** What was read of small.bin, until the snapshots are asked for. */
   #small: Uint8Array | undefined;
-  /** Bytes of snapshots in the log, and the last segment that has none. */
+  /** Bytes of snapshots and drafts in the log, and the last segment that has none. */
   #stale = 0;
   #packed = 0;
 
@@ -285,13 +285,13 @@ class OpenFolder {
     return append.map((_, index) => commit.first + index);
   }
 
-  /** Takes the snapshots that small.bin has out of the log, where each one ever made would stay. */
+  /** Takes the snapshots and drafts that small.bin has out of the log, where each one ever made would stay. */
   async pack(): Promise<void> {
     if (this.lost || this.#stale < PACK_BYTES_MIN) return;
     await this.#rotate();
     if (this.lost || this.#checkpointed.segment !== this.#log.end.segment) return;
     for (let segment = this.#packed + 1; segment < this.#checkpointed.segment; segment += 1) {
-      await this.#log.strip(segment, "snapshots");
+      await this.#log.strip(segment, STALE);
       Object.assign(this.#segments[segment - 1] as Segment, { unread: Infinity, rows: [] });
       this.#packed = segment;
     }
@@ -320,7 +320,7 @@ class OpenFolder {
     for (const [store, key] of commit.delete) if (store === "snapshots") this.#snapshots.delete(key);
     for (const [store, key, value] of commit.put) if (store === "snapshots") this.#snapshots.set(key, spanOf(value));
     this.#next = Math.max(this.#next, commit.first + commit.append.length);
-    for (const [store, , value] of commit.put) if (store === "snapshots") this.#stale += value.length;
+    for (const [store, , value] of commit.put) if (STALE.includes(store)) this.#stale += value.length;
   }
 
   /** The commit that made it necessary is written, so what fails here is not its failure. */
@@ -442,5 +442,7 @@ function ioError(thrown: unknown, fallback: ErrorCode): StemmaError {
 const IN_SMALL = 0;
 const NOWHERE: Place = { segment: 0, offset: 0 };
 const SEGMENT_BYTES = 4 * 1024 * 1024;
+/** What is written again and again, and of use only as it was written last. */
+const STALE: readonly StoreName[] = ["snapshots", "drafts"];
 /** Less is not worth rewriting a segment for. */
 const PACK_BYTES_MIN = 1024 * 1024;

@@ -105,10 +105,10 @@ export class SegmentLog {
   }
 
   /**
-   * Rewrites a segment that is written to no more without the records of one keyed store; the others lie elsewhere then. The
-   * new file takes the place of the old one as a whole.
+   * Rewrites a segment that is written to no more without the records of some keyed stores; those that are still of use lie
+   * elsewhere then. The new file takes the place of the old one as a whole.
    */
-  async strip(segment: number, store: StoreName): Promise<void> {
+  async strip(segment: number, stores: readonly StoreName[]): Promise<void> {
     const path = this.#path(segment);
     const bytes = await readFile(path);
     const frames: Uint8Array[] = [];
@@ -117,7 +117,7 @@ export class SegmentLog {
       const commit = record && decodeCommit(record);
       if (!commit) throw new Error(`segment ${segment} is damaged at byte ${offset}`);
       offset = end;
-      const put = commit.put.filter(([of]) => of !== store);
+      const put = commit.put.filter(([of]) => !stores.includes(of));
       if (commit.append.length + put.length + commit.delete.length === 0) continue;
       frames.push(encodeFrame(encodeCommit({ ...commit, put })));
     }

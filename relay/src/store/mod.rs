@@ -43,7 +43,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError`].
     fn admit(&self, space: SpaceId, newcomer: &Newcomer) -> Result<Admitted, StoreError>;
 
-    /// Appends to the logs of existing spaces, all in one commit. Results and rows are in the order given.
+    /// Appends to the logs of existing spaces, all in one commit but for those that are busy. Results and rows are in the order
+    /// given.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of the batch was stored.
@@ -128,11 +129,11 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// The newest cursors of those of these spaces that are there; nothing where nobody else appends.
+    /// The logs and the newest cursors of those of these spaces that are there; nothing where nobody else appends.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn heads(&self, _spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+    fn heads(&self, _spaces: &[SpaceId]) -> Result<Vec<(SpaceId, LogId, u64)>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -194,6 +195,8 @@ impl SpaceRecord {
         }
         let chain = match position.cursor {
             0 => Some(start_chain(position.log_id, space)),
+            // Who comes back most often was there at the end.
+            cursor if cursor == self.head.cursor => Some(self.head.chain),
             cursor => chain_at(cursor)?,
         };
         Ok((chain != Some(position.chain)).then_some(Resync::Chain))
@@ -257,6 +260,8 @@ pub struct Appended {
     pub results: Vec<Verdict>,
     /// Those that are new in the log.
     pub rows: Vec<StoredRow>,
+    /// Somebody else holds the space locked: nothing of it was judged or stored, and it can be tried again.
+    pub is_busy: bool,
 }
 
 impl Appended {
@@ -301,7 +306,7 @@ pub enum StoreError {
     #[error("store folder: {0}")]
     Folder(#[from] std::io::Error),
     /// The store is of another version.
-    #[error("store version {found} is not {known}")]
+    #[error("store version {found} is not {known}: if it is an older one, a relay has to open it first")]
     Version {
         /// What the file says.
         found: i64,

@@ -6,11 +6,14 @@ use stemma::sync::Code;
 
 use super::*;
 
+use packed::real_headers_come_back_byte_for_byte;
+
 const SPACE: SpaceId = SpaceId([7; 32]);
 const OTHER: SpaceId = SpaceId([8; 32]);
 const LOG: LogId = LogId([1; 16]);
 
 mod differential;
+mod packed;
 #[path = "../../tests/common/postgres.rs"]
 mod server;
 
@@ -45,6 +48,7 @@ on_all_stores! {
     an_unknown_space_fails_the_batch,
     rows_come_back_byte_for_byte,
     hundreds_of_branches_stay_apart,
+    real_headers_come_back_byte_for_byte,
     rows_are_found_by_their_places,
 }
 
@@ -339,9 +343,9 @@ fn another_schema_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(SqliteStore::open(folder.path()).expect("a new store"));
     let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
-    file.pragma_update(None, "user_version", 2).expect("writes");
+    file.pragma_update(None, "user_version", 3).expect("writes");
     drop(file);
-    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 2, known: 1 })));
+    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 3, known: 2 })));
 }
 
 fn make(store: &impl Store) {

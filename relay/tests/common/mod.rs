@@ -24,13 +24,13 @@ use stemma::sync::{
 };
 use stemma_relay::store::{MemoryStore, Store};
 use stemma_relay::{RelayConfig, serve};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 /// Nothing here takes nearly so long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,12 +99,24 @@ impl Space {
 
     /// A signed changeset.
     pub fn row(&self, author: &Author, seq: u32, prev: Option<ChangesetId>, content: &[u8]) -> Row {
+        self.row_after(author, seq, prev, &[], content)
+    }
+
+    /// One whose author had seen others'.
+    pub fn row_after(
+        &self,
+        author: &Author,
+        seq: u32,
+        prev: Option<ChangesetId>,
+        deps: &[ChangesetId],
+        content: &[u8],
+    ) -> Row {
         let draft = Draft {
             space: self.id(),
             class: Class::Data,
             seq,
             prev,
-            deps: &[],
+            deps,
             chain: (seq == 0).then_some(&author.chain),
             redacts: &[],
             skeleton: b"what decides",
@@ -164,7 +176,25 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        let (socket, _) = connect_async(format!("ws://{address}/v1")).await.expect("connects");
+        Self::try_connect(address).await.expect("connects")
+    }
+
+    /// `None` if the relay lets nobody in.
+    pub async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let (socket, _) = connect_async(format!("ws://{address}/v1")).await.ok()?;
+        Some(Self::greeted(socket).await)
+    }
+
+    /// One whose system keeps hardly anything of what it does not read.
+    pub async fn with_little_room(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4_096).expect("is set");
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.expect("connects"));
+        let (socket, _) = client_async(format!("ws://{address}/v1"), stream).await.expect("connects");
+        Self::greeted(socket).await
+    }
+
+    async fn greeted(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
         let limits = stemma::sync::Limits {
             frame_bytes: 0,
             row_bytes: 0,
@@ -309,9 +339,13 @@ impl Client {
 
     /// The next frame, `None` at the end.
     pub async fn next(&mut self) -> Option<Frame> {
+        tokio::time::timeout(PATIENCE, self.next_at_last()).await.expect("the relay hangs")
+    }
+
+    /// The same, however long it takes: a clock for each frame would be most of the work of a listener.
+    pub async fn next_at_last(&mut self) -> Option<Frame> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("the relay hangs");
-            match message {
+            match self.socket.next().await {
                 Some(Ok(Message::Binary(bytes))) => {
                     return Some(Frame::decode(&bytes).expect("a good frame").expect("a known frame"));
                 }
@@ -412,7 +446,12 @@ impl Process {
 
     /// One whose files cannot grow beyond so many kilobytes: to it the disk is full then.
     pub fn start_on_full_disk(folder: &Path, kilobytes: u32) -> Self {
-        let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kilobytes);
+        Self::start_within(&format!("trap '' XFSZ; ulimit -f {}", 2 * kilobytes), folder)
+    }
+
+    /// One for which a shell set limits before.
+    pub fn start_within(limits: &str, folder: &Path) -> Self {
+        let limited = format!("{limits}; exec \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_stemma-relay")])
             .args(["--listen", "127.0.0.1:0", "--rows-burst", "1000000", "--data"])
@@ -428,9 +467,14 @@ impl Process {
 
     /// One that counts, and where it tells what it counted.
     pub fn start_with_metrics(folder: &Path) -> (Self, SocketAddr) {
+        Self::start_counting(&["--data", folder.to_str().expect("a plain path")])
+    }
+
+    /// The same with any store.
+    pub fn start_counting(arguments: &[&str]) -> (Self, SocketAddr) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
-            .args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data"])
-            .arg(folder)
+            .args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -487,6 +531,12 @@ pub async fn get(address: SocketAddr, path: &str) -> Option<String> {
 pub async fn body(address: SocketAddr, path: &str) -> String {
     let answer = answer(address, path).await.expect("an answer");
     answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+}
+
+/// One of the figures that a relay counts.
+pub fn figure(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).trim().parse().expect("a number")
 }
 
 async fn answer(address: SocketAddr, path: &str) -> Option<String> {

@@ -18,10 +18,23 @@ use crate::store::{Append, Appended, Judgement, Lanes, NewRow, StoreError, Store
 /// Bytes of rows in one statement.
 const STATEMENT_BYTES: usize = 8 << 20;
 
+/// What is done about a space that somebody else holds locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locked {
+    /// It is waited for, and the batch fails if that takes too long.
+    Wait,
+    /// It is busy.
+    Skip,
+}
+
 /// Appends all of a batch, or nothing.
-pub(super) fn append(client: &mut Client, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
+pub(super) fn append(
+    client: &mut Client,
+    batch: &[Append],
+    locked: Locked,
+) -> Result<Vec<Appended>, StoreError> {
     let mut transaction = client.transaction()?;
-    let mut commit = Commit::begin(&mut transaction, batch)?;
+    let mut commit = Commit::begin(&mut transaction, batch, locked)?;
     let appended = batch.iter().map(|append| commit.append(append)).collect::<Result<Vec<_>, _>>()?;
     commit.finish()?;
     transaction.commit()?;
@@ -31,6 +44,7 @@ pub(super) fn append(client: &mut Client, batch: &[Append]) -> Result<Vec<Append
 struct Commit<'a, 'c> {
     transaction: RefCell<&'a mut Transaction<'c>>,
     spaces: HashMap<SpaceId, Space>,
+    busy: HashSet<SpaceId>,
     lanes: HashMap<(i64, ActorId), Lane>,
     rows: Vec<Placed<'a>>,
 }
@@ -66,13 +80,21 @@ struct Placed<'a> {
 }
 
 impl<'a, 'c> Commit<'a, 'c> {
-    /// Locks the spaces and reads the ends of the lanes that may grow.
-    fn begin(transaction: &'a mut Transaction<'c>, batch: &'a [Append]) -> Result<Self, StoreError> {
+    /// Locks the spaces, or those that nobody else has locked, and reads the ends of the lanes that may grow.
+    fn begin(
+        transaction: &'a mut Transaction<'c>,
+        batch: &'a [Append],
+        locked: Locked,
+    ) -> Result<Self, StoreError> {
         let ids: Vec<&[u8]> = batch.iter().map(|append| &append.space.0[..]).collect();
-        let lock =
-            "SELECT id, number, head, chain, bytes FROM space WHERE id = ANY ($1) ORDER BY number FOR UPDATE";
+        let mut lock =
+            "SELECT id, number, head, chain, bytes FROM space WHERE id = ANY ($1) ORDER BY number FOR UPDATE"
+                .to_owned();
+        if locked == Locked::Skip {
+            lock.push_str(" SKIP LOCKED");
+        }
         let mut spaces = HashMap::new();
-        for row in transaction.query(lock, &[&ids])? {
+        for row in transaction.query(&lock, &[&ids])? {
             let space = Space {
                 number: row.get(1),
                 head: unsigned(row.get(2))?,
@@ -81,8 +103,16 @@ impl<'a, 'c> Commit<'a, 'c> {
             };
             spaces.insert(SpaceId(array(row.get(0))?), space);
         }
+        let missing: Vec<&[u8]> =
+            ids.into_iter().filter(|id| !spaces.keys().any(|space| space.0 == **id)).collect();
+        let mut busy = HashSet::new();
+        if locked == Locked::Skip && !missing.is_empty() {
+            for row in transaction.query("SELECT id FROM space WHERE id = ANY ($1)", &[&missing])? {
+                busy.insert(SpaceId(array(row.get(0))?));
+            }
+        }
         let mut lanes: HashMap<(i64, ActorId), Lane> = HashMap::new();
-        for append in batch {
+        for append in batch.iter().filter(|append| !busy.contains(&append.space)) {
             let number = spaces.get(&append.space).ok_or(StoreError::NoSpace)?.number;
             for new in &append.rows {
                 lanes.entry((number, new.actor)).or_default();
@@ -103,10 +133,13 @@ impl<'a, 'c> Commit<'a, 'c> {
             lane.top.push((seq_of(row.get(3))?, ChangesetId(array(row.get(4))?)));
         }
         lanes.values_mut().for_each(Lane::sort);
-        Ok(Self { transaction: RefCell::new(transaction), spaces, lanes, rows: Vec::new() })
+        Ok(Self { transaction: RefCell::new(transaction), spaces, busy, lanes, rows: Vec::new() })
     }
 
     fn append(&mut self, append: &'a Append) -> Result<Appended, StoreError> {
+        if self.busy.contains(&append.space) {
+            return Ok(Appended { is_busy: true, ..Appended::default() });
+        }
         let mut appended = Appended::default();
         let space = self.spaces.get_mut(&append.space).ok_or(StoreError::NoSpace)?;
         let lanes = RefCell::new(&mut self.lanes);

@@ -9,6 +9,7 @@
 mod commit;
 mod hints;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use stemma::sync::{ChainRange, Position, Row};
 use tracing::warn;
 
 use super::{Admitted, Append, Appended, Hint, Newcomer, STRAYS, SpaceRecord, Store, StoreError, StoredRow};
+use commit::Locked;
 use hints::Hints;
 
 const SCHEMA_VERSION: i32 = 1;
@@ -55,9 +57,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What every connection of ours is set to, whatever the database is. A statement that takes longer is given up, and what it was
-/// part of with it. Who waited for a lock has to see what was written under it.
+/// part of with it; a lock that others hold is waited for as long as their commits take. Who waited for a lock has to see what was
+/// written under it.
 const SETTINGS: &str = "
-    SET search_path = stemma_relay; SET default_transaction_isolation = 'read committed'; SET statement_timeout = '30s'; SET lock_timeout = '10s';
+    SET search_path = stemma_relay; SET default_transaction_isolation = 'read committed'; SET statement_timeout = '30s'; SET lock_timeout = '250ms';
     SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = warning;
 ";
 
@@ -71,6 +74,8 @@ pub struct PostgresStore {
     readers: Vec<Mutex<Option<Client>>>,
     next_reader: AtomicUsize,
     hints: Hints,
+    /// Spaces that others held locked the last time: they are not waited for.
+    busy: Mutex<HashSet<SpaceId>>,
 }
 
 impl PostgresStore {
@@ -114,6 +119,7 @@ impl PostgresStore {
             readers,
             next_reader: AtomicUsize::new(0),
             hints,
+            busy: Mutex::default(),
         })
     }
 
@@ -174,7 +180,7 @@ impl std::fmt::Debug for PostgresStore {
     }
 }
 
-fn lock(slot: &Mutex<Option<Client>>) -> MutexGuard<'_, Option<Client>> {
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().expect("no method panics while it holds the lock")
 }
 
@@ -261,6 +267,12 @@ impl Store for PostgresStore {
         let (gate, member) = (&newcomer.gate[..], &newcomer.member.0[..]);
         self.write(|client| {
             let mut transaction = client.transaction()?;
+            let known = "
+                SELECT 1 FROM member JOIN space ON space.number = member.space WHERE id = $1 AND gate = $2 AND member = $3";
+            // Whoever comes back waits for nobody.
+            if transaction.query_opt(known, &[&&space.0[..], &gate, &member])?.is_some() {
+                return Ok(Admitted::In);
+            }
             // Who comes through the same gate at another relay waits until this one is counted.
             let lock = "SELECT number FROM space WHERE id = $1 FOR UPDATE";
             let number = transaction.query_opt(lock, &[&&space.0[..]])?.ok_or(StoreError::NoSpace)?;
@@ -285,7 +297,26 @@ impl Store for PostgresStore {
     }
 
     fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
-        let appended = self.write(|client| commit::append(client, batch))?;
+        let is_busy = batch.iter().any(|append| lock(&self.busy).contains(&append.space));
+        let appended = self.write(|client| {
+            if is_busy {
+                return commit::append(client, batch, Locked::Skip);
+            }
+            match commit::append(client, batch, Locked::Wait) {
+                Err(StoreError::Postgres(error)) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                    commit::append(client, batch, Locked::Skip)
+                }
+                appended => appended,
+            }
+        })?;
+        for (append, appended) in batch.iter().zip(&appended) {
+            let mut busy = lock(&self.busy);
+            if appended.is_busy {
+                busy.insert(append.space);
+            } else {
+                busy.remove(&append.space);
+            }
+        }
         for (append, appended) in batch.iter().zip(&appended) {
             // Also what is there already: perhaps by a commit whose answer was lost, and which nobody was told of.
             if let Some(head) = appended.head() {
@@ -392,13 +423,13 @@ impl Store for PostgresStore {
                     JOIN actor ON actor.space = $1 AND actor.key = asked.key
                     JOIN changeset ON changeset.space = $1 AND changeset.actor = actor.number
                         AND changeset.seq BETWEEN asked.first AND asked.last
-                    WHERE changeset.cursor > $5 ORDER BY changeset.cursor LIMIT $6 + 1)
+                    WHERE changeset.cursor > $5 ORDER BY changeset.cursor LIMIT $6::bigint + 1)
                 SELECT cursor, chain, header, signature, skeleton, content, count FROM (
                     SELECT changeset.*, count(*) OVER () AS count, row_number() OVER (ORDER BY cursor) AS place,
                         sum(octet_length(header) + octet_length(signature) + octet_length(skeleton)
                             + coalesce(octet_length(content), 0)) OVER (ORDER BY cursor) AS total
                     FROM found JOIN changeset USING (cursor) WHERE space = $1) AS page
-                WHERE place <= $6 AND (total <= $7 OR place = 1) ORDER BY cursor";
+                WHERE place <= $6::bigint AND (total <= $7::bigint OR place = 1) ORDER BY cursor";
             let rows = client.query(
                 select,
                 &[&number, &keys, &firsts, &lasts, &after, &rows_max, &bytes_max],
@@ -426,8 +457,13 @@ impl Store for PostgresStore {
     }
 
     fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError> {
-        let removed =
-            self.write(|client| Ok(client.execute("DELETE FROM space WHERE id = $1", &[&&space.0[..]])?))?;
+        let removed = self.write(|client| {
+            let mut transaction = client.transaction()?;
+            transaction.batch_execute("SET LOCAL lock_timeout = '10s'")?;
+            let removed = transaction.execute("DELETE FROM space WHERE id = $1", &[&&space.0[..]])?;
+            transaction.commit()?;
+            Ok(removed)
+        })?;
         self.strays(true)?;
         Ok(removed > 0)
     }
@@ -437,7 +473,7 @@ impl Store for PostgresStore {
             let mut transaction = client.transaction()?;
             // It looks at everything, however long that takes. Nobody waits: each statement sees whole commits alone, and what no
             // space reaches then none ever will, since numbers are not given twice.
-            transaction.batch_execute("SET LOCAL statement_timeout = 0")?;
+            transaction.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")?;
             let mut count = 0;
             for (table, is_stray) in STRAYS {
                 count += match remove {
@@ -465,11 +501,14 @@ impl Store for PostgresStore {
         true
     }
 
-    fn heads(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+    fn heads(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, LogId, u64)>, StoreError> {
         let ids: Vec<&[u8]> = spaces.iter().map(|space| &space.0[..]).collect();
         self.read_from(|client| {
-            let rows = client.query("SELECT id, head FROM space WHERE id = ANY ($1)", &[&ids])?;
-            rows.iter().map(|row| Ok((SpaceId(array(row.get(0))?), unsigned(row.get(1))?))).collect()
+            let rows = client.query("SELECT id, log_id, head FROM space WHERE id = ANY ($1)", &[&ids])?;
+            let head = |row: &postgres::Row| {
+                Ok((SpaceId(array(row.get(0))?), LogId(array(row.get(1))?), unsigned(row.get(2))?))
+            };
+            rows.iter().map(head).collect()
         })
     }
 

@@ -5,12 +5,19 @@
 //! space      number, id, genesis, log id, head, chain, bytes
 //! member     (space, gate, member)               who was let in by which invite
 //! actor      number, (space, key)
-//! tip        (space, actor, seq, id)             the ends of lanes
-//! changeset  (space, cursor) -> actor, seq, short, chain, header, signature, skeleton, content
+//! epoch      (space, number) -> kid
+//! tip        (space, actor, seq, id) -> cursor   the ends of lanes
+//! changeset  (space, cursor) -> actor, seq, fork, chain, packed, skeleton, content
 //! ```
-//! Rows are clustered by (space, cursor), so that a page of a log is one range of the file; one index by lane and the
-//! first 8 bytes of the id finds duplicates, forks and gaps without reading all branches of a fork. Content stands in a column of its own: it can be dropped and the row stays. Invariant: one
-//! writer, behind a lock; readers see whole commits.
+//! Rows are clustered by (space, cursor), so that a page of a log is one range of the file. What follows from other rows is not
+//! stored ([`packed`]); the chain stands at every so many rows, and between them it follows from the ids. One index by lane finds
+//! duplicates, forks and gaps without reading all branches of a fork: `fork` is 0 in the first row of a place and a part of the
+//! id in others. Content stands in a column of its own: whoever drops it writes its length and hash into `packed`, and the row
+//! stays. Invariant: one writer, behind a lock; readers see whole commits.
+
+mod commit;
+mod migrate;
+mod packed;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -20,17 +27,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use prost::bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::event::{changeset_id, next_chain, start_chain};
-use stemma::sync::{ChainRange, Code, Position, Row, Verdict};
+use stemma::event::{next_chain, start_chain};
+use stemma::sync::{ChainRange, Position, Row};
 
-use super::{
-    Admitted, Append, Appended, Judgement, Lanes, NewRow, Newcomer, STRAYS, SpaceRecord, Store, StoreError,
-    StoredRow, judge, short,
-};
+use super::{Admitted, Append, Appended, Newcomer, STRAYS, SpaceRecord, Store, StoreError, StoredRow};
+use commit::{Commit, Recent, id_in};
+use packed::{Ids, Place, unpack};
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const SCHEMA: &str = "
     CREATE TABLE node (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE space (
@@ -38,14 +44,24 @@ const SCHEMA: &str = "
         head INTEGER NOT NULL, chain BLOB NOT NULL, bytes INTEGER NOT NULL);
     CREATE TABLE member (space INTEGER, gate BLOB, member BLOB, PRIMARY KEY (space, gate, member)) WITHOUT ROWID;
     CREATE TABLE actor (number INTEGER PRIMARY KEY, space INTEGER NOT NULL, key BLOB NOT NULL, UNIQUE (space, key));
-    CREATE TABLE tip (space INTEGER, actor INTEGER, seq INTEGER, id BLOB,
+";
+const LOG_TABLES: &str = "
+    CREATE TABLE epoch (space INTEGER, number INTEGER, kid BLOB NOT NULL, PRIMARY KEY (space, number)) WITHOUT ROWID;
+    CREATE TABLE tip (space INTEGER, actor INTEGER, seq INTEGER, id BLOB, cursor INTEGER NOT NULL,
         PRIMARY KEY (space, actor, seq, id)) WITHOUT ROWID;
     CREATE TABLE changeset (
-        space INTEGER, cursor INTEGER, actor INTEGER NOT NULL, seq INTEGER NOT NULL, short INTEGER NOT NULL,
-        chain BLOB NOT NULL, header BLOB NOT NULL, signature BLOB NOT NULL, skeleton BLOB NOT NULL, content BLOB,
+        space INTEGER, cursor INTEGER, actor INTEGER NOT NULL, seq INTEGER NOT NULL, fork INTEGER NOT NULL,
+        chain BLOB, packed BLOB NOT NULL, skeleton BLOB NOT NULL, content BLOB,
         PRIMARY KEY (space, cursor)) WITHOUT ROWID;
-    CREATE INDEX changeset_lane ON changeset (space, actor, seq, short);
+    CREATE INDEX changeset_lane ON changeset (actor, seq, fork);
 ";
+
+/// What nothing reaches beside [`STRAYS`].
+const STRAY_EPOCHS: (&str, &str) =
+    ("epoch", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = epoch.space)");
+
+/// Rows between two that have their chain.
+const CHAIN_EVERY: u64 = 64;
 
 const FILE: &str = "relay.sqlite";
 
@@ -55,14 +71,26 @@ pub struct SqliteStore {
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
     /// Closed after the readers, which may not fold the WAL back into the file.
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     /// Held while the store is open: a second relay on the same folder would not see this one's commits in time. None where
     /// it is only read.
     _lock: Option<File>,
 }
 
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    recent: Recent,
+}
+
+impl Writer {
+    fn new(connection: Connection) -> Mutex<Self> {
+        Mutex::new(Self { connection, recent: Recent::default() })
+    }
+}
+
 impl SqliteStore {
-    /// Opens the store in a folder, or makes it.
+    /// Opens the store in a folder, or makes it. One of an earlier version is brought up to date.
     ///
     /// # Errors
     /// [`StoreError`] if that fails, if another relay has it open, or if it is of another version.
@@ -80,16 +108,18 @@ impl SqliteStore {
         )?;
         let transaction = writer.transaction()?;
         match transaction.query_row("PRAGMA user_version", [], |row| row.get(0))? {
+            SCHEMA_VERSION => {}
             0 => {
                 transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                transaction.execute_batch(LOG_TABLES)?;
             }
-            SCHEMA_VERSION => {}
+            1 => migrate::from_1(&transaction)?,
             found => return Err(StoreError::Version { found, known: SCHEMA_VERSION }),
         }
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         transaction.commit()?;
         let readers = vec![Mutex::new(reader(&path)?), Mutex::new(reader(&path)?)];
-        Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: Some(lock) })
+        Ok(Self { writer: Writer::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: Some(lock) })
     }
 
     /// Opens the store that is in a folder.
@@ -118,10 +148,10 @@ impl SqliteStore {
             return Err(StoreError::Version { found, known: SCHEMA_VERSION });
         }
         let readers = vec![Mutex::new(reader(&path)?)];
-        Ok(Self { writer: Mutex::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: None })
+        Ok(Self { writer: Writer::new(writer), readers, next_reader: AtomicUsize::new(0), _lock: None })
     }
 
-    fn writer(&self) -> MutexGuard<'_, Connection> {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().expect("no method panics while it holds the lock")
     }
 
@@ -133,7 +163,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn identity(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        let writer = self.writer();
+        let writer = &self.writer().connection;
         let select = "SELECT value FROM node WHERE name = 'identity'";
         if let Some(known) = writer.query_row(select, [], |row| row.get(0)).optional()? {
             return Ok(known);
@@ -143,7 +173,7 @@ impl Store for SqliteStore {
     }
 
     fn create_space(&self, space: SpaceId, genesis: &[u8], log_id: LogId) -> Result<(), StoreError> {
-        self.writer().execute(
+        self.writer().connection.execute(
             "INSERT OR IGNORE INTO space (id, genesis, log_id, head, chain, bytes) VALUES (?, ?, ?, 0, ?, 0)",
             params![space.0, genesis, log_id.0, start_chain(log_id, space).0],
         )?;
@@ -164,7 +194,7 @@ impl Store for SqliteStore {
 
     fn admit(&self, space: SpaceId, newcomer: &Newcomer) -> Result<Admitted, StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let number = number_of(&transaction, space)?;
         let known = transaction
             .prepare_cached("SELECT 1 FROM member WHERE space = ? AND gate = ? AND member = ?")?
@@ -191,11 +221,19 @@ impl Store for SqliteStore {
 
     fn append(&self, batch: &[Append]) -> Result<Vec<Appended>, StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut commit = Commit { transaction: &transaction, actors: HashMap::new() };
-        let appended = batch.iter().map(|append| commit.append(append)).collect::<Result<_, _>>()?;
-        transaction.commit()?;
-        Ok(appended)
+        let Writer { connection, recent } = &mut *writer;
+        let appended = (|| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut commit = Commit::new(&transaction, recent);
+            let appended = batch.iter().map(|append| commit.append(append)).collect::<Result<_, _>>()?;
+            transaction.commit()?;
+            Ok(appended)
+        })();
+        if appended.is_err() {
+            // It names rows that are not there.
+            *recent = Recent::default();
+        }
+        appended
     }
 
     fn read(
@@ -206,31 +244,53 @@ impl Store for SqliteStore {
         rows_max: usize,
     ) -> Result<Vec<StoredRow>, StoreError> {
         let reader = self.reader();
-        let number = number_of(&reader, space)?;
+        let mut log = Log::find(&reader, space)?;
+        let Some(mut chain) = log.chain_after(after)? else { return Ok(Vec::new()) };
         let mut statement = reader.prepare_cached(
-            "SELECT cursor, chain, header, signature, skeleton, content FROM changeset
-             WHERE space = ? AND cursor > ? ORDER BY cursor LIMIT ?",
+            "SELECT changeset.cursor, actor.key, changeset.seq, packed, skeleton, content
+             FROM changeset JOIN actor ON actor.number = changeset.actor
+             WHERE changeset.space = ? AND changeset.cursor > ? ORDER BY changeset.cursor LIMIT ?",
         )?;
-        let mut rows = statement.query(params![number, after, rows_max as u64])?;
+        let mut rows = statement.query(params![log.number, after, rows_max as u64])?;
         let mut page: Vec<StoredRow> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut cursor) = (0, after);
         while let Some(row) = rows.next()? {
-            let stored = stored(row)?;
-            bytes += stored.row.bytes();
+            cursor += 1;
+            // Behind a gap nothing is believed.
+            if row.get::<_, u64>(0)? != cursor {
+                break;
+            }
+            let packed = row.get_ref(3)?.as_blob().map_err(|_| StoreError::Damaged)?;
+            let id = id_in(packed).ok_or(StoreError::Damaged)?;
+            let place = Place { space, actor: ActorId(row.get(1)?), seq: row.get(2)?, cursor };
+            let skeleton: Vec<u8> = row.get(4)?;
+            let content: Option<Vec<u8>> = row.get(5)?;
+            let (header, signature) = match unpack(packed, place, &skeleton, content.as_deref(), &mut log) {
+                // What comes before it is good.
+                Err(StoreError::Damaged) if !page.is_empty() => break,
+                unpacked => unpacked?,
+            };
+            log.ids.insert(cursor, id.0);
+            chain = next_chain(chain, id);
+            let row = Row {
+                header: Bytes::from(header),
+                signature,
+                skeleton: Bytes::from(skeleton),
+                content: content.map(Bytes::from),
+            };
+            bytes += row.bytes();
             if bytes > bytes_max && !page.is_empty() {
                 break;
             }
-            page.push(stored);
+            page.push(StoredRow { cursor, chain, row });
         }
         Ok(page)
     }
 
     fn chain_at(&self, space: SpaceId, cursor: u64) -> Result<Option<LogChain>, StoreError> {
         let reader = self.reader();
-        let number = number_of(&reader, space)?;
-        let mut statement =
-            reader.prepare_cached("SELECT chain FROM changeset WHERE space = ? AND cursor = ?")?;
-        Ok(statement.query_row(params![number, cursor], |row| row.get(0).map(LogChain)).optional()?)
+        let log = Log::find(&reader, space)?;
+        if cursor == 0 { Ok(None) } else { log.chain_after(cursor) }
     }
 
     fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Result<Vec<Tip>, StoreError> {
@@ -279,41 +339,47 @@ impl Store for SqliteStore {
         bytes_max: usize,
         rows_max: usize,
     ) -> Result<(Vec<StoredRow>, bool), StoreError> {
-        let reader = self.reader();
-        let number = number_of(&reader, space)?;
-        let mut places = reader.prepare_cached(
-            "SELECT cursor FROM changeset INDEXED BY changeset_lane
-             WHERE space = ?1 AND actor = (SELECT number FROM actor WHERE space = ?1 AND key = ?2)
-                 AND seq BETWEEN ?3 AND ?4 AND cursor > ?5 ORDER BY cursor LIMIT ?6",
-        )?;
         // The first ones are enough, and one more to know of: an actor may have any number of branches.
         let most = rows_max + 1;
         let mut cursors: Vec<u64> = Vec::new();
-        for ChainRange { actor, first, last } in ranges {
-            let found = places
-                .query_map(params![number, actor.0, first, last, after, most as u64], |row| row.get(0))?;
-            for cursor in found {
-                cursors.push(cursor?);
-            }
-            if cursors.len() > 16 * most {
-                cursors.sort_unstable();
-                cursors.dedup();
-                cursors.truncate(most);
+        {
+            let reader = self.reader();
+            let number = number_of(&reader, space)?;
+            let mut places = reader.prepare_cached(
+                "SELECT cursor FROM changeset INDEXED BY changeset_lane
+                 WHERE actor = (SELECT number FROM actor WHERE space = ?1 AND key = ?2)
+                     AND seq BETWEEN ?3 AND ?4 AND space = ?1 AND cursor > ?5 ORDER BY cursor LIMIT ?6",
+            )?;
+            for ChainRange { actor, first, last } in ranges {
+                let asked = params![number, actor.0, first, last, after, most as u64];
+                for cursor in places.query_map(asked, |row| row.get(0))? {
+                    cursors.push(cursor?);
+                }
+                if cursors.len() > 16 * most {
+                    cursors.sort_unstable();
+                    cursors.dedup();
+                    cursors.truncate(most);
+                }
             }
         }
         cursors.sort_unstable();
         cursors.dedup();
-        let mut select = reader.prepare_cached(
-            "SELECT cursor, chain, header, signature, skeleton, content FROM changeset WHERE space = ? AND cursor = ?",
-        )?;
         let (mut page, mut bytes): (Vec<StoredRow>, usize) = (Vec::new(), 0);
-        for cursor in cursors.iter().take(rows_max) {
-            let row = select.query_row(params![number, cursor], stored)?;
-            bytes += row.row.bytes();
-            if bytes > bytes_max && !page.is_empty() {
+        // Rows that follow one another in the log are read together.
+        for run in cursors[..cursors.len().min(rows_max)].chunk_by(|before, next| before + 1 == *next) {
+            let room = bytes_max.saturating_sub(bytes);
+            let rows = self.read(space, run[0] - 1, room, run.len())?;
+            let read: usize = rows.iter().map(|row| row.row.bytes()).sum();
+            // A page has one row at least, but not one more than it has room for.
+            if read > room && !page.is_empty() {
                 break;
             }
-            page.push(row);
+            let is_whole = rows.len() == run.len();
+            bytes += read;
+            page.extend(rows);
+            if !is_whole {
+                break;
+            }
         }
         let more = page.len() < cursors.len();
         Ok((page, more))
@@ -335,16 +401,17 @@ impl Store for SqliteStore {
     }
 
     fn remove_space(&self, space: SpaceId) -> Result<bool, StoreError> {
-        let removed = self.writer().execute("DELETE FROM space WHERE id = ?", [space.0])?;
+        let removed = self.writer().connection.execute("DELETE FROM space WHERE id = ?", [space.0])?;
         self.strays(true)?;
         Ok(removed > 0)
     }
 
     fn strays(&self, remove: bool) -> Result<u64, StoreError> {
         let mut writer = self.writer();
-        let transaction = writer.transaction()?;
+        writer.recent = Recent::default();
+        let transaction = writer.connection.transaction()?;
         let mut count = 0;
-        for (table, is_stray) in STRAYS {
+        for (table, is_stray) in STRAYS.into_iter().chain([STRAY_EPOCHS]) {
             count += match remove {
                 true => transaction.execute(&format!("DELETE FROM {table} WHERE {is_stray}"), [])? as u64,
                 false => {
@@ -358,168 +425,90 @@ impl Store for SqliteStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        self.writer().execute("INSERT OR REPLACE INTO node VALUES ('probe', x'00')", [])?;
+        self.writer().connection.execute("INSERT OR REPLACE INTO node VALUES ('probe', x'00')", [])?;
         Ok(())
     }
 }
 
-/// One transaction over many spaces.
-struct Commit<'a> {
-    transaction: &'a Transaction<'a>,
-    actors: HashMap<(i64, ActorId), i64>,
+/// A log that is read.
+struct Log<'a> {
+    connection: &'a Connection,
+    space: SpaceId,
+    number: i64,
+    log_id: LogId,
+    /// Of rows by their cursors, and of epochs by their numbers, as far as they were asked for.
+    ids: HashMap<u64, [u8; 32]>,
+    kids: HashMap<u8, [u8; 16]>,
 }
 
-impl Commit<'_> {
-    fn append(&mut self, append: &Append) -> Result<Appended, StoreError> {
-        let mut statement =
-            self.transaction.prepare_cached("SELECT number, head, chain, bytes FROM space WHERE id = ?")?;
-        let space = statement.query_row([append.space.0], |row| {
-            Ok((row.get(0)?, row.get(1)?, LogChain(row.get(2)?), row.get(3)?))
-        });
-        let (number, mut cursor, mut chain, mut bytes): (i64, u64, LogChain, u64) =
-            space.optional()?.ok_or(StoreError::NoSpace)?;
-        let mut appended = Appended::default();
-        for new in &append.rows {
-            let verdict = match judge(new, &self.lanes(number, new.actor)?)? {
-                Judgement::Answer(verdict) => verdict,
-                Judgement::Append { .. } if bytes + new.row.bytes() as u64 > append.quota_bytes => {
-                    Verdict::Rejected(Code::Quota)
-                }
-                Judgement::Append { existing } => {
-                    cursor += 1;
-                    chain = next_chain(chain, new.id);
-                    bytes += new.row.bytes() as u64;
-                    self.insert(number, cursor, chain, new)?;
-                    appended.rows.push(StoredRow { cursor, chain, row: new.row.clone() });
-                    match existing {
-                        None => Verdict::Accepted { cursor },
-                        Some(existing) => Verdict::Forked { cursor, existing },
-                    }
-                }
-            };
-            appended.results.push(verdict);
-        }
-        self.transaction
-            .prepare_cached("UPDATE space SET head = ?, chain = ?, bytes = ? WHERE number = ?")?
-            .execute(params![cursor, chain.0, bytes, number])?;
-        Ok(appended)
+impl<'a> Log<'a> {
+    fn find(connection: &'a Connection, space: SpaceId) -> Result<Self, StoreError> {
+        let mut statement = connection.prepare_cached("SELECT number, log_id FROM space WHERE id = ?")?;
+        let found = statement.query_row([space.0], |row| Ok((row.get(0)?, LogId(row.get(1)?)))).optional()?;
+        let (number, log_id) = found.ok_or(StoreError::NoSpace)?;
+        Ok(Self { connection, space, number, log_id, ids: HashMap::new(), kids: HashMap::new() })
     }
 
-    fn lanes(&mut self, space: i64, key: ActorId) -> Result<ActorRows<'_>, StoreError> {
-        let transaction = self.transaction;
-        if let Some(&actor) = self.actors.get(&(space, key)) {
-            return Ok(ActorRows { transaction, space, actor });
+    /// The chain after a row, or before all; `None` if there is no such row.
+    fn chain_after(&self, cursor: u64) -> Result<Option<LogChain>, StoreError> {
+        let base = cursor - cursor % CHAIN_EVERY;
+        let mut chain = start_chain(self.log_id, self.space);
+        if base > 0 {
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT chain FROM changeset WHERE space = ? AND cursor = ?")?;
+            let found = statement.query_row(params![self.number, base], |row| row.get(0)).optional()?;
+            let Some(Some(found)) = found else { return Ok(None) };
+            chain = LogChain(found);
         }
-        let actor = transaction
-            .prepare_cached("SELECT number FROM actor WHERE space = ? AND key = ?")?
-            .query_row(params![space, key.0], |row| row.get(0))
-            .optional()?;
-        let Some(actor) = actor else { return Ok(ActorRows { transaction, space, actor: NO_ACTOR }) };
-        self.actors.insert((space, key), actor);
-        Ok(ActorRows { transaction, space, actor })
-    }
-
-    fn insert(&mut self, space: i64, cursor: u64, chain: LogChain, new: &NewRow) -> Result<(), StoreError> {
-        let actor = match self.actors.get(&(space, new.actor)) {
-            Some(&actor) => actor,
-            None => {
-                self.transaction
-                    .prepare_cached("INSERT INTO actor (space, key) VALUES (?, ?)")?
-                    .execute(params![space, new.actor.0])?;
-                let actor = self.transaction.last_insert_rowid();
-                self.actors.insert((space, new.actor), actor);
-                actor
-            }
-        };
-        let row = &new.row;
-        let content = row.content.as_deref();
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO changeset (space, cursor, actor, seq, short, chain, header, signature, skeleton, content)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                space,
-                cursor,
-                actor,
-                new.seq,
-                short(new.id),
-                chain.0,
-                &row.header[..],
-                row.signature,
-                &row.skeleton[..],
-                content
-            ])?;
-        if let Some(prev) = new.prev {
-            self.transaction
-                .prepare_cached("DELETE FROM tip WHERE space = ? AND actor = ? AND seq = ? AND id = ?")?
-                .execute(params![space, actor, new.seq - 1, prev.0])?;
-        }
-        self.transaction
-            .prepare_cached("INSERT INTO tip (space, actor, seq, id) VALUES (?, ?, ?, ?)")?
-            .execute(params![space, actor, new.seq, new.id.0])?;
-        Ok(())
-    }
-}
-
-/// One actor's rows in one space.
-struct ActorRows<'a> {
-    transaction: &'a Transaction<'a>,
-    space: i64,
-    actor: i64,
-}
-
-/// No actor has this number: SQLite counts from 1.
-const NO_ACTOR: i64 = 0;
-
-impl Lanes for ActorRows<'_> {
-    fn top(&self) -> Result<Vec<(u32, ChangesetId)>, StoreError> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT seq, id FROM tip WHERE space = ? AND actor = ? ORDER BY seq DESC, id DESC LIMIT 2",
+        let mut statement = self.connection.prepare_cached(
+            "SELECT packed FROM changeset WHERE space = ? AND cursor > ? AND cursor <= ? ORDER BY cursor",
         )?;
-        let tips = statement
-            .query_map(params![self.space, self.actor], |row| Ok((row.get(0)?, ChangesetId(row.get(1)?))))?;
-        Ok(tips.collect::<Result<_, _>>()?)
-    }
-
-    fn find(&self, seq: u32, id: ChangesetId) -> Result<Option<u64>, StoreError> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT cursor, header FROM changeset WHERE space = ? AND actor = ? AND seq = ? AND short = ?",
-        )?;
-        let mut rows = statement.query(params![self.space, self.actor, seq, short(id)])?;
+        let mut rows = statement.query(params![self.number, base, cursor])?;
+        let mut count = 0;
         while let Some(row) = rows.next()? {
-            if changeset_id(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?) == id {
-                return Ok(Some(row.get(0)?));
-            }
+            let packed = row.get_ref(0)?.as_blob().map_err(|_| StoreError::Damaged)?;
+            chain = next_chain(chain, id_in(packed).ok_or(StoreError::Damaged)?);
+            count += 1;
         }
-        Ok(None)
+        Ok((base + count == cursor).then_some(chain))
+    }
+}
+
+impl Ids for Log<'_> {
+    type Error = StoreError;
+
+    fn id_at(&mut self, cursor: u64) -> Result<[u8; 32], StoreError> {
+        if let Some(id) = self.ids.get(&cursor) {
+            return Ok(*id);
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT packed FROM changeset WHERE space = ? AND cursor = ?")?;
+        let found = statement.query_row(params![self.number, cursor], |row| row.get::<_, Vec<u8>>(0));
+        let id = found.optional()?.and_then(|packed| id_in(&packed)).ok_or(StoreError::Damaged)?.0;
+        self.ids.insert(cursor, id);
+        Ok(id)
     }
 
-    fn any(&self, seq: u32) -> Result<Option<ChangesetId>, StoreError> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT header FROM changeset INDEXED BY changeset_lane WHERE space = ? AND actor = ? AND seq = ? LIMIT 1",
-        )?;
-        let header =
-            statement.query_row(params![self.space, self.actor, seq], |row| row.get::<_, Vec<u8>>(0));
-        Ok(header.optional()?.map(|header| changeset_id(&header)))
+    fn kid_of(&mut self, number: u8) -> Result<[u8; 16], StoreError> {
+        if let Some(kid) = self.kids.get(&number) {
+            return Ok(*kid);
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT kid FROM epoch WHERE space = ? AND number = ?")?;
+        let found = statement.query_row(params![self.number, number], |row| row.get(0)).optional()?;
+        let kid = found.ok_or(StoreError::Damaged)?;
+        self.kids.insert(number, kid);
+        Ok(kid)
+    }
+
+    fn damaged() -> StoreError {
+        StoreError::Damaged
     }
 }
 
 fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
-}
-
-fn stored(row: &rusqlite::Row<'_>) -> Result<StoredRow, rusqlite::Error> {
-    Ok(StoredRow {
-        cursor: row.get(0)?,
-        chain: LogChain(row.get(1)?),
-        row: Row {
-            header: Bytes::from(row.get::<_, Vec<u8>>(2)?),
-            signature: row.get(3)?,
-            skeleton: Bytes::from(row.get::<_, Vec<u8>>(4)?),
-            content: row.get::<_, Option<Vec<u8>>>(5)?.map(Bytes::from),
-        },
-    })
 }
 
 fn number_of(connection: &Connection, space: SpaceId) -> Result<i64, StoreError> {
