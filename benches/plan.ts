@@ -11,7 +11,7 @@ export interface Goal {
 }
 
 export interface Measure {
-  unit: "ms" | "µs" | "bytes";
+  unit: "ms" | "µs" | "bytes" | "changesets";
   title: string;
   goal?: Goal;
 }
@@ -50,6 +50,8 @@ export const PLANS: Plan[] = [
   { group: "space", job: "objects", traces: ["small objects"], libraries: ["stemma"], isPrepared: true, chromium: ["stemma"] },
   { group: "space", job: "space", traces: ["automerge-paper"], libraries: [], chromium: ["stemma"] },
   { group: "relay", job: "relay", traces: ["automerge-paper"], libraries: ["stemma"] },
+  { group: "month", job: "month", traces: ["20,000 changesets"], libraries: ["stemma"] },
+  { group: "batching", job: "batching", traces: ["1 types alone", "1 types, 1 reads", "2 type at once", "8 type at once"], libraries: ["stemma"] },
   { group: "crypto", job: "crypto", traces: ["suite 1"], libraries: ["stemma"] },
   { group: "size", job: "size", traces: ["the package"], libraries: ["stemma"] },
   { group: "large", job: "large", traces: ["automerge-paper x100"], libraries: ["stemma", "diamond-types", "json-joy"], isLarge: true, isPrepared: true },
@@ -123,6 +125,16 @@ export const MEASURES: Record<string, Measure> = {
   "relay bytes": { unit: "bytes", title: "stored at the relay, changesets of 100 edits" },
   "relay bytes per changeset": { unit: "bytes", title: "the same per changeset" },
   "sent bytes per changeset": { unit: "bytes", title: "sent per changeset" },
+  "month pushed": { unit: "ms", title: "all changesets of a month offline pushed to a relay" },
+  "month pushed, longest": { unit: "ms", title: "the longest that nothing else had a turn meanwhile", goal: at(50, 16) },
+  "month pushed, memory": { unit: "bytes", title: "memory that it took, at the most" },
+  "month received": { unit: "ms", title: "and received by a newcomer" },
+  "month received, longest": { unit: "ms", title: "the longest that nothing else had a turn meanwhile", goal: at(50, 16) },
+  "month received, memory": { unit: "bytes", title: "memory that it took, at the most" },
+  "changesets per letter": { unit: "changesets", title: "changesets a typed letter" },
+  "bytes per letter": { unit: "bytes", title: "bytes sent a typed letter" },
+  "seen, half": { unit: "ms", title: "until another one sees a letter, half of them, 40 ms on the way included", goal: at(400, 250) },
+  "seen, 99 of 100": { unit: "ms", title: "the same, 99 of 100", goal: at(1_000, 600) },
   sign: { unit: "ms", title: "sign" },
   verify: { unit: "ms", title: "verify" },
   "seal 1 KB": { unit: "ms", title: "seal 1 KB", goal: at(0.015, 0.015) },

@@ -5,7 +5,7 @@ import { installPeers } from "./bench.mjs";
 import { buildPackage } from "./build.mjs";
 import { buildRelay } from "./relay.mjs";
 import { findBrowser, preparePostgres, prepareRust } from "./setup.mjs";
-import { failure, run } from "./shell.mjs";
+import { failure, once, run } from "./shell.mjs";
 
 const LOADS = ["ingest", "stored", "fanout", "idle", "storm", "postgres"];
 const CLIENTS = ["session", "keystrokes", "catchup", "peers"];
@@ -23,7 +23,16 @@ export async function main(args) {
   if (!LOADS.includes(only)) {
     await buildPackage();
     await installPeers();
+    await installServers();
     const env = { STEMMA_RELAY: buildRelay(), STEMMA_CHROMIUM: findBrowser().chromium };
     run(process.execPath, ["--import", "./scripts/typescript.mjs", "benches/clients/run.ts", out, ...args], env);
   }
+}
+
+/** The peers' servers. Exact versions and no lock file: of what they may do without, some is not there for every machine. */
+async function installServers() {
+  const flags = ["--no-package-lock", "--omit=optional", "--no-audit", "--no-fund"];
+  await once("servers", ["benches/clients/package.json"], "benches/clients/node_modules/y-websocket/package.json", () =>
+    run("npm", ["install", "--prefix", "benches/clients", ...flags]),
+  );
 }

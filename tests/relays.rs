@@ -485,3 +485,25 @@ fn nothing_is_settled_before_the_relay_has_shown_what_it_has() {
     let state = a.replica.sync_state();
     assert_eq!((state.connected, state.settled), (true, true));
 }
+
+#[test]
+fn a_long_log_comes_in_by_slices_and_is_settled_with_the_last() {
+    let mut a = Node::create(1);
+    let mut relay = relay_of(&a);
+    relay.connect(&mut a);
+    let token = a.invite(Role::Writer);
+    for n in 0..500 {
+        write(&mut a, &n.to_string());
+    }
+    relay.run(&mut a);
+    relay.drop_connection(&mut a);
+    let mut b = Node::join(2, &token);
+    relay.most = Some(0);
+    let frames = relay.delivered;
+    relay.connect(&mut b);
+    assert!(relay.delivered - frames >= 500);
+    assert!((1..=128).contains(&relay.most.expect("it was looked at")), "{:?} at once", relay.most);
+    assert_eq!(b.replica.stats().changesets, 500);
+    let state = b.replica.sync_state();
+    assert_eq!((state.status, state.settled), (SyncStatus::Live, true));
+}

@@ -8,7 +8,8 @@ use common::Node;
 use relay::Relay;
 use std::collections::BTreeMap;
 use stemma::event::{ObjectKind, Value};
-use stemma::replica::{Elsewhere, SyncStatus, Tier};
+use stemma::replica::{Elsewhere, Obstacle, SyncStatus, Tier};
+use stemma::sync::Code;
 
 /// Two tabs of a database, of which the first speaks with a relay.
 fn tabs() -> (Node, Node, Relay) {
@@ -28,7 +29,7 @@ fn tabs() -> (Node, Node, Relay) {
 }
 
 fn share(tab: &mut Node, status: SyncStatus, refusal: Option<&str>) {
-    let elsewhere = Elsewhere { status, refusal: refusal.map(str::to_owned) };
+    let elsewhere = Elsewhere { status, refusal: refusal.map(str::to_owned), rejected: Vec::new() };
     tab.with(|replica, env| replica.share_relays(Some(elsewhere), env));
 }
 
@@ -37,6 +38,11 @@ fn write(tab: &mut Node, key: &str, value: u32) -> stemma::ChangesetId {
     tab.with(|replica, env| replica.map_set(map, key, Value::String(value.to_string()), env))
         .expect("a write");
     tab.with(|replica, env| replica.flush(env)).expect("something was written")
+}
+
+fn show(tab: &mut Node, n: u32) {
+    let state = BTreeMap::from([("n".to_owned(), Value::String(n.to_string()))]);
+    assert!(tab.with(|replica, env| replica.set_presence(state, env)));
 }
 
 /// What one tab stored is read by the other.
@@ -106,12 +112,30 @@ fn a_wait_for_a_relay_ends_when_the_tab_that_speaks_is_refused() {
 }
 
 #[test]
+fn what_a_relay_refuses_of_one_tab_is_no_news_to_the_waits_of_another() {
+    let (mut first, mut second, mut relay) = tabs();
+    relay.manner = relay::Manner::Rejects(Code::BadRow);
+    let refused = write(&mut first, "k", 2);
+    relay.run(&mut first);
+    relay.manner = relay::Manner::Honest;
+    let (shut, rejected) = first.replica.refused_here();
+    assert_eq!((shut, rejected.clone()), (None, vec![(refused, "BAD_ROW")]));
+    let own = write(&mut second, "k", 3);
+    read_on(&first, &mut second);
+    let rejected = rejected.into_iter().map(|(id, why)| (id, why.to_owned())).collect();
+    let elsewhere = Elsewhere { status: SyncStatus::Live, refusal: None, rejected };
+    second.with(|replica, env| replica.share_relays(Some(elsewhere), env));
+    assert_eq!(second.replica.obstacle(own, Tier::Relay), None, "its own write may get in");
+    assert_eq!(second.replica.obstacle(refused, Tier::Relay), Some(Obstacle::Relay("BAD_ROW".into())));
+    assert_eq!(second.replica.refusal(), Some("BAD_ROW".into()), "not all that is here gets in");
+    read_on(&second, &mut first);
+    relay.run(&mut first);
+    assert!(relay.ids().contains(&own));
+}
+
+#[test]
 fn presence_goes_to_tabs_and_over_the_one_that_speaks() {
     let (mut first, mut second, mut relay) = tabs();
-    let show = |tab: &mut Node, n: u32| {
-        let state = BTreeMap::from([("n".to_owned(), Value::String(n.to_string()))]);
-        assert!(tab.with(|replica, env| replica.set_presence(state, env)));
-    };
     show(&mut first, 1);
     show(&mut second, 2);
     for _ in 0..10 {
@@ -139,4 +163,43 @@ fn presence_goes_to_tabs_and_over_the_one_that_speaks() {
         (vec![Value::String("2".into())], vec![Value::String("1".into())])
     );
     relay.drop_connection(&mut first);
+}
+
+/// Whether what is edited now is sealed by the time that others online are to have it.
+fn is_sealed_soon(tab: &mut Node) -> bool {
+    let map = tab.replica.object("m", ObjectKind::Map).expect("a map");
+    tab.with(|replica, env| replica.map_set(map, "k", Value::Null, env)).expect("a write");
+    tab.now_ms += 200;
+    tab.with(|replica, env| replica.tick(env));
+    let is_sealed = tab.replica.open_edits() == 0;
+    tab.with(|replica, env| replica.flush(env));
+    is_sealed
+}
+
+#[test]
+fn whoever_shows_up_and_sees_nobody_gathers_edits_as_if_there_were_no_relay() {
+    let (mut first, mut second, _relay) = tabs();
+    assert!(is_sealed_soon(&mut first), "whoever is online does not show up");
+    show(&mut first, 1);
+    assert!(!is_sealed_soon(&mut first));
+    show(&mut second, 2);
+    for _ in 0..4 {
+        for (payload, is_said) in std::mem::take(&mut first.told) {
+            second.with(|replica, env| replica.heard_from_tab(&payload, is_said, env));
+        }
+        for (payload, is_said) in std::mem::take(&mut second.told) {
+            first.with(|replica, env| replica.heard_from_tab(&payload, is_said, env));
+        }
+        for tab in [&mut first, &mut second] {
+            tab.now_ms += 300;
+            tab.with(|replica, env| replica.tick(env));
+        }
+    }
+    assert_eq!(first.replica.others_present().count(), 1);
+    assert!(is_sealed_soon(&mut first) && is_sealed_soon(&mut second));
+    second.with(|replica, env| replica.leave_presence(env));
+    for (payload, is_said) in std::mem::take(&mut second.told) {
+        first.with(|replica, env| replica.heard_from_tab(&payload, is_said, env));
+    }
+    assert!(!is_sealed_soon(&mut first));
 }

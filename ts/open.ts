@@ -36,7 +36,8 @@ export interface OpenOptions {
   init?: (space: Space) => void;
   /**
    * How long edits outside of transactions are gathered before they are sealed: 0 to 60,000 ms. Unless stated 200 ms
-   * with others online and 1,000 ms alone.
+   * with others online and 1,000 ms alone. Whether there are others {@link Space.presence} says where it is in use; else they are
+   * taken to be online where a relay is.
    */
   batchMs?: number;
   /** Runs every reducer twice, so that one that is not pure is found out: its object then shows an error. */

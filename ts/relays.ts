@@ -16,8 +16,15 @@ import { Turn } from "./turn.js";
 export interface Word {
   readonly status: SyncStatus;
   readonly lastHeard?: number | undefined;
+  /** While its log is read: how many rows came in, and how many it has. */
+  readonly received?: number | undefined;
+  readonly total?: number | undefined;
   /** Why it does not take all that is here. */
   readonly refusal?: string | undefined;
+  /** Why it takes nothing. */
+  readonly shut?: string | undefined;
+  /** Which rows it refused for good, and why: a line each. */
+  readonly rejected: string;
   /** Whether all rows up to `row` are there, and all that it has are here. */
   readonly settled: boolean;
   readonly row: number;
@@ -217,9 +224,14 @@ export class Relays {
   }
 
   #word({ isConnected }: Known): Word {
-    const { status = "connecting", connected = false, settled = false, lastHeard } = this.#pump.peek((engine) => engine.syncState()) ?? {};
+    const { status = "connecting", connected = false, settled = false, lastHeard, progress: [received, total] = [] } = this.#pump.peek((engine) => engine.syncState()) ?? {};
     const refusal = this.#pump.peek((engine) => engine.refusal());
-    return { status: isConnected ? status : "connecting", settled: isConnected && connected && settled, row: this.#rows.last, refusal, lastHeard };
+    const lines = this.#pump.peek((engine) => engine.rejectedHere()) ?? [];
+    // Of so many nobody can be told one by one.
+    const shut = this.#pump.peek((engine) => engine.shutHere()) ?? (lines.length > TOLD_MAX ? refusal : undefined);
+    const rejected = lines.slice(0, TOLD_MAX).join("\n");
+    const told = { refusal, shut, rejected, lastHeard, row: this.#rows.last };
+    return isConnected ? { ...told, status, settled: connected && settled, received, total } : { ...told, status: "connecting", settled: false };
   }
 
   #tellTips(): void {
@@ -232,8 +244,11 @@ export class Relays {
     const isShared = !this.#isAlone && [...this.#known.values()].some(({ turn }) => turn);
     const words = this.words;
     const best = words.map((word) => word?.status ?? "connecting").reduce(betterOf, "offline");
-    const refusals = words.map((word) => word?.refusal);
-    this.#pump.post((engine) => engine.shareRelays(isShared ? best : undefined, refusals.includes(undefined) ? undefined : refusals[0]));
+    const shut = words.map((word) => word?.shut);
+    const refused = words.map((word) => (word?.rejected ? word.rejected.split("\n") : []));
+    const isRefused = (line: string, at: number) => shut[at] !== undefined || refused[at]?.includes(line);
+    const rejected = [...new Set(refused.flat())].filter((line) => words.every((_, at) => isRefused(line, at)));
+    this.#pump.post((engine) => engine.shareRelays(isShared ? best : undefined, shut.includes(undefined) ? undefined : shut[0], rejected));
   }
 
   #post(message: TabMessage): void {
@@ -252,7 +267,7 @@ const RANKS: readonly SyncStatus[] = ["offline", "denied", "connecting", "reset"
 const TOLD_MAX = 256;
 
 /** What the others are told when it changes. */
-const WORDS = ["status", "settled", "row", "refusal"] as const;
+const WORDS = ["status", "settled", "row", "received", "total", "refusal", "shut", "rejected"] as const;
 
 /** Whether somebody may be looking. */
 function isSeen(): boolean {

@@ -266,8 +266,15 @@ export interface Engine {
   readPlace(url: string, record: Uint8Array): void;
   connect(url: string): number;
   disconnect(url: string): void;
-  /** How it stands with relays that other tabs speak with; without a status this tab is on its own. */
-  shareRelays(status: SyncStatus | undefined, refusal: string | undefined): void;
+  /**
+   * How it stands with relays that other tabs speak with; without a status this tab is on its own. `shut` is why they take
+   * nothing; `rejected` what they refused for good, as {@link rejectedHere} of those tabs has it.
+   */
+  shareRelays(status: SyncStatus | undefined, shut: string | undefined, rejected: readonly string[]): void;
+  /** Why the relays that this tab speaks with take nothing. */
+  shutHere(): string | undefined;
+  /** What they refused for good: a line each, the id of a changeset, a space, and why. */
+  rejectedHere(): string[];
   /** The ends of this member's chains at the relays. */
   relayTips(): string[];
   /** These, and what their chains have before them, are at a relay. */

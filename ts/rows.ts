@@ -81,11 +81,11 @@ export class Rows {
     } while (this.#again);
   }
 
-  /** In slices, between which the page can breathe. */
+  /** In slices, between which the page can breathe. While a batch is open nothing comes in: the engine's timer goes on when it is sealed. */
   async #integrate(residence: Residence): Promise<void> {
     for (let more = true; more && residence === this.#residence; ) {
       more = false;
-      this.#pump.post((engine) => (more = engine.finishLoad()));
+      this.#pump.post((engine) => (more = engine.finishLoad() && !engine.pendingEdits()));
       if (more) await new Promise((resolve) => setTimeout(resolve));
     }
   }

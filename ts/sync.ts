@@ -139,9 +139,13 @@ export class SyncCore {
 
   get state(): SyncState {
     const own = this.#pump.read((engine) => engine.syncState());
-    const { pending, progress: [received, total] = [] } = own;
-    let { status, lastHeard } = own;
+    const { pending } = own;
+    let { status, lastHeard, progress: [received, total] = [] } = own;
     for (const word of this.#relays.words) {
+      if (word?.received !== undefined && word.total !== undefined) {
+        received = (received ?? 0) + word.received;
+        total = (total ?? 0) + word.total;
+      }
       status = betterOf(status, word?.status ?? "connecting");
       if (word?.lastHeard !== undefined) lastHeard = Math.max(lastHeard ?? 0, word.lastHeard);
     }

@@ -141,7 +141,7 @@ async function stemma(owner: Owner): Promise<Server> {
 
 async function yjs(owner: Owner): Promise<Server> {
   const port = await freePort();
-  const child = start(owner, "benches/node_modules/y-websocket/bin/server.cjs", { PORT: `${port}`, HOST: "127.0.0.1" });
+  const child = start(owner, "benches/clients/node_modules/y-websocket/bin/server.cjs", { PORT: `${port}`, HOST: "127.0.0.1" });
   await answers(port);
   let rooms = 0;
   async function client(room: string): Promise<Client> {
@@ -177,7 +177,7 @@ async function yjs(owner: Owner): Promise<Server> {
 async function automergeRepo(owner: Owner): Promise<Server> {
   const port = await freePort();
   const folder = await temporaryFolder(owner);
-  const child = start(owner, "benches/node_modules/@automerge/automerge-repo-sync-server/src/index.js", { PORT: `${port}`, DATA_DIR: folder });
+  const child = start(owner, "benches/clients/node_modules/@automerge/automerge-repo-sync-server/src/index.js", { PORT: `${port}`, DATA_DIR: folder });
   await answers(port);
   async function client(url?: string): Promise<Client> {
     const repo = new Repo({ network: [new WebSocketClientAdapter(`ws://127.0.0.1:${port}`)] });

@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
 
+/// Frames that may wait behind rows of one relay.
+const FRAMES_MAX: usize = 1_024;
+
 /// How long a tab has for sending what it stored, before others send it. It may have ended in between.
 const STRAY_MS: u64 = 10_000;
 
@@ -75,6 +78,8 @@ pub(super) struct RelayLink {
     pub(super) ends: Option<Vec<ChangesetId>>,
     /// What it takes and what it does not.
     pub(super) refusals: Refusals,
+    /// Frames that came behind rows that are not taken in yet.
+    pub(super) frames: VecDeque<Vec<u8>>,
 }
 
 pub(super) struct PeerLink {
@@ -100,6 +105,12 @@ impl RelayLink {
         self.session.ask_again();
         self.refusals.denied = None;
         self.redial = Some(Due::after(0, 0));
+    }
+
+    /// Whether more waits behind rows than an honest relay sends.
+    fn is_flooded(&self) -> bool {
+        let bytes = || self.frames.iter().map(Vec::len).sum::<usize>() as u64;
+        self.frames.len() > FRAMES_MAX || bytes() > 2 * CREDIT_BYTES
     }
 }
 
@@ -128,6 +139,8 @@ pub(super) struct Links {
     pub(super) early: HashSet<ChangesetId>,
     /// What came spoilt, and is asked for again.
     pub(super) mends: Mends,
+    /// A slice of what relays delivered was taken in: others are for the next call.
+    pub(super) took_rows: bool,
 }
 
 impl Links {
@@ -146,12 +159,16 @@ impl Links {
         }
     }
 
-    /// Whether others are likely to be online.
-    pub fn others_online(&self) -> bool {
+    /// Whether rows of a relay wait to be taken in.
+    pub fn has_rows(&self) -> bool {
+        self.relays.values().any(|link| link.session.has_rows() || !link.frames.is_empty())
+    }
+
+    /// Whether a relay tells others at once what is written here.
+    pub fn is_live(&self) -> bool {
         let live = |status| status == Status::Live;
         self.relays.values().any(|link| live(link.session.status()))
             || self.elsewhere.as_ref().is_some_and(|tab| live(tab.status))
-            || !self.peers.is_empty()
     }
 
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
@@ -208,6 +225,7 @@ impl Replica {
             question: None,
             ends: None,
             refusals: Refusals::default(),
+            frames: VecDeque::new(),
         };
         self.links.relays.insert(session, link);
         self.dial(env);
@@ -261,8 +279,14 @@ impl Replica {
     pub fn received(&mut self, session: u32, frame: &[u8], env: &mut Env<'_>) {
         self.links.last_heard_ms = Some(env.now_ms);
         if let Some(link) = self.links.relays.get_mut(&session) {
-            link.session.on_frame(env.now_ms, frame);
+            link.frames.push_back(frame.to_vec());
+            self.links.took_rows = false;
             self.drain_relay(session, env);
+            // Whoever sends more than it has credit for gets no slices: it is found out now.
+            while self.links.relays.get(&session).is_some_and(RelayLink::is_flooded) {
+                self.links.took_rows = false;
+                self.drain_relay(session, env);
+            }
         } else if let Some(link) = self.links.peers.get_mut(&session) {
             if !self.log.is_whole() {
                 link.held.push(frame.to_vec());
@@ -287,6 +311,7 @@ impl Replica {
         self.links.peers.remove(&session);
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         link.session.disconnected();
+        link.frames.clear();
         link.queue.clear();
         link.delivered.clear();
         link.strays.clear();
@@ -312,6 +337,7 @@ impl Replica {
             self.draft_if_due(env);
         }
         self.integrate_ready(env);
+        self.links.took_rows = false;
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
@@ -333,6 +359,7 @@ impl Replica {
 
     /// When to call [`Replica::tick`] next.
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
+        let rows = self.links.has_rows().then_some(now_ms);
         let ready =
             (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
@@ -344,7 +371,7 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
-        let due = [self.batch_deadline(), self.draft_due(), ready, watch, redial, retry, strays, said];
+        let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
         let due = due.into_iter().chain([self.links.mends.due_ms()]);
         due.flatten().min()
     }
@@ -380,6 +407,7 @@ impl Replica {
             settled: self.commits.is_empty()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
+                && !self.links.has_rows()
                 && !self.links.relays.values().any(busy)
                 && self.links.peers.values().all(|link| link.queue.is_empty() && link.session.is_caught_up()),
         }

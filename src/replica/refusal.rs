@@ -4,6 +4,7 @@
 //! had not refused. So one that is full, or that answers whatever it likes, is asked no more often than [`Backoff`] says.
 
 use super::link::RelayLink;
+use super::tabs::Elsewhere;
 use super::{Replica, Tier};
 use crate::causal::ChangesetId;
 use crate::sync::{Backoff, Code, Due, Status};
@@ -56,6 +57,11 @@ impl Refusals {
     /// A row is whole now that was refused for what was spoilt of it, or stood behind such a one: whether it was refused.
     pub fn forgive(&mut self, id: &ChangesetId) -> bool {
         self.rows.remove(id).is_some()
+    }
+
+    /// All that is not taken, and why.
+    pub fn rejected(&self) -> impl Iterator<Item = (ChangesetId, &'static str)> {
+        self.rows.iter().map(|(id, code)| (*id, code.name()))
     }
 
     /// A push was answered: `safe` is there, of the rest some found the relay full or without what comes before them. What to
@@ -125,7 +131,7 @@ impl RelayLink {
     }
 
     /// Why nothing gets in there.
-    fn shut(&self) -> Option<String> {
+    pub(super) fn shut(&self) -> Option<String> {
         let denied = || self.refusals.denied.clone().unwrap_or_default();
         let stuck = || self.refusals.stuck.map(str::to_owned);
         (self.session.status() == Status::Denied).then(denied).or_else(stuck)
@@ -146,19 +152,27 @@ impl Replica {
             Tier::Local => self.memory_only.clone().map(Obstacle::Storage),
             Tier::Relay => {
                 let rejected = |link: &RelayLink| link.refusals.of(&id).map(|code| code.name().to_owned());
-                self.refused_by_all(|link| link.shut().or_else(|| rejected(link))).map(Obstacle::Relay)
+                let of_tab = |tab: &Elsewhere| {
+                    tab.rejected.iter().find(|(of, _)| *of == id).map(|(_, why)| why.clone())
+                };
+                let refused = self.refused_by_all(|link| link.shut().or_else(|| rejected(link)), of_tab);
+                refused.map(Obstacle::Relay)
             }
         }
     }
 
     /// Why no relay takes all that is here, if none does and there is one.
     pub fn refusal(&self) -> Option<String> {
-        self.refused_by_all(RelayLink::refusal)
+        self.refused_by_all(RelayLink::refusal, |tab| tab.rejected.first().map(|(_, why)| why.clone()))
     }
 
-    fn refused_by_all(&self, reason: impl Fn(&RelayLink) -> Option<String>) -> Option<String> {
+    fn refused_by_all(
+        &self,
+        reason: impl Fn(&RelayLink) -> Option<String>,
+        rejected: impl Fn(&Elsewhere) -> Option<String>,
+    ) -> Option<String> {
         let elsewhere = self.links.elsewhere.iter().filter(|tab| tab.status != Status::Offline);
-        let elsewhere = elsewhere.map(|tab| tab.refusal.clone());
+        let elsewhere = elsewhere.map(|tab| tab.refusal.clone().or_else(|| rejected(tab)));
         let mut reasons = self.links.relays.values().map(reason).chain(elsewhere);
         let first = reasons.next()??;
         reasons.all(|reason| reason.is_some()).then_some(first)

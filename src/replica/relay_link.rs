@@ -1,7 +1,7 @@
 //! Links to relays: logging in, catching up, pushing, and what the relay's answers mean.
 
 use super::commit::InFlight;
-use super::link::{Receipt, encode_position, from_row, own_chain, to_row};
+use super::link::{Receipt, RelayLink, encode_position, from_row, own_chain, to_row};
 use super::mend::fault_of;
 use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 impl Replica {
     pub(super) fn drain_relay(&mut self, session: u32, env: &mut Env<'_>) {
-        while let Some(output) = self.links.relays.get_mut(&session).and_then(|link| link.session.poll()) {
+        while let Some(output) = self.next_of_relay(session, env) {
             match output {
                 SessionOutput::Send(frame) => {
                     self.outputs.push_back(Output::Send { session, frame: frame.to_vec() })
@@ -54,10 +54,26 @@ impl Replica {
             }
         }
         self.pump_relay(session);
-        while let Some(output) = self.links.relays.get_mut(&session).and_then(|link| link.session.poll()) {
+        let pushed = |link: &mut RelayLink| if link.session.has_rows() { None } else { link.session.poll() };
+        while let Some(output) = self.links.relays.get_mut(&session).and_then(pushed) {
             if let SessionOutput::Send(frame) = output {
                 self.outputs.push_back(Output::Send { session, frame: frame.to_vec() });
             }
+        }
+    }
+
+    /// The next thing that a session says, if there is time for it: of rows a slice is taken in at a time, and what came behind
+    /// them is not heard before.
+    fn next_of_relay(&mut self, session: u32, env: &Env<'_>) -> Option<SessionOutput> {
+        let link = self.links.relays.get_mut(&session)?;
+        loop {
+            if link.session.has_rows() && std::mem::replace(&mut self.links.took_rows, true) {
+                return None;
+            }
+            if let Some(output) = link.session.poll() {
+                return Some(output);
+            }
+            link.session.on_frame(env.now_ms, &link.frames.pop_front()?);
         }
     }
 
@@ -213,7 +229,7 @@ impl Replica {
         let told = link.refusals.answered(
             &safe,
             !full.is_empty(),
-            !gaps.is_empty(),
+            !gaps.is_empty() && !link.session.is_held_up(),
             env.now_ms,
             u64::from_le_bytes(random),
         );

@@ -176,8 +176,14 @@ impl Replica {
             return Some(first.closed_ms);
         }
         let begun = self.batch.begun_ms.filter(|_| !self.batch.in_transact && self.fold.has_batch())?;
-        let age = self.settings.batch_ms.unwrap_or(AGE_MS[usize::from(!self.links.others_online())]);
+        let age = self.settings.batch_ms.unwrap_or(AGE_MS[usize::from(!self.others_online())]);
         Some(begun + if self.batch.composing { age.max(AGE_MS[2]) } else { age })
+    }
+
+    /// Whether others are likely to be online. Where this session shows itself, it sees who is.
+    fn others_online(&self) -> bool {
+        let sees_others = || self.presence_session().is_none() || self.others_present().next().is_some();
+        !self.links.peers.is_empty() || (self.links.is_live() && sees_others())
     }
 
     /// Seals what is closed and the open batch, if there is one. The id of its last changeset. What has arrived comes in with the

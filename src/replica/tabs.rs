@@ -3,17 +3,20 @@
 //! Rows go through the store, as they do anyway. Beside them travels what is not stored: what became of them at the relay, and
 //! what sessions show of themselves. Invariant: nothing is lost if all of that is; the next tab to speak asks the relay.
 
-use super::link::{SyncStatus, own_chain};
+use super::link::{RelayLink, SyncStatus, own_chain};
 use super::{Env, Output, Replica};
 use crate::causal::ChangesetId;
+use crate::sorted::sort_by_key;
 
 /// How it stands with the relays that other tabs speak with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The best state among them.
     pub status: SyncStatus,
-    /// Why none of them takes all that is here.
+    /// Why none of them takes anything.
     pub refusal: Option<String>,
+    /// What none of them takes, and why.
+    pub rejected: Vec<(ChangesetId, String)>,
 }
 
 impl Elsewhere {
@@ -37,6 +40,18 @@ impl Replica {
         if is_heard && !was_heard {
             self.greet(env);
         }
+    }
+
+    /// Why nothing gets in at the relays that this tab speaks with, and what they refused for good: for the other tabs.
+    pub fn refused_here(&self) -> (Option<String>, Vec<(ChangesetId, &'static str)>) {
+        let links: Vec<&RelayLink> = self.links.relays.values().collect();
+        let Some(first) = links.first() else { return (None, Vec::new()) };
+        let all_refuse = |id: &ChangesetId| {
+            links.iter().all(|link| link.shut().is_some() || link.refusals.of(id).is_some())
+        };
+        let mut rejected: Vec<_> = first.refusals.rejected().filter(|(id, _)| all_refuse(id)).collect();
+        sort_by_key(&mut rejected, |(id, _)| *id);
+        (first.shut().filter(|_| links.iter().all(|link| link.shut().is_some())), rejected)
     }
 
     /// The last changesets of this member's chains that a relay has.

@@ -32,6 +32,8 @@ const SILENCE_MS: u64 = 60_000;
 
 /// A push that is refused for a while waits at least so long, twice as long each time, and at most so long: whatever the
 /// relay says.
+/// Rows that are handed over at once: each has a signature to be verified.
+const SLICE_ROWS: usize = 128;
 const RETRY_MS: u64 = 500;
 const RETRY_LONGEST_MS: u64 = 60_000;
 
@@ -222,11 +224,12 @@ impl Session {
             self.close(Retry::Backoff);
             return;
         }
-        for push in self.pushes.values_mut() {
-            if push.retry.as_mut().is_some_and(|retry| retry.is_over(now_ms)) {
-                push.retry = None;
-                self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
-            }
+        // The first of those that were refused, and no other before it is answered: each stands on the one before.
+        if let Some(push) = self.pushes.values_mut().find(|push| push.refusals > 0)
+            && push.retry.as_mut().is_some_and(|retry| retry.is_over(now_ms))
+        {
+            push.retry = None;
+            self.outputs.push_back(SessionOutput::Send(push.frame.clone()));
         }
     }
 
@@ -285,6 +288,12 @@ impl Session {
         self.config.own = own;
     }
 
+    /// Whether rows are the next output.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        matches!(self.outputs.front(), Some(SessionOutput::Rows { .. }))
+    }
+
     /// The next output.
     pub fn poll(&mut self) -> Option<SessionOutput> {
         self.outputs.pop_front()
@@ -302,12 +311,18 @@ impl Session {
     pub fn push_window(&self) -> Window {
         let closed = Window { bytes: 0, rows: 0 };
         let (Phase::Streaming(_), Some(limits)) = (self.phase, self.limits) else { return closed };
-        if self.pushes.values().any(|push| push.retry.is_some()) {
+        if self.is_held_up() {
             return closed;
         }
         let in_flight: usize = self.pushes.values().map(|push| push.bytes).sum();
         let bytes = (limits.push_bytes as usize).min(PUSH_BYTES_MAX).saturating_sub(in_flight);
         Window { bytes, rows: (limits.push_rows as usize).min(PUSH_ROWS_MAX) }
+    }
+
+    /// Whether a push that the relay was too busy for has no answer yet: what was sent behind it may find a gap.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.pushes.values().any(|push| push.refusals > 0)
     }
 
     /// Whether every push has its verdicts.
@@ -440,22 +455,30 @@ impl Session {
         {
             return self.violated("rows that do not follow");
         }
-        let chain = batch.rows.iter().fold(read.chain, |chain, row| match row {
-            Delivery::Row(row) => next_chain(chain, changeset_id(&row.header)),
-            Delivery::Own(id) => next_chain(chain, *id),
-        });
+        let (mut chain, mut slices) = (read.chain, Vec::new());
+        let mut rows = batch.rows.into_iter().peekable();
+        let mut cursor = read.cursor;
+        while rows.peek().is_some() {
+            let slice: Vec<Delivery> = rows.by_ref().take(SLICE_ROWS).collect();
+            chain = slice.iter().fold(chain, |chain, row| match row {
+                Delivery::Row(row) => next_chain(chain, changeset_id(&row.header)),
+                Delivery::Own(id) => next_chain(chain, *id),
+            });
+            cursor += slice.len() as u64;
+            slices.push((slice, Position { log_id: read.log_id, cursor, chain }));
+        }
         if batch.chain != Some(chain) {
             return self.violated("rows that do not give the chain");
         }
-        let bytes: u64 = batch.rows.iter().map(|row| row.bytes() as u64).sum();
         let waiting: u64 = self.unstored.iter().map(|(_, bytes)| bytes).sum();
         if waiting + self.owed_bytes >= self.config.credit_bytes {
             return self.violated("rows beyond the credit");
         }
-        let position = Position { log_id: read.log_id, cursor: read.cursor + batch.rows.len() as u64, chain };
-        self.phase = Phase::Streaming(position);
-        self.unstored.push_back((position, bytes));
-        self.outputs.push_back(SessionOutput::Rows { rows: batch.rows, position });
+        for (rows, position) in slices {
+            self.phase = Phase::Streaming(position);
+            self.unstored.push_back((position, rows.iter().map(|row| row.bytes() as u64).sum()));
+            self.outputs.push_back(SessionOutput::Rows { rows, position });
+        }
     }
 
     fn on_ack(&mut self, ack: Ack) {

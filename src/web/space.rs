@@ -281,12 +281,35 @@ impl Replica {
 
     /// How it stands with relays that other tabs speak with; without a status this tab is on its own.
     #[wasm_bindgen(js_name = shareRelays)]
-    pub fn share_relays(&mut self, status: Option<String>, refusal: Option<String>) {
+    pub fn share_relays(
+        &mut self,
+        status: Option<String>,
+        refusal: Option<String>,
+        rejected: Vec<String>,
+    ) -> Answer<()> {
+        let rejected = rejected.iter().map(|line| {
+            let (id, why) = line.split_once(' ').unwrap_or((line, ""));
+            Ok((changeset(id)?, why.to_owned()))
+        });
+        let rejected = rejected.collect::<Answer<Vec<_>>>()?;
         let known = status.map(|status| {
             STATUSES.iter().find(|(_, name)| *name == status).map_or(SyncStatus::Offline, |(known, _)| *known)
         });
-        let elsewhere = known.map(|status| Elsewhere { status, refusal });
+        let elsewhere = known.map(|status| Elsewhere { status, refusal, rejected });
         with_env(|env| self.core_mut().share_relays(elsewhere, env));
+        Ok(())
+    }
+
+    /// Why nothing gets in at the relays that this tab speaks with, if nothing does.
+    #[wasm_bindgen(js_name = shutHere)]
+    pub fn shut_here(&self) -> Option<String> {
+        self.core().refused_here().0
+    }
+
+    /// What they refused for good, and why: a line each, as `shareRelays` takes them.
+    #[wasm_bindgen(js_name = rejectedHere)]
+    pub fn rejected_here(&self) -> Vec<String> {
+        self.core().refused_here().1.iter().map(|(id, why)| format!("{id} {why}")).collect()
     }
 
     #[wasm_bindgen(js_name = relayTips)]

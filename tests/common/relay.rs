@@ -49,6 +49,8 @@ pub struct Relay {
     pub is_old: bool,
     /// What it sends instead of its rows.
     pub spoils: Option<fn(&mut Row)>,
+    /// The most changesets that came in by one frame, where that is looked at.
+    pub most: Option<u32>,
     /// What it says its last cursor is, if that is a lie.
     pub head: Option<u64>,
 }
@@ -76,6 +78,7 @@ impl Relay {
             bytes: 0,
             is_old: false,
             spoils: None,
+            most: None,
             head: None,
         }
     }
@@ -125,7 +128,11 @@ impl Relay {
         if let Some(session) = self.session {
             let frame = frame.encode();
             self.bytes += frame.len();
+            let before = self.most.map(|_| node.replica.stats().changesets);
             node.with(|replica, env| replica.received(session, &frame, env));
+            if let (Some(most), Some(before)) = (&mut self.most, before) {
+                *most = (*most).max(node.replica.stats().changesets - before);
+            }
         }
     }
 

@@ -24,6 +24,7 @@ pub struct Word {
     is_settled: bool,
     row: u64,
     refusal: Option<String>,
+    rejected: Vec<(ChangesetId, &'static str)>,
 }
 
 /// What a tab knows of the relays that others speak with, and told of its own.
@@ -158,11 +159,13 @@ impl World {
         for at in mine {
             let of = &self.tabs[&tab];
             let state = of.replica().sync_state();
+            let (refusal, rejected) = of.replica().refused_here();
             let word = Word {
                 status: state.status,
                 is_settled: state.connected && state.settled,
                 row: of.last_row(),
-                refusal: of.replica().refusal(),
+                refusal,
+                rejected,
             };
             let told = self.words(tab).told.insert(at, word.clone());
             if told.as_ref() == Some(&word) {
@@ -249,7 +252,16 @@ impl World {
         let status = statuses.max_by_key(rank).unwrap_or(SyncStatus::Offline);
         let all_refuse = words.iter().all(|word| word.is_some_and(|word| word.refusal.is_some()));
         let refusal = words.first().filter(|_| all_refuse).and_then(|word| (*word)?.refusal.clone());
-        let elsewhere = (!of.words.is_alone).then_some(Elsewhere { status, refusal });
+        let refuses = |word: &Option<&Word>, id| {
+            word.is_some_and(|word| word.refusal.is_some() || word.rejected.iter().any(|(of, _)| *of == id))
+        };
+        let listed = words.iter().flatten().flat_map(|word| &word.rejected);
+        let mut rejected: Vec<(ChangesetId, String)> = listed
+            .filter(|(id, _)| words.iter().all(|word| refuses(word, *id)))
+            .map(|(id, why)| (*id, (*why).to_owned()))
+            .collect();
+        rejected.dedup_by_key(|(id, _)| *id);
+        let elsewhere = (!of.words.is_alone).then_some(Elsewhere { status, refusal, rejected });
         self.call(tab, |replica, env| replica.share_relays(elsewhere, env));
     }
 

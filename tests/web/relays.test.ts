@@ -179,6 +179,39 @@ test("a tab that opens late knows at once what is at the relay", async (t) => {
   assert.equal(way.sockets.size, 1);
 });
 
+test("a tab without the socket hears how far the reading of the log is", async (t) => {
+  const { way, tab, guest } = await world(t);
+  const one = await tab();
+  await live(one);
+  const other = await guest(one);
+  await live(other);
+  way.cut();
+  const two = await tab();
+  const pages = [one, two];
+  await until("cut", () => Promise.all(pages.map((page) => page.evaluate(() => space.sync.status !== "live"))), [true, true]);
+  await other.evaluate(() => {
+    for (let n = 0; n < 4_000; n++) space.transact(() => space.getMap("m").set(`${n}`, "x".repeat(500)));
+    return space.flush().saved("relay");
+  });
+  await Promise.all(
+    pages.map((page) =>
+      page.evaluate(() => {
+        const heard: number[][] = [];
+        Object.assign(globalThis, { heard });
+        space.on("sync", ({ progress }) => progress && heard.push([progress.received, progress.total]));
+      }),
+    ),
+  );
+  const speaks = await holder(pages);
+  const follower = pages.find((page) => page !== speaks) as Page;
+  way.isOpen = true;
+  for (const page of pages) await until("all of it", () => page.evaluate(() => space.getMap("m").size), 4_000);
+  const heard = await follower.evaluate(() => (globalThis as unknown as { heard: number[][] }).heard);
+  assert.ok(heard.length > 0, "it heard nothing");
+  for (const [received = 0, total = 0] of heard) assert.ok(received <= total && total === 4_000, `${received} of ${total}`);
+  await until("nothing is read", () => follower.evaluate(() => space.sync.progress === undefined), true);
+});
+
 test("a change is told once in each tab", async (t) => {
   const { tab, guest } = await world(t);
   const pages = [await tab(), await tab()];

@@ -230,6 +230,24 @@ fn rows_must_follow_and_give_the_chain() {
 }
 
 #[test]
+fn many_rows_are_handed_over_in_slices_each_with_its_place() {
+    let mut script = Script::streaming(None, 300);
+    let rows: Vec<Row> = (0..300).map(|n| row(n as u8)).collect();
+    let (frame, end) = batch(start(), &rows);
+    script.relay(frame);
+    let mut cursor = 0;
+    for output in script.outputs() {
+        let SessionOutput::Rows { rows: slice, position } = output else { panic!("{output:?}") };
+        assert!(slice.len() <= 128);
+        cursor += slice.len() as u64;
+        let (_, place) = batch(start(), &rows[..cursor as usize]);
+        assert_eq!(position, place);
+        script.session.stored(position);
+    }
+    assert_eq!(cursor, end.cursor);
+}
+
+#[test]
 fn own_rows_come_back_as_ids() {
     let mut script = Script::streaming(None, 0);
     let id = changeset_id(&row(1).header);
@@ -306,6 +324,44 @@ fn pushes_are_acked_in_their_order() {
     script.session.push(vec![row(4)]);
     script.relay(Frame::Ack(Ack { push_id: 3, results: vec![] }));
     assert_eq!(script.ended(), (vec![Code::Malformed], Some(Retry::Backoff)), "a verdict for each row");
+}
+
+#[test]
+fn what_a_busy_relay_refused_is_sent_again_in_its_order_one_by_one() {
+    let mut script = Script::streaming(None, 0);
+    (1..=3).for_each(|name| script.session.push(vec![row(name)]));
+    let busy = |push_id, retry_after_ms| {
+        Frame::Error(ErrorFrame {
+            push_id: Some(push_id),
+            retryable: true,
+            retry_after_ms,
+            ..ErrorFrame::new(Code::Rate, "slow down")
+        })
+    };
+    let taken = |push_id| Frame::Ack(Ack { push_id, results: vec![Verdict::Accepted { cursor: push_id }] });
+    let pushed = |script: &mut Script| -> Vec<u64> {
+        let number = |frame| if let Frame::Push(push) = frame { Some(push.push_id) } else { None };
+        script.sent().into_iter().filter_map(number).collect()
+    };
+    assert_eq!(pushed(&mut script), [1, 2, 3]);
+    // The first is asked to wait longest.
+    [(1, 5_000), (2, 1), (3, 1)].into_iter().for_each(|(push, ms)| script.relay(busy(push, ms)));
+    assert!(script.session.is_held_up());
+    script.tick(1_000);
+    assert_eq!(pushed(&mut script), [] as [u64; 0]);
+    script.tick(4_000);
+    assert_eq!(pushed(&mut script), [1]);
+    assert_eq!(script.session.push_window().rows, 0, "nothing new goes before what waits");
+    script.tick(1_000);
+    assert_eq!(pushed(&mut script), [] as [u64; 0], "not before the first is answered");
+    for push in 1..=3 {
+        script.relay(taken(push));
+        script.tick(1_000);
+        let next: &[u64] = if push < 3 { &[push + 1] } else { &[] };
+        assert_eq!(pushed(&mut script), next);
+    }
+    assert!(!script.session.is_held_up() && script.session.is_settled());
+    assert!(script.session.push_window().rows > 0);
 }
 
 #[test]
