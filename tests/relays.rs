@@ -365,6 +365,24 @@ fn a_fresh_link_is_tried_until_the_relay_is_there() {
     assert!(b.replica.is_saved(write, Tier::Relay));
 }
 
+#[test]
+fn a_fresh_link_that_comes_during_a_login_is_tried_after_the_denial_of_the_old_one() {
+    let mut a = Node::create(1);
+    let mut b = Node::join(2, &a.invite(Role::Writer));
+    let mut relay = relay_of(&a);
+    relay.manner = Manner::Denies(Code::InviteUsed);
+    let write = write(&mut b, "kept");
+    relay.begin(&mut b);
+    let fresh = stemma::event::Invite::decode(&a.invite(Role::Writer)).expect("decodes");
+    b.with(|replica, env| replica.rejoin(&fresh, env)).expect("the same space");
+    relay.run(&mut b);
+    assert_eq!(refusals(&b), ["INVITE_USED: the relay does not admit this member"]);
+    assert_ne!(b.replica.sync_state().status, SyncStatus::Denied, "that was said of the old link");
+    relay.manner = Manner::Honest;
+    relay.wait(&mut b, 1_000);
+    assert!(b.replica.is_saved(write, Tier::Relay));
+}
+
 /// Another tab wrote it, and the relay is faster than the store that both share.
 #[test]
 fn what_a_relay_brings_of_ones_own_is_safe_there() {

@@ -3,7 +3,9 @@
 use crate::Input;
 use prost::bytes::Bytes;
 use stemma::causal::{ActorId, ChangesetId, SpaceId, Tip};
-use stemma::sync::{Frame, Login, PeerOutput, PeerSession, Proof, Session, SessionConfig, SessionOutput};
+use stemma::sync::{
+    ChainRange, Frame, Login, PeerOutput, PeerSession, Proof, Session, SessionConfig, SessionOutput,
+};
 
 const SPACE: SpaceId = SpaceId([7; 32]);
 
@@ -40,8 +42,17 @@ pub fn session(data: &[u8]) {
                     client_nonce: [1; 16],
                     proof: Proof { genesis: Bytes::new(), chain: Bytes::new(), signature: [0; 64] },
                     token: None,
-                    heads: None,
+                    heads: Some(([2; 32], 5)),
                 }),
+                SessionOutput::Compare { .. } => session.compare(vec![0; 4]),
+                SessionOutput::Differ { tips, .. } => match tips.first() {
+                    Some(tip) => {
+                        let range = ChainRange { actor: tip.actor, first: 0, last: tip.seq.min(99) };
+                        session.get_chain(vec![range], 0);
+                    }
+                    None => session.resume(None),
+                },
+                SessionOutput::Chain { next, .. } if next > 0 => session.get_chain(Vec::new(), next),
                 SessionOutput::Rows { position, .. } => session.stored(position),
                 SessionOutput::Send(frame) => is_a_frame(&frame),
                 _ => {}

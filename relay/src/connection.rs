@@ -11,11 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
-use stemma::causal::SpaceId;
-use stemma::event::{Genesis, heads_digest};
+use stemma::causal::{SpaceId, Tip};
+use stemma::event::{Genesis, differing, heads_digest};
 use stemma::sync::{
-    Ack, Admission, Auth, AuthOk, Code, Ephemeral, ErrorFrame, Frame, GoAway, Hello, Push, Row, Subscribe,
-    Subscribed, VERSION, Verdict,
+    Ack, Admission, Auth, AuthOk, BATCH_BYTES_MAX, Chain, Code, Ephemeral, ErrorFrame, Frame, GetChain,
+    GoAway, HEADS_TIPS_MAX, HeadsDiffer, HeadsRange, Hello, PUSH_ROWS_MAX, Position, Push, Resync, Row,
+    Subscribe, Subscribed, VERSION, Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -119,6 +120,17 @@ impl End {
             Self::Refused(error) => Some((Some(Frame::Error(error)), CLOSE_POLICY)),
         }
     }
+}
+
+/// What a SUBSCRIBE finds.
+struct Found {
+    head: Position,
+    resync: Option<Resync>,
+    /// The end of a log that holds the same as the client.
+    same: Option<Position>,
+    /// That of one that holds something else, and is compared.
+    other: Option<Position>,
+    tips: Vec<Tip>,
 }
 
 struct Reader {
@@ -251,6 +263,8 @@ impl Reader {
             Frame::Credit(credit) => self.put(Command::Credit(credit.space, credit.bytes)).await,
             Frame::Push(push) => self.on_push(push).await,
             Frame::Ephemeral(said) => self.on_ephemeral(said).await,
+            Frame::HeadsRange(heads) => self.on_heads_range(heads).await,
+            Frame::GetChain(question) => self.on_get_chain(question).await,
             Frame::Error(error) => {
                 debug!(
                     connection = self.connection.0,
@@ -267,7 +281,7 @@ impl Reader {
     }
 
     async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
-        let Subscribe { space, from, own, credit, heads } = subscribe;
+        let Subscribe { space, from, own, credit, heads, held } = subscribe;
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
@@ -277,17 +291,22 @@ impl Reader {
             let record = store.space(space)?.ok_or(StoreError::NoSpace)?;
             let check = |from| record.check(space, from, |cursor| store.chain_at(space, cursor));
             let resync = from.map(check).transpose()?.flatten();
-            // Another log, perhaps of the same changesets: then its end is where the client is.
-            let place = match heads.filter(|_| resync.is_some()) {
-                Some(heads) => {
-                    let (head, tips) = store.ends(space)?;
-                    (heads_digest(tips) == heads).then_some(head)
+            let mut found =
+                Found { head: record.head, resync, same: None, other: None, tips: store.tips(space, &own)? };
+            if let Some(heads) = heads.filter(|_| resync.is_some() || from.is_none()) {
+                let (head, tips) = store.ends(space)?;
+                found.head = head;
+                match heads_digest(tips) == heads {
+                    // Another log of the same changesets: its end is where the client is.
+                    true => found.same = Some(head),
+                    false => {
+                        found.other = (head.cursor > 0 && held >= head.cursor.div_ceil(2)).then_some(head)
+                    }
                 }
-                None => None,
-            };
-            Ok::<_, StoreError>((place.unwrap_or(record.head), resync, place, store.tips(space, &own)?))
+            }
+            Ok::<_, StoreError>(found)
         };
-        let (head, resync, place, tips) = match self.blocking(look).await? {
+        let Found { head, resync, same, other, tips } = match self.blocking(look).await? {
             Ok(found) => found,
             Err(failure) => {
                 error!(%failure, "subscribe failed");
@@ -300,19 +319,67 @@ impl Reader {
             return self.answer(Code::StoreUnavailable, space, None, 0).await;
         }
         topic.raise(head.cursor);
-        let from = if resync.is_some() { place } else { from };
+        let from = if resync.is_some() || from.is_none() { same } else { from };
         let cursor = from.map_or(0, |from| from.cursor);
         if let Some(reason) = resync {
-            info!(connection = self.connection.0, ?reason, same = place.is_some(), "resync");
+            info!(connection = self.connection.0, ?reason, same = same.is_some(), "resync");
             metrics::resync(reason);
         }
-        let chain = place.map(|place| place.chain);
-        let subscribed = Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips, chain };
+        let (chain, place) = (same.map(|same| same.chain), other.map(|other| other.chain));
+        let subscribed =
+            Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips, chain, place };
         self.send(Frame::Subscribed(subscribed)).await?;
+        if place.is_some() {
+            return self.put(Command::Leave(space)).await;
+        }
         let credit = i64::try_from(credit).unwrap_or(i64::MAX);
         let heard = topic.now().said_count;
         self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false, heard }))
             .await
+    }
+
+    /// Where a client's heads are others than the store's.
+    async fn on_heads_range(&mut self, heads: HeadsRange) -> Result<(), End> {
+        let HeadsRange { space, sums } = heads;
+        if !self.spaces.contains_key(&space) {
+            return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
+        }
+        let store = Arc::clone(&self.relay.store);
+        let look = move || store.ends(space).map(|(_, tips)| differing(tips, &sums));
+        let (ranges, mut tips) = match self.blocking(look).await? {
+            Ok(found) => found,
+            Err(failure) => {
+                error!(%failure, "heads cannot be read");
+                return self.answer(Code::StoreUnavailable, space, None, 1_000).await;
+            }
+        };
+        let too_many = tips.len() > HEADS_TIPS_MAX;
+        if too_many {
+            tips.clear();
+        }
+        self.send(Frame::HeadsDiffer(HeadsDiffer { space, ranges, tips, too_many })).await
+    }
+
+    /// Rows by their places. The next question is read after this answer is on its way.
+    async fn on_get_chain(&mut self, question: GetChain) -> Result<(), End> {
+        let GetChain { space, ranges, after } = question;
+        if !self.spaces.contains_key(&space) {
+            return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
+        }
+        let store = Arc::clone(&self.relay.store);
+        let read = move || store.chains(space, &ranges, after, BATCH_BYTES_MAX, PUSH_ROWS_MAX);
+        let (page, more) = match self.blocking(read).await? {
+            Ok(found) => found,
+            Err(failure) => {
+                error!(%failure, "chains cannot be read");
+                return self.answer(Code::StoreUnavailable, space, None, 1_000).await;
+            }
+        };
+        let bytes = page.iter().map(|row| row.row.bytes()).sum();
+        metrics::delivered(page.len(), bytes, "store");
+        let next = page.last().filter(|_| more).map_or(0, |last| last.cursor);
+        let rows = page.into_iter().map(|row| row.row).collect();
+        self.send(Frame::Chain(Chain { space, rows, next })).await
     }
 
     /// Passed on to whoever listens, if there is not too much of it: what is left out comes again by itself.

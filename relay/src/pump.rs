@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Send(Frame),
     /// A space from a cursor on.
     Subscribe(Subscription),
+    /// Nothing of a space, until it is subscribed to again.
+    Leave(SpaceId),
     /// More credit for a space.
     Credit(SpaceId, u64),
     /// An answer to a ping.
@@ -122,6 +124,12 @@ impl Pump {
                 subscription.topic.listen(self.connection, Arc::clone(&self.bell));
                 self.subscriptions.retain(|other| other.space != subscription.space);
                 self.subscriptions.push(subscription);
+                Ok(())
+            }
+            Command::Leave(space) => {
+                if let Some(at) = self.subscriptions.iter().position(|other| other.space == space) {
+                    self.subscriptions.swap_remove(at).topic.leave(self.connection);
+                }
                 Ok(())
             }
             Command::Credit(space, bytes) => {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use common::{Author, Space, id};
 use stemma::causal::{ActorId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::sync::{Position, Row};
+use stemma::sync::{ChainRange, Position, Row};
 use stemma_relay::check::check;
 use stemma_relay::store::{
     Admitted, Append, Appended, MemoryStore, NewRow, Newcomer, SpaceRecord, Store, StoreError, StoredRow,
@@ -92,6 +92,17 @@ impl Store for Busy {
 
     fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError> {
         self.store.ends(space)
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes: usize,
+        rows: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError> {
+        self.store.chains(space, ranges, after, bytes, rows)
     }
 
     fn probe(&self) -> Result<(), StoreError> {

@@ -339,7 +339,14 @@ async fn subscriptions_without_end_are_one_a_space_and_slow_nobody() {
     let (author, other) = (space.member(10), space.member(11));
     let mut client = Client::enter(node.address, &space, &author).await;
     let subscribe = |space: SpaceId| {
-        Frame::Subscribe(Subscribe { space, from: None, own: Vec::new(), credit: 1 << 20, heads: None })
+        Frame::Subscribe(Subscribe {
+            space,
+            from: None,
+            own: Vec::new(),
+            credit: 1 << 20,
+            heads: None,
+            held: 0,
+        })
     };
     let mut answered = (0, 0);
     for round in 0..ROUNDS {

@@ -8,8 +8,11 @@ use std::time::Duration;
 use common::{Client, Node, Space, accepted, delivered, follow, id, start};
 use prost::bytes::Bytes;
 use stemma::causal::{LogChain, LogId, Tip};
-use stemma::event::{Certificate, CertificateKind, Chain, Role, heads_digest};
-use stemma::sync::{Code, Credit, Delivery, Ephemeral, Frame, Position, Resync, Row, Verdict};
+use stemma::event::{Certificate, CertificateKind, Chain, Role, differing, heads_digest, range_sums};
+use stemma::sync::{
+    ChainRange, Code, Credit, Delivery, Ephemeral, Frame, GetChain, HeadsRange, Position, Resync, Row,
+    Verdict,
+};
 use stemma_relay::RelayConfig;
 use stemma_relay::store::{MemoryStore, SqliteStore};
 
@@ -214,6 +217,84 @@ async fn whoever_holds_the_same_goes_on_from_the_end_of_another_log() {
         let subscribed = client.subscribe(&space, Some(elsewhere), &[]).await;
         assert_eq!((subscribed.resync, subscribed.chain), (Some(Resync::LogId), None));
         assert_eq!(client.catch_up(start(&subscribed)).await.1, end);
+    }
+}
+
+#[tokio::test]
+async fn whoever_holds_nearly_the_same_is_told_the_difference_and_gets_what_it_asks_for() {
+    let node = node().await;
+    let space = Space::new(1);
+    let authors = [10, 11, 12].map(|seed| space.member(seed));
+    let lanes: Vec<Vec<Row>> = authors.iter().map(|author| space.lane(author, 400)).collect();
+    let mut client = Client::enter(node.address, &space, &authors[0]).await;
+    for rows in lanes.iter().flat_map(|lane| lane.chunks(200)) {
+        client.push(&space, rows).await.expect("pushes");
+    }
+    let subscribed = client.subscribe(&space, None, &[]).await;
+    let (_, end) = client.catch_up(start(&subscribed)).await;
+    let tip =
+        |of: usize, seq: usize| Tip { actor: authors[of].id(), seq: seq as u32, id: id(&lanes[of][seq]) };
+
+    // All of the first, all but ten of the second, nothing of the third.
+    let held = [tip(0, 399), tip(1, 389)];
+    (client.heads, client.held) = (Some(heads_digest(held)), 790);
+    for from in [None, Some(Position { log_id: LogId([9; 16]), ..end })] {
+        let subscribed = client.subscribe(&space, from, &[]).await;
+        assert_eq!((subscribed.resync.is_some(), subscribed.chain), (from.is_some(), None));
+        assert_eq!((subscribed.head, subscribed.place), (1_200, Some(end.chain)));
+    }
+    let sums = range_sums(&held, 16);
+    client.send(Frame::HeadsRange(HeadsRange { space: space.id(), sums: sums.clone() })).await;
+    let Frame::HeadsDiffer(differ) = client.receive().await else { panic!("nothing else is sent before") };
+    let (ranges, tips) = differing(vec![tip(0, 399), tip(1, 399), tip(2, 399)], &sums);
+    assert_eq!((differ.ranges, differ.too_many), (ranges, false));
+    assert_eq!(differ.tips.len(), tips.len());
+    assert!(tips.iter().all(|tip| differ.tips.contains(tip)));
+
+    let ask = async |client: &mut Client, ranges: &[(usize, u32, u32)], after| {
+        let range =
+            |&(of, first, last): &(usize, u32, u32)| ChainRange { actor: authors[of].id(), first, last };
+        let ranges = ranges.iter().map(range).collect();
+        client.send(Frame::GetChain(GetChain { space: space.id(), ranges, after })).await;
+        let Frame::Chain(chain) = client.receive().await else { panic!("an answer") };
+        (chain.rows, chain.next)
+    };
+    assert_eq!(ask(&mut client, &[(1, 390, 399)], 0).await, (lanes[1][390..].to_vec(), 0));
+    assert_eq!(ask(&mut client, &[(2, 400, 500)], 0).await, (vec![], 0));
+    // More than a frame takes comes in parts, in the order of the log.
+    let (mut rows, mut after, mut parts) = (Vec::new(), 0, 0);
+    loop {
+        let (part, next) = ask(&mut client, &[(2, 0, 399), (0, 0, 399), (1, 0, 399)], after).await;
+        assert!(next == 0 || next > after);
+        rows.extend(part);
+        (after, parts) = (next, parts + 1);
+        if next == 0 {
+            break;
+        }
+    }
+    assert_eq!(rows, lanes.concat());
+    assert!(parts > 1);
+
+    let subscribed = client.subscribe(&space, Some(end), &[]).await;
+    assert_eq!((subscribed.resync, subscribed.chain, subscribed.place), (None, None, None));
+    assert_eq!(client.catch_up(end).await, (vec![], end));
+
+    // Whoever holds less than half of it, or does not say how much, is sent all.
+    for held in [0, 599] {
+        client.held = held;
+        let subscribed = client.subscribe(&space, None, &[]).await;
+        assert_eq!(subscribed.place, None);
+        assert_eq!(client.catch_up(start(&subscribed)).await.1, end);
+    }
+    // A stranger to the space is told nothing of it.
+    let other = Space::new(2);
+    for frame in [
+        Frame::HeadsRange(HeadsRange { space: other.id(), sums: vec![0] }),
+        Frame::GetChain(GetChain { space: other.id(), ranges: vec![], after: 0 }),
+    ] {
+        client.send(frame).await;
+        let Frame::Error(error) = client.receive().await else { panic!("an error") };
+        assert_eq!((error.code, error.space), (Code::NotFoundOrDenied, Some(other.id())));
     }
 }
 

@@ -218,6 +218,7 @@ async fn before_a_login_nothing_is_answered() {
             own: vec![],
             credit: 1,
             heads: None,
+            held: 0,
         }))
         .await;
     assert_eq!(client.last_words().await, Code::Malformed);
@@ -291,6 +292,7 @@ async fn assert_not_found(client: &mut Client, space: &Space) {
             own: vec![],
             credit: 1 << 20,
             heads: None,
+            held: 0,
         }))
         .await;
     let error = loop {

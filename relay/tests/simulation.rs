@@ -10,7 +10,7 @@ use simulation::plan::Plan;
 use simulation::run;
 use stemma::causal::{ActorId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::{Genesis, start_chain};
-use stemma::sync::{Auth, Code, Position, Row, Verdict};
+use stemma::sync::{Auth, ChainRange, Code, Position, Row, Verdict};
 use stemma_relay::store::{self, Admitted, Append, MemoryStore, Newcomer, SqliteStore, Store};
 use stemma_relay::verify::{verify_login, verify_row};
 use tempfile::TempDir;
@@ -134,6 +134,17 @@ impl Logs for Real {
 
     fn ends(&self, space: SpaceId) -> Vec<Tip> {
         self.store.ends(space).expect(FAILS).1
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        rows_max: usize,
+    ) -> (Vec<(u64, Row)>, bool) {
+        let (rows, more) = self.store.chains(space, ranges, after, usize::MAX, rows_max).expect(FAILS);
+        (rows.into_iter().map(|stored| (stored.cursor, stored.row)).collect(), more)
     }
 
     fn check_login(&self, auth: &Auth, key: &[u8; 32], nonce: &[u8; 32], now_ms: u64) -> Option<Vec<Knock>> {

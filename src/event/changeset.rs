@@ -249,6 +249,13 @@ impl Changeset {
         self.0.complete_from(copy)
     }
 
+    /// Takes the signature of another copy, which was found valid.
+    pub(super) fn resign_from(&mut self, copy: &Self) {
+        if copy.id() == self.id() {
+            self.0.signature = copy.0.signature;
+        }
+    }
+
     /// Drops the content: what a redaction does.
     pub fn drop_content(&mut self) {
         self.0.drop_content();

@@ -32,6 +32,8 @@ pub enum Offer {
     Accepted,
     /// It was here without a segment that this copy has: it has it now, and is to be stored anew.
     Completed,
+    /// It was here with a signature that is not valid; that of this copy is, and it is to be stored anew.
+    Resigned,
     /// It is authentic and new, but too much waits already: it is to be stored, and offered again at the next opening.
     Crowded,
     /// It counts for nothing, and whoever delivered it is to blame.
@@ -115,8 +117,8 @@ pub struct Ready {
 }
 
 #[derive(Clone, Debug)]
-struct Waiting {
-    changeset: Changeset,
+pub(super) struct Waiting {
+    pub(super) changeset: Changeset,
     received_ms: u64,
     missing: usize,
 }
@@ -131,22 +133,25 @@ pub struct Log {
     pub(super) chains: ById<Author>,
     pub(super) forks: Vec<Fork>,
     /// Every parent of each is in the graph or before it in the queue, unless it was kept out meanwhile.
-    ready: VecDeque<(Changeset, u64)>,
-    queued: Ids,
-    waiting: HashMap<ChangesetId, Waiting>,
+    pub(super) ready: VecDeque<(Changeset, u64)>,
+    pub(super) queued: Ids,
+    pub(super) waiting: HashMap<ChangesetId, Waiting>,
     /// Which waiting changesets wait for this one.
     waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
-    waiting_bytes: usize,
-    waiting_of: HashMap<ActorId, (usize, usize)>,
+    pub(super) waiting_bytes: usize,
+    pub(super) waiting_of: HashMap<ActorId, (usize, usize)>,
     unproven: VecDeque<(SignedChangeset, u64)>,
     /// Rows that a successor proved, to be stored.
     proven: Vec<Vec<u8>>,
     stored: Vec<(SignedChangeset, u64)>,
     completed: Vec<ChangesetId>,
+    /// Authentic by a successor, with a signature that is not valid.
+    pub(super) spoilt: Ids,
+    pub(super) newly_spoilt: Vec<(ChangesetId, ActorId, u32)>,
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
-    keys: ActorKeys,
+    pub(super) keys: ActorKeys,
 }
 
 impl Log {
@@ -169,6 +174,8 @@ impl Log {
             proven: Vec::new(),
             stored: Vec::new(),
             completed: Vec::new(),
+            spoilt: Ids::default(),
+            newly_spoilt: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
             keys: ActorKeys::default(),
@@ -178,7 +185,8 @@ impl Log {
     /// A log of the same space to which everything authentic is to be offered again.
     pub fn begun_again(&self) -> Self {
         let (unproven, unsupported) = (self.unproven.clone(), self.unsupported.clone());
-        Self { unproven, unsupported, ..Self::new(self.genesis.clone()) }
+        let spoilt = self.spoilt.clone();
+        Self { unproven, unsupported, spoilt, ..Self::new(self.genesis.clone()) }
     }
 
     /// Offers a changeset that came from outside. O(1) and one signature check. What it proves of those that were put aside
@@ -186,17 +194,29 @@ impl Log {
     pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Offer {
         let id = signed.id();
         if self.knows(&id) {
-            return if self.complete(signed) { Offer::Completed } else { Offer::Known };
+            let resigned = self.resign(&signed);
+            return match self.complete(signed) {
+                true => Offer::Completed,
+                false if resigned => Offer::Resigned,
+                false => Offer::Known,
+            };
         }
         if signed.header().space() != self.space {
             return Offer::Refused(Refusal::Space);
         }
-        let authentic = self.keys.verify(signed).or_else(|(signed, error)| match self.successor_of(&id) {
-            Some(successor) => signed.trust_by_descendant(successor),
+        let (mut is_spoilt, verified) = (false, self.keys.verify(signed));
+        let authentic = verified.or_else(|(signed, error)| match self.successor_of(&id) {
+            Some(successor) => {
+                is_spoilt = true;
+                signed.trust_by_descendant(successor)
+            }
             None => Err((signed, error)),
         });
         match authentic {
             Ok(changeset) => {
+                if is_spoilt {
+                    self.note_spoilt(changeset.signed());
+                }
                 self.prove_before(&changeset);
                 self.accept(changeset, received_ms)
             }
@@ -243,6 +263,12 @@ impl Log {
             let id = changeset.id();
             let fits = changeset.header().space() == self.space;
             if self.knows(&id) {
+                // It was stored twice because the signature was spoilt at first.
+                let differs = |held: &Changeset| held.signed().signature() != changeset.signed().signature();
+                if self.find(&id).is_some_and(differs) {
+                    self.suspect(&id);
+                    self.resign(changeset.signed());
+                }
                 // Another tab may have got a segment that is missing here.
                 let is_partial = self.find(&id).is_some_and(|held| held.signed().is_partial());
                 if is_partial && self.complete(changeset.signed().clone()) {
@@ -425,28 +451,6 @@ impl Log {
         waiting.or_else(|| self.queued.contains(id).then(queued)?)
     }
 
-    /// Fills in segments that are missing here. The copy's signature is not looked at: a segment fits its hash.
-    fn complete(&mut self, copy: SignedChangeset) -> bool {
-        let id = copy.id();
-        if let Some(ix) = self.graph.get(&id) {
-            let entry = &mut self.entries[ix.0 as usize];
-            let Some(changeset) = &mut entry.changeset else { return false };
-            let completed = changeset.complete_from(copy);
-            entry.size = changeset.signed().size() as u32;
-            return completed;
-        }
-        if let Some(waiting) = self.waiting.get_mut(&id) {
-            let (actor, before) = (copy.header().actor(), waiting.changeset.signed().size());
-            let completed = waiting.changeset.complete_from(copy);
-            let grown = waiting.changeset.signed().size() - before;
-            self.waiting_bytes += grown;
-            self.waiting_of.entry(actor).or_default().1 += grown;
-            return completed;
-        }
-        let queued = self.ready.iter_mut().find(|(changeset, _)| changeset.id() == id);
-        queued.is_some_and(|(changeset, _)| changeset.complete_from(copy))
-    }
-
     /// The changeset that waits for this one as its predecessor.
     fn successor_of(&self, id: &ChangesetId) -> Option<&Changeset> {
         let waiting = self.waited_for.get(id)?.iter().filter_map(|child| self.waiting.get(child));
@@ -465,6 +469,7 @@ impl Log {
             let is_new = !self.knows(&earlier.id());
             if is_new && !matches!(self.accept(earlier.clone(), received_ms), Offer::Refused(_)) {
                 self.proven.push(earlier.signed().encode());
+                self.note_spoilt(earlier.signed());
             }
             proven = earlier;
         }

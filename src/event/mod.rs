@@ -21,6 +21,7 @@ mod genesis;
 mod header;
 mod invite;
 mod log;
+mod log_mend;
 mod log_saved;
 mod login;
 mod name;
@@ -55,7 +56,10 @@ pub use op::{
 };
 pub use options::{MONEY_END, Options};
 pub use presence::{PresenceMessage, PresenceSession, ShownView};
-pub use relay_log::{changeset_id, heads_digest, next_chain, start_chain};
+pub use relay_log::{
+    HEAD_RANGES_MAX, changeset_id, differing, heads_digest, next_chain, range_of, range_sums, ranges_for,
+    start_chain,
+};
 pub use skeleton::{ChangesetRef, Skeleton};
 pub use value::{Number, Value};
 

@@ -106,7 +106,7 @@ impl Replica {
             }
         }
         while let Some(ready) = self.log.next_ready() {
-            self.integrate(ready);
+            self.integrate(ready, env);
         }
         let old_actor = self.actor.expect("whoever wrote has an actor");
         let others: Vec<ActorId> = old_log.graph().tips().map(|tip| tip.actor).collect();
@@ -195,7 +195,7 @@ impl Replica {
         let id = changeset.id();
         self.links.unacked.insert(id);
         self.log.admit_own(&changeset);
-        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps });
+        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
         id
     }
 }

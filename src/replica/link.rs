@@ -1,5 +1,7 @@
 //! Links: the sessions with relays and peers, and what each of them still has to be sent.
 
+use super::ladder::{Ladder, Question};
+use super::mend::Mends;
 use super::refusal::Refusals;
 use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
@@ -45,6 +47,8 @@ pub type SyncStatus = Status;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Receipt {
     Relay(Position),
+    /// Rows that were asked for by their places.
+    Chain,
     Peer(u64),
 }
 
@@ -53,6 +57,8 @@ pub(super) struct RelayLink {
     pub(super) session: Session,
     pub(super) backoff: Backoff,
     pub(super) redial: Option<Due>,
+    /// This member got another certificate since it logged in: what the relay says of the old one is nothing to stop at.
+    pub(super) has_old_login: bool,
     /// Rows to push, oldest first.
     pub(super) queue: VecDeque<ChangesetIx>,
     /// Rows the relay delivered that are not in the graph yet.
@@ -64,6 +70,12 @@ pub(super) struct RelayLink {
     /// The relay starts over: once caught up, everything it did not show is pushed.
     pub(super) resync: bool,
     pub(super) shown: HashSet<ChangesetId>,
+    /// What its log has is being compared.
+    pub(super) ladder: Option<Ladder>,
+    /// What it was asked for and has not sent all of.
+    pub(super) question: Option<Question>,
+    /// All its ends, as the comparison found them.
+    pub(super) ends: Option<Vec<ChangesetId>>,
     /// What it takes and what it does not.
     pub(super) refusals: Refusals,
     /// Frames that came behind rows that are not taken in yet.
@@ -86,6 +98,13 @@ pub(super) struct PeerLink {
 impl RelayLink {
     pub(super) fn is_subscribed(&self) -> bool {
         !self.resync && matches!(self.session.status(), Status::Live | Status::CatchingUp)
+    }
+
+    /// What a denial was about has changed.
+    pub(super) fn ask_again(&mut self) {
+        self.session.ask_again();
+        self.refusals.denied = None;
+        self.redial = Some(Due::after(0, 0));
     }
 
     /// Whether more waits behind rows than an honest relay sends.
@@ -118,6 +137,8 @@ pub(super) struct Links {
     pub(super) elsewhere: Option<Elsewhere>,
     /// Own changesets of other tabs that a relay has and this one has not read yet.
     pub(super) early: HashSet<ChangesetId>,
+    /// What came spoilt, and is asked for again.
+    pub(super) mends: Mends,
     /// A slice of what relays delivered was taken in: others are for the next call.
     pub(super) took_rows: bool,
 }
@@ -160,10 +181,9 @@ impl Links {
     /// After a new certificate: relays that refused are asked again.
     pub fn renew(&mut self) {
         for link in self.relays.values_mut() {
-            if link.session.status() == Status::Denied {
-                link.session.ask_again();
-                link.refusals.denied = None;
-                link.redial = Some(Due::after(0, 0));
+            match link.session.status() {
+                Status::Denied => link.ask_again(),
+                _ => link.has_old_login = true,
             }
         }
     }
@@ -194,12 +214,16 @@ impl Replica {
             session: Session::new(config),
             backoff: Backoff::default(),
             redial: Some(Due::after(env.now_ms, 0)),
+            has_old_login: false,
             queue: VecDeque::new(),
             delivered: HashSet::default(),
             strays: HashSet::default(),
             stray_due: None,
             resync: false,
             shown: HashSet::default(),
+            ladder: None,
+            question: None,
+            ends: None,
             refusals: Refusals::default(),
             frames: VecDeque::new(),
         };
@@ -291,6 +315,7 @@ impl Replica {
         link.queue.clear();
         link.delivered.clear();
         link.strays.clear();
+        (link.ladder, link.question, link.ends) = (None, None, None);
         link.refusals.disconnected();
         if link.redial.is_none() && link.session.status() != Status::Denied {
             let mut random = [0; 8];
@@ -327,6 +352,7 @@ impl Replica {
             }
             self.drain_relay(session, env);
         }
+        self.ask_again(env);
         self.dial(env);
         self.say_presence(env);
     }
@@ -346,7 +372,8 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        due.into_iter().flatten().min()
+        let due = due.into_iter().chain([self.links.mends.due_ms()]);
+        due.flatten().min()
     }
 
     /// The state of sync.
@@ -452,6 +479,10 @@ impl Replica {
                     link.session.stored(position);
                     self.drain_relay(session, env);
                 }
+            }
+            Receipt::Chain => {
+                self.chain_stored(session);
+                self.drain_relay(session, env);
             }
             Receipt::Peer(bytes) => {
                 if let Some(link) = self.links.peers.get_mut(&session) {

@@ -42,8 +42,10 @@ impl Replica {
                 }
                 PeerOutput::CaughtUp => {
                     self.outputs.push_back(Output::Sync);
+                    self.links.mends.begin(env.now_ms);
                     self.greet(env);
                 }
+                PeerOutput::Asked(ranges) => self.answer_peer(session, &ranges),
                 PeerOutput::Ephemeral(payload) => self.hear_presence(&payload, env),
                 PeerOutput::Refused { code, message } => {
                     self.trouble(Trouble::Relay(format!("{code:?}: {message}")))

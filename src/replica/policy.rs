@@ -128,7 +128,7 @@ impl Replica {
             sealed.add(&changeset, env.now_ms);
             self.links.unacked.insert(changeset.id());
             self.log.admit_own(&changeset);
-            self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps });
+            self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
         }
         let last = sealed.ids.last().copied();
         if last.is_some() {

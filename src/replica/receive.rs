@@ -8,8 +8,8 @@ use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
 use crate::doc::{Fold, Incoming, ObjectName, ObjectOrigin, resolve};
 use crate::event::{
-    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Role,
-    SegmentError, SignedChangeset, Skeleton, Sort,
+    Class, Content, Fate, Fork, NameEntry, NamedId, ObjectKind, Offer, Options, ReadError, Ready, Refusal,
+    Role, SegmentError, SignedChangeset, Skeleton, Sort,
 };
 use crate::store::{StoreBatch, TailRecord};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Replica {
         place: StoreBatch,
         env: &mut Env<'_>,
     ) -> (usize, usize) {
-        let (mut new, mut completed, mut refused) = (Vec::new(), Vec::new(), 0);
+        let (mut new, mut completed, mut mended, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let was_hollow = self.last_snapshot.is_hollow;
         for signed in rows {
             let (id, row) = (signed.id(), signed.encode());
@@ -97,9 +97,8 @@ impl Replica {
                 new.push(row);
                 continue;
             }
-            if signed.is_damaged() {
-                self.trouble(Trouble::Refused(id, "a segment does not match its hash".to_owned()));
-            }
+            let (place, mut is_damaged) =
+                ((signed.header().actor(), signed.header().seq()), signed.is_damaged());
             match self.log.offer(signed, env.now_ms) {
                 Offer::Known => {}
                 Offer::Accepted => new.push(row),
@@ -108,21 +107,33 @@ impl Replica {
                     new.push(row);
                 }
                 Offer::Completed => completed.push(id),
+                Offer::Resigned => {
+                    mended.push(id);
+                    new.extend(self.log.find(&id).map(|changeset| changeset.signed().encode()));
+                }
                 Offer::Refused(reason) => {
                     refused += 1;
                     self.trouble(Trouble::Refused(id, reason.to_string()));
+                    is_damaged |= reason == Refusal::Signature;
                 }
+            }
+            if is_damaged {
+                self.note_damage(id, place, origin, env);
             }
         }
         self.refused += refused as u64;
-        let added = new.len();
+        let added = new.len() - mended.len();
         new.extend(self.log.take_proven());
+        self.note_spoilt(origin, env);
+        mended.extend(&completed);
+        self.mended(&mended, env);
         for id in completed {
             // Not the copy: its signature may be bad.
             new.extend(self.log.find(&id).map(|changeset| changeset.signed().encode()));
             self.completed(id);
         }
         let append = if new.is_empty() { Vec::new() } else { vec![TailRecord::encode(env.now_ms, &new)] };
+        let place = if self.holds_place() { StoreBatch::default() } else { place };
         let batch = StoreBatch { append, ..place };
         let received = match origin {
             Origin::Session(session, receipt) => vec![(session, receipt)],
@@ -160,7 +171,7 @@ impl Replica {
         let mut arrived = Vec::new();
         for _ in 0..SLICE {
             let Some(ready) = self.log.next_ready() else { break };
-            arrived.extend(self.integrate(ready));
+            arrived.extend(self.integrate(ready, env));
         }
         self.offer_arrived(&arrived, env);
         let new: Vec<Fork> = self.log.forks()[forks..].to_vec();
@@ -173,12 +184,16 @@ impl Replica {
         self.log.has_ready()
     }
 
-    pub(super) fn integrate(&mut self, ready: Ready) -> Option<ChangesetIx> {
+    pub(super) fn integrate(&mut self, ready: Ready, env: &Env<'_>) -> Option<ChangesetIx> {
         let id = ready.changeset.id();
         self.working.set(Some(id));
         let opened = self.open_skeleton(&ready);
         let skeleton = match opened {
             Opened::Held(reason) => {
+                if reason == HoldReason::Skeleton {
+                    let header = ready.changeset.header();
+                    self.note_hollow(id, (header.actor(), header.seq()), env);
+                }
                 if !self.held.contains_key(&id) {
                     self.trouble(Trouble::Pending(id, reason.to_string()));
                 }

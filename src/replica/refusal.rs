@@ -54,6 +54,11 @@ impl Refusals {
         self.rows.get(id).copied()
     }
 
+    /// A row is whole now that was refused for what was spoilt of it, or stood behind such a one: whether it was refused.
+    pub fn forgive(&mut self, id: &ChangesetId) -> bool {
+        self.rows.remove(id).is_some()
+    }
+
     /// All that is not taken, and why.
     pub fn rejected(&self) -> impl Iterator<Item = (ChangesetId, &'static str)> {
         self.rows.iter().map(|(id, code)| (*id, code.name()))

@@ -2,6 +2,7 @@
 
 use super::commit::InFlight;
 use super::link::{Receipt, RelayLink, encode_position, from_row, own_chain, to_row};
+use super::mend::fault_of;
 use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
@@ -9,7 +10,8 @@ use crate::event::{self, SignedChangeset};
 use crate::sorted::sort;
 use crate::store::{StoreBatch, StoreName};
 use crate::sync::{
-    Challenge, Code, Delivery, Due, Login, Position, Proof, Retry, SessionOutput, Status, Verdict, Window,
+    Challenge, Code, Delivery, Due, Login, Position, Proof, Retry, Row, SessionOutput, Status, Verdict,
+    Window,
 };
 use foldhash::HashSet;
 use std::collections::{BTreeSet, VecDeque};
@@ -28,6 +30,11 @@ impl Replica {
                     }
                     self.subscribed(session, resync.is_some(), &tips)
                 }
+                SessionOutput::Compare { place } => self.begin_ladder(session, place),
+                SessionOutput::Differ { ranges, tips, too_many } => {
+                    self.compare_heads(session, &ranges, tips, too_many);
+                }
+                SessionOutput::Chain { rows, next } => self.take_chain(session, &rows, next, env),
                 SessionOutput::Rows { rows, position } => self.take_delivery(session, rows, position, env),
                 SessionOutput::Ephemeral(payload) => {
                     self.hear_presence(&payload, env);
@@ -86,14 +93,17 @@ impl Replica {
         let signature = login.sign(key).0;
         let proof = Proof { genesis: genesis.to_vec().into(), chain: chain.into(), signature };
         // What is still to be stored is nothing to go by: it may be lost.
-        let heads = self.commits.is_empty().then(|| event::heads_digest(self.log.graph().tips()));
+        let graph = self.log.graph();
+        let compares = self.commits.is_empty() && !graph.is_empty();
+        let heads = compares.then(|| (event::heads_digest(graph.tips()), u64::from(graph.len())));
         if let Some(link) = self.links.relays.get_mut(&session) {
+            link.has_old_login = false;
             link.session.login(Login { client_nonce, proof, token: None, heads });
         }
     }
 
     /// The log of a relay is another one, which holds what is here: reading goes on from there.
-    fn take_place(&mut self, session: u32, place: Position) {
+    pub(super) fn take_place(&mut self, session: u32, place: Position) {
         let Some(link) = self.links.relays.get(&session) else { return };
         let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&place));
         self.links.positions.insert(link.url.clone(), place);
@@ -103,18 +113,16 @@ impl Replica {
         }
     }
 
-    /// The relay said what it has of the actors named: everything beyond is queued.
+    /// The relay said what it has of the actors named, or of all: everything beyond is queued.
     fn subscribed(&mut self, session: u32, resync: bool, tips: &[Tip]) {
-        let graph = self.log.graph();
-        let held: Vec<ChangesetIx> = tips.iter().filter_map(|tip| graph.get(&tip.id)).collect();
-        let named = self.actors_for_tips();
-        let mut at_relay = HashSet::default();
-        for tip in held {
-            at_relay
-                .extend(own_chain(graph, tip).take_while(|ix| !at_relay.contains(ix)).collect::<Vec<_>>());
-        }
-        let named: HashSet<ActorId> = named.into_iter().collect();
-        let lacking = (0..graph.len()).map(ChangesetIx).filter(|ix| named.contains(&graph.actor(*ix)));
+        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        let (ends, graph) = (link.ends.take(), self.log.graph());
+        let named: Option<HashSet<ActorId>> =
+            ends.is_none().then(|| self.actors_for_tips().into_iter().collect());
+        let at_relay = self.below(tips.iter().map(|tip| tip.id).chain(ends.into_iter().flatten()));
+        let is_asked =
+            |ix: &ChangesetIx| named.as_ref().is_none_or(|named| named.contains(&graph.actor(*ix)));
+        let lacking = (0..graph.len()).map(ChangesetIx).filter(is_asked);
         let lacking: VecDeque<ChangesetIx> =
             lacking.filter(|ix| !resync && !at_relay.contains(ix) && self.sendable(*ix)).collect();
         let Some(link) = self.links.relays.get_mut(&session) else { return };
@@ -134,19 +142,14 @@ impl Replica {
     }
 
     fn take_delivery(&mut self, session: u32, rows: Vec<Delivery>, position: Position, env: &mut Env<'_>) {
-        let (mut signed, mut own) = (Vec::new(), Vec::new());
+        let (mut whole, mut own) = (Vec::new(), Vec::new());
         for row in rows {
             match row {
                 Delivery::Own(id) => own.push(id),
-                Delivery::Row(row) => match from_row(&row) {
-                    Ok(changeset) => signed.push(changeset),
-                    Err(reason) => {
-                        self.refused += 1;
-                        self.trouble(Trouble::Relay(format!("a row does not decode: {reason}")));
-                    }
-                },
+                Delivery::Row(row) => whole.push(row),
             }
         }
+        let signed = self.decoded(&whole);
         let ids: Vec<ChangesetId> = signed.iter().map(SignedChangeset::id).chain(own).collect();
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if link.resync {
@@ -173,6 +176,21 @@ impl Replica {
         self.take_rows(signed, Origin::Session(session, Receipt::Relay(position)), place, env);
     }
 
+    /// Those rows that decode. Of the others the application is told.
+    pub(super) fn decoded(&mut self, rows: &[Row]) -> Vec<SignedChangeset> {
+        let mut signed = Vec::new();
+        for row in rows {
+            match from_row(row) {
+                Ok(changeset) => signed.push(changeset),
+                Err(reason) => {
+                    self.refused += 1;
+                    self.trouble(Trouble::Relay(format!("a row does not decode: {reason}")));
+                }
+            }
+        }
+        signed
+    }
+
     fn acked(&mut self, session: u32, results: &[(ChangesetId, Verdict)], env: &mut Env<'_>) {
         let (mut safe, mut gaps, mut full) = (Vec::new(), Vec::new(), Vec::new());
         for (id, verdict) in results {
@@ -185,6 +203,9 @@ impl Replica {
                 Verdict::Gap { tip } => gaps.push((*id, tip.map(|(_, id)| id))),
                 Verdict::Rejected(Code::Quota) => full.push(*id),
                 Verdict::Rejected(code) => {
+                    if *code == Code::BadSignature {
+                        self.log.suspect(id);
+                    }
                     if let Some(link) = self.links.relays.get_mut(&session) {
                         link.refusals.reject(*id, *code);
                     }
@@ -213,6 +234,7 @@ impl Replica {
             u64::from_le_bytes(random),
         );
         told.into_iter().for_each(|reason| self.trouble(Trouble::Relay(reason)));
+        self.note_spoilt(Origin::Import, env);
         self.outputs.push_back(Output::Sync);
     }
 
@@ -254,6 +276,7 @@ impl Replica {
     fn caught_up(&mut self, session: u32, env: &mut Env<'_>) {
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         link.backoff.up(env.now_ms);
+        self.links.mends.begin(env.now_ms);
         if !std::mem::take(&mut link.resync) {
             return;
         }
@@ -278,6 +301,9 @@ impl Replica {
                 Some(Due::after(env.now_ms, min_ms.saturating_add(u64::from_le_bytes(random) % span)))
             }
         };
+        if link.has_old_login && link.session.status() == Status::Denied {
+            link.ask_again();
+        }
         self.outputs.push_back(Output::Close { session });
     }
 
@@ -296,8 +322,13 @@ impl Replica {
             let Window { mut bytes, mut rows } = link.session.push_window();
             rows = rows.min(link.refusals.rows_now(link.session.is_settled()));
             let mut batch = Vec::new();
-            while let Some(ix) = link.queue.front() {
-                let row = to_row(&self.log, *ix);
+            while let Some(ix) = link.queue.front().copied() {
+                if let Some(code) = fault_of(&self.log, ix) {
+                    link.refusals.reject(self.log.graph().id(ix), code);
+                    link.queue.pop_front();
+                    continue;
+                }
+                let row = to_row(&self.log, ix);
                 if rows == 0 || row.bytes() > bytes {
                     break;
                 }

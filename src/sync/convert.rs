@@ -5,13 +5,18 @@ use prost::bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GoAway,
-    Heads, Hello, Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, ChainRange, Credit, Delivery, Ephemeral,
+    ErrorFrame, Frame, GetChain, GoAway, Heads, HeadsDiffer, HeadsRange, Hello, Limits, Position, Proof,
+    Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::wire;
-use super::{FRAME_BYTES_MAX, HEADS_TIPS_MAX, OWN_ACTORS_MAX, PROOFS_MAX, PUSH_ROWS_MAX};
+use super::{
+    CHAIN_PLACES_MAX, CHAIN_RANGES_MAX, FRAME_BYTES_MAX, HEADS_TIPS_MAX, OWN_ACTORS_MAX, PROOFS_MAX,
+    PUSH_ROWS_MAX,
+};
 use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 use crate::codec::limits::EPHEMERAL_BYTES_MAX;
+use crate::event::HEAD_RANGES_MAX;
 
 /// Top-level fields of a body: every repeated field is far below it.
 const FIELDS_MAX: usize = 16_384;
@@ -79,6 +84,7 @@ impl Frame {
                     own: frame.own.iter().map(|actor| own(&actor.0)).collect(),
                     credit: frame.credit,
                     heads: frame.heads.map_or_else(Bytes::new, |heads| own(&heads)),
+                    held: frame.held,
                 },
             ),
             Self::Subscribed(frame) => wrap(
@@ -90,6 +96,7 @@ impl Frame {
                     head: frame.head,
                     tips: frame.tips.iter().map(tip_to_wire).collect(),
                     chain: frame.chain.map_or_else(Bytes::new, |chain| own(&chain.0)),
+                    place: frame.place.map_or_else(Bytes::new, |place| own(&place.0)),
                 },
             ),
             Self::Batch(frame) => wrap(
@@ -145,6 +152,32 @@ impl Frame {
                     credit: frame.credit,
                 },
             ),
+            Self::HeadsRange(frame) => {
+                let sums: Vec<u8> = frame.sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+                wrap(kind, &wire::HeadsRange { space: own(&frame.space.0), sums: sums.into() })
+            }
+            Self::HeadsDiffer(frame) => wrap(
+                kind,
+                &wire::HeadsDiffer {
+                    space: own(&frame.space.0),
+                    ranges: frame.ranges,
+                    tips: frame.tips.iter().map(tip_to_wire).collect(),
+                    too_many: frame.too_many,
+                },
+            ),
+            Self::GetChain(frame) => {
+                let ranges = frame.ranges.iter().map(|range| wire::Range {
+                    actor: own(&range.actor.0),
+                    first: range.first.into(),
+                    last: range.last.into(),
+                });
+                let (space, ranges) = (own(&frame.space.0), ranges.collect());
+                wrap(kind, &wire::GetChain { space, ranges, after: frame.after })
+            }
+            Self::Chain(frame) => {
+                let rows = frame.rows.into_iter().map(row_to_wire).collect();
+                wrap(kind, &wire::Chain { space: own(&frame.space.0), rows, next: frame.next })
+            }
             Self::Ephemeral(frame) => {
                 wrap(kind, &wire::Ephemeral { space: own(&frame.space.0), payload: frame.payload })
             }
@@ -160,7 +193,7 @@ impl Frame {
             return Err(FrameError::TooLarge { bytes: bytes.len() });
         }
         let [kind, flags, ..] = bytes[..] else { return Err(FrameError::Short { bytes: bytes.len() }) };
-        if !matches!(kind, 0x01..=0x0d | 0x10 | EPHEMERAL) || flags & !IGNORABLE != 0 {
+        if !matches!(kind, 0x01..=0x0d | 0x10..=0x14 | EPHEMERAL) || flags & !IGNORABLE != 0 {
             return if flags & IGNORABLE != 0 { Ok(None) } else { Err(FrameError::Unknown { kind, flags }) };
         }
         let body = Body { kind, bytes: bytes.slice(2..) };
@@ -181,6 +214,10 @@ impl Frame {
             0x0b => body.message::<wire::Tick>().map(|tick| Self::Tick { time_ms: tick.time_ms }),
             0x0c => body.go_away(),
             0x0d => body.error(),
+            0x11 => body.heads_range(),
+            0x12 => body.get_chain(),
+            0x13 => body.chain(),
+            0x14 => body.heads_differ(),
             EPHEMERAL => return body.ephemeral(),
             _ => body.heads(),
         };
@@ -255,6 +292,7 @@ impl Body {
             own: self.list(frame.own, OWN_ACTORS_MAX, |actor| Ok(ActorId(self.array("own", &actor)?)))?,
             credit: frame.credit,
             heads: heads.transpose()?,
+            held: frame.held,
         }))
     }
 
@@ -268,6 +306,7 @@ impl Body {
             _ => return Err(self.bad("resync")),
         };
         let chain = (!frame.chain.is_empty()).then(|| Ok(LogChain(self.array("chain", &frame.chain)?)));
+        let place = (!frame.place.is_empty()).then(|| Ok(LogChain(self.array("place", &frame.place)?)));
         Ok(Frame::Subscribed(Subscribed {
             space: self.space(&frame.space)?,
             resync,
@@ -275,6 +314,7 @@ impl Body {
             head: frame.head,
             tips: self.list(frame.tips, HEADS_TIPS_MAX, |tip| self.tip(&tip))?,
             chain: chain.transpose()?,
+            place: place.transpose()?,
         }))
     }
 
@@ -368,6 +408,54 @@ impl Body {
         }))
     }
 
+    fn heads_range(&self) -> Result<Frame, FrameError> {
+        let frame: wire::HeadsRange = self.message()?;
+        let (sums, rest) = frame.sums.as_chunks::<16>();
+        if !rest.is_empty() || !sums.len().is_power_of_two() || sums.len() > HEAD_RANGES_MAX {
+            return Err(self.bad("sums"));
+        }
+        let sums = sums.iter().map(|sum| u128::from_le_bytes(*sum)).collect();
+        Ok(Frame::HeadsRange(HeadsRange { space: self.space(&frame.space)?, sums }))
+    }
+
+    fn heads_differ(&self) -> Result<Frame, FrameError> {
+        let frame: wire::HeadsDiffer = self.message()?;
+        Ok(Frame::HeadsDiffer(HeadsDiffer {
+            space: self.space(&frame.space)?,
+            ranges: self.list(frame.ranges, HEAD_RANGES_MAX, Ok)?,
+            tips: self.list(frame.tips, HEADS_TIPS_MAX, |tip| self.tip(&tip))?,
+            too_many: frame.too_many,
+        }))
+    }
+
+    fn get_chain(&self) -> Result<Frame, FrameError> {
+        let frame: wire::GetChain = self.message()?;
+        let mut places = 0;
+        let range = |range: wire::Range| {
+            let (first, last) = (self.seq(range.first)?, self.seq(range.last)?);
+            if first > last {
+                return Err(self.bad("last"));
+            }
+            let range = ChainRange { actor: ActorId(self.array("actor", &range.actor)?), first, last };
+            places += range.places();
+            Ok(range)
+        };
+        let ranges = self.list(frame.ranges, CHAIN_RANGES_MAX, range)?;
+        if places > CHAIN_PLACES_MAX {
+            return Err(self.bad("ranges"));
+        }
+        Ok(Frame::GetChain(GetChain { space: self.space(&frame.space)?, ranges, after: frame.after }))
+    }
+
+    fn chain(&self) -> Result<Frame, FrameError> {
+        let frame: wire::Chain = self.message()?;
+        Ok(Frame::Chain(Chain {
+            space: self.space(&frame.space)?,
+            rows: self.list(frame.rows, BATCH_ROWS_MAX, |row| self.row(row))?,
+            next: frame.next,
+        }))
+    }
+
     /// None for one that is too long: nobody misses it.
     fn ephemeral(&self) -> Result<Option<Frame>, FrameError> {
         let frame: wire::Ephemeral = self.message()?;
@@ -428,8 +516,8 @@ impl Body {
 fn wrap(kind: u8, body: &impl Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(2 + body.encoded_len());
     bytes.put_u8(kind);
-    // Whoever does not know what is kept by nobody misses nothing.
-    bytes.put_u8(if kind == EPHEMERAL { IGNORABLE } else { 0 });
+    // Whoever does not know what is kept by nobody misses nothing, and whoever does not know a question leaves it without an answer.
+    bytes.put_u8(if matches!(kind, 0x11..=0x14 | EPHEMERAL) { IGNORABLE } else { 0 });
     body.encode(&mut bytes).expect("the buffer grows");
     bytes.freeze()
 }

@@ -42,6 +42,14 @@ pub enum Frame {
     Error(ErrorFrame),
     /// Tips a peer holds.
     Heads(Heads),
+    /// Sums of ranges of the heads that a client holds.
+    HeadsRange(HeadsRange),
+    /// Which rows are asked for.
+    GetChain(GetChain),
+    /// Those rows.
+    Chain(Chain),
+    /// In which ranges the relay holds other heads.
+    HeadsDiffer(HeadsDiffer),
     /// Said to whoever is there, kept by nobody.
     Ephemeral(Ephemeral),
 }
@@ -142,6 +150,8 @@ pub struct Subscribe {
     pub credit: u64,
     /// What the ends of all lanes that the client holds add up to, for a log that is not the one it read.
     pub heads: Option<[u8; 32]>,
+    /// How many changesets those stand for; 0 from one who does not compare further.
+    pub held: u64,
 }
 
 /// Why a position is no place in a relay's log.
@@ -170,6 +180,8 @@ pub struct Subscribed {
     pub tips: Vec<Tip>,
     /// With a resync: the chain at the head, where the log holds just what the client does. It goes on from there.
     pub chain: Option<LogChain>,
+    /// The chain at the head, where the log holds something else: nothing is sent before the next SUBSCRIBE.
+    pub place: Option<LogChain>,
 }
 
 /// A changeset as it travels: opaque segments beside the signed header.
@@ -351,6 +363,69 @@ pub struct Heads {
     pub credit: u64,
 }
 
+/// HEADS_RANGE.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadsRange {
+    /// The space.
+    pub space: SpaceId,
+    /// One for each range; a power of two of them.
+    pub sums: Vec<u128>,
+}
+
+/// HEADS_DIFFER.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadsDiffer {
+    /// The space.
+    pub space: SpaceId,
+    /// The ranges with another sum.
+    pub ranges: Vec<u32>,
+    /// All tips of the relay in these.
+    pub tips: Vec<Tip>,
+    /// They are more than a frame takes, and left out.
+    pub too_many: bool,
+}
+
+/// Places in the chains of an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChainRange {
+    /// Whose.
+    pub actor: ActorId,
+    /// The first seq.
+    pub first: u32,
+    /// The last one; not before the first.
+    pub last: u32,
+}
+
+impl ChainRange {
+    /// How many seqs.
+    #[must_use]
+    pub fn places(&self) -> u64 {
+        u64::from(self.last - self.first) + 1
+    }
+}
+
+/// GET_CHAIN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GetChain {
+    /// The space.
+    pub space: SpaceId,
+    /// Where the rows are.
+    pub ranges: Vec<ChainRange>,
+    /// Rows up to this cursor came already.
+    pub after: u64,
+}
+
+/// CHAIN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// The space.
+    pub space: SpaceId,
+    /// The rows, in the order of the log.
+    pub rows: Vec<Row>,
+    /// The cursor of the last one, if there are more; else 0.
+    pub next: u64,
+}
+
 /// EPHEMERAL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ephemeral {
@@ -379,6 +454,10 @@ impl Frame {
             Self::GoAway(_) => 0x0c,
             Self::Error(_) => 0x0d,
             Self::Heads(_) => 0x10,
+            Self::HeadsRange(_) => 0x11,
+            Self::GetChain(_) => 0x12,
+            Self::Chain(_) => 0x13,
+            Self::HeadsDiffer(_) => 0x14,
             Self::Ephemeral(_) => 0x18,
         }
     }

@@ -16,8 +16,9 @@ mod wire;
 pub use backoff::{Backoff, Due};
 pub use error::{Code, FrameError};
 pub use message::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GoAway,
-    Heads, Hello, Limits, Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, ChainRange, Credit, Delivery, Ephemeral,
+    ErrorFrame, Frame, GetChain, GoAway, Heads, HeadsDiffer, HeadsRange, Hello, Limits, Position, Proof,
+    Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use presence::{Draft as PresenceDraft, Heard, Other, Presence};
@@ -39,6 +40,10 @@ pub const OWN_ACTORS_MAX: usize = 256;
 pub const PROOFS_MAX: usize = 16;
 /// Tips of one HEADS.
 pub const HEADS_TIPS_MAX: usize = 8_192;
+/// Ranges of one GET_CHAIN.
+pub const CHAIN_RANGES_MAX: usize = 1_024;
+/// Places in all of them.
+pub const CHAIN_PLACES_MAX: u64 = 16_384;
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use prost::bytes::Bytes;
 
 use super::error::Code;
-use super::message::{Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Heads, Row};
-use super::{BATCH_BYTES_MAX, HEADS_TIPS_MAX, PUSH_ROWS_MAX, VERSION};
+use super::message::{
+    Batch, CaughtUp, ChainRange, Credit, Delivery, Ephemeral, ErrorFrame, Frame, GetChain, Heads, Row,
+};
+use super::{BATCH_BYTES_MAX, CHAIN_PLACES_MAX, CHAIN_RANGES_MAX, HEADS_TIPS_MAX, PUSH_ROWS_MAX, VERSION};
 use crate::causal::{ActorId, SpaceId, Tip};
 use crate::event::Header;
 
@@ -41,6 +43,8 @@ pub enum PeerOutput {
     Writable,
     /// Both sides have sent what they had.
     CaughtUp,
+    /// The peer asks for what is at these places, with [`PeerSession::send_rows`].
+    Asked(Vec<ChainRange>),
     /// The peer said this.
     Ephemeral(Bytes),
     /// The peer, or this side, found something wrong.
@@ -170,6 +174,18 @@ impl PeerSession {
         }
     }
 
+    /// Asks for what is at these places: it comes as [`PeerOutput::Rows`], if the peer has it and knows the question.
+    ///
+    /// # Panics
+    /// If there are more than one question may name.
+    pub fn get_chain(&mut self, ranges: Vec<ChainRange>) {
+        let places: u64 = ranges.iter().map(ChainRange::places).sum();
+        assert!(ranges.len() <= CHAIN_RANGES_MAX && places <= CHAIN_PLACES_MAX, "a question has bounds");
+        if self.phase == Phase::Open {
+            self.send(Frame::GetChain(GetChain { space: self.space, ranges, after: 0 }));
+        }
+    }
+
     /// Whether the peer hears what is said.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -211,6 +227,9 @@ impl PeerSession {
                 let bytes = i64::try_from(credit.bytes).unwrap_or(i64::MAX);
                 self.window_bytes = self.window_bytes.saturating_add(bytes);
                 self.outputs.push_back(PeerOutput::Writable);
+            }
+            (Phase::Open, Frame::GetChain(question)) if question.space == self.space => {
+                self.outputs.push_back(PeerOutput::Asked(question.ranges));
             }
             (Phase::Open, Frame::Ephemeral(said)) if said.space == self.space => {
                 self.outputs.push_back(PeerOutput::Ephemeral(said.payload));

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 /// Between two messages.
 const PAUSE_MS: u64 = 50;
-/// Between two whole ones that others ask for by being new.
+/// Between two whole ones that others ask for by being new. A session that goes on not to know this one asks for the next after
+/// twice as long: on a slow way what answers it is still under way, and more of it would be so for ever.
 const ANSWER_MS: u64 = 250;
 /// Between two whole ones.
 const BEAT_MS: u64 = 10_000;
@@ -43,6 +44,9 @@ pub struct Other {
     pub revision: u64,
     counter: u64,
     is_fresh: bool,
+    /// How often it was answered because it did not know this session, and when it may be again.
+    answers: u32,
+    answer_ms: u64,
 }
 
 /// What came of a message.
@@ -148,12 +152,11 @@ impl Presence {
         let fits = |state: &BTreeMap<String, Value>| {
             Value::Object(state.clone()).to_bytes().len() <= PRESENCE_BYTES_MAX
         };
-        if !self.others.contains_key(&id) {
+        let is_new = !self.others.contains_key(&id);
+        if is_new {
             if !is_whole || !fits(&message.changed) {
                 return Heard::Nothing;
             }
-            // It may not know this session yet, and shows itself to those alone that it knows.
-            self.whole_due = true;
             self.make_room();
             let actor = message.actor;
             let (state, view) = (BTreeMap::new(), None);
@@ -166,6 +169,8 @@ impl Presence {
                 revision: 0,
                 counter: 0,
                 is_fresh: false,
+                answers: 0,
+                answer_ms: 0,
             };
             self.others.insert(id, other);
         }
@@ -174,8 +179,11 @@ impl Presence {
         other.counter = message.counter;
         other.heard_ms = now_ms;
         other.is_fresh |= message.seen.binary_search(&own).is_ok();
-        if !other.is_fresh && is_whole {
+        // It may not know this session yet, and shows itself to those alone that it knows.
+        if is_whole && (is_new || !other.is_fresh) && other.answer_ms <= now_ms {
             self.whole_due = true;
+            let pause = ANSWER_MS.saturating_mul(1 << other.answers.min(8)).min(BEAT_MS);
+            (other.answers, other.answer_ms) = (other.answers.saturating_add(1), now_ms + pause);
         }
         other.view = message.view.or(other.view);
         let mut state = if is_whole { BTreeMap::new() } else { other.state.clone() };
@@ -296,7 +304,10 @@ impl Presence {
         self.sent_ms = self.sent_ms.min(now_ms);
         self.viewed_ms = self.viewed_ms.min(now_ms);
         self.whole_ms = self.whole_ms.map(|whole| whole.min(now_ms));
-        self.others.values_mut().for_each(|other| other.heard_ms = other.heard_ms.min(now_ms));
+        for other in self.others.values_mut() {
+            other.heard_ms = other.heard_ms.min(now_ms);
+            other.answer_ms = other.answer_ms.min(now_ms + BEAT_MS);
+        }
     }
 
     fn make_room(&mut self) {

@@ -8,6 +8,7 @@
 //! while; nothing that waits grows beyond the credit given and the push window. It does not look into headers, holds no
 //! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
 
+mod compare;
 mod output;
 
 use crate::sorted::SortedMap;
@@ -19,7 +20,7 @@ use super::backoff::Due;
 use super::error::{Code, FrameError};
 use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
-    Position, Proof, Push, Row, Subscribe, Subscribed, Verdict,
+    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
 use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
@@ -67,8 +68,9 @@ pub struct Login {
     pub proof: Proof,
     /// For a relay that creates spaces only with one.
     pub token: Option<String>,
-    /// What the ends of all lanes add up to of which every changeset is stored, or will be before what is stored later.
-    pub heads: Option<[u8; 32]>,
+    /// What the ends of all lanes add up to of which every changeset is stored, or will be before what is stored later, and how
+    /// many changesets that are.
+    pub heads: Option<([u8; 32], u64)>,
 }
 
 /// How much may be pushed now.
@@ -98,6 +100,10 @@ pub struct Session {
     last_push_id: u64,
     /// The last SUBSCRIBE said what is held here.
     compares: bool,
+    /// Why the log that is compared, or read from the start after all, is not the one that was read.
+    resync: Option<Resync>,
+    /// GET_CHAINs without an answer.
+    questions: u32,
     /// How far the log went when it was subscribed to.
     head: u64,
     outputs: VecDeque<SessionOutput>,
@@ -111,6 +117,11 @@ enum Phase {
     AwaitLogin,
     AwaitAuthOk,
     AwaitSubscribed,
+    /// The log is another one: what it has up to here is compared, and the relay was asked how its heads differ.
+    Comparing {
+        place: Position,
+        asked: bool,
+    },
     /// All rows up to here were handed out.
     Streaming(Position),
     /// A Close was put out; what still comes in is dropped.
@@ -150,6 +161,8 @@ impl Session {
             pushes: SortedMap::new(),
             last_push_id: 0,
             compares: false,
+            resync: None,
+            questions: 0,
             head: 0,
             outputs: VecDeque::new(),
         }
@@ -183,14 +196,8 @@ impl Session {
             proofs: vec![login.proof],
             token: login.token.unwrap_or_default(),
         }));
-        self.compares = self.config.from.is_some() && login.heads.is_some();
-        self.send(Frame::Subscribe(Subscribe {
-            space: self.config.space,
-            from: self.config.from,
-            own: self.config.own.clone(),
-            credit: self.config.credit_bytes,
-            heads: login.heads.filter(|_| self.compares),
-        }));
+        self.compares = login.heads.is_some();
+        self.subscribe(login.heads);
         self.phase = Phase::AwaitAuthOk;
     }
 
@@ -364,11 +371,26 @@ impl Session {
                 }
             }
             (Phase::Streaming(_), Frame::Ack(ack)) => self.on_ack(ack),
+            (Phase::Comparing { place, asked: true }, Frame::HeadsDiffer(answer)) => {
+                self.on_heads_differ(place, answer);
+            }
+            (Phase::Comparing { .. } | Phase::Streaming(_), Frame::Chain(answer)) => self.on_chain(answer),
             (Phase::Streaming(_), Frame::Ephemeral(said)) if said.space == self.config.space => {
                 self.outputs.push_back(SessionOutput::Ephemeral(said.payload));
             }
             (_, frame) => self.violated(&format!("frame type {:#04x} out of place", frame.kind())),
         }
+    }
+
+    fn subscribe(&mut self, heads: Option<([u8; 32], u64)>) {
+        self.send(Frame::Subscribe(Subscribe {
+            space: self.config.space,
+            from: self.config.from,
+            own: self.config.own.clone(),
+            credit: self.config.credit_bytes,
+            heads: heads.map(|(heads, _)| heads),
+            held: heads.map_or(0, |(_, held)| held),
+        }));
     }
 
     fn on_hello(&mut self, hello: &Hello) {
@@ -392,7 +414,7 @@ impl Session {
     }
 
     fn on_subscribed(&mut self, answer: Subscribed) {
-        let Subscribed { space, resync, log_id, head, tips, chain } = answer;
+        let Subscribed { space, resync, log_id, head, tips, chain, place } = answer;
         if space != self.config.space {
             return self.violated("subscribed to another space");
         }
@@ -404,10 +426,19 @@ impl Session {
             (Some(from), None) => from,
             (None, _) | (_, Some(_)) => start,
         };
-        if chain.is_some() && (resync.is_none() || !self.compares) {
-            return self.violated("the same was found where nothing was compared");
+        let is_other = resync.is_some() || self.config.from.is_none();
+        if (chain.is_some() || place.is_some()) && !(is_other && self.compares) {
+            return self.violated("something was found where nothing was compared");
         }
-        let place = chain.map(|chain| Position { log_id, cursor: head, chain });
+        let at_head = |chain| Position { log_id, cursor: head, chain };
+        self.resync = resync.or(self.resync);
+        if let Some(place) = place {
+            self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });
+            return self.hold(at_head(place));
+        }
+        // A log that could not be compared is read from the start all the same.
+        let resync = self.resync.take();
+        let place = chain.map(at_head);
         let (read, resync) = place.map_or((read, resync), |place| (place, None));
         if resync.is_some() || place.is_some() {
             self.config.from = place;
@@ -542,6 +573,7 @@ impl Session {
         self.unstored.clear();
         self.owed_bytes = 0;
         self.pushes.clear();
+        self.questions = 0;
         // What was to be sent or closed belongs to the old connection; rows and verdicts are true all the same.
         self.outputs.retain(|output| {
             !matches!(output, SessionOutput::Send(_) | SessionOutput::Login(_) | SessionOutput::Close { .. })

@@ -53,8 +53,16 @@ fn frames() -> Vec<Frame> {
             own: vec![tip.actor; 2],
             credit: 5,
             heads: Some([9; 32]),
+            held: 0,
         }),
-        Frame::Subscribe(Subscribe { space: SPACE, from: None, own: vec![], credit: 0, heads: None }),
+        Frame::Subscribe(Subscribe {
+            space: SPACE,
+            from: None,
+            own: vec![],
+            credit: 0,
+            heads: None,
+            held: 0,
+        }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
         Frame::CaughtUp(CaughtUp { space: SPACE, cursor: 9 }),
@@ -80,8 +88,44 @@ fn frames() -> Vec<Frame> {
             head: 3,
             tips: vec![tip],
             chain,
+            place: None,
         }));
     }
+    let range = ChainRange { actor: tip.actor, first: 0, last: 16_383 };
+    let last = ChainRange { actor: tip.actor, first: u32::MAX, last: u32::MAX };
+    let (log_id, chain, place) = (LogId([4; 16]), None, Some(LogChain([4; 16])));
+    frames.extend([
+        Frame::Subscribe(Subscribe {
+            space: SPACE,
+            from: None,
+            own: vec![],
+            credit: 5,
+            heads: Some([9; 32]),
+            held: 20_000,
+        }),
+        Frame::Subscribed(Subscribed {
+            space: SPACE,
+            resync: None,
+            log_id,
+            head: 3,
+            tips: vec![],
+            chain,
+            place,
+        }),
+        Frame::HeadsRange(HeadsRange { space: SPACE, sums: vec![1] }),
+        Frame::HeadsRange(HeadsRange { space: SPACE, sums: vec![u128::MAX, 0] }),
+        Frame::HeadsDiffer(HeadsDiffer {
+            space: SPACE,
+            ranges: vec![0, 4_095],
+            tips: vec![tip],
+            too_many: false,
+        }),
+        Frame::HeadsDiffer(HeadsDiffer { space: SPACE, ranges: vec![], tips: vec![], too_many: true }),
+        Frame::GetChain(GetChain { space: SPACE, ranges: vec![range], after: 0 }),
+        Frame::GetChain(GetChain { space: SPACE, ranges: vec![last; 2], after: 7 }),
+        Frame::Chain(Chain { space: SPACE, rows: vec![row(None), row(Some(b"content"))], next: 9 }),
+        Frame::Chain(Chain { space: SPACE, rows: vec![], next: 0 }),
+    ]);
     frames
 }
 
@@ -138,7 +182,7 @@ fn a_flipped_bit_never_panics_and_what_is_read_can_be_written() {
 
 #[test]
 fn unknown_types_and_flags_are_dropped_only_if_they_may_be() {
-    for kind in [0x00, 0x0e, 0x0f, 0x11, 0x13, 0x17, 0x19, 0x20, 0x80, 0xff] {
+    for kind in [0x00, 0x0e, 0x0f, 0x15, 0x16, 0x17, 0x19, 0x20, 0x80, 0xff] {
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 1, 9, 9])), Ok(None), "{kind:#x}");
         let refused = Err(FrameError::Unknown { kind, flags: 0 });
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 0, 9, 9])), refused, "{kind:#x}");
@@ -170,8 +214,10 @@ fn limits_hold() {
 
     let actors = vec![ActorId([1; 32]); OWN_ACTORS_MAX + 1];
     let too_many = |kind, limit| Err(FrameError::TooMany { kind, limit });
-    let subscribe =
-        |own| Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0, heads: None }).encode();
+    let subscribe = |own| {
+        Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0, heads: None, held: 0 })
+            .encode()
+    };
     assert_eq!(Frame::decode(&subscribe(actors.clone())), too_many(0x04, OWN_ACTORS_MAX));
     assert!(Frame::decode(&subscribe(actors[1..].to_vec())).is_ok());
     let push = |count| Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(None); count] }).encode();
@@ -185,6 +231,23 @@ fn limits_hold() {
     let tips = vec![tip; HEADS_TIPS_MAX + 1];
     let heads = Heads { version: 1, space: SPACE, tips, more: false, credit: 0 };
     assert_eq!(Frame::decode(&Frame::Heads(heads).encode()), too_many(0x10, HEADS_TIPS_MAX));
+
+    let field = |kind, field| Err(FrameError::Field { kind, field });
+    let sums =
+        |count| Frame::decode(&Frame::HeadsRange(HeadsRange { space: SPACE, sums: vec![1; count] }).encode());
+    assert!(sums(4_096).is_ok());
+    for count in [0, 3, 8_192] {
+        assert_eq!(sums(count), field(0x11, "sums"));
+    }
+    let actor = ActorId([2; 32]);
+    let asked = |ranges: Vec<ChainRange>| {
+        Frame::decode(&Frame::GetChain(GetChain { space: SPACE, ranges, after: 0 }).encode())
+    };
+    let range = |first, last| ChainRange { actor, first, last };
+    assert!(asked(vec![range(0, 8_191); 2]).is_ok());
+    assert_eq!(asked(vec![range(0, 8_191), range(0, 8_192)]), field(0x12, "ranges"));
+    assert_eq!(asked(vec![range(0, u32::MAX)]), field(0x12, "ranges"));
+    assert_eq!(asked(vec![range(0, 0); CHAIN_RANGES_MAX + 1]), too_many(0x12, CHAIN_RANGES_MAX));
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub(super) struct Subscribe {
     pub credit: u64,
     #[prost(bytes = "bytes", tag = "5")]
     pub heads: Bytes,
+    #[prost(uint64, tag = "6")]
+    pub held: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -118,6 +120,8 @@ pub(super) struct Subscribed {
     pub tips: Vec<Tip>,
     #[prost(bytes = "bytes", tag = "6")]
     pub chain: Bytes,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub place: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -238,6 +242,56 @@ pub(super) struct Heads {
     pub more: bool,
     #[prost(uint64, tag = "5")]
     pub credit: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HeadsRange {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub sums: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct HeadsDiffer {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(uint32, repeated, tag = "2")]
+    pub ranges: Vec<u32>,
+    #[prost(message, repeated, tag = "3")]
+    pub tips: Vec<Tip>,
+    #[prost(bool, tag = "4")]
+    pub too_many: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Range {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub actor: Bytes,
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    #[prost(uint64, tag = "3")]
+    pub last: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct GetChain {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub ranges: Vec<Range>,
+    #[prost(uint64, tag = "3")]
+    pub after: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Chain {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub rows: Vec<Row>,
+    #[prost(uint64, tag = "3")]
+    pub next: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

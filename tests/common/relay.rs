@@ -3,12 +3,15 @@
 
 use super::common::Node;
 use prost::bytes::Bytes;
-use std::collections::VecDeque;
-use stemma::causal::{ChangesetId, LogId, SpaceId, Tip};
-use stemma::event::{Header, changeset_id, heads_digest, next_chain, start_chain};
+use std::collections::{HashMap, HashSet, VecDeque};
+use stemma::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use stemma::event::{
+    Header, SignedChangeset, changeset_id, differing, heads_digest, next_chain, start_chain,
+};
 use stemma::sync::{
-    Ack, Admission, AuthOk, Batch, CaughtUp, Code, Delivery, Frame, Hello, Limits, Position, Push, Resync,
-    Row, Subscribe, Subscribed, Verdict,
+    Ack, Admission, AuthOk, BATCH_BYTES_MAX, Batch, CaughtUp, Chain, ChainRange, Code, Delivery, Frame,
+    GetChain, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Subscribe, Subscribed,
+    Verdict,
 };
 
 /// How it behaves.
@@ -40,10 +43,22 @@ pub struct Relay {
     sent: u64,
     /// How many rows were sent over all connections.
     pub delivered: usize,
+    /// Bytes of frames, in both directions.
+    pub bytes: usize,
+    /// It knows nothing of what comes after the sum of the heads.
+    pub is_old: bool,
+    /// What it sends instead of its rows.
+    pub spoils: Option<fn(&mut Row)>,
     /// The most changesets that came in by one frame, where that is looked at.
     pub most: Option<u32>,
     /// What it says its last cursor is, if that is a lie.
     pub head: Option<u64>,
+}
+
+/// Where rows are.
+struct Index {
+    at: HashMap<ChangesetId, u64>,
+    twins: HashMap<(ActorId, u32), ChangesetId>,
 }
 
 impl Relay {
@@ -60,6 +75,9 @@ impl Relay {
             session: None,
             sent: 0,
             delivered: 0,
+            bytes: 0,
+            is_old: false,
+            spoils: None,
             most: None,
             head: None,
         }
@@ -71,9 +89,14 @@ impl Relay {
 
     /// Connects a node, and carries frames until both are at rest.
     pub fn connect(&mut self, node: &mut Node) {
+        self.begin(node);
+        self.run(node);
+    }
+
+    /// Connects a node: its login is under way.
+    pub fn begin(&mut self, node: &mut Node) {
         let session = node.with(|replica, env| replica.connect(self.url, env));
         self.greet(node, session);
-        self.run(node);
     }
 
     fn greet(&mut self, node: &mut Node, session: u32) {
@@ -104,6 +127,7 @@ impl Relay {
     fn say(&mut self, node: &mut Node, frame: Frame) {
         if let Some(session) = self.session {
             let frame = frame.encode();
+            self.bytes += frame.len();
             let before = self.most.map(|_| node.replica.stats().changesets);
             node.with(|replica, env| replica.received(session, &frame, env));
             if let (Some(most), Some(before)) = (&mut self.most, before) {
@@ -128,6 +152,7 @@ impl Relay {
                 return;
             }
             for (_, bytes) in mine {
+                self.bytes += bytes.len();
                 let frame = Frame::decode(&Bytes::from(bytes)).expect("a client speaks the protocol");
                 for reply in self.answer(frame.expect("a known frame")) {
                     self.say(node, reply);
@@ -178,6 +203,12 @@ impl Relay {
             Frame::Subscribe(subscribe) => self.subscribe(&subscribe),
             Frame::Push(push) => self.push(push),
             Frame::Credit(_) => Vec::new(),
+            Frame::HeadsRange(_) | Frame::GetChain(_) if self.is_old => Vec::new(),
+            Frame::HeadsRange(HeadsRange { space, sums }) => {
+                let (ranges, tips) = differing(self.tips(|_| true), &sums);
+                vec![Frame::HeadsDiffer(HeadsDiffer { space, ranges, tips, too_many: false })]
+            }
+            Frame::GetChain(question) => vec![self.chains(&question)],
             frame => panic!("{frame:?}"),
         }
     }
@@ -194,9 +225,12 @@ impl Relay {
                 _ => (self.position(from.cursor as usize) != from).then_some(Resync::Chain),
             }
         });
-        let same = subscribe.heads == Some(heads_digest(self.tips(|_| true)));
-        let place = (resync.is_some() && same).then(|| self.position(self.rows.len()));
-        let from = if resync.is_some() { place } else { subscribe.from };
+        let is_other = resync.is_some() || subscribe.from.is_none();
+        let head = self.rows.len() as u64;
+        let same = is_other && subscribe.heads == Some(heads_digest(self.tips(|_| true)));
+        let place = same.then(|| self.position(self.rows.len()));
+        let compares = is_other && !same && !self.is_old && head > 0 && 2 * subscribe.held >= head;
+        let from = if is_other { place } else { subscribe.from };
         self.sent = from.map_or(0, |from| from.cursor);
         let tips = subscribe.own.iter().flat_map(|actor| self.tips(|header| header.actor() == *actor));
         let subscribed = Subscribed {
@@ -206,17 +240,47 @@ impl Relay {
             head: self.head.unwrap_or(self.rows.len() as u64),
             tips: tips.collect(),
             chain: place.map(|place| place.chain),
+            place: compares.then(|| self.position(self.rows.len()).chain),
         };
         let mut frames = vec![Frame::Subscribed(subscribed)];
-        frames.extend(self.news());
+        if !compares {
+            frames.extend(self.news());
+        }
         frames
+    }
+
+    fn chains(&mut self, question: &GetChain) -> Frame {
+        let is_asked = |header: &Header| {
+            let within = |range: &ChainRange| (range.first..=range.last).contains(&header.seq());
+            question.ranges.iter().any(|range| range.actor == header.actor() && within(range))
+        };
+        let (mut rows, mut bytes, mut next) = (Vec::new(), 0, 0);
+        for (cursor, row) in (1..).zip(&self.rows).skip(question.after as usize) {
+            if !is_asked(&Header::decode(&row.header).expect("an honest header")) {
+                continue;
+            }
+            bytes += row.bytes();
+            if bytes > BATCH_BYTES_MAX && !rows.is_empty() {
+                next = cursor - 1;
+                break;
+            }
+            rows.push(self.told(row));
+        }
+        self.delivered += rows.len();
+        Frame::Chain(Chain { space: question.space, rows, next })
+    }
+
+    fn told(&self, row: &Row) -> Row {
+        let mut row = row.clone();
+        self.spoils.iter().for_each(|spoil| spoil(&mut row));
+        row
     }
 
     fn news(&mut self) -> Vec<Frame> {
         let from = self.sent as usize;
         let mut frames = Vec::new();
         if from < self.rows.len() {
-            let rows = self.rows[from..].iter().cloned().map(Delivery::Row).collect();
+            let rows = self.rows[from..].iter().map(|row| Delivery::Row(self.told(row))).collect();
             self.delivered += self.rows.len() - from;
             let chain = Some(self.position(self.rows.len()).chain);
             frames.push(Frame::Batch(Batch { space: self.space, first_cursor: self.sent + 1, rows, chain }));
@@ -232,44 +296,53 @@ impl Relay {
 
     fn tips(&self, of: impl Fn(&Header) -> bool) -> Vec<Tip> {
         let headers: VecDeque<Header> = self.headers().into_iter().filter(of).collect();
-        let is_tip = |header: &&Header| !headers.iter().any(|other| other.prev() == Some(header.id()));
+        let passed: HashSet<ChangesetId> = headers.iter().filter_map(Header::prev).collect();
+        let is_tip = |header: &&Header| !passed.contains(&header.id());
         let tips = headers.iter().filter(is_tip);
         tips.map(|header| Tip { actor: header.actor(), seq: header.seq(), id: header.id() }).collect()
     }
 
     fn push(&mut self, push: Push) -> Vec<Frame> {
         self.pushes.push(push.rows.len());
-        let results = push.rows.into_iter().map(|row| self.judge(row)).collect();
+        let headers = self.headers();
+        let twins =
+            headers.iter().rev().map(|header| ((header.actor(), header.seq()), header.id())).collect();
+        let at = (1..).zip(&headers).map(|(cursor, header)| (header.id(), cursor)).collect();
+        let mut index = Index { at, twins };
+        let results = push.rows.into_iter().map(|row| self.judge(row, &mut index)).collect();
         let mut frames = vec![Frame::Ack(Ack { push_id: push.push_id, results })];
         frames.extend(self.news());
         frames
     }
 
-    fn judge(&mut self, row: Row) -> Verdict {
+    fn judge(&mut self, row: Row, index: &mut Index) -> Verdict {
         let header = Header::decode(&row.header).expect("an honest header");
-        let headers = self.headers();
-        let at = |id: ChangesetId| headers.iter().position(|known| known.id() == id);
         let cursor = self.rows.len() as u64 + 1;
         match self.manner {
             Manner::AlwaysGap => return Verdict::Gap { tip: None },
             Manner::Rejects(code) => return Verdict::Rejected(code),
             _ => {}
         }
-        if let Some(at) = at(header.id()) {
-            return Verdict::Dup { cursor: at as u64 + 1 };
+        if let Some(cursor) = index.at.get(&header.id()) {
+            return Verdict::Dup { cursor: *cursor };
         }
-        let tips = self.tips(|known| known.actor() == header.actor());
-        if header.prev().is_some_and(|prev| at(prev).is_none()) {
+        if header.prev().is_some_and(|prev| !index.at.contains_key(&prev)) {
+            let tips = self.tips(|known| known.actor() == header.actor());
             return Verdict::Gap { tip: tips.iter().max_by_key(|tip| tip.seq).map(|tip| (tip.seq, tip.id)) };
         }
         if self.manner == Manner::Full {
             return Verdict::Rejected(Code::Quota);
         }
-        let twin =
-            headers.iter().find(|known| known.actor() == header.actor() && known.seq() == header.seq());
-        let verdict =
-            twin.map_or(Verdict::Accepted { cursor }, |twin| Verdict::Forked { cursor, existing: twin.id() });
+        // Whatever else it is, it checks signatures.
+        if SignedChangeset::from_parts(&row.header, row.signature, None, None)
+            .is_ok_and(|row| row.verify().is_err())
+        {
+            return Verdict::Rejected(Code::BadSignature);
+        }
+        let twin = index.twins.get(&(header.actor(), header.seq())).copied();
+        index.at.insert(header.id(), cursor);
+        index.twins.entry((header.actor(), header.seq())).or_insert(header.id());
         self.rows.push(row);
-        verdict
+        twin.map_or(Verdict::Accepted { cursor }, |existing| Verdict::Forked { cursor, existing })
     }
 }

@@ -178,10 +178,6 @@ impl World {
     fn repent(&mut self, at: usize) {
         match std::mem::replace(&mut self.relays[at].manner, Manner::Honest) {
             Manner::Honest => {}
-            // The chain says nothing of segments and signatures: rows that were spoilt are read again from another log alone.
-            Manner::Alters => {
-                (0..DATABASES).for_each(|database| self.restore_relay(at, database, 100, true));
-            }
             _ => {
                 self.stop_relay(at, false);
                 self.relays[at].is_up = true;

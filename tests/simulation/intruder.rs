@@ -70,7 +70,14 @@ impl Intruder {
         let space = self.invite.genesis().id();
         [
             Frame::Auth(auth),
-            Frame::Subscribe(Subscribe { space, from: None, own: Vec::new(), credit: 1 << 20, heads: None }),
+            Frame::Subscribe(Subscribe {
+                space,
+                from: None,
+                own: Vec::new(),
+                credit: 1 << 20,
+                heads: None,
+                held: 0,
+            }),
         ]
     }
 

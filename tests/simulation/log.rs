@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::crypto::{SegmentKind, Signature, Tag, VerifyingKey, segment_hash};
+use stemma::crypto::{SegmentKind, Signature, Tag, VerifyingKey, hash, segment_hash};
 use stemma::event::{Genesis, Header, Login, LoginProof, changeset_id, next_chain, start_chain};
-use stemma::sync::{Auth, Code, Position, Row, Verdict};
+use stemma::sync::{Auth, ChainRange, Code, Position, Row, Verdict};
 
 /// Somebody at the door of a space.
 pub struct Knock {
@@ -45,6 +45,14 @@ pub trait Logs {
     fn tips(&self, space: SpaceId, actors: &[ActorId]) -> Vec<Tip>;
     /// Those of everybody.
     fn ends(&self, space: SpaceId) -> Vec<Tip>;
+    /// Rows at places in chains behind a cursor, each with its own, and whether there are more.
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        rows_max: usize,
+    ) -> (Vec<(u64, Row)>, bool);
 
     /// The proofs of an AUTH, if they hold.
     fn check_login(&self, auth: &Auth, key: &[u8; 32], nonce: &[u8; 32], now_ms: u64) -> Option<Vec<Knock>> {
@@ -143,6 +151,26 @@ impl Logs for Model {
         actors.iter().flat_map(tips).collect()
     }
 
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        rows_max: usize,
+    ) -> (Vec<(u64, Row)>, bool) {
+        let Some(of) = self.spaces.get(&space) else { return (Vec::new(), false) };
+        let is_asked = |row: &NewRow| {
+            ranges
+                .iter()
+                .any(|range| range.actor == row.actor && (range.first..=range.last).contains(&row.seq))
+        };
+        let behind = (1_u64..).zip(&of.rows).filter(|(cursor, (_, row))| *cursor > after && is_asked(row));
+        let mut rows: Vec<(u64, Row)> = behind.map(|(cursor, (_, new))| (cursor, new.row.clone())).collect();
+        let more = rows.len() > rows_max;
+        rows.truncate(rows_max);
+        (rows, more)
+    }
+
     fn ends(&self, space: SpaceId) -> Vec<Tip> {
         let Some(of) = self.spaces.get(&space) else { return Vec::new() };
         let actors: BTreeSet<ActorId> = of.rows.iter().map(|(_, row)| row.actor).collect();
@@ -151,6 +179,25 @@ impl Logs for Model {
 }
 
 impl Model {
+    /// Where the ends of a log add up to something else than somebody's, after `docs/protocol.md` §3.
+    pub fn differing(ends: &[Tip], sums: &[u128]) -> (Vec<u32>, Vec<Tip>) {
+        let hashed =
+            |tip: &Tip| hash(Tag::HEADS, &[&tip.actor.0, &u64::from(tip.seq).to_le_bytes(), &tip.id.0]).0;
+        let within = |range: usize| {
+            let number = |tip: &Tip| usize::from(hashed(tip)[0]) + 256 * usize::from(hashed(tip)[1]);
+            ends.iter().copied().filter(move |tip| number(tip) % sums.len() == range)
+        };
+        let sum = |range: usize| {
+            let add = |sum: u128, tip: Tip| {
+                sum.wrapping_add(u128::from_le_bytes(hashed(&tip)[16..].try_into().expect("16")))
+            };
+            within(range).fold(0, add)
+        };
+        let ranges: Vec<usize> = (0..sums.len()).filter(|range| sum(*range) != sums[*range]).collect();
+        let tips = ranges.iter().flat_map(|range| within(*range)).collect();
+        (ranges.into_iter().map(|range| range as u32).collect(), tips)
+    }
+
     /// A row for itself.
     pub fn check(&self, row: Row, space: SpaceId, genesis: &Genesis) -> Result<NewRow, Code> {
         check_row(row, space, genesis)

@@ -40,6 +40,11 @@ impl World {
         // Whoever looks at a tab has it read on.
         self.open_tabs(None).into_iter().for_each(|tab| self.rows_later(tab));
         self.run_for(10_000);
+        // On a slow disk that takes longer, and only whoever is there can be let in again.
+        let end = self.schedule.now_ms() + 60_000;
+        while self.tabs.values().any(|tab| !tab.is_open()) && self.schedule.now_ms() < end {
+            self.run_for(1_000);
+        }
         (0..self.devices.len()).for_each(|device| self.see_disk(device));
     }
 
@@ -136,8 +141,9 @@ impl World {
                 return Some(format!("tab {number} is connected to {connected} of {known} relays"));
             }
             let here = replica.heads();
-            if *heads.entry(space).or_insert_with(|| here.clone()) != here {
-                return Some(format!("tab {number} has other heads: {here:?}"));
+            let there = heads.entry(space).or_insert_with(|| here.clone());
+            if *there != here {
+                return Some(format!("tab {number} has other heads: {here:?}, not {there:?}"));
             }
         }
         let lacks = |at: usize, space: usize| {

@@ -8,12 +8,13 @@ use stemma::causal::{LogChain, SpaceId};
 use stemma::crypto::SigningKey;
 use stemma::event::{Genesis, heads_digest, next_chain};
 use stemma::sync::{
-    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Code, Delivery, ErrorFrame, Frame, GoAway, Hello, Limits,
-    Position, Push, Resync, Row, Subscribe, Subscribed, VERSION, Verdict,
+    Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, Code, Delivery, ErrorFrame, Frame, GetChain,
+    GoAway, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Subscribe, Subscribed,
+    VERSION, Verdict,
 };
 
 use super::invariant::{Invariant, Sabotage};
-use super::log::{Logs, NewRow, id_of, placed};
+use super::log::{Logs, Model, NewRow, id_of, placed};
 use super::rng::Rng;
 use super::world::{Event, World};
 
@@ -166,6 +167,18 @@ impl World {
                     self.send_rows(at, conn);
                 }
             }
+            Frame::HeadsRange(HeadsRange { space, sums }) => {
+                if !client.genesis.contains_key(&space) {
+                    return self.refuse(at, conn, space, Code::NotFoundOrDenied, None);
+                }
+                let (ranges, tips) = Model::differing(&self.logs(at, space).ends(space), &sums);
+                self.answer(
+                    at,
+                    conn,
+                    Frame::HeadsDiffer(HeadsDiffer { space, ranges, tips, too_many: false }),
+                );
+            }
+            Frame::GetChain(question) => self.send_chains(at, conn, &question),
             Frame::Push(push) => {
                 let Some(genesis) = client.genesis.get(&push.space).cloned() else {
                     return self.refuse(at, conn, push.space, Code::NotFoundOrDenied, Some(push.push_id));
@@ -214,7 +227,7 @@ impl World {
     }
 
     fn subscribe(&mut self, at: usize, conn: u32, subscribe: &Subscribe) {
-        let Subscribe { space, from, ref own, credit, heads } = *subscribe;
+        let Subscribe { space, from, ref own, credit, heads, held } = *subscribe;
         let logs = self.logs(at, space);
         let (Some(head), true) =
             (logs.head(space), self.relays[at].clients[&conn].genesis.contains_key(&space))
@@ -227,20 +240,42 @@ impl World {
             () => (logs.chain_at(space, from.cursor) != Some(from.chain)).then_some(Resync::Chain),
         });
         let tips = logs.tips(space, own);
-        let is_same = resync.is_some() && heads == Some(heads_digest(logs.ends(space)));
-        let place = is_same.then_some(head);
-        let from = if resync.is_some() { place } else { from };
+        let compares = heads.filter(|_| resync.is_some() || from.is_none());
+        let same = compares.filter(|heads| *heads == heads_digest(logs.ends(space))).map(|_| head);
+        let other = compares.filter(|_| same.is_none() && head.cursor > 0 && 2 * held >= head.cursor);
+        let from = if resync.is_some() || from.is_none() { same } else { from };
         let cursor = from.map_or(0, |from| from.cursor);
         let chain = logs.chain_at(space, cursor).expect("a place in the log");
         let is_honest = self.relays[at].manner == Manner::Honest;
         let told = (!is_honest).then_some(Position { log_id: head.log_id, cursor, chain });
         let client = self.relays[at].clients.get_mut(&conn).expect("looked up");
         let credit = credit as i64;
-        client.subscription = Some(Subscription { space, cursor, credit, is_caught_up: false, told });
+        let subscription = Subscription { space, cursor, credit, is_caught_up: false, told };
+        client.subscription = other.is_none().then_some(subscription);
+        let (chain, place) = (same.map(|same| same.chain), other.map(|_| head.chain));
         let (log_id, head) = (head.log_id, head.cursor);
-        let chain = place.map(|place| place.chain);
-        self.answer(at, conn, Frame::Subscribed(Subscribed { space, resync, log_id, head, tips, chain }));
+        let subscribed = Subscribed { space, resync, log_id, head, tips, chain, place };
+        self.answer(at, conn, Frame::Subscribed(subscribed));
         self.send_rows(at, conn);
+    }
+
+    /// Rows by their places. One that lies leaves some out, or sends them spoilt.
+    fn send_chains(&mut self, at: usize, conn: u32, question: &GetChain) {
+        let GetChain { space, ref ranges, after } = *question;
+        if !self.relays[at].clients[&conn].genesis.contains_key(&space) {
+            return self.refuse(at, conn, space, Code::NotFoundOrDenied, None);
+        }
+        let rows_max = self.plan.setup.batch_rows;
+        let (mut rows, more) = self.logs(at, space).chains(space, ranges, after, rows_max);
+        let next = rows.last().filter(|_| more).map_or(0, |(cursor, _)| *cursor);
+        let relay = &mut self.relays[at];
+        match relay.manner {
+            Manner::Withholds => rows.retain(|_| relay.random.chance(60)),
+            Manner::Alters => rows.iter_mut().for_each(|(_, row)| alter(row, &mut relay.random)),
+            _ => {}
+        }
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
+        self.answer(at, conn, Frame::Chain(Chain { space, rows, next }));
     }
 
     /// The disk has what was pushed, if the relay lived on.

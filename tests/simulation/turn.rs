@@ -214,6 +214,10 @@ impl World {
             }
             Message::Stands(at, word) => {
                 if self.holder(device, at) != Some(tab) {
+                    // Whoever stored them may have died before it could tell.
+                    if word.row > self.tabs[&tab].last_row() {
+                        self.rows_later(tab);
+                    }
                     self.words(tab).heard.insert(at, word);
                     self.share(tab);
                 }

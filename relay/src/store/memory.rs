@@ -1,11 +1,11 @@
 //! A store that forgets: for tests, and for trying a relay out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::{next_chain, start_chain};
-use stemma::sync::{Code, Position, Verdict};
+use stemma::sync::{ChainRange, Code, Position, Verdict};
 
 use super::{
     Admitted, Append, Appended, Judgement, Lanes, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge,
@@ -35,7 +35,7 @@ struct Space {
 struct ActorRows {
     /// By seq, ascending.
     tips: BTreeSet<(u32, ChangesetId)>,
-    rows: HashMap<u32, Vec<(u64, ChangesetId)>>,
+    rows: BTreeMap<u32, Vec<(u64, ChangesetId)>>,
 }
 
 impl MemoryStore {
@@ -143,6 +143,36 @@ impl Store for MemoryStore {
             lanes.tips.iter().map(|&(seq, id)| Tip { actor, seq, id }).collect::<Vec<_>>()
         };
         Ok((record.head, lanes.iter().flat_map(of).collect()))
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError> {
+        let node = self.node();
+        let Space { rows, lanes, .. } = node.spaces.get(&space).ok_or(StoreError::NoSpace)?;
+        let mut cursors = BTreeSet::new();
+        for range in ranges {
+            let lanes = lanes.get(&range.actor).into_iter();
+            let places =
+                lanes.flat_map(|lanes| lanes.rows.range(range.first..=range.last)).flat_map(|(_, at)| at);
+            cursors.extend(places.map(|(cursor, _)| *cursor).filter(|cursor| *cursor > after));
+        }
+        let (mut page, mut bytes): (Vec<StoredRow>, usize) = (Vec::new(), 0);
+        for cursor in cursors.iter().take(rows_max) {
+            let row = &rows[usize::try_from(*cursor - 1).expect("a row is in memory")];
+            bytes += row.row.bytes();
+            if bytes > bytes_max && !page.is_empty() {
+                break;
+            }
+            page.push(row.clone());
+        }
+        let more = page.len() < cursors.len();
+        Ok((page, more))
     }
 
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {

@@ -11,7 +11,7 @@ mod sqlite;
 use prost::bytes::Bytes;
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::start_chain;
-use stemma::sync::{Position, Resync, Row, Verdict};
+use stemma::sync::{ChainRange, Position, Resync, Row, Verdict};
 
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
@@ -79,6 +79,20 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn ends(&self, space: SpaceId) -> Result<(Position, Vec<Tip>), StoreError>;
+
+    /// The rows at places in chains, every branch of a fork, behind a cursor and in the order of the log: at most so many bytes and
+    /// rows, but one row if there is any; and whether there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError>;
 
     /// Writes something, to see whether that works.
     ///

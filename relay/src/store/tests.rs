@@ -49,6 +49,7 @@ on_all_stores! {
     rows_come_back_byte_for_byte,
     hundreds_of_branches_stay_apart,
     real_headers_come_back_byte_for_byte,
+    rows_are_found_by_their_places,
 }
 
 fn a_space_is_made_once(store: &impl Store) {
@@ -274,6 +275,38 @@ fn hundreds_of_branches_stay_apart(store: &impl Store) {
         assert_eq!(verdicts(store, vec![branch.clone()]), [Verdict::Dup { cursor: i as u64 + 2 }]);
     }
     assert_eq!(tips(store, &[1]).len(), 300);
+}
+
+fn rows_are_found_by_their_places(store: &impl Store) {
+    let (one, two) = (lane(1, 0, 6, None), lane(2, 0, 3, None));
+    let branch = row(1, 3, Some(one[2].id), "branch");
+    // In the log: 1 to 4 of the first, 5 to 7 of the second, 8 the branch, 9 and 10 of the first.
+    verdicts(store, [&one[..4], &two[..], std::slice::from_ref(&branch), &one[4..]].concat());
+    let size = one[0].row.bytes();
+    let range = |actor, first, last| ChainRange { actor: ActorId([actor; 32]), first, last };
+    let found = |ranges: &[ChainRange], after, bytes_max, rows_max| {
+        let (rows, more) = store.chains(SPACE, ranges, after, bytes_max, rows_max).expect("reads");
+        (rows.into_iter().map(|row| row.cursor).collect::<Vec<_>>(), more)
+    };
+    let all = |ranges: &[ChainRange], after| found(ranges, after, usize::MAX, 1_000);
+    assert_eq!(all(&[range(1, 2, 4)], 0), (vec![3, 4, 8, 9], false));
+    assert_eq!(all(&[range(1, 2, 4), range(2, 1, 1)], 0), (vec![3, 4, 6, 8, 9], false));
+    assert_eq!(
+        all(&[range(2, 0, 9), range(2, 1, 2), range(1, 5, 5)], 5),
+        (vec![6, 7, 10], false),
+        "each once"
+    );
+    assert_eq!(all(&[range(1, 6, u32::MAX), range(3, 0, 9)], 0), (vec![], false));
+    assert_eq!(all(&[], 0), (vec![], false));
+    let whole = [range(1, 0, 9), range(2, 0, 9)];
+    assert_eq!(found(&whole, 0, usize::MAX, 4), (vec![1, 2, 3, 4], true));
+    assert_eq!(found(&whole, 4, usize::MAX, 6), (vec![5, 6, 7, 8, 9, 10], false));
+    assert_eq!(found(&whole, 0, 3 * size, 1_000), (vec![1, 2, 3], true));
+    assert_eq!(found(&whole, 9, 1, 1_000), (vec![10], false));
+    let (rows, _) = store.chains(SPACE, &[range(1, 3, 3)], 0, usize::MAX, 1_000).expect("reads");
+    let log = store.read(SPACE, 0, usize::MAX, 1_000).expect("reads");
+    assert_eq!(rows, [log[3].clone(), log[7].clone()]);
+    assert!(matches!(store.chains(OTHER, &whole, 0, 1, 1), Err(StoreError::NoSpace)));
 }
 
 #[test]

@@ -169,6 +169,8 @@ pub struct Client {
     pub hello: Hello,
     /// What a SUBSCRIBE says that it holds.
     pub heads: Option<[u8; 32]>,
+    /// For how many changesets that stands.
+    pub held: u64,
     last_push: u64,
 }
 
@@ -201,7 +203,7 @@ impl Client {
             subscriptions: 0,
         };
         let hello = Hello { min_version: 0, max_version: 0, relay_key: [0; 32], nonce: [0; 32], limits };
-        let mut client = Self { socket, hello, heads: None, last_push: 0 };
+        let mut client = Self { socket, hello, heads: None, held: 0, last_push: 0 };
         let Frame::Hello(hello) = client.receive().await else { panic!("the relay speaks first") };
         client.hello = hello;
         client
@@ -264,7 +266,8 @@ impl Client {
         own: &[ActorId],
         credit: u64,
     ) -> Subscribed {
-        let subscribe = Subscribe { space: space.id(), from, own: own.to_vec(), credit, heads: self.heads };
+        let (heads, held) = (self.heads, self.held);
+        let subscribe = Subscribe { space: space.id(), from, own: own.to_vec(), credit, heads, held };
         self.send(Frame::Subscribe(subscribe)).await;
         match self.receive().await {
             Frame::Subscribed(subscribed) => subscribed,

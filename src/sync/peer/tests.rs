@@ -56,6 +56,14 @@ impl Peer {
                     }
                     self.session.stored(bytes);
                 }
+                PeerOutput::Asked(ranges) => {
+                    let within = |header: &Header, range: &ChainRange| {
+                        header.actor() == range.actor && (range.first..=range.last).contains(&header.seq())
+                    };
+                    let held = self.log.values();
+                    let held = held.filter(|(header, _)| ranges.iter().any(|range| within(header, range)));
+                    self.outbox.extend(held.map(|(_, row)| row.clone()));
+                }
                 PeerOutput::Refused { code, .. } => self.refused.push(code),
                 PeerOutput::CaughtUp => self.caught_up = true,
                 PeerOutput::Writable | PeerOutput::Ephemeral(_) | PeerOutput::Close => {}
@@ -126,6 +134,25 @@ fn each_gets_what_it_lacks_and_nothing_twice() {
     converse(&mut a, &mut b);
     assert_alike(&a, &b);
     assert_eq!((a.received, b.received), (7 + 3, 5));
+}
+
+#[test]
+fn what_is_asked_for_by_its_places_comes_again() {
+    let space = Space::new();
+    let rows = space.lane(1, 5);
+    let (mut a, mut b) = (Peer::new(&space, &rows, 1 << 20), Peer::new(&space, &rows, 1 << 20));
+    let ranges = vec![ChainRange {
+        actor: Header::decode(&rows[0].header).expect("a header").actor(),
+        first: 1,
+        last: 2,
+    }];
+    a.session.get_chain(ranges.clone());
+    converse(&mut a, &mut b);
+    assert_eq!(a.received, 0, "nobody asks before there is a conversation");
+    a.session.get_chain(ranges);
+    converse(&mut a, &mut b);
+    assert_alike(&a, &b);
+    assert_eq!((a.received, b.received), (2, 0));
 }
 
 #[test]

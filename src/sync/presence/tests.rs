@@ -1,6 +1,7 @@
 //! Who is here, session by session, with messages that are lost, recorded, forged or too many.
 
 use super::*;
+use std::collections::VecDeque;
 
 fn id(byte: u8) -> PresenceSession {
     PresenceSession([byte; 8])
@@ -97,6 +98,37 @@ fn fields_go_one_by_one_and_come_back_whole() {
     assert_eq!(room.state(1, 1), [("a".to_owned(), false), ("c".to_owned(), true)]);
     room.run(BEAT_MS, all_hear);
     assert_eq!(room.state(1, 1), [("a".to_owned(), true)]);
+}
+
+/// A way for one message in 600 ms, on which sessions come one after another: what answers them waits there, and they go on to say
+/// that they do not know who answers.
+#[test]
+fn on_a_slow_way_answers_do_not_breed() {
+    let mut room = Room::new(9);
+    let mut under_way = VecDeque::new();
+    let (mut free_ms, mut whole) = (room.now, 0);
+    let begin = room.now;
+    for _ in 0..50_000 {
+        let here = 9.min(1 + (room.now - begin) / 700) as usize;
+        for from in 0..here {
+            room.sessions[from].expire(room.now);
+            let view = || ShownView { frontier: [0; 32], digest: [0; 32] };
+            if let Some(draft) = room.sessions[from].next_message(room.now, true, view) {
+                whole += usize::from(draft.is_whole);
+                free_ms = free_ms.max(room.now) + 600;
+                under_way.push_back((free_ms, from, message(from, draft)));
+            }
+        }
+        while under_way.front().is_some_and(|(due, ..)| *due <= room.now) {
+            let (_, from, message) = under_way.pop_front().expect("just seen");
+            for to in (0..here).filter(|to| *to != from) {
+                room.sessions[to].hear(message.clone(), MemberId([from as u8; 32]), room.now);
+            }
+        }
+        room.now += 10;
+    }
+    assert!(under_way.len() < 9, "{} are under way, of {whole} whole ones", under_way.len());
+    (0..9).for_each(|session| assert_eq!(room.seen_by(session).len(), 8));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use prost::bytes::Bytes;
 use super::Challenge;
 use crate::causal::{ChangesetId, LogId, Tip};
 use crate::sync::error::Code;
-use crate::sync::message::{Delivery, Position, Resync, Verdict};
+use crate::sync::message::{Delivery, Position, Resync, Row, Verdict};
 
 /// What the caller has to do or to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,27 @@ pub enum SessionOutput {
         rows: Vec<Delivery>,
         /// The position after them.
         position: Position,
+    },
+    /// The log is another one, and holds something else: work out the sums of the heads held here, for [`Session::compare`].
+    Compare {
+        /// The end of that log. Once everything up to there is stored, it is for [`Session::resume`].
+        place: Position,
+    },
+    /// The heads of the relay in ranges where they are others.
+    Differ {
+        /// Those ranges.
+        ranges: Vec<u32>,
+        /// All its heads in them.
+        tips: Vec<Tip>,
+        /// They were too many to be told.
+        too_many: bool,
+    },
+    /// Rows that were asked for with [`Session::get_chain`]: store them.
+    Chain {
+        /// The rows.
+        rows: Vec<Row>,
+        /// Where to ask on; 0 if that was all.
+        next: u64,
     },
     /// What became of pushed rows, in the order they were pushed.
     Acked {

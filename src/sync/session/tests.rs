@@ -1,6 +1,8 @@
 //! The session against a relay written by hand.
 
-use super::super::message::{Admission, GoAway, Resync};
+use super::super::message::{
+    Admission, Chain, ChainRange, GetChain, GoAway, HeadsDiffer, HeadsRange, Resync,
+};
 use super::*;
 use crate::causal::Tip;
 
@@ -548,7 +550,7 @@ fn admitted(refused: Option<Code>) -> Frame {
 }
 
 fn subscribed(resync: Option<Resync>, log_id: LogId, head: u64) -> Subscribed {
-    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None }
+    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None, place: None }
 }
 
 fn start() -> Position {

@@ -20,7 +20,7 @@ use postgres::{Client, GenericClient, NoTls};
 use prost::bytes::Bytes;
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::start_chain;
-use stemma::sync::{Position, Row};
+use stemma::sync::{ChainRange, Position, Row};
 use tracing::warn;
 
 use super::{Admitted, Append, Appended, Hint, Newcomer, STRAYS, SpaceRecord, Store, StoreError, StoredRow};
@@ -398,6 +398,46 @@ impl Store for PostgresStore {
                 }
             }
             Ok((head, tips))
+        })
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError> {
+        let keys: Vec<&[u8]> = ranges.iter().map(|range| &range.actor.0[..]).collect();
+        let firsts: Vec<i64> = ranges.iter().map(|range| range.first.into()).collect();
+        let lasts: Vec<i64> = ranges.iter().map(|range| range.last.into()).collect();
+        let most = |max: usize| i64::try_from(max).unwrap_or(i64::MAX);
+        let (after, bytes_max, rows_max) = (signed(after)?, most(bytes_max), most(rows_max));
+        self.read_from(|client| {
+            let number = number_of(client, space)?;
+            // One row beyond says that there are more. Their lengths are known without the bytes.
+            let select = "
+                WITH found AS (
+                    SELECT DISTINCT changeset.cursor FROM unnest($2::bytea[], $3::bigint[], $4::bigint[]) AS asked(key, first, last)
+                    JOIN actor ON actor.space = $1 AND actor.key = asked.key
+                    JOIN changeset ON changeset.space = $1 AND changeset.actor = actor.number
+                        AND changeset.seq BETWEEN asked.first AND asked.last
+                    WHERE changeset.cursor > $5 ORDER BY changeset.cursor LIMIT $6::bigint + 1)
+                SELECT cursor, chain, header, signature, skeleton, content, count FROM (
+                    SELECT changeset.*, count(*) OVER () AS count, row_number() OVER (ORDER BY cursor) AS place,
+                        sum(octet_length(header) + octet_length(signature) + octet_length(skeleton)
+                            + coalesce(octet_length(content), 0)) OVER (ORDER BY cursor) AS total
+                    FROM found JOIN changeset USING (cursor) WHERE space = $1) AS page
+                WHERE place <= $6::bigint AND (total <= $7::bigint OR place = 1) ORDER BY cursor";
+            let rows = client.query(
+                select,
+                &[&number, &keys, &firsts, &lasts, &after, &rows_max, &bytes_max],
+            )?;
+            let count = rows.first().map_or(0, |row| row.get::<_, i64>(6));
+            let page: Vec<StoredRow> = rows.iter().map(stored).collect::<Result<_, _>>()?;
+            let more = (page.len() as u64) < unsigned(count)?;
+            Ok((page, more))
         })
     }
 

@@ -30,7 +30,7 @@ use prost::bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::{next_chain, start_chain};
-use stemma::sync::{Position, Row};
+use stemma::sync::{ChainRange, Position, Row};
 
 use super::{Admitted, Append, Appended, Newcomer, STRAYS, SpaceRecord, Store, StoreError, StoredRow};
 use commit::{Commit, Recent, id_in};
@@ -329,6 +329,60 @@ impl Store for SqliteStore {
             }
         }
         Ok((head.ok_or(StoreError::NoSpace)?, tips))
+    }
+
+    fn chains(
+        &self,
+        space: SpaceId,
+        ranges: &[ChainRange],
+        after: u64,
+        bytes_max: usize,
+        rows_max: usize,
+    ) -> Result<(Vec<StoredRow>, bool), StoreError> {
+        // The first ones are enough, and one more to know of: an actor may have any number of branches.
+        let most = rows_max + 1;
+        let mut cursors: Vec<u64> = Vec::new();
+        {
+            let reader = self.reader();
+            let number = number_of(&reader, space)?;
+            let mut places = reader.prepare_cached(
+                "SELECT cursor FROM changeset INDEXED BY changeset_lane
+                 WHERE actor = (SELECT number FROM actor WHERE space = ?1 AND key = ?2)
+                     AND seq BETWEEN ?3 AND ?4 AND space = ?1 AND cursor > ?5 ORDER BY cursor LIMIT ?6",
+            )?;
+            for ChainRange { actor, first, last } in ranges {
+                let asked = params![number, actor.0, first, last, after, most as u64];
+                for cursor in places.query_map(asked, |row| row.get(0))? {
+                    cursors.push(cursor?);
+                }
+                if cursors.len() > 16 * most {
+                    cursors.sort_unstable();
+                    cursors.dedup();
+                    cursors.truncate(most);
+                }
+            }
+        }
+        cursors.sort_unstable();
+        cursors.dedup();
+        let (mut page, mut bytes): (Vec<StoredRow>, usize) = (Vec::new(), 0);
+        // Rows that follow one another in the log are read together.
+        for run in cursors[..cursors.len().min(rows_max)].chunk_by(|before, next| before + 1 == *next) {
+            let room = bytes_max.saturating_sub(bytes);
+            let rows = self.read(space, run[0] - 1, room, run.len())?;
+            let read: usize = rows.iter().map(|row| row.row.bytes()).sum();
+            // A page has one row at least, but not one more than it has room for.
+            if read > room && !page.is_empty() {
+                break;
+            }
+            let is_whole = rows.len() == run.len();
+            bytes += read;
+            page.extend(rows);
+            if !is_whole {
+                break;
+            }
+        }
+        let more = page.len() < cursors.len();
+        Ok((page, more))
     }
 
     fn spaces(&self) -> Result<Vec<SpaceId>, StoreError> {

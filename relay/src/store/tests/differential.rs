@@ -166,6 +166,13 @@ fn push_into(seed: u64, batches: usize, expected: &MemoryStore, groups: &[Vec<&d
     for (store, space) in all().flat_map(|store| SPACES.map(|space| (store, space))) {
         let log = |store: &dyn Store| store.read(space, 0, usize::MAX, usize::MAX >> 1).expect("reads");
         assert_eq!(log(store), log(expected), "seed {seed}");
+        for range in 0..24 {
+            let (first, after) = (range % 6, u64::from(range) * 3);
+            let of = |actor: &ActorId| ChainRange { actor: *actor, first, last: first + range / 6 };
+            let ranges: Vec<ChainRange> = actors.iter().skip(range as usize % 3).map(of).collect();
+            let chains = |store: &dyn Store| store.chains(space, &ranges, after, 900, 7).expect("reads");
+            assert_eq!(chains(store), chains(expected), "seed {seed}, range {range}");
+        }
         assert_eq!(store.strays(false).expect("reads"), 0, "seed {seed}");
     }
 }
