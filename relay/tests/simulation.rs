@@ -133,7 +133,10 @@ impl Logs for Real {
     }
 
     fn ends(&self, space: SpaceId) -> Vec<Tip> {
-        self.store.ends(space).expect(FAILS).1
+        let mut ends = self.store.ends(space).expect(FAILS).1;
+        // As with tips.
+        ends.sort_by_key(|tip| (tip.actor, tip.seq, tip.id));
+        ends
     }
 
     fn chains(

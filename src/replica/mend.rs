@@ -156,15 +156,19 @@ impl Replica {
         }
         self.links.mends.begin(env.now_ms);
         let graph = self.log.graph();
+        // Of each actor the first that is whole now.
+        let mut firsts: BTreeMap<ActorId, ChangesetIx> = BTreeMap::new();
+        for ix in ids.iter().filter_map(|id| graph.get(id)) {
+            firsts.entry(graph.actor(ix)).and_modify(|first| *first = ix.min(*first)).or_insert(ix);
+        }
+        let Some(first) = firsts.values().min() else { return };
+        let is_behind = |at: &ChangesetIx| firsts.get(&graph.actor(*at)).is_some_and(|first| first <= at);
+        let behind: Vec<ChangesetIx> = (first.0..graph.len()).map(ChangesetIx).filter(is_behind).collect();
         for link in self.links.relays.values_mut() {
-            for ix in ids.iter().filter_map(|id| graph.get(id)) {
-                let behind =
-                    (ix.0..graph.len()).map(ChangesetIx).filter(|at| graph.actor(*at) == graph.actor(ix));
-                let again: Vec<ChangesetIx> =
-                    behind.filter(|at| link.refusals.forgive(&graph.id(*at))).collect();
-                if link.is_subscribed() {
-                    link.queue.extend(again);
-                }
+            let again = behind.iter().filter(|ix| link.refusals.forgive(&graph.id(**ix)));
+            let again: Vec<ChangesetIx> = again.copied().collect();
+            if link.is_subscribed() {
+                link.queue.extend(again);
             }
         }
     }
