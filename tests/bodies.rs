@@ -6,7 +6,7 @@ mod fixture;
 use fixture::ops::{all_values, bodies, content_for, every_data_op, hello, with_ops};
 use fixture::{keyring, unhex};
 use stemma::codec::DecodeError;
-use stemma::event::{Class, Content, NameAt, ObjectAt, Op, ReadError, Skeleton, Unsupported, Value};
+use stemma::event::{Class, Content, NameAt, Number, ObjectAt, Op, ReadError, Skeleton, Unsupported, Value};
 
 #[test]
 fn one_undecodable_op_amid_a_thousand_makes_the_skeleton_malformed() {
@@ -87,6 +87,15 @@ fn values_have_one_encoding() {
     ];
     for (name, bytes) in refused {
         assert!(Value::decode(&unhex(bytes)).is_err(), "{name}");
+    }
+    // Where integers end, and where those of the machine do.
+    for power in [53, 63] {
+        for double in
+            [2_f64.powi(power), 2_f64.powi(power) - 1.0, -2_f64.powi(power), 1.0 - 2_f64.powi(power)]
+        {
+            let value = Value::Number(Number::new(double).expect("finite"));
+            assert_eq!(Value::decode(&value.to_bytes()), Ok(value), "{double}");
+        }
     }
     let minus_zero = Value::decode(&unhex("040000000000000080")).expect("-0 is a double");
     assert_ne!(minus_zero, Value::from(0));

@@ -172,7 +172,7 @@ impl Number {
     fn as_safe_integer(self) -> Option<i64> {
         let integer = self.0 as i64;
         let same = (integer as f64).to_bits() == self.0.to_bits();
-        (same && integer.abs() <= SAFE_INTEGER_MAX).then_some(integer)
+        (same && integer.unsigned_abs() <= SAFE_INTEGER_MAX.unsigned_abs()).then_some(integer)
     }
 }
 

@@ -37,8 +37,10 @@ pub fn parse(phrase: &str) -> Option<Op> {
             Op::PolicyBan { subject, scope }
         }
         ["trust", id, weight] => {
-            let weight =
-                weight.parse().ok().filter(|weight: &i64| weight.abs() <= limits::SAFE_INTEGER_MAX)?;
+            let weight = weight
+                .parse()
+                .ok()
+                .filter(|weight: &i64| weight.unsigned_abs() <= limits::SAFE_INTEGER_MAX.unsigned_abs())?;
             Op::PolicyTrust { member: MemberId(id32(id)?), weight }
         }
         ["threshold", weight] => {
@@ -213,6 +215,7 @@ mod tests {
             format!("exclude {id}:-1"),
             format!("exclude {id}:+1"),
             format!("exclude {id}:65536"),
+            format!("trust {id} {}", i64::MIN),
             format!("exclude é{}", &id[2..]),
             format!("ban {id} all"),
             format!("ban member {id}"),
