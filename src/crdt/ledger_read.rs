@@ -31,15 +31,17 @@ impl Ledger {
         places.into_iter().map(account).collect()
     }
 
-    /// The members who opened an account and lost against the one who owns it.
+    /// The members who opened an account and lost against the one who owns it, ascending.
     pub fn rivals(&self, account: &AccountId) -> Vec<MemberId> {
         let Some(at) = self.find(Part::Account(*account)) else { return Vec::new() };
         let authors = self.accounts[at].opens.active().filter_map(|op| self.row_of(op));
         let authors = authors.map(|row| self.rows[row as usize].author);
-        let mut rivals: Vec<u32> = authors.filter(|author| *author != self.accounts[at].owner).collect();
+        let rivals = authors.filter(|author| *author != self.accounts[at].owner);
+        // Numbers of authors are a replica's own matter.
+        let mut rivals: Vec<MemberId> = rivals.map(|author| self.member(author)).collect();
         sort(&mut rivals);
         rivals.dedup();
-        rivals.into_iter().map(|author| self.member(author)).collect()
+        rivals
     }
 
     /// The id of an account by its number.
