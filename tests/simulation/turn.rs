@@ -21,6 +21,7 @@ pub struct Turn {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
     status: SyncStatus,
+    pending: Option<usize>,
     is_settled: bool,
     row: u64,
     refusal: Option<String>,
@@ -158,14 +159,14 @@ impl World {
             turns.iter().filter(|(_, turn)| turn.holder == Some(tab)).map(|(at, _)| *at).collect();
         for at in mine {
             let of = &self.tabs[&tab];
-            let state = of.replica().sync_state();
-            let (refusal, rejected) = of.replica().refused_here();
+            let state = of.replica().relay_states().into_iter().find(|state| state.url == url(at));
             let word = Word {
-                status: state.status,
-                is_settled: state.connected && state.settled,
+                status: state.as_ref().map_or(SyncStatus::Connecting, |state| state.status),
+                pending: state.as_ref().and_then(|state| state.pending),
+                is_settled: state.is_some() && of.replica().sync_state().settled,
                 row: of.last_row(),
-                refusal,
-                rejected,
+                refusal: state.filter(|state| state.is_shut).and_then(|state| state.refusal),
+                rejected: of.replica().rejected_at(&url(at)),
             };
             let told = self.words(tab).told.insert(at, word.clone());
             if told.as_ref() == Some(&word) {
