@@ -69,6 +69,7 @@ fn every_rule_can_be_broken() {
         (Sabotage::NoLocks, Invariant::OneForANumber),
         (Sabotage::IgnoresWindow, Invariant::QueuesBounded),
         (Sabotage::SendsInClear, Invariant::NothingInClear),
+        (Sabotage::PassesSpoilt, Invariant::NothingSpoiltPassedOn),
         (Sabotage::TakesAnything, Invariant::NothingWithoutRight),
         (Sabotage::Chatters, Invariant::Silence),
         (Sabotage::QuotaStopsReads, Invariant::RefusalNeverStopsReads),
