@@ -69,6 +69,7 @@ fn every_rule_can_be_broken() {
         (Sabotage::NoLocks, Invariant::OneForANumber, None),
         (Sabotage::IgnoresWindow, Invariant::QueuesBounded, None),
         (Sabotage::SendsInClear, Invariant::NothingInClear, None),
+        (Sabotage::PassesSpoilt, Invariant::NothingSpoiltPassedOn, None),
         (Sabotage::TakesAnything, Invariant::NothingWithoutRight, None),
         (Sabotage::Chatters, Invariant::Silence, None),
         (Sabotage::QuotaStopsReads, Invariant::RefusalNeverStopsReads, None),

@@ -26,6 +26,7 @@ mod list_edit;
 mod mend;
 mod notes;
 mod output;
+mod passage;
 mod peer_link;
 mod policy;
 mod presence;

@@ -3,9 +3,10 @@
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, ChangesetId, LogChain, MemberId, SpaceId};
+use stemma::event::SignedChangeset;
 use stemma::replica::Tier;
 use stemma::store::{StoreBatch, StoreName, TailRecord};
-use stemma::sync::{Code, Frame, Row, Verdict};
+use stemma::sync::{Code, Delivery, Frame, Row, Verdict};
 
 use super::link::End;
 use super::log::{Knock, NewRow, placed};
@@ -32,6 +33,8 @@ pub enum Invariant {
     NothingInClear,
     /// 8. Nothing gets in without the right to.
     NothingWithoutRight,
+    /// Nobody honest sends a row on whose signature is not valid, however it came.
+    NothingSpoiltPassedOn,
     /// 9. Once all is said there is silence.
     Silence,
     /// 10. A relay that takes nothing is read all the same.
@@ -77,6 +80,8 @@ pub enum Sabotage {
     IgnoresWindow,
     /// A client sends what it should have sealed.
     SendsInClear,
+    /// A client pushes what it did not look at.
+    PassesSpoilt,
     /// A relay takes rows that nobody signed.
     TakesAnything,
     /// A client says something whenever its timer rings.
@@ -107,6 +112,8 @@ pub struct Witness {
     acked: BTreeMap<(usize, SpaceId), (u64, LogChain)>,
     /// What was signed with each number.
     signed: BTreeMap<(ActorId, u32), ChangesetId>,
+    /// Rows whose signatures are valid.
+    sound: BTreeSet<(ChangesetId, [u8; 64])>,
     /// Whose actors.
     actors: BTreeMap<ActorId, usize>,
     pub intruders: BTreeSet<MemberId>,
@@ -141,6 +148,9 @@ impl World {
         }
         self.witness.frames += 1;
         let ends = self.conns[&conn].ends;
+        if let End::Tab { tab, .. } = ends[from] {
+            self.see_passed_on(tab, frame);
+        }
         if let (End::Tab { tab, .. }, Some(&PUSH)) = (ends[from], frame.first())
             && let Ok(Some(Frame::Push(push))) = Frame::decode(frame)
         {
@@ -155,6 +165,32 @@ impl World {
                 self.broken_by(Invariant::QueuesBounded, format!("{sum} row bytes pushed by tab {tab}"));
             }
             push.rows.into_iter().for_each(|row| self.see_signed(&placed(row)));
+        }
+    }
+
+    /// The rows that a tab sends.
+    fn see_passed_on(&mut self, tab: u32, frame: &Bytes) {
+        let rows = match Frame::decode(frame) {
+            Ok(Some(Frame::Push(push))) => push.rows,
+            Ok(Some(Frame::Batch(batch))) => {
+                let whole = |row| if let Delivery::Row(row) = row { Some(row) } else { None };
+                batch.rows.into_iter().filter_map(whole).collect()
+            }
+            _ => return,
+        };
+        for row in rows {
+            let Ok(signed) = SignedChangeset::from_parts(&row.header, row.signature, None, None) else {
+                continue;
+            };
+            let of = (signed.id(), row.signature);
+            if self.witness.sound.contains(&of) {
+                continue;
+            }
+            if signed.verify().is_err() {
+                return self
+                    .broken_by(Invariant::NothingSpoiltPassedOn, format!("{} by tab {tab}", short(of.0)));
+            }
+            self.witness.sound.insert(of);
         }
     }
 

@@ -446,6 +446,10 @@ impl World {
                 let again = |n: u64| Frame::Push(Push { push_id: push.push_id + (n << 32), ..push.clone() });
                 (0..MANY).map(|n| again(n).encode()).collect()
             }
+            (Sabotage::PassesSpoilt, Ok(Some(Frame::Push(mut push)))) => {
+                push.rows[0].signature[0] ^= 1;
+                vec![Frame::Push(push).encode()]
+            }
             (Sabotage::SendsInClear, Ok(Some(Frame::Push(_)))) => {
                 vec![[&frame[..], CANARY.as_bytes()].concat().into()]
             }
