@@ -5,6 +5,7 @@
 //! replica                          the only file where the two halves meet
 //! store    sync      |  doc  trust  left: MOVE changesets, never look inside
 //!                    |     crdt    right: FOLD changesets, never look outside
+//! audit              |              proofs about changesets, which need neither
 //! event                            MAKE changesets: the one thing everybody shares
 //! causal             |     crypto  who and when | secrets
 //! codec                            bytes
@@ -26,6 +27,9 @@ pub mod causal;
 
 // What everybody shares.
 pub mod event;
+
+// Proofs over what everybody shares.
+pub mod audit;
 
 // Moved by the left, folded by the right.
 pub mod store;

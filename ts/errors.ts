@@ -84,6 +84,7 @@ const CODES = {
   E_INVITE: [false, "The invite is malformed, expired, used up or revoked. Ask for a fresh link."],
   E_KEY_MISSING: [false, "A key is missing on this device. Join again with an invite."],
   E_PENDING: [true, "A changeset waits for something it needs: the message says what. It is kept."],
+  E_PROOF: [false, "The proof proves nothing: `argument` names the part that does not fit."],
   E_PROTOCOL: [true, "The other side spoke a protocol that this version does not know. Update both."],
   E_READONLY: [false, "A view is read-only. Write to the space."],
   E_REDUCER: [false, "A function of a definition threw, took long, or gave what cannot be stored. The event is kept: mend the definition, or exclude the event."],

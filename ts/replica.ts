@@ -77,6 +77,10 @@ export interface Engine {
   names(): { name: string; kind: number }[];
   stateHash(): string;
   viewDigest(): string;
+  auditHead(): { size: number; root: string };
+  /** Hashes beside the way one behind the other. Of a log whose rows are all here. */
+  auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
+  auditConsistency(size: number, root: string): Uint8Array | undefined;
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
   /** `next`: the number of the first that was not looked at; `lanes`: how far that is in each chain. */

@@ -8,6 +8,7 @@
 
 mod actor;
 mod anchor;
+mod audit;
 mod child;
 mod commit;
 mod compare;
@@ -43,6 +44,7 @@ mod undo;
 mod view;
 mod why;
 
+pub use audit::{AuditHead, InclusionProof, ProofFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use digest::blob_hash;
@@ -158,6 +160,7 @@ pub struct Replica {
     /// A changeset was left out because too many wait: only the store has it.
     crowded: bool,
     last_snapshot: snapshot::LastSnapshot,
+    witness: audit::Witness,
 }
 
 impl Replica {
@@ -239,6 +242,7 @@ impl Replica {
             refused: 0,
             crowded: false,
             last_snapshot: snapshot::LastSnapshot::default(),
+            witness: audit::Witness::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
+import { type Proven, verifyConsistency, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
@@ -14,6 +15,11 @@ export async function contract(): Promise<void> {
   const film = await space.blob(new Uint8Array(1), { progress: (bytes, size) => void (bytes / size), signal: AbortSignal.timeout(1) });
   const bytes: Uint8Array = await space.readBlob(map.set("film", film).get("film") as typeof film);
   text.append(String(bytes.length));
+  const proof: Proof = await space.audit.proof(space.heads[0] ?? "", { signal: AbortSignal.timeout(1) });
+  const { actor, seq }: Proven = await verifyProof(proof, { root: space.audit.head().root });
+  const grown: ConsistencyProof | undefined = space.audit.consistency(space.audit.head());
+  await verifyConsistency(grown);
+  text.append(`${actor} ${seq.toFixed()}`);
   const alone: () => void = space.sync.direct({ iceServers: [{ urls: "stun:stun.example" }], signal: AbortSignal.timeout(1) });
   if (space.sync.peers.length > 8) alone();
   const delta: Delta = text.toDelta();
