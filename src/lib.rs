@@ -48,9 +48,11 @@ pub mod replica;
 pub mod web;
 
 // What an application or an edge names, without knowing the modules.
+pub use audit::{Attested, ValidatorSet};
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
 pub use crdt::{AccountId, Bias, Flaw, List, MarkDelta, Part, Slot, Text};
+pub use crypto::Digest;
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{
     BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, PresenceSession, Role,

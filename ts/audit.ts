@@ -1,10 +1,12 @@
 /** Proofs that need no authority: what was signed, and that nothing of it was changed since. */
 
-import { argumentError, checkInteger, checkOptions, checkSignal, checkString } from "./check.js";
+import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
+import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
 import { hex } from "./verify.js";
 import { abortable } from "./waiters.js";
+import type { Write } from "./write.js";
 
 /** A tree over changesets: two people with the same {@link Space.heads} have the same one. */
 export interface AuditHead {
@@ -35,9 +37,37 @@ export interface ConsistencyProof extends AuditHead {
   readonly path: readonly string[];
 }
 
-/** Proofs over everything that is here, made on this device and checked anywhere. */
+/** Who is asked to attest. Their weight is 1 unless stated. */
+export interface Validator {
+  /** The id of a member. */
+  readonly member: string;
+  readonly weight: number;
+}
+
+/** Options of {@link Audit.configure}. */
+export interface AuditOptions {
+  /** Members, or members with weights; an empty list asks nobody any more. 256 at most, with a weight of 1 to 2^32 - 1 each. */
+  validators: readonly (string | { member: string; weight?: number })[];
+  /** How long a validator waits at least from one attestation to the next, in ms: 1,000 unless stated, a day at most. */
+  blockTimeMs?: number;
+}
+
+/** What a validator has signed of all that it had seen. */
+export interface Attestation extends AuditHead {
+  readonly member: string;
+  /** The changeset that carries it: everything in its past is attested, and is what {@link AuditHead} is of. */
+  readonly changeset: string;
+}
+
+/**
+ * Proofs over everything that is here, made on this device and checked anywhere; and validators, members who are asked to sign what they have
+ * seen. What a quorum of them has seen is *final*: nobody can pretend any more that it was not there, or was something else, unless more than a third
+ * of them sign two stories, which their signatures then show. That is all it means. Nothing waits for them: without a quorum nothing new becomes
+ * final, and everything else goes on.
+ */
 export class Audit {
   readonly #core: SpaceCore;
+  readonly #validating = new Set<object>();
 
   /** @internal */
   constructor(core: SpaceCore) {
@@ -90,7 +120,93 @@ export class Audit {
     const [head, path] = this.#core.pump.call((engine) => [engine.auditHead(), engine.auditConsistency(size, root)] as const);
     return path && freeze({ version: 1, ...head, earlier: { size, root }, path: hashesOf(path) });
   }
+
+  /**
+   * Asks members to attest, in place of those asked before. A quorum has two thirds of all the weight and something more: 3 of 4, 5 of 7, all of 3. Of
+   * choices made apart the later one holds, as of writes of a key. What is final follows from who is asked now.
+   *
+   * Throws `E_ACCESS` for whoever is not the owner, `E_ARGUMENT` for what is no list of members and inside `transact`.
+   */
+  configure(o: AuditOptions): Write {
+    checkOptions(o, "o", ["validators", "blockTimeMs"]);
+    const { validators, blockTimeMs = 1_000 } = o;
+    checkInteger(blockTimeMs, "blockTimeMs", 0, 86_400_000);
+    const asked = copyList(validators, "validators", `validators is not a list of ${VALIDATORS_MAX} members at most`, VALIDATORS_MAX).map((one) => {
+      const { member, weight = 1 } = typeof one === "string" ? { member: one } : ((one ?? {}) as Partial<Validator>);
+      checkString(member, "validators");
+      checkInteger(weight, "validators", 1, 0xffff_ffff);
+      return { member, weight };
+    });
+    const members = asked.map(({ member }) => member.toLowerCase());
+    if (new Set(members).size < members.length) throw argumentError("validators", "validators has a member twice");
+    const { pump, transactions } = this.#core;
+    transactions.refuse("configure");
+    const weights = Uint32Array.from(asked, ({ weight }) => weight);
+    return transactions.sealed(pump.call((engine) => engine.chooseValidators(members, weights, blockTimeMs)));
+  }
+
+  /** Who is asked to attest, by their ids. */
+  get validators(): readonly Validator[] {
+    const asked = this.#core.pump.read((engine) => engine.validators());
+    return freeze(Array.from({ length: asked.length / 2 }, (_, i) => ({ member: asked[2 * i] as string, weight: asked[2 * i + 1] as number })));
+  }
+
+  /** The weight that makes something final; 0 without validators. */
+  get quorum(): number {
+    return this.#core.pump.read((engine) => engine.quorum());
+  }
+
+  /**
+   * Attests what is here from now on, while this member is among the validators: when something is new, and `blockTimeMs` after the last time. Each
+   * attestation is a changeset. For a device that is always on; a tab may as well. What it gives ends that, as does the signal; nobody attests who was
+   * not told to.
+   */
+  validate(o: { signal?: AbortSignal } = {}): () => void {
+    checkOptions(o, "o", ["signal"]);
+    const { signal } = o;
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    this.#core.pump.check();
+    const one = {};
+    const end = () => {
+      signal?.removeEventListener("abort", end);
+      if (this.#validating.delete(one)) this.restore();
+    };
+    signal?.addEventListener("abort", end);
+    this.#validating.add(one);
+    this.restore();
+    return end;
+  }
+
+  /** An engine knows nothing of what the last one was told. @internal */
+  restore(): void {
+    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
+  }
+
+  /** Whether a quorum has attested a changeset, and so all that it builds on. Throws `E_ARGUMENT` for one that is not known here or is pending. */
+  isFinal(changeset: string): boolean {
+    return this.#known(changeset, (engine) => engine.isFinal(changeset));
+  }
+
+  /** The members who have attested a changeset, validators or not. Throws as {@link isFinal} does. */
+  attestedBy(changeset: string): readonly string[] {
+    return freeze(this.#known(changeset, (engine) => (engine.isFinal(changeset) === undefined ? undefined : engine.attestedBy(changeset))));
+  }
+
+  /** The latest attestation of each member; several where it has signed with several keys and none knows the other. */
+  attestations(): readonly Attestation[] {
+    return freeze(this.#core.pump.read((engine) => engine.attestations()));
+  }
+
+  #known<T>(changeset: string, ask: (engine: Engine) => T | undefined): T {
+    checkString(changeset, "changeset");
+    const answer = this.#core.pump.read(ask);
+    if (answer === undefined) throw argumentError("changeset", "this changeset is not known here");
+    return answer;
+  }
 }
+
+const VALIDATORS_MAX = 256;
 
 function hashesOf(path: Uint8Array): string[] {
   return Array.from({ length: path.length / 32 }, (_, i) => hex(path.subarray(32 * i, 32 * (i + 1))));

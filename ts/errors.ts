@@ -101,6 +101,7 @@ const CODES = {
   E_STORAGE_UNAVAILABLE: [false, "This browser or folder lets us store nothing. Use storage: \"memory\" and a relay."],
   E_UNKNOWN_EVENT: [false, "An event of a type that this app has not defined."],
   E_UNSUPPORTED: [false, "This platform lacks what the call needs: see the message."],
+  E_VALIDATORS: [true, "Nobody is asked to attest what is written: audit.configure({ validators }) asks."],
   E_VERSION_SKEW: [false, "The JavaScript and the engine are of different builds. Reload without the cache."],
   E_WASM_LOAD: [true, "The engine could not be loaded: see the message."],
 } as const satisfies Record<`E_${string}`, readonly [retryable: boolean, hint: string]>;

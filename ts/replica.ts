@@ -81,6 +81,14 @@ export interface Engine {
   /** Hashes beside the way one behind the other. Of a log whose rows are all here. */
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
+  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
+  /** A member, its weight, and so on. */
+  validators(): (string | number)[];
+  quorum(): number;
+  validate(on: boolean): void;
+  isFinal(changeset: string): boolean | undefined;
+  attestedBy(changeset: string): string[];
+  attestations(): { changeset: string; member: string; size: number; root: string }[];
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
   /** `next`: the number of the first that was not looked at; `lanes`: how far that is in each chain. */
@@ -354,7 +362,7 @@ export interface Stats {
 }
 
 /** How safe a write is: stored on this device, or stored by a relay. */
-export type Tier = "local" | "relay";
+export type Tier = "local" | "relay" | "final";
 
 /** How far somebody read in a branch of an actor's chain, and from where. */
 export interface LaneEnd {
@@ -390,6 +398,7 @@ export interface ViewQuery {
   ban?: string[];
   /** Whether the policy is that of the view, and not that of today. */
   then?: boolean;
+  finalOnly?: boolean;
 }
 
 /** What the engine wants done, in order. */

@@ -123,6 +123,8 @@ impl Tag {
     pub const SNAPSHOT: Self = Self::new("snapshot");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
+    /// Signatures of attestations.
+    pub const ATTEST: Self = Self::new("attest");
     /// Login signatures.
     pub const LOGIN: Self = Self::new("login");
     /// What is said to whoever is there.

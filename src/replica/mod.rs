@@ -8,6 +8,7 @@
 
 mod actor;
 mod anchor;
+mod attest;
 mod audit;
 mod child;
 mod commit;
@@ -44,6 +45,7 @@ mod undo;
 mod view;
 mod why;
 
+pub use attest::ChoiceFault;
 pub use audit::{AuditHead, InclusionProof, ProofFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
@@ -71,6 +73,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
+use crate::audit::Finality;
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -161,6 +164,8 @@ pub struct Replica {
     crowded: bool,
     last_snapshot: snapshot::LastSnapshot,
     witness: audit::Witness,
+    finality: Finality,
+    validating: attest::Validating,
 }
 
 impl Replica {
@@ -243,6 +248,8 @@ impl Replica {
             crowded: false,
             last_snapshot: snapshot::LastSnapshot::default(),
             witness: audit::Witness::default(),
+            finality: Finality::default(),
+            validating: attest::Validating::default(),
         }
     }
 

@@ -192,3 +192,111 @@ test("proofs of the vectors hold and fail as everywhere", async () => {
     else await assert.rejects(checked, code("E_PROOF"), name);
   }
 });
+
+/** Ports between the first and all others. */
+async function group(t: TestContext, count: number): Promise<Space[]> {
+  const first = await openSpace(t);
+  const spaces = [first];
+  for (let n = 1; n < count; n++) {
+    const space = await openSpace(t, { invite: await first.invite(), batchMs: 20 });
+    const { port1, port2 } = new MessageChannel();
+    t.after(() => (port1.close(), port2.close()));
+    first.sync.attach(port1);
+    space.sync.attach(port2);
+    spaces.push(space);
+  }
+  return spaces;
+}
+
+const soon = () => ({ signal: AbortSignal.timeout(20_000) });
+
+test("a write is final when a quorum of validators has attested it, wherever one asks", async (t) => {
+  const spaces = await group(t, 4);
+  const [owner, ...others] = spaces as [Space, ...Space[]];
+  const write = owner.transact(() => owner.getMap("m").set("key", 1));
+  await assert.rejects(write.saved("final"), code("E_VALIDATORS"));
+  owner.audit.configure({ validators: spaces.map(({ me }) => me), blockTimeMs: 20 });
+  assert.equal(owner.audit.quorum, 3);
+  assert.deepEqual(owner.audit.validators.map(({ weight }) => weight), [1, 1, 1, 1]);
+  const stops = others.slice(0, 2).map((space) => space.audit.validate());
+  await assert.rejects(write.saved("final", { signal: AbortSignal.timeout(300) }), { name: "TimeoutError" });
+  assert.equal(owner.audit.attestedBy(write.id).length, 2);
+  assert.equal(owner.audit.isFinal(write.id), false);
+  stops.push(others[2]!.audit.validate());
+  await write.saved("final", soon());
+  assert.equal(owner.audit.isFinal(write.id), true);
+  const own = others[0]!.transact(() => others[0]!.getMap("m").set("own", 2));
+  await own.saved("final", soon());
+  stops.forEach((stop) => stop());
+  const last = owner.transact(() => owner.getMap("m").set("key", "not attested"));
+  const view = owner.view({ finalOnly: true });
+  assert.equal(view.getMap("m").get("key"), 1);
+  assert.equal(view.getMap("m").get("own"), 2);
+  assert.equal(owner.getMap("m").get("key"), "not attested");
+  await assert.rejects(last.saved("final", { signal: AbortSignal.timeout(100) }), { name: "TimeoutError" });
+  owner.audit.configure({ validators: [] });
+  assert.deepEqual([owner.audit.quorum, owner.audit.validators], [0, []]);
+  assert.equal(owner.audit.isFinal(write.id), false);
+});
+
+test("what a validator attested is the tree of everything before its attestation", async (t) => {
+  const [owner, other] = (await group(t, 2)) as [Space, Space];
+  owner.audit.configure({ validators: [other.me], blockTimeMs: 0 });
+  const write = owner.transact(() => owner.getMap("m").set("key", 1));
+  const stop = other.audit.validate();
+  await write.saved("final", soon());
+  stop();
+  const [attestation] = owner.audit.attestations();
+  assert.ok(attestation);
+  assert.equal(attestation.member, other.me);
+  const then = await openSpace(t, { invite: await owner.invite() });
+  await then.import(await owner.export());
+  assert.deepEqual(then.audit.attestations(), owner.audit.attestations());
+  assert.ok(then.audit.isFinal(write.id));
+});
+
+test("a signal ends validating, and a second call of its own goes on", async (t) => {
+  const owner = await openSpace(t);
+  owner.audit.configure({ validators: [owner.me], blockTimeMs: 0 });
+  const controller = new AbortController();
+  owner.audit.validate({ signal: controller.signal });
+  const stop = owner.audit.validate();
+  controller.abort();
+  await owner.transact(() => owner.getMap("m").set("key", 1)).saved("final", soon());
+  stop();
+  stop();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const { id } = owner.transact(() => owner.getMap("m").set("key", 2));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(owner.audit.isFinal(id), false);
+});
+
+test("misuse of validators is told by name", async (t) => {
+  const owner = await openSpace(t);
+  const guest = await openSpace(t, { invite: await owner.invite() });
+  const { audit, me } = owner;
+  const wrong: [unknown, string][] = [
+    [{}, "validators"],
+    [{ validators: me }, "validators"],
+    [{ validators: [1] }, "validators"],
+    [{ validators: [null] }, "validators"],
+    [{ validators: ["id"] }, "validators"],
+    [{ validators: [me, me.toUpperCase()] }, "validators"],
+    [{ validators: [{ member: me, weight: 0 }] }, "validators"],
+    [{ validators: [{ member: me, weight: 2 ** 32 }] }, "validators"],
+    [{ validators: Array(257).fill(me) }, "validators"],
+    [{ validators: [me], blockTimeMs: -1 }, "blockTimeMs"],
+    [{ validators: [me], blockTimeMs: Number.NaN }, "blockTimeMs"],
+    [{ validators: [me], quorum: 1 }, "quorum"],
+  ];
+  for (const [options, argument] of wrong) {
+    assert.throws(() => audit.configure(options as never), code("E_ARGUMENT", argument), JSON.stringify(options));
+  }
+  assert.deepEqual(audit.validators, []);
+  assert.throws(() => guest.audit.configure({ validators: [guest.me] }), code("E_ACCESS"));
+  assert.throws(() => owner.transact(() => audit.configure({ validators: [me] })), code("E_ARGUMENT", "fn"));
+  assert.throws(() => audit.isFinal("0".repeat(64)), code("E_ARGUMENT", "changeset"));
+  assert.throws(() => audit.attestedBy("id"), code("E_ARGUMENT", "changeset"));
+  assert.throws(() => audit.validate({ signal: 1 as never }), code("E_ARGUMENT", "signal"));
+  assert.throws(() => owner.view({ finalOnly: 1 as never }), code("E_ARGUMENT", "finalOnly"));
+});

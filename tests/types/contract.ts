@@ -20,6 +20,12 @@ export async function contract(): Promise<void> {
   const grown: ConsistencyProof | undefined = space.audit.consistency(space.audit.head());
   await verifyConsistency(grown);
   text.append(`${actor} ${seq.toFixed()}`);
+  await space.audit.configure({ validators: [space.me, { member: actor, weight: 2 }], blockTimeMs: 500 }).saved("final");
+  const stop: () => void = space.audit.validate({ signal: AbortSignal.timeout(1) });
+  for (const { member, weight } of space.audit.validators) if (weight > space.audit.quorum) text.append(member);
+  for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
+  space.view({ finalOnly: true });
+  stop();
   const alone: () => void = space.sync.direct({ iceServers: [{ urls: "stun:stun.example" }], signal: AbortSignal.timeout(1) });
   if (space.sync.peers.length > 8) alone();
   const delta: Delta = text.toDelta();
