@@ -330,7 +330,7 @@ fn junk_is_dropped() {
 }
 
 /// One hears of all that another one has, by no port.
-fn give(from: &Node, to: &mut Node) {
+fn give(from: &mut Node, to: &mut Node) {
     let export = from.replica.export_space();
     to.with(|replica, env| replica.import_space(&export, env)).expect("an export");
 }
@@ -356,7 +356,7 @@ fn a_write_is_seen_by_members_that_build_on_it_or_show_that_they_have_all() {
     // What was written before it arrived says nothing of it.
     let mut apart = Node::join(9, &room.token);
     write(&mut apart);
-    give(&apart, &mut room.nodes[0]);
+    give(&mut apart, &mut room.nodes[0]);
     assert_eq!(room.nodes[0].replica.seen_by(first), 0);
     let second = write(&mut room.nodes[1]);
     room.run(1_000);
@@ -368,7 +368,7 @@ fn a_write_is_seen_by_members_that_build_on_it_or_show_that_they_have_all() {
     device.disk = room.nodes[1].disk.clone();
     let mut device = device.reopen_keeping_actor(false);
     write(&mut device);
-    give(&device, &mut room.nodes[0]);
+    give(&mut device, &mut room.nodes[0]);
     assert_eq!(room.nodes[0].replica.seen_by(first), 1);
     // Presence says it before anything is written.
     assert!(room.show(0, &[("name", "Ada")]) && room.show(2, &[("name", "Eve")]));

@@ -52,7 +52,9 @@ pub fn session(data: &[u8]) {
                     }
                     None => session.resume(None),
                 },
-                SessionOutput::Chain { next, .. } if next > 0 => session.get_chain(Vec::new(), next),
+                SessionOutput::Chain { next: Some(next), .. } if next > 0 => {
+                    session.get_chain(Vec::new(), next)
+                }
                 SessionOutput::Rows { position, .. } => session.stored(position),
                 SessionOutput::Send(frame) => is_a_frame(&frame),
                 _ => {}

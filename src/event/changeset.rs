@@ -118,11 +118,17 @@ impl SignedChangeset {
         if let Err(unsupported) = self.header.class() {
             return Err((Box::new(self), unsupported.into()));
         }
+        match key.is_some_and(|key| self.is_signed_by(key)) {
+            true => Ok(Changeset { signed: self, is_checked: true }),
+            false => Err((Box::new(self), VerifyError::Signature)),
+        }
+    }
+
+    /// Whether this is the key of its actor, and the signature is valid.
+    pub(super) fn is_signed_by(&self, key: &VerifyingKey) -> bool {
         let parts: [&[u8]; 1] = [&self.header.id().0];
-        let valid = key
-            .filter(|key| key.to_bytes() == self.header.actor().0)
-            .is_some_and(|key| key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature).is_ok());
-        if valid { Ok(Changeset(self)) } else { Err((Box::new(self), VerifyError::Signature)) }
+        key.to_bytes() == self.header.actor().0
+            && key.verify(Tag::CHANGESET_SIGNATURE, &parts, &self.signature).is_ok()
     }
 
     /// Makes it authentic because an authentic changeset of the same actor names it as its predecessor: a signature
@@ -135,13 +141,13 @@ impl SignedChangeset {
         match self.header.class() {
             Err(unsupported) => Err((Box::new(self), unsupported.into())),
             Ok(_) if !named => Err((Box::new(self), VerifyError::Unrelated)),
-            Ok(_) => Ok(Changeset(self)),
+            Ok(_) => Ok(Changeset { signed: self, is_checked: false }),
         }
     }
 
     /// Makes it authentic because this device found it so before and kept its id in a place that nobody else can write to.
     pub(super) fn trust_by_id(self, id: ChangesetId) -> Option<Changeset> {
-        (self.id() == id).then_some(Changeset(self))
+        (self.id() == id).then_some(Changeset { signed: self, is_checked: false })
     }
 
     /// The header.
@@ -212,7 +218,10 @@ impl SignedChangeset {
 
 /// An authentic changeset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changeset(SignedChangeset);
+pub struct Changeset {
+    signed: SignedChangeset,
+    is_checked: bool,
+}
 
 impl Changeset {
     /// Signs what was just sealed.
@@ -223,42 +232,60 @@ impl Changeset {
         content: Option<Vec<u8>>,
     ) -> Self {
         let signature = actor.sign(Tag::CHANGESET_SIGNATURE, &[&header.id().0]);
-        Self(SignedChangeset { header, signature, skeleton: Some(skeleton), content, damaged: false })
+        let skeleton = Some(skeleton);
+        let signed = SignedChangeset { header, signature, skeleton, content, damaged: false };
+        Self { signed, is_checked: true }
     }
 
     /// The header.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.0.header
+        &self.signed.header
     }
 
     /// The name.
     #[must_use]
     pub fn id(&self) -> ChangesetId {
-        self.0.id()
+        self.signed.id()
     }
 
     /// The changeset as it is stored and sent.
     #[must_use]
     pub fn signed(&self) -> &SignedChangeset {
-        &self.0
+        &self.signed
+    }
+
+    /// The same, as what arrives.
+    pub(super) fn into_signed(self) -> SignedChangeset {
+        self.signed
+    }
+
+    /// Whether its own signature was found valid, and not only that of a descendant. See [`Log::check`](super::Log::check).
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.is_checked
+    }
+
+    /// Its own signature was found valid.
+    pub(super) fn set_checked(&mut self) {
+        self.is_checked = true;
     }
 
     /// Takes segments that are missing here from another copy, and says whether any was.
     pub fn complete_from(&mut self, copy: SignedChangeset) -> bool {
-        self.0.complete_from(copy)
+        self.signed.complete_from(copy)
     }
 
     /// Takes the signature of another copy, which was found valid.
-    pub(super) fn resign_from(&mut self, copy: &Self) {
+    pub(super) fn resign_from(&mut self, copy: &SignedChangeset) {
         if copy.id() == self.id() {
-            self.0.signature = copy.0.signature;
+            (self.signed.signature, self.is_checked) = (copy.signature, true);
         }
     }
 
     /// Drops the content: what a redaction does.
     pub fn drop_content(&mut self) {
-        self.0.drop_content();
+        self.signed.drop_content();
     }
 
     /// Opens and reads the skeleton.
@@ -280,8 +307,8 @@ impl Changeset {
     /// Opens one segment.
     pub fn open_segment(&self, kind: SegmentKind, keys: &Keyring) -> Result<Vec<u8>, SegmentError> {
         let segment = match kind {
-            SegmentKind::Skeleton => &self.0.skeleton,
-            SegmentKind::Content => &self.0.content,
+            SegmentKind::Skeleton => &self.signed.skeleton,
+            SegmentKind::Content => &self.signed.content,
         };
         let segment = segment.as_ref().ok_or(SegmentError::Missing)?;
         let kid = self.header().kid();

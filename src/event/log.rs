@@ -1,15 +1,13 @@
 //! The log: every changeset that is known to be authentic, in causal order, and those that still wait for their parents.
 //!
 //! A changeset is *authentic* if its own signature or that of a descendant in its chain is valid: a hash-linked chain needs
-//! one check, at its end. A bad signature means "not yet", never "never": the changeset is kept aside for a while, and taken
-//! back when an authentic successor names it.
+//! one check, at its end. What becomes of a row that is offered is in `log_offer`, what of it came spoilt in `log_mend`.
 //!
 //! A fork voids nothing. Both branches stay, and the pair is kept as evidence. The log decides existence; fate (inert or
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
-use super::actor_keys::ActorKeys;
-use super::stored::{Authenticated, authenticate};
-use super::{Author, Changeset, Genesis, Role, SignedChangeset, VerifyError};
+use super::signatures::Signatures;
+use super::{Author, Changeset, Genesis, Role, SignedChangeset};
 use crate::causal::{ActorId, ById, CausalGraph, ChangesetId, ChangesetIx, Ids, SpaceId};
 use foldhash::{HashMap, HashSet};
 use std::collections::{VecDeque, hash_map};
@@ -18,10 +16,6 @@ use std::collections::{VecDeque, hash_map};
 const WAITING_BYTES_MAX: [usize; 2] = [16 << 20, 64 << 20];
 /// Changesets of one actor that may wait for parents.
 const WAITING_OF_ACTOR_MAX: usize = 1_000;
-/// Changesets with a bad signature that are kept for an authentic successor.
-const UNPROVEN_MAX: usize = 256;
-/// Changesets that a newer version may read.
-const UNSUPPORTED_MAX: usize = 1_000;
 
 /// What became of a changeset that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +120,7 @@ pub(super) struct Waiting {
 /// All changesets of one space.
 #[derive(Clone, Debug)]
 pub struct Log {
-    space: SpaceId,
+    pub(super) space: SpaceId,
     pub(super) genesis: Genesis,
     pub(super) graph: CausalGraph,
     pub(super) entries: Vec<Entry>,
@@ -137,21 +131,20 @@ pub struct Log {
     pub(super) queued: Ids,
     pub(super) waiting: HashMap<ChangesetId, Waiting>,
     /// Which waiting changesets wait for this one.
-    waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
+    pub(super) waited_for: HashMap<ChangesetId, Vec<ChangesetId>>,
     pub(super) waiting_bytes: usize,
     pub(super) waiting_of: HashMap<ActorId, (usize, usize)>,
-    unproven: VecDeque<(SignedChangeset, u64)>,
+    pub(super) unproven: VecDeque<(SignedChangeset, u64)>,
     /// Rows that a successor proved, to be stored.
-    proven: Vec<Vec<u8>>,
-    stored: Vec<(SignedChangeset, u64)>,
-    completed: Vec<ChangesetId>,
-    /// Authentic by a successor, with a signature that is not valid.
-    pub(super) spoilt: Ids,
-    pub(super) newly_spoilt: Vec<(ChangesetId, ActorId, u32)>,
+    pub(super) proven: Vec<Vec<u8>>,
+    pub(super) stored: Vec<(SignedChangeset, u64)>,
+    pub(super) completed: Vec<ChangesetId>,
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
-    pub(super) keys: ActorKeys,
+    /// The signatures of all entries before it were looked at.
+    pub(super) checked_to: u32,
+    pub(super) signatures: Signatures,
 }
 
 impl Log {
@@ -174,117 +167,18 @@ impl Log {
             proven: Vec::new(),
             stored: Vec::new(),
             completed: Vec::new(),
-            spoilt: Ids::default(),
-            newly_spoilt: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
-            keys: ActorKeys::default(),
+            checked_to: 0,
+            signatures: Signatures::default(),
         }
     }
 
     /// A log of the same space to which everything authentic is to be offered again.
     pub fn begun_again(&self) -> Self {
         let (unproven, unsupported) = (self.unproven.clone(), self.unsupported.clone());
-        let spoilt = self.spoilt.clone();
-        Self { unproven, unsupported, spoilt, ..Self::new(self.genesis.clone()) }
-    }
-
-    /// Offers a changeset that came from outside. O(1) and one signature check. What it proves of those that were put aside
-    /// comes out of [`Log::take_proven`].
-    pub fn offer(&mut self, signed: SignedChangeset, received_ms: u64) -> Offer {
-        let id = signed.id();
-        if self.knows(&id) {
-            let resigned = self.resign(&signed);
-            return match self.complete(signed) {
-                true => Offer::Completed,
-                false if resigned => Offer::Resigned,
-                false => Offer::Known,
-            };
-        }
-        if signed.header().space() != self.space {
-            return Offer::Refused(Refusal::Space);
-        }
-        let (mut is_spoilt, verified) = (false, self.keys.verify(signed));
-        let authentic = verified.or_else(|(signed, error)| match self.successor_of(&id) {
-            Some(successor) => {
-                is_spoilt = true;
-                signed.trust_by_descendant(successor)
-            }
-            None => Err((signed, error)),
-        });
-        match authentic {
-            Ok(changeset) => {
-                if is_spoilt {
-                    self.note_spoilt(changeset.signed());
-                }
-                self.prove_before(&changeset);
-                self.accept(changeset, received_ms)
-            }
-            Err((_, VerifyError::Unsupported(_))) => self.note_unsupported(id),
-            Err((signed, _)) => {
-                if self.unproven.len() == UNPROVEN_MAX {
-                    self.unproven.pop_front();
-                }
-                self.unproven.push_back((*signed, received_ms));
-                Offer::Refused(Refusal::Signature)
-            }
-        }
-    }
-
-    /// Rows that were refused for their signature and that an authentic successor has proven since: to be stored.
-    pub fn take_proven(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.proven)
-    }
-
-    /// Offers a changeset that was found authentic before.
-    pub fn offer_authentic(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
-        if self.knows(&changeset.id()) { Offer::Known } else { self.accept(changeset, received_ms) }
-    }
-
-    /// Offers a changeset from this device's own store; [`Log::prove_stored`] follows after the last one.
-    pub fn offer_stored(&mut self, signed: SignedChangeset, received_ms: u64) {
-        let known = self.graph.get(&signed.id());
-        match known.filter(|ix| self.entry(*ix).changeset.is_none()) {
-            Some(_) => {
-                self.supply(signed);
-            }
-            None => self.stored.push((signed, received_ms)),
-        }
-    }
-
-    /// Authenticates what was loaded, from the ends of the chains: one signature check per chain that is intact.
-    /// Returns the ids of those that nothing vouches for; they are dropped.
-    pub fn prove_stored(&mut self) -> Vec<ChangesetId> {
-        let Authenticated { rows, unsupported, mut dropped } = authenticate(std::mem::take(&mut self.stored));
-        for id in unsupported {
-            self.note_unsupported(id);
-        }
-        for (changeset, received_ms) in rows {
-            let id = changeset.id();
-            let fits = changeset.header().space() == self.space;
-            if self.knows(&id) {
-                // It was stored twice because the signature was spoilt at first.
-                let differs = |held: &Changeset| held.signed().signature() != changeset.signed().signature();
-                if self.find(&id).is_some_and(differs) {
-                    self.suspect(&id);
-                    self.resign(changeset.signed());
-                }
-                // Another tab may have got a segment that is missing here.
-                let is_partial = self.find(&id).is_some_and(|held| held.signed().is_partial());
-                if is_partial && self.complete(changeset.signed().clone()) {
-                    self.completed.push(id);
-                }
-            } else if !fits || matches!(self.accept(changeset, received_ms), Offer::Refused(_)) {
-                dropped.push(id);
-            }
-        }
-        dropped.retain(|id| !self.knows(id));
-        dropped
-    }
-
-    /// Changesets to which the store brought a segment that was missing here.
-    pub fn take_completed(&mut self) -> Vec<ChangesetId> {
-        std::mem::take(&mut self.completed)
+        let signatures = self.signatures.begun_again();
+        Self { unproven, unsupported, signatures, ..Self::new(self.genesis.clone()) }
     }
 
     /// The next changeset whose parents are all in the graph. It is to be answered with [`Log::add`] or [`Log::hold`].
@@ -451,30 +345,6 @@ impl Log {
         waiting.or_else(|| self.queued.contains(id).then(queued)?)
     }
 
-    /// The changeset that waits for this one as its predecessor.
-    fn successor_of(&self, id: &ChangesetId) -> Option<&Changeset> {
-        let waiting = self.waited_for.get(id)?.iter().filter_map(|child| self.waiting.get(child));
-        waiting.map(|waiting| &waiting.changeset).find(|changeset| changeset.header().prev() == Some(*id))
-    }
-
-    /// An authentic changeset proves those before it in its chain that were put aside for a bad signature.
-    fn prove_before(&mut self, changeset: &Changeset) {
-        let mut proven = changeset.clone();
-        while let Some(at) = self.unproven.iter().position(|(signed, _)| {
-            Some(signed.id()) == proven.header().prev() && signed.header().actor() == proven.header().actor()
-        }) {
-            let (signed, received_ms) = self.unproven.remove(at).expect("position was just found");
-            let Ok(earlier) = signed.trust_by_descendant(&proven) else { return };
-            // Another copy may have come with its signature meanwhile.
-            let is_new = !self.knows(&earlier.id());
-            if is_new && !matches!(self.accept(earlier.clone(), received_ms), Offer::Refused(_)) {
-                self.proven.push(earlier.signed().encode());
-                self.note_spoilt(earlier.signed());
-            }
-            proven = earlier;
-        }
-    }
-
     /// Recomputes the invariants the slow way.
     #[doc(hidden)]
     pub fn dbg_check(&self) {
@@ -492,16 +362,7 @@ impl Log {
         assert_eq!(self.waiting_of, of_actor);
     }
 
-    /// What this version cannot check waits outside the log, with all its descendants; it is offered again at the next
-    /// opening, perhaps to a newer version.
-    fn note_unsupported(&mut self, id: ChangesetId) -> Offer {
-        if self.unsupported.len() >= UNSUPPORTED_MAX {
-            return Offer::Refused(Refusal::Unsupported);
-        }
-        if self.unsupported.insert(id) { Offer::Accepted } else { Offer::Known }
-    }
-
-    fn accept(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
+    pub(super) fn accept(&mut self, changeset: Changeset, received_ms: u64) -> Offer {
         if let Err(refusal) = self.admit_chain(&changeset) {
             return Offer::Refused(refusal);
         }

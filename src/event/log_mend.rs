@@ -1,56 +1,81 @@
 //! What of the log came spoilt, and is filled in from other copies: segments that do not fit their hash, and signatures that are not
-//! valid although a successor vouches for the changeset.
+//! valid although a successor vouches for the changeset. Of most rows of a run the own signature is looked at only here.
 //!
 //! Invariant: nothing is replaced that is good. A segment fits its hash; a signature is checked before it is taken.
 
 use super::{Changeset, Log, SignedChangeset};
-use crate::causal::{ActorId, ChangesetId};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 
 impl Log {
     /// Whether a changeset that is here has a signature of its own that is known not to be valid.
     pub fn is_spoilt(&self, id: &ChangesetId) -> bool {
-        self.spoilt.contains(id)
+        self.signatures.is_spoilt(id)
     }
 
     /// Whether something of a changeset is still to be got: it is not here, or without a segment, or spoilt.
     pub fn is_lacking(&self, id: &ChangesetId) -> bool {
         match self.find(id) {
-            Some(changeset) => changeset.signed().is_partial() || self.spoilt.contains(id),
+            Some(changeset) => changeset.signed().is_partial() || self.is_spoilt(id),
             None => !self.knows(id),
         }
     }
 
     /// Those of which it was found out lately that they are spoilt, and where they are in their chains.
     pub fn take_spoilt(&mut self) -> Vec<(ChangesetId, ActorId, u32)> {
-        std::mem::take(&mut self.newly_spoilt)
+        self.signatures.take_spoilt()
     }
 
-    /// Somebody says that the signature of a changeset is not valid. One that came from the own store was not looked at.
-    pub fn suspect(&mut self, id: &ChangesetId) {
-        let Some(signed) = self.find(id).map(|changeset| changeset.signed().clone()) else { return };
-        if let Err((signed, _)) = self.keys.verify(signed) {
-            self.note_spoilt(&signed);
+    /// Whether the own signature of a changeset in the graph was looked at.
+    pub fn is_checked(&self, ix: ChangesetIx) -> bool {
+        self.entry(ix).changeset().is_some_and(|changeset| !self.signatures.is_unchecked(changeset))
+    }
+
+    /// Whether the own signature of a changeset is valid. It is looked at once, and has to be before the row goes on to anybody: so far
+    /// a descendant may have vouched for it, or the own store.
+    pub fn check(&mut self, id: &ChangesetId) -> bool {
+        let mut signatures = std::mem::take(&mut self.signatures);
+        let is_valid = self.find_mut(id).is_some_and(|held| signatures.check(held));
+        self.signatures = signatures;
+        is_valid
+    }
+
+    /// Looks at signatures that were not looked at, of so many changesets at most. Says whether some are left.
+    pub fn check_more(&mut self, count: usize) -> bool {
+        let mut left = count;
+        while let Some(entry) = self.entries.get_mut(self.checked_to as usize) {
+            if let Some(changeset) = entry.changeset.as_deref_mut() {
+                if self.signatures.is_unchecked(changeset) {
+                    if left == 0 {
+                        return true;
+                    }
+                    left -= 1;
+                }
+                self.signatures.check(changeset);
+            }
+            self.checked_to += 1;
         }
-    }
-
-    /// What a successor vouches for has a signature that is not valid.
-    pub(super) fn note_spoilt(&mut self, signed: &SignedChangeset) {
-        let header = signed.header();
-        if self.spoilt.insert(header.id()) {
-            self.newly_spoilt.push((header.id(), header.actor(), header.seq()));
+        let queued = self.ready.iter_mut().map(|(changeset, _)| changeset);
+        let outside = queued.chain(self.waiting.values_mut().map(|waiting| &mut waiting.changeset));
+        let mut unchecked = outside.filter(|changeset| self.signatures.is_unchecked(changeset));
+        let some: Vec<&mut Changeset> = unchecked.by_ref().take(left).collect();
+        let more = unchecked.next().is_some();
+        for changeset in some {
+            self.signatures.check(changeset);
         }
+        more
     }
 
-    /// Takes the signature of a copy, if the one that is here is spoilt and that one is valid.
+    /// Takes the signature of a copy, if the one that is here is not valid and that one is.
     pub(super) fn resign(&mut self, copy: &SignedChangeset) -> bool {
         let id = copy.id();
-        if !self.spoilt.contains(&id) {
+        let differs = |held: &Changeset| held.signed().signature() != copy.signature();
+        if !self.find(&id).is_some_and(differs) || self.check(&id) || !self.signatures.is_valid(copy) {
             return false;
         }
-        let Ok(good) = self.keys.verify(copy.clone()) else { return false };
         let Some(held) = self.find_mut(&id) else { return false };
-        held.resign_from(&good);
-        self.spoilt.remove(&id)
+        held.resign_from(copy);
+        self.signatures.mended(&id);
+        true
     }
 
     /// Fills in segments that are missing here. The copy's signature is not looked at: a segment fits its hash.

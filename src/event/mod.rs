@@ -9,7 +9,6 @@
 //! Invariant: what did not come through one of the arrows in the middle cannot be opened, by type. Nothing here
 //! decides a fate that depends on other changesets, and nothing folds.
 
-mod actor_keys;
 mod certificate;
 mod chain;
 mod changeset;
@@ -22,6 +21,7 @@ mod header;
 mod invite;
 mod log;
 mod log_mend;
+mod log_offer;
 mod log_saved;
 mod login;
 mod name;
@@ -31,6 +31,8 @@ mod op_encode;
 mod options;
 mod presence;
 mod relay_log;
+mod run;
+mod signatures;
 mod skeleton;
 mod stored;
 mod value;

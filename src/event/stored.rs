@@ -1,8 +1,9 @@
 //! What comes from the device's own store, in any order and perhaps damaged: which of it is authentic.
 //!
-//! A hash-linked chain needs one signature check, at its end. Where the end does not pass, the changeset before it is the
-//! end. Knows no graph: who follows whom rightly is decided when the rows join the log.
+//! All of a chain is one run (`run`). Knows no graph: who follows whom rightly is decided when the rows join the log.
 
+use super::run;
+use super::signatures::Signatures;
 use super::{Changeset, SignedChangeset, VerifyError};
 use crate::causal::ChangesetId;
 use foldhash::HashMap;
@@ -21,36 +22,26 @@ pub(super) struct Authenticated {
 }
 
 /// Authenticates rows from the ends of their chains.
-pub(super) fn authenticate(stored: Rows<SignedChangeset>) -> Authenticated {
+pub(super) fn authenticate(stored: Rows<SignedChangeset>, signatures: &mut Signatures) -> Authenticated {
     let (rows, at) = merged(stored);
-    let mut rows: Vec<Option<(SignedChangeset, u64)>> = rows.into_iter().map(Some).collect();
-    let prevs: Vec<Option<usize>> = rows
-        .iter()
-        .map(|row| row.as_ref().and_then(|(signed, _)| at.get(&signed.header().prev()?)).copied())
-        .collect();
-    let mut nexts: Vec<Vec<usize>> = vec![Vec::new(); rows.len()];
-    prevs.iter().enumerate().for_each(|(row, prev)| prev.iter().for_each(|prev| nexts[*prev].push(row)));
-    let mut unseen: Vec<usize> = nexts.iter().map(Vec::len).collect();
-    let mut ends: Vec<usize> = (0..rows.len()).filter(|row| unseen[*row] == 0).collect();
-    let mut proven: Vec<Option<(Changeset, u64)>> = vec![None; rows.len()];
+    let (rows, received): (Vec<SignedChangeset>, Vec<u64>) = rows.into_iter().unzip();
     let (mut unsupported, mut dropped) = (Vec::new(), Vec::new());
-    // Each after all that name it: one of several branches may vouch for it.
-    while let Some(row) = ends.pop() {
-        let (signed, received_ms) = rows[row].take().expect("a row has one turn, after its last successor");
-        let id = signed.id();
-        let mut trusted = Err((Box::new(signed), VerifyError::Unrelated));
-        for (next, _) in nexts[row].iter().filter_map(|next| proven[*next].as_ref()) {
-            trusted = trusted.or_else(|(signed, _)| signed.trust_by_descendant(next));
-        }
-        match trusted.or_else(|(signed, _)| signed.verify()) {
-            Ok(changeset) => proven[row] = Some((changeset, received_ms)),
-            Err((_, VerifyError::Unsupported(_))) => unsupported.push(id),
-            Err(_) => dropped.push(id),
-        }
-        if let Some(prev) = prevs[row] {
-            unseen[prev] -= 1;
-            ends.extend((unseen[prev] == 0).then_some(prev));
-        }
+    let mut proven: Vec<Option<(Changeset, u64)>> = Vec::with_capacity(rows.len());
+    for (verified, received_ms) in
+        run::authenticate(rows, &at, |signed| signatures.verify(signed)).into_iter().zip(received)
+    {
+        proven.push(match verified {
+            Ok(changeset) => Some((changeset, received_ms)),
+            Err((signed, error)) => {
+                let out = if matches!(error, VerifyError::Unsupported(_)) {
+                    &mut unsupported
+                } else {
+                    &mut dropped
+                };
+                out.push(signed.id());
+                None
+            }
+        });
     }
     let order = parents_first(&proven, &at);
     let rows = order.into_iter().filter_map(|row| proven[row].take()).collect();

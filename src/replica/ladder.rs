@@ -68,15 +68,15 @@ impl Replica {
         self.climb(session);
     }
 
-    /// Rows came that were asked for.
-    pub(super) fn take_chain(&mut self, session: u32, rows: &[Row], next: u64, env: &mut Env<'_>) {
+    /// Rows came that were asked for; with the last of an answer, where to ask on.
+    pub(super) fn take_chain(&mut self, session: u32, rows: &[Row], next: Option<u64>, env: &mut Env<'_>) {
         let signed = self.decoded(rows);
         let ids: Vec<ChangesetId> = signed.iter().map(|signed| signed.id()).collect();
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if let Some(ladder) = &mut link.ladder {
             ladder.brings_news |= ids.iter().any(|id| !self.log.knows(id));
         }
-        if let Some(question) = &mut link.question {
+        if let (Some(question), Some(next)) = (&mut link.question, next) {
             // A relay that goes back in its log goes nowhere.
             question.next = if next > question.next { next } else { 0 };
         }
@@ -84,7 +84,12 @@ impl Replica {
         link.delivered.extend(ids.iter().filter(|id| self.log.graph().get(id).is_none()));
         let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
         self.mark_at_relay(&known);
-        self.take_rows(signed, Origin::Session(session, Receipt::Chain), StoreBatch::default(), env);
+        self.take_rows(
+            signed,
+            Origin::Session(session, Receipt::Chain(next.is_some())),
+            StoreBatch::default(),
+            env,
+        );
     }
 
     /// What came is stored: the rest is asked for.

@@ -2,6 +2,8 @@
 
 use super::ladder::{Ladder, Question};
 use super::mend::Mends;
+use super::passage::Passage;
+use super::receive::Origin;
 use super::refusal::Refusals;
 use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
@@ -47,8 +49,8 @@ pub type SyncStatus = Status;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Receipt {
     Relay(Position),
-    /// Rows that were asked for by their places.
-    Chain,
+    /// Rows that were asked for by their places; whether they are the last of an answer.
+    Chain(bool),
     Peer(u64),
 }
 
@@ -57,6 +59,7 @@ pub(super) struct RelayLink {
     pub(super) session: Session,
     pub(super) backoff: Backoff,
     pub(super) redial: Option<Due>,
+    pub(super) last_heard_ms: Option<u64>,
     /// This member got another certificate since it logged in: what the relay says of the old one is nothing to stop at.
     pub(super) has_old_login: bool,
     /// Rows to push, oldest first.
@@ -84,7 +87,10 @@ pub(super) struct RelayLink {
 
 pub(super) struct PeerLink {
     pub(super) session: PeerSession,
-    pub(super) queue: VecDeque<Row>,
+    /// What it still has to be sent.
+    pub(super) queue: VecDeque<ChangesetIx>,
+    /// What it lacks, and gets once it is no longer spoilt here.
+    pub(super) withheld: HashSet<ChangesetId>,
     /// The queue holds a difference whose end is to be said.
     pub(super) owes_difference: bool,
     /// The last difference was asked for: what was new before that is part of it, behind its ancestors.
@@ -114,15 +120,6 @@ impl RelayLink {
     }
 }
 
-impl PeerLink {
-    pub(super) fn send(&mut self) {
-        self.session.send_rows(&mut self.queue);
-        if self.queue.is_empty() && std::mem::take(&mut self.owes_difference) {
-            self.session.difference_sent();
-        }
-    }
-}
-
 /// All sessions.
 #[derive(Default)]
 pub(super) struct Links {
@@ -141,6 +138,8 @@ pub(super) struct Links {
     pub(super) mends: Mends,
     /// A slice of what relays delivered was taken in: others are for the next call.
     pub(super) took_rows: bool,
+    /// What is looked at before it goes out.
+    pub(super) passage: Passage,
 }
 
 impl Links {
@@ -159,6 +158,12 @@ impl Links {
         }
     }
 
+    /// Time goes on: there is some for another slice.
+    fn take_turn(&mut self) {
+        self.took_rows = false;
+        self.passage.take_turn();
+    }
+
     /// Whether rows of a relay wait to be taken in.
     pub fn has_rows(&self) -> bool {
         self.relays.values().any(|link| link.session.has_rows() || !link.frames.is_empty())
@@ -173,8 +178,9 @@ impl Links {
 
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
     pub fn renumber(&mut self, old: &CausalGraph, new: &CausalGraph) {
-        for link in self.relays.values_mut() {
-            link.queue = link.queue.iter().filter_map(|ix| new.get(&old.id(*ix))).collect();
+        let relays = self.relays.values_mut().map(|link| &mut link.queue);
+        for queue in relays.chain(self.peers.values_mut().map(|link| &mut link.queue)) {
+            *queue = queue.iter().filter_map(|ix| new.get(&old.id(*ix))).collect();
         }
     }
 
@@ -214,6 +220,7 @@ impl Replica {
             session: Session::new(config),
             backoff: Backoff::default(),
             redial: Some(Due::after(env.now_ms, 0)),
+            last_heard_ms: None,
             has_old_login: false,
             queue: VecDeque::new(),
             delivered: HashSet::default(),
@@ -250,6 +257,7 @@ impl Replica {
         let link = PeerLink {
             session: PeerSession::new(self.space(), &tips, CREDIT_BYTES),
             queue: VecDeque::new(),
+            withheld: HashSet::default(),
             owes_difference: false,
             settled: false,
             delivered: HashSet::default(),
@@ -278,9 +286,10 @@ impl Replica {
     /// A frame came in.
     pub fn received(&mut self, session: u32, frame: &[u8], env: &mut Env<'_>) {
         self.links.last_heard_ms = Some(env.now_ms);
+        self.links.take_turn();
         if let Some(link) = self.links.relays.get_mut(&session) {
+            link.last_heard_ms = Some(env.now_ms);
             link.frames.push_back(frame.to_vec());
-            self.links.took_rows = false;
             self.drain_relay(session, env);
             // Whoever sends more than it has credit for gets no slices: it is found out now.
             while self.links.relays.get(&session).is_some_and(RelayLink::is_flooded) {
@@ -336,9 +345,11 @@ impl Replica {
         } else {
             self.draft_if_due(env);
         }
+        self.links.take_turn();
+        self.links.passage.try_all();
         self.integrate_ready(env);
         self.attest_if_due(env);
-        self.links.took_rows = false;
+        self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
                 link.session.on_tick(env.now_ms);
@@ -353,6 +364,7 @@ impl Replica {
             }
             self.drain_relay(session, env);
         }
+        self.note_spoilt(Origin::Import, env);
         self.ask_again(env);
         self.dial(env);
         self.say_presence(env);
@@ -360,7 +372,7 @@ impl Replica {
 
     /// When to call [`Replica::tick`] next.
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
-        let rows = self.links.has_rows().then_some(now_ms);
+        let rows = (self.links.has_rows() || self.links.passage.is_held_up()).then_some(now_ms);
         let ready =
             (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
@@ -481,8 +493,10 @@ impl Replica {
                     self.drain_relay(session, env);
                 }
             }
-            Receipt::Chain => {
-                self.chain_stored(session);
+            Receipt::Chain(is_last) => {
+                if is_last {
+                    self.chain_stored(session);
+                }
                 self.drain_relay(session, env);
             }
             Receipt::Peer(bytes) => {

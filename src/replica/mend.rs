@@ -3,12 +3,10 @@
 //!
 //! Invariant: so many are asked for at a time, and so often after something new; then not before another connection is there.
 
-use super::link::to_row;
 use super::receive::Origin;
 use super::{Env, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
-use crate::event::Log;
-use crate::sync::{CHAIN_RANGES_MAX, ChainRange, Code, Due, Status};
+use crate::sync::{CHAIN_RANGES_MAX, ChainRange, Due, Status};
 use std::collections::BTreeMap;
 
 /// The pause before the first question; twice as long after each that brought nothing.
@@ -145,11 +143,11 @@ impl Replica {
         let held = places.flat_map(|(actor, seq)| graph.at(&actor, seq));
         let held: Vec<ChangesetIx> = held.filter(|ix| self.sendable(*ix)).take(CHAIN_RANGES_MAX).collect();
         let Some(link) = self.links.peers.get_mut(&session) else { return };
-        link.queue.extend(held.into_iter().map(|ix| to_row(&self.log, ix)));
-        link.send();
+        link.queue.extend(held);
+        self.pump_peer(session);
     }
 
-    /// These are whole now: relays that did not take them as they were get them, and what is behind them.
+    /// These are whole now: peers they were withheld from get them, and so do relays, with what is behind them.
     pub(super) fn mended(&mut self, ids: &[ChangesetId], env: &Env<'_>) {
         if ids.is_empty() {
             return;
@@ -171,14 +169,10 @@ impl Replica {
                 link.queue.extend(again);
             }
         }
-    }
-}
-
-/// Why a relay would not take a changeset as it is here.
-pub(super) fn fault_of(log: &Log, ix: ChangesetIx) -> Option<Code> {
-    let changeset = log.entry(ix).changeset()?;
-    match changeset.signed().has_skeleton() {
-        false => Some(Code::BadRow),
-        true => log.is_spoilt(&changeset.id()).then_some(Code::BadSignature),
+        for link in self.links.peers.values_mut() {
+            let mended = ids.iter().filter(|id| link.withheld.remove(id));
+            link.queue.extend(mended.filter_map(|id| graph.get(id)));
+        }
+        self.links.passage.hold_up();
     }
 }

@@ -1,12 +1,12 @@
 //! Links to peers over ports: each side works out what the other lacks.
 
-use super::link::{Receipt, from_row, own_chain, to_row};
+use super::link::{Receipt, from_row, own_chain};
 use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ChangesetIx, Tip};
 use crate::event::SignedChangeset;
 use crate::store::StoreBatch;
-use crate::sync::{PeerOutput, Row};
+use crate::sync::PeerOutput;
 use foldhash::HashSet;
 
 impl Replica {
@@ -21,8 +21,8 @@ impl Replica {
                     if let Some(link) = self.links.peers.get_mut(&session) {
                         link.queue.extend(lacking);
                         (link.owes_difference, link.settled) = (true, settled);
-                        link.send();
                     }
+                    self.pump_peer(session);
                 }
                 PeerOutput::Rows { rows, bytes } => {
                     let signed: Vec<SignedChangeset> =
@@ -35,11 +35,7 @@ impl Replica {
                     let origin = Origin::Session(session, Receipt::Peer(bytes));
                     self.take_rows(signed, origin, StoreBatch::default(), env);
                 }
-                PeerOutput::Writable => {
-                    if let Some(link) = self.links.peers.get_mut(&session) {
-                        link.send();
-                    }
-                }
+                PeerOutput::Writable => self.pump_peer(session),
                 PeerOutput::CaughtUp => {
                     self.outputs.push_back(Output::Sync);
                     self.links.mends.begin(env.now_ms);
@@ -57,7 +53,7 @@ impl Replica {
 
     /// What a peer with these tips lacks, ancestors first. Unless it has sent everything it had, actors of which it knows
     /// more are left out.
-    pub(super) fn lacking(&self, tips: &[Tip], settled: bool) -> Vec<Row> {
+    pub(super) fn lacking(&self, tips: &[Tip], settled: bool) -> Vec<ChangesetIx> {
         let graph = self.log.graph();
         let mut held = HashSet::default();
         let mut ahead = HashSet::default();
@@ -79,7 +75,6 @@ impl Replica {
             .filter(|ix| {
                 !held.contains(ix) && (settled || !ahead.contains(&graph.actor(*ix))) && self.sendable(*ix)
             })
-            .map(|ix| to_row(&self.log, ix))
             .collect()
     }
 
@@ -89,11 +84,11 @@ impl Replica {
                 for ix in numbers {
                     let known = link.delivered.remove(&self.log.graph().id(*ix));
                     if link.settled && !known {
-                        link.queue.push_back(to_row(&self.log, *ix));
+                        link.queue.push_back(*ix);
                     }
                 }
-                link.send();
             }
+            self.pump_peer(session);
             self.drain_peer(session, env);
         }
     }

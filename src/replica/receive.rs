@@ -91,6 +91,7 @@ impl Replica {
     ) -> (usize, usize) {
         let (mut new, mut completed, mut mended, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let was_hollow = self.last_snapshot.is_hollow;
+        let (mut offered, mut arrived) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for signed in rows {
             let (id, row) = (signed.id(), signed.encode());
             if was_hollow && self.log.supply(signed.clone()) {
@@ -98,9 +99,12 @@ impl Replica {
                 new.push(row);
                 continue;
             }
-            let (place, mut is_damaged) =
-                ((signed.header().actor(), signed.header().seq()), signed.is_damaged());
-            match self.log.offer(signed, env.now_ms) {
+            arrived.push((id, row, (signed.header().actor(), signed.header().seq()), signed.is_damaged()));
+            offered.push(signed);
+        }
+        let offers = self.log.offer_all(offered, env.now_ms);
+        for ((id, row, place, mut is_damaged), offer) in arrived.into_iter().zip(offers) {
+            match offer {
                 Offer::Known => {}
                 Offer::Accepted => new.push(row),
                 Offer::Crowded => {

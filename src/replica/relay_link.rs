@@ -1,8 +1,8 @@
 //! Links to relays: logging in, catching up, pushing, and what the relay's answers mean.
 
 use super::commit::InFlight;
-use super::link::{Receipt, RelayLink, encode_position, from_row, own_chain, to_row};
-use super::mend::fault_of;
+use super::link::{Links, Receipt, RelayLink, encode_position, from_row, own_chain, to_row};
+use super::passage::Way;
 use super::receive::Origin;
 use super::{Env, Output, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Tip};
@@ -204,7 +204,7 @@ impl Replica {
                 Verdict::Rejected(Code::Quota) => full.push(*id),
                 Verdict::Rejected(code) => {
                     if *code == Code::BadSignature {
-                        self.log.suspect(id);
+                        self.log.check(id);
                     }
                     if let Some(link) = self.links.relays.get_mut(&session) {
                         link.refusals.reject(*id, *code);
@@ -314,7 +314,8 @@ impl Replica {
     }
 
     fn pump_relay(&mut self, session: u32) {
-        let Some(link) = self.links.relays.get_mut(&session) else { return };
+        let Links { relays, passage, .. } = &mut self.links;
+        let Some(link) = relays.get_mut(&session) else { return };
         if !link.is_subscribed() {
             return;
         }
@@ -323,13 +324,20 @@ impl Replica {
             rows = rows.min(link.refusals.rows_now(link.session.is_settled()));
             let mut batch = Vec::new();
             while let Some(ix) = link.queue.front().copied() {
-                if let Some(code) = fault_of(&self.log, ix) {
-                    link.refusals.reject(self.log.graph().id(ix), code);
-                    link.queue.pop_front();
-                    continue;
+                if rows == 0 {
+                    break;
+                }
+                match passage.way(&mut self.log, ix) {
+                    Way::Open => {}
+                    Way::Shut(code) => {
+                        link.refusals.reject(self.log.graph().id(ix), code);
+                        link.queue.pop_front();
+                        continue;
+                    }
+                    Way::Later => break,
                 }
                 let row = to_row(&self.log, ix);
-                if rows == 0 || row.bytes() > bytes {
+                if row.bytes() > bytes {
                     break;
                 }
                 bytes -= row.bytes();

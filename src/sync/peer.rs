@@ -140,7 +140,7 @@ impl PeerSession {
 
     /// Sends rows from the front, as many as the peer's credit allows; the rest waits for [`PeerOutput::Writable`].
     pub fn send_rows(&mut self, rows: &mut VecDeque<Row>) {
-        while self.phase == Phase::Open && self.window_bytes > 0 && !rows.is_empty() {
+        while self.is_writable() && !rows.is_empty() {
             let mut batch = Vec::new();
             let mut bytes = 0;
             while let Some(row) = rows.front()
@@ -190,6 +190,12 @@ impl PeerSession {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether the peer takes rows now.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.phase == Phase::Open && self.window_bytes > 0
     }
 
     /// So many bytes of received rows are durable or were dropped.

@@ -30,10 +30,10 @@ pub use output::{Retry, SessionOutput, Status};
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
 
+/// Rows that are handed over at once: each may have a signature to be verified.
+const SLICE_ROWS: usize = 128;
 /// A push that is refused for a while waits at least so long, twice as long each time, and at most so long: whatever the
 /// relay says.
-/// Rows that are handed over at once: each has a signature to be verified.
-const SLICE_ROWS: usize = 128;
 const RETRY_MS: u64 = 500;
 const RETRY_LONGEST_MS: u64 = 60_000;
 
@@ -291,7 +291,7 @@ impl Session {
     /// Whether rows are the next output.
     #[must_use]
     pub fn has_rows(&self) -> bool {
-        matches!(self.outputs.front(), Some(SessionOutput::Rows { .. }))
+        matches!(self.outputs.front(), Some(SessionOutput::Rows { .. } | SessionOutput::Chain { .. }))
     }
 
     /// The next output.
@@ -329,6 +329,12 @@ impl Session {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.pushes.is_empty()
+    }
+
+    /// Rows that were pushed and have no verdict yet.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.pushes.values().map(|push| push.ids.len()).sum()
     }
 
     /// While the log is read: how many of its rows came in, and how many it has. It may have grown meanwhile.

@@ -92,9 +92,9 @@ impl Replica {
     }
 
     /// The core with nothing closed left to be sealed: for whatever asks about changesets.
-    pub(super) fn sealed_core(&mut self) -> &Core {
+    pub(super) fn sealed_core(&mut self) -> &mut Core {
         with_env(|env| self.core.seal_closed(env));
-        &self.core
+        &mut self.core
     }
 
     pub(super) fn core_mut(&mut self) -> &mut Core {

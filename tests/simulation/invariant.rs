@@ -3,12 +3,13 @@
 use prost::bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stemma::causal::{ActorId, ChangesetId, LogChain, MemberId, SpaceId};
+use stemma::event::SignedChangeset;
 use stemma::replica::Tier;
 use stemma::store::{StoreBatch, StoreName, TailRecord};
-use stemma::sync::{Code, Frame, Row, Verdict};
+use stemma::sync::{Code, Delivery, Frame, Row, Verdict};
 
 use super::link::End;
-use super::log::{NewRow, placed};
+use super::log::{Knock, NewRow, placed};
 use super::relay::{DATABASES, Manner};
 use super::world::World;
 
@@ -32,6 +33,8 @@ pub enum Invariant {
     NothingInClear,
     /// 8. Nothing gets in without the right to.
     NothingWithoutRight,
+    /// Nobody honest sends a row on whose signature is not valid, however it came.
+    NothingSpoiltPassedOn,
     /// 9. Once all is said there is silence.
     Silence,
     /// 10. A relay that takes nothing is read all the same.
@@ -40,6 +43,10 @@ pub enum Invariant {
     SavedStays,
     /// What was written down of an open batch is sealed once, by whoever comes after the tab that died.
     DraftsTakenUp,
+    /// A changeset that an engine stumbled over is left out by the engine after it.
+    QuarantineHolds,
+    /// A tab that stands still holds up no other.
+    OthersGoOn,
     /// When nothing goes wrong any more all gets well, in time.
     Heals,
     /// Nothing panics.
@@ -73,6 +80,8 @@ pub enum Sabotage {
     IgnoresWindow,
     /// A client sends what it should have sealed.
     SendsInClear,
+    /// A client pushes what it did not look at.
+    PassesSpoilt,
     /// A relay takes rows that nobody signed.
     TakesAnything,
     /// A client says something whenever its timer rings.
@@ -81,6 +90,14 @@ pub enum Sabotage {
     KeepsDrafts,
     /// A client hears no rows.
     Deaf,
+    /// What waited for a tab that stood still is lost.
+    ThawsDeaf,
+    /// Nobody takes the turn of a tab that stands still.
+    NobodyTakesOver,
+    /// An engine is not told what the one before it stumbled over.
+    ForgetsQuarantine,
+    /// A relay lets in whoever comes.
+    LetsAnybodyIn,
     /// A client shows something else than it holds.
     ShowsElse,
 }
@@ -95,6 +112,8 @@ pub struct Witness {
     acked: BTreeMap<(usize, SpaceId), (u64, LogChain)>,
     /// What was signed with each number.
     signed: BTreeMap<(ActorId, u32), ChangesetId>,
+    /// Rows whose signatures are valid.
+    sound: BTreeSet<(ChangesetId, [u8; 64])>,
     /// Whose actors.
     actors: BTreeMap<ActorId, usize>,
     pub intruders: BTreeSet<MemberId>,
@@ -129,6 +148,9 @@ impl World {
         }
         self.witness.frames += 1;
         let ends = self.conns[&conn].ends;
+        if let End::Tab { tab, .. } = ends[from] {
+            self.see_passed_on(tab, frame);
+        }
         if let (End::Tab { tab, .. }, Some(&PUSH)) = (ends[from], frame.first())
             && let Ok(Some(Frame::Push(push))) = Frame::decode(frame)
         {
@@ -143,6 +165,32 @@ impl World {
                 self.broken_by(Invariant::QueuesBounded, format!("{sum} row bytes pushed by tab {tab}"));
             }
             push.rows.into_iter().for_each(|row| self.see_signed(&placed(row)));
+        }
+    }
+
+    /// The rows that a tab sends.
+    fn see_passed_on(&mut self, tab: u32, frame: &Bytes) {
+        let rows = match Frame::decode(frame) {
+            Ok(Some(Frame::Push(push))) => push.rows,
+            Ok(Some(Frame::Batch(batch))) => {
+                let whole = |row| if let Delivery::Row(row) = row { Some(row) } else { None };
+                batch.rows.into_iter().filter_map(whole).collect()
+            }
+            _ => return,
+        };
+        for row in rows {
+            let Ok(signed) = SignedChangeset::from_parts(&row.header, row.signature, None, None) else {
+                continue;
+            };
+            let of = (signed.id(), row.signature);
+            if self.witness.sound.contains(&of) {
+                continue;
+            }
+            if signed.verify().is_err() {
+                return self
+                    .broken_by(Invariant::NothingSpoiltPassedOn, format!("{} by tab {tab}", short(of.0)));
+            }
+            self.witness.sound.insert(of);
         }
     }
 
@@ -196,6 +244,15 @@ impl World {
             *acked = (furthest, chain);
         }
         self.see_acked(at, space);
+    }
+
+    /// A relay let a member in, or not.
+    pub fn see_admission(&mut self, at: usize, knock: &Knock, known: &[([u8; 32], MemberId)]) {
+        let others = known.iter().filter(|(gate, _)| *gate == knock.gate).count() as u64;
+        let is_new = !known.contains(&(knock.gate, knock.member));
+        if is_new && (knock.is_expired || knock.uses.is_some_and(|uses| others >= uses)) {
+            self.broken_by(Invariant::NothingWithoutRight, format!("relay {at} let a late guest in"));
+        }
     }
 
     /// What was acknowledged is where it was.

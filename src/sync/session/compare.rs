@@ -3,7 +3,7 @@
 //!
 //! Invariant: an answer that nobody asked for ends the connection, and so does one that is larger than any answer may be.
 
-use super::{Phase, Session, SessionOutput};
+use super::{Phase, SLICE_ROWS, Session, SessionOutput};
 use crate::event::HEAD_RANGES_MAX;
 use crate::sync::message::{Chain, ChainRange, Frame, GetChain, HeadsDiffer, HeadsRange, Position, Row};
 use crate::sync::{BATCH_BYTES_MAX, CHAIN_PLACES_MAX, CHAIN_RANGES_MAX};
@@ -71,6 +71,11 @@ impl Session {
             return self.violated("rows that nobody asked for");
         }
         self.questions -= 1;
-        self.outputs.push_back(SessionOutput::Chain { rows, next });
+        let (mut rows, mut is_last) = (rows.into_iter(), false);
+        while !is_last {
+            let slice: Vec<Row> = rows.by_ref().take(SLICE_ROWS).collect();
+            is_last = rows.len() == 0;
+            self.outputs.push_back(SessionOutput::Chain { rows: slice, next: is_last.then_some(next) });
+        }
     }
 }

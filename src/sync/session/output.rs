@@ -53,8 +53,8 @@ pub enum SessionOutput {
     Chain {
         /// The rows.
         rows: Vec<Row>,
-        /// Where to ask on; 0 if that was all.
-        next: u64,
+        /// Where to ask on, 0 if that was all; none while more of this answer follows.
+        next: Option<u64>,
     },
     /// What became of pushed rows, in the order they were pushed.
     Acked {

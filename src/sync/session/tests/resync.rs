@@ -119,7 +119,7 @@ fn another_log_of_nearly_the_same_is_compared_and_read_on_from_its_end() {
         script.session.get_chain(ranges.clone(), 0);
         assert_eq!(script.sent(), [Frame::GetChain(GetChain { space: SPACE, ranges, after: 0 })]);
         script.relay(Frame::Chain(Chain { space: SPACE, rows: vec![row(4), row(5)], next: 0 }));
-        assert_eq!(script.outputs(), [SessionOutput::Chain { rows: vec![row(4), row(5)], next: 0 }]);
+        assert_eq!(script.outputs(), [SessionOutput::Chain { rows: vec![row(4), row(5)], next: Some(0) }]);
         script.session.resume(Some(place));
         let [Frame::Subscribe(subscribe)] = &script.sent()[..] else { panic!("a SUBSCRIBE") };
         assert_eq!((subscribe.from, subscribe.heads, subscribe.held), (Some(place), None, 0));
