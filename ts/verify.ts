@@ -28,6 +28,8 @@ export interface Proven {
 export interface VerifyOptions {
   /** The root that somebody else vouches for; without it that of the proof is checked, and has to be compared by you. */
   root?: string;
+  /** The size that they vouch for. A root does not say how large its tree is: a proof may claim any size that the way up fits. */
+  size?: number;
 }
 
 /**
@@ -169,7 +171,8 @@ function fieldsOf(value: unknown, name: string): Fields {
   return fields;
 }
 
-function rootOf(fields: Fields, { root }: VerifyOptions): Uint8Array<ArrayBuffer> {
+function rootOf(fields: Fields, { root, size }: VerifyOptions): Uint8Array<ArrayBuffer> {
+  if (size !== undefined && fields["size"] !== size) throw refused("size", "the proof is for another size");
   const claimed = bytesOf(fields, "root", 32);
   if (root !== undefined && !same(claimed, bytesOf({ root }, "root", 32))) throw refused("root", "the proof is for another root");
   return claimed;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type Proof, type Space, StemmaError } from "stemma";
+import { open, type Proof, type Space, StemmaError } from "stemma";
 import { verifyConsistency, verifyProof } from "stemma/verify";
 import { MemoryStorage } from "../../ts/memory.ts";
 import { newFolder, openSpace } from "./ends.ts";
@@ -34,7 +34,7 @@ test("a proof of every changeset holds, and says who signed what", async (t) => 
   assert.equal(size, 11);
   for (const [seq, changeset] of ids.entries()) {
     const proof = await space.audit.proof(changeset);
-    assert.deepEqual(await verifyProof(JSON.parse(JSON.stringify(proof)), { root }), { space: space.id, changeset, actor: space.actor, seq, size, root });
+    assert.deepEqual(await verifyProof(JSON.parse(JSON.stringify(proof)), { size, root }), { space: space.id, changeset, actor: space.actor, seq, size, root });
   }
 });
 
@@ -90,6 +90,7 @@ test("an altered proof names the part that does not fit", async (t) => {
   for (const nothing of [undefined, null, 1, "proof", [], {}]) await assert.rejects(verifyProof(nothing), code("E_PROOF"));
   await assert.rejects(verifyProof(proof, { root: flipped(proof.root) }), code("E_PROOF", "root"));
   await assert.rejects(verifyProof(proof, { root: "root" }), code("E_PROOF", "root"));
+  await assert.rejects(verifyProof(proof, { root: proof.root, size: 7 }), code("E_PROOF", "size"));
 });
 
 test("no flipped bit of a proof passes", async (t) => {
@@ -108,7 +109,7 @@ test("a tree begins with an earlier one, until something belongs before its end"
   for (const _ of Array(6)) space.transact(() => space.getMap("m").set("key", "later"));
   const proof = space.audit.consistency(earlier);
   assert.ok(proof);
-  await verifyConsistency(JSON.parse(JSON.stringify(proof)), { root: space.audit.head().root });
+  await verifyConsistency(JSON.parse(JSON.stringify(proof)), space.audit.head());
   await verifyConsistency(space.audit.consistency(space.audit.head()));
   const wrong: [string, (copy: any) => void][] = [
     ["size", (copy) => (copy.earlier.size = 12)],
@@ -146,7 +147,7 @@ test("a space that was opened from a snapshot proves what it did not read", asyn
   assert.deepEqual([changeset, root], [ids[7], head.root]);
 });
 
-test("what could not be stored, and was signed anew, is proven as it is then", async (t) => {
+test("what could not be stored, and was signed anew, is proven as it is then", async () => {
   class FailingStorage extends MemoryStorage {
     isBroken = false;
     override async commit(batch: Parameters<MemoryStorage["commit"]>[0]): Promise<number[]> {
@@ -155,7 +156,7 @@ test("what could not be stored, and was signed anew, is proven as it is then", a
     }
   }
   const storage = new FailingStorage();
-  const space = await openSpace(t, { storage });
+  const space = await open({ name: "failing", storage });
   await space.transact(() => space.getMap("m").set("stored", 1)).saved("local");
   storage.isBroken = true;
   const lost = space.transact(() => space.getMap("m").set("lost", 1));

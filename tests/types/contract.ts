@@ -110,8 +110,8 @@ export async function contract(): Promise<void> {
   space.getMap("m", { kind: "g" });
   // @ts-expect-error texts have no options
   space.getText("t", {});
-  // @ts-expect-error not a tier yet
-  void write.saved("final");
+  // @ts-expect-error not a tier
+  void write.saved("disk");
   // @ts-expect-error ids are not set
   write.id = "";
   // @ts-expect-error not a value
@@ -141,8 +141,6 @@ export async function contract(): Promise<void> {
   view.transact(() => {});
   space.at(0, { policy: "then" });
   space.view({ policy: "then", ban: { who: space.me, from: "now" } });
-  // @ts-expect-error not built yet
-  space.view({ finalOnly: true });
   const said: Write = space.policy.exclude({ member: space.me, since: 0 }, { reason: "why", publish: false });
   const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me, dependents: true });
   const entry: PolicyEntry | undefined = space.policy.votes(said.id)[0];

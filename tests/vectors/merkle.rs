@@ -64,7 +64,7 @@ pub fn cases() -> Vec<Case> {
     refuse("index at the size", "there is no such leaf", included(LEAVES[5], 8, 8, path(&five), &root(8)));
     refuse("index above the size", "there is no such leaf", included(LEAVES[5], 13, 8, path(&five), &root(8)));
     refuse("a larger size", "a tree of nine has another shape", included(LEAVES[5], 5, 9, path(&five), &root(8)));
-    refuse("a smaller size", "the root is of another tree", included(LEAVES[5], 5, 7, path(&five), &root(8)));
+    refuse("a smaller size", "a tree of six has another shape", included(LEAVES[5], 5, 6, path(&five), &root(8)));
     refuse("no size", "an empty tree has no leaf", included("", 0, 0, json!([]), &root(0)));
     refuse("the root of another size", "a root belongs to a size", included(LEAVES[5], 5, 8, path(&five), &root(7)));
     refuse("a path that is too short", "it ends at a node", included(LEAVES[5], 5, 8, path(&five[..2]), &root(8)));
