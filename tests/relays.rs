@@ -324,6 +324,36 @@ fn a_relay_of_another_version_is_told_and_waited_for_by_nobody() {
 }
 
 #[test]
+fn each_relay_is_shown_by_itself() {
+    let mut a = Node::create(1);
+    let (mut one, mut two) = (relay_of(&a), Relay::new("ws://two", a.replica.space()));
+    two.manner = Manner::Denies(Code::InviteUsed);
+    write(&mut a, "one");
+    one.connect(&mut a);
+    two.connect(&mut a);
+    let states = a.replica.relay_states();
+    assert_eq!(a.replica.sync_state().status, SyncStatus::Live, "the better of the two");
+    let shown: Vec<_> = states.iter().map(|state| (&*state.url, state.status, state.pending)).collect();
+    assert_eq!(
+        shown,
+        [(one.url, SyncStatus::Live, Some(0)), (two.url, SyncStatus::Denied, None)],
+        "nobody knows what one that denies lacks"
+    );
+    let refused: Vec<_> =
+        states.iter().map(|state| (state.is_shut, state.refusal.as_deref().map(|why| &why[..11]))).collect();
+    assert_eq!(refused, [(false, None), (true, Some("INVITE_USED"))]);
+    let heard = a.now_ms;
+    assert!(states.iter().all(|state| state.last_heard_ms == Some(heard)));
+    a.now_ms += 1;
+    let ids = [write(&mut a, "two"), write(&mut a, "three")];
+    assert_eq!(a.replica.relay_states()[0].pending, Some(ids.len()), "on their way");
+    one.run(&mut a);
+    let states = a.replica.relay_states();
+    let heard = |at: usize| (states[at].pending, states[at].last_heard_ms == Some(a.now_ms));
+    assert_eq!((heard(0), heard(1)), ((Some(0), true), (None, false)));
+}
+
+#[test]
 fn one_relay_that_denies_is_no_obstacle_while_another_may_take_it() {
     let mut a = Node::create(1);
     let (mut one, mut two) = (relay_of(&a), Relay::new("ws://two", a.replica.space()));

@@ -62,27 +62,34 @@ fn one_seed_is_one_trace() {
 #[test]
 fn every_rule_can_be_broken() {
     let ways = [
-        (Sabotage::RelayForgets, Invariant::AckedStays),
-        (Sabotage::ShowsElse, Invariant::SameForAll),
-        (Sabotage::ToldTwice, Invariant::OrderAndOnce),
-        (Sabotage::RelaySkips, Invariant::CursorsAndChain),
-        (Sabotage::NoLocks, Invariant::OneForANumber),
-        (Sabotage::IgnoresWindow, Invariant::QueuesBounded),
-        (Sabotage::SendsInClear, Invariant::NothingInClear),
-        (Sabotage::PassesSpoilt, Invariant::NothingSpoiltPassedOn),
-        (Sabotage::TakesAnything, Invariant::NothingWithoutRight),
-        (Sabotage::Chatters, Invariant::Silence),
-        (Sabotage::QuotaStopsReads, Invariant::RefusalNeverStopsReads),
-        (Sabotage::DiskForgets, Invariant::SavedStays),
-        (Sabotage::KeepsDrafts, Invariant::DraftsTakenUp),
-        (Sabotage::Deaf, Invariant::Heals),
+        (Sabotage::RelayForgets, Invariant::AckedStays, None),
+        (Sabotage::ShowsElse, Invariant::SameForAll, None),
+        (Sabotage::ToldTwice, Invariant::OrderAndOnce, None),
+        (Sabotage::RelaySkips, Invariant::CursorsAndChain, None),
+        (Sabotage::NoLocks, Invariant::OneForANumber, None),
+        (Sabotage::IgnoresWindow, Invariant::QueuesBounded, None),
+        (Sabotage::SendsInClear, Invariant::NothingInClear, None),
+        (Sabotage::PassesSpoilt, Invariant::NothingSpoiltPassedOn, None),
+        (Sabotage::TakesAnything, Invariant::NothingWithoutRight, None),
+        (Sabotage::Chatters, Invariant::Silence, None),
+        (Sabotage::QuotaStopsReads, Invariant::RefusalNeverStopsReads, None),
+        (Sabotage::DiskForgets, Invariant::SavedStays, None),
+        (Sabotage::KeepsDrafts, Invariant::DraftsTakenUp, None),
+        (Sabotage::Deaf, Invariant::Heals, None),
+        (Sabotage::ThawsDeaf, Invariant::Heals, Some(Kind::Freeze)),
+        (Sabotage::NobodyTakesOver, Invariant::OthersGoOn, Some(Kind::Freeze)),
+        (Sabotage::ForgetsQuarantine, Invariant::QuarantineHolds, Some(Kind::Trap)),
+        (Sabotage::LetsAnybodyIn, Invariant::NothingWithoutRight, Some(Kind::LateGuest)),
     ];
-    for (sabotage, invariant) in ways {
-        let breaks = |seed: &u64| {
-            let violation = attempt(&Plan::new(*seed, &[]), sabotage).violation;
+    for (sabotage, invariant, by) in ways {
+        let strikes = |plan: &Plan| by.is_none_or(|kind| plan.faults.iter().any(|fault| fault.kind == kind));
+        let only: Vec<Kind> = by.into_iter().collect();
+        let breaks = |plan: Plan| {
+            let violation = attempt(&plan, sabotage).violation;
             violation.is_some_and(|violation| violation.invariant == invariant)
         };
-        assert!((1..=200).any(|seed| breaks(&seed)), "{sabotage:?} never breaks {invariant:?}");
+        let mut plans = (1..).map(|seed| Plan::new(seed, &only)).filter(strikes).take(200);
+        assert!(plans.any(breaks), "{sabotage:?} never breaks {invariant:?}");
     }
 }
 

@@ -118,8 +118,9 @@ fn what_a_relay_refuses_of_one_tab_is_no_news_to_the_waits_of_another() {
     let refused = write(&mut first, "k", 2);
     relay.run(&mut first);
     relay.manner = relay::Manner::Honest;
-    let (shut, rejected) = first.replica.refused_here();
-    assert_eq!((shut, rejected.clone()), (None, vec![(refused, "BAD_ROW")]));
+    let rejected = first.replica.rejected_at(relay.url);
+    assert_eq!(rejected, vec![(refused, "BAD_ROW")]);
+    assert_eq!(first.replica.relay_states().iter().map(|state| state.is_shut).collect::<Vec<_>>(), [false]);
     let own = write(&mut second, "k", 3);
     read_on(&first, &mut second);
     let rejected = rejected.into_iter().map(|(id, why)| (id, why.to_owned())).collect();

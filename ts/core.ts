@@ -438,6 +438,8 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#rows.move(this.#residence);
       this.snapshots.move(this.#residence);
       this.sync.restore();
+      // What builds on something that this engine leaves out it would not send for the other tabs.
+      if (this.#quarantined.size > 0) this.#relays.goAlone();
       this.presence.restore();
       this.#saves.review();
       this.commits.release();

@@ -226,7 +226,11 @@ export class Home {
     if (!record) return true;
     const { batch, code = "", message = "" } = this.#sealDraft(engine, actor, record);
     try {
-      if (batch) await storage.commit(batch, { strict: true });
+      if (batch) {
+        await storage.commit(batch, { strict: true });
+        // Whoever speaks with the relays sends it.
+        residence.tabs?.post(0);
+      }
       if (code !== "") this.#warn(code, `${batch ? "the last edits of a tab that died are lost" : "the last edits of a tab that died wait"}: ${message}`);
       await loadRows(residence, signal);
     } catch (error) {

@@ -53,7 +53,7 @@ export type { SetOptions, SharedSet } from "./set.js";
 export type { ImportReport, InviteOptions, Space, SpaceEvents, Stream, UpkeepOptions } from "./space.js";
 export type { Unreached } from "./snapshots.js";
 export type { StorageAdapter, StorageBatch, StoreName } from "./storage.js";
-export type { Sync, SyncProgress, SyncState, SyncStatus } from "./sync.js";
+export type { RelayState, Sync, SyncProgress, SyncState, SyncStatus } from "./sync.js";
 export type { Anchor, AuthorRun, Expand, SharedText } from "./text.js";
 export type { TransactOptions } from "./transaction.js";
 export type { UndoOptions } from "./undo.js";

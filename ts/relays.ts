@@ -8,26 +8,31 @@
 import { StemmaError } from "./errors.js";
 import type { Residence, TabMessage } from "./home.js";
 import type { Pump } from "./pump.js";
+import type { EngineRelay } from "./replica.js";
 import type { Rows } from "./rows.js";
-import type { SyncStatus } from "./sync.js";
+import type { RelayState, SyncStatus } from "./sync.js";
 import { Turn } from "./turn.js";
 
 /** How it stands with a relay, as the tab that speaks with it says. */
-export interface Word {
+export interface Word extends Standing {
+  /** Why it takes nothing. */
+  readonly shut?: string | undefined;
+  /** Which rows it refused for good, and why: a line each. */
+  readonly rejected: string;
+  /** Whether nothing is on its way, of the rows up to `row` and of what that relay has. */
+  readonly settled: boolean;
+  readonly row: number;
+}
+
+interface Standing {
   readonly status: SyncStatus;
+  readonly pending?: number | undefined;
   readonly lastHeard?: number | undefined;
   /** While its log is read: how many rows came in, and how many it has. */
   readonly received?: number | undefined;
   readonly total?: number | undefined;
   /** Why it does not take all that is here. */
   readonly refusal?: string | undefined;
-  /** Why it takes nothing. */
-  readonly shut?: string | undefined;
-  /** Which rows it refused for good, and why: a line each. */
-  readonly rejected: string;
-  /** Whether all rows up to `row` are there, and all that it has are here. */
-  readonly settled: boolean;
-  readonly row: number;
 }
 
 interface Known {
@@ -51,6 +56,7 @@ export class Relays {
   #lastOwn = 0;
   #isAlone = false;
   #insists = false;
+  #states: readonly RelayState[] = Object.freeze([]);
 
   constructor(pump: Pump, rows: Rows, residence: () => Residence, review: () => void, onFault: (fault: StemmaError) => void) {
     this.#pump = pump;
@@ -69,13 +75,26 @@ export class Relays {
     return [...this.#known.values()].filter(({ isConnected }) => !isConnected).map(({ word }) => word);
   }
 
+  /** How it stands with each, in the order in which they were connected; the same array until anything of it changes. */
+  get states(): readonly RelayState[] {
+    const own = this.#pump.read((engine) => engine.relayStates());
+    const states = [...this.#known].map(([url, { isConnected, word }], at) => {
+      const known = this.#states[at];
+      const here = own.find((relay) => relay.url === url);
+      return stateOf(url, (isConnected ? here && standingOf(here) : word) ?? CONNECTING, known?.url === url ? known : undefined);
+    });
+    const isSame = states.length === this.#states.length && states.every((state, at) => state === this.#states[at]);
+    if (!isSame) this.#states = Object.freeze(states);
+    return this.#states;
+  }
+
   connect(url: string): void {
     if (this.#known.has(url)) return;
     const { tabs } = this.#residence();
     if (this.#isAlone || tabs?.locks === undefined) {
       this.#known.set(url, { isConnected: true });
       this.#pump.call((engine) => engine.connect(url));
-      return;
+      return this.#review();
     }
     const turn = new Turn(`${tabs.locks}relay ${url}`, {
       begin: () => void this.#begin(url, known),
@@ -88,6 +107,7 @@ export class Relays {
     this.#share();
     turn.wait();
     if (this.#insists) turn.take();
+    this.#review();
   }
 
   disconnect(url: string): void {
@@ -96,6 +116,7 @@ export class Relays {
     known?.turn?.leave();
     if (!known?.turn) this.#pump.call((engine) => engine.disconnect(url));
     this.#share();
+    this.#review();
   }
 
   /** The page may stop for a while, or for good. */
@@ -156,9 +177,11 @@ export class Relays {
 
   /** Tells the other tabs how it stands, if it stands otherwise than before. */
   tell(): void {
+    if (!this.#speaks) return;
+    const relays = this.#pump.peek((engine) => engine.relayStates()) ?? [];
     for (const [url, known] of this.#known) {
       if (!known.turn?.isMine) continue;
-      const word = this.#word(known);
+      const word = this.#word(known, relays.find((relay) => relay.url === url));
       const { told } = known;
       const isSame = told && WORDS.every((field) => told[field] === word[field]);
       if (isSame) continue;
@@ -173,7 +196,7 @@ export class Relays {
     }
   }
 
-  /** Whether all that is here is at the relays that other tabs speak with, and the other way round. */
+  /** Whether nothing is on its way between here and the relays that other tabs speak with. */
   get isSettled(): boolean {
     return this.words.every((word) => word?.settled && word.row >= Math.max(this.#lastOwn, this.#rows.last) && this.#rows.last >= word.row);
   }
@@ -229,15 +252,15 @@ export class Relays {
     this.#review();
   }
 
-  #word({ isConnected }: Known): Word {
-    const { status = "connecting", connected = false, settled = false, lastHeard, progress: [received, total] = [] } = this.#pump.peek((engine) => engine.syncState()) ?? {};
-    const refusal = this.#pump.peek((engine) => engine.refusal());
-    const lines = this.#pump.peek((engine) => engine.rejectedHere()) ?? [];
+  #word({ isConnected }: Known, relay: EngineRelay | undefined): Word {
+    const row = this.#rows.last;
+    if (!isConnected || !relay) return { ...CONNECTING, rejected: "", settled: false, row };
+    const standing = standingOf(relay);
+    const lines = this.#pump.peek((engine) => engine.rejectedAt(relay.url)) ?? [];
     // Of so many nobody can be told one by one.
-    const shut = this.#pump.peek((engine) => engine.shutHere()) ?? (lines.length > TOLD_MAX ? refusal : undefined);
-    const rejected = lines.slice(0, TOLD_MAX).join("\n");
-    const told = { refusal, shut, rejected, lastHeard, row: this.#rows.last };
-    return isConnected ? { ...told, status, settled: connected && settled, received, total } : { ...told, status: "connecting", settled: false };
+    const shut = relay.isShut || lines.length > TOLD_MAX ? standing.refusal : undefined;
+    const settled = this.#pump.peek((engine) => engine.syncState().settled) ?? false;
+    return { ...standing, shut, rejected: lines.slice(0, TOLD_MAX).join("\n"), settled, row };
   }
 
   #tellTips(): void {
@@ -262,6 +285,24 @@ export class Relays {
   }
 }
 
+function standingOf({ status, pending, lastHeard, progress, refusal }: EngineRelay): Standing {
+  return { status, pending, lastHeard, received: progress?.[0], total: progress?.[1], refusal };
+}
+
+/** What is shown of it: the same object as before if nothing of it changed. */
+function stateOf(url: string, { status, pending, lastHeard, received, total, refusal }: Standing, known: RelayState | undefined): RelayState {
+  const isSame = known?.status === status && known.pending === pending && known.lastHeard === lastHeard && known.error?.message === refusal;
+  if (isSame && known.progress?.received === received && known.progress?.total === total) return known;
+  return Object.freeze({
+    url,
+    status,
+    ...(pending === undefined ? {} : { pending }),
+    ...(lastHeard === undefined ? {} : { lastHeard }),
+    ...(received === undefined || total === undefined ? {} : { progress: Object.freeze({ received, total }) }),
+    ...(refusal === undefined ? {} : { error: new StemmaError("E_RELAY_REFUSED", refusal) }),
+  });
+}
+
 /** The better of two states of connections. */
 export function betterOf(one: SyncStatus, other: SyncStatus): SyncStatus {
   return RANKS.indexOf(one) > RANKS.indexOf(other) ? one : other;
@@ -272,8 +313,11 @@ const RANKS: readonly SyncStatus[] = ["offline", "denied", "connecting", "reset"
 /** Changesets that are named one by one. */
 const TOLD_MAX = 256;
 
+/** Nobody said anything yet. */
+const CONNECTING: Standing = { status: "connecting" };
+
 /** What the others are told when it changes. */
-const STANDING = ["status", "settled", "refusal", "shut", "rejected"] as const;
+const STANDING = ["status", "pending", "settled", "refusal", "shut", "rejected"] as const;
 const WORDS = [...STANDING, "row", "received", "total"] as const;
 
 /** While a log is read the numbers change with every slice: a message costs as much as verifying some of it. */

@@ -270,13 +270,13 @@ export interface Engine {
   disconnect(url: string): void;
   /**
    * How it stands with relays that other tabs speak with; without a status this tab is on its own. `shut` is why they take
-   * nothing; `rejected` what they refused for good, as {@link rejectedHere} of those tabs has it.
+   * nothing; `rejected` what they refused for good, as {@link rejectedAt} of those tabs has it.
    */
   shareRelays(status: SyncStatus | undefined, shut: string | undefined, rejected: readonly string[]): void;
-  /** Why the relays that this tab speaks with take nothing. */
-  shutHere(): string | undefined;
-  /** What they refused for good: a line each, the id of a changeset, a space, and why. */
-  rejectedHere(): string[];
+  /** How it stands with the relays that this tab speaks with. */
+  relayStates(): EngineRelay[];
+  /** What one of them refused for good: a line each, the id of a changeset, a space, and why. */
+  rejectedAt(url: string): string[];
   /** The ends of this member's chains at the relays. */
   relayTips(): string[];
   /** These, and what their chains have before them, are at a relay. */
@@ -289,7 +289,7 @@ export interface Engine {
   received(session: number, bytes: Uint8Array): void;
   closed(session: number): void;
   /** `connected`: a relay showed all it has, or there is a peer. `settled`: nothing is on its way. */
-  syncState(): { status: SyncStatus; pending: number; lastHeard?: number; progress?: [received: number, total: number]; connected: boolean; settled: boolean };
+  syncState(): { pending: number; lastHeard?: number; connected: boolean; settled: boolean };
 
   committed(commit: number, numbers: number[]): void;
   commitFailed(commit: number, code: string): void;
@@ -352,6 +352,20 @@ export interface Stats {
 }
 
 /** How safe a write is: stored on this device, or stored by a relay. */
+/** How it stands with a relay that this tab speaks with. */
+export interface EngineRelay {
+  url: string;
+  status: SyncStatus;
+  /** None while it has not said what it has. */
+  pending?: number;
+  lastHeard?: number;
+  progress?: [received: number, total: number];
+  /** Why it takes nothing, or not all that is here. */
+  refusal?: string;
+  /** Whether it takes nothing. */
+  isShut: boolean;
+}
+
 export type Tier = "local" | "relay";
 
 /** How far somebody read in a branch of an actor's chain, and from where. */

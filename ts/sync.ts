@@ -17,6 +17,7 @@ export type SyncStatus = "offline" | "connecting" | "catching-up" | "live" | "de
 
 /** How it stands; frozen, and the same object until it changes. */
 export interface SyncState {
+  /** The best of all relays: `live`, else `catching-up`, `reset`, `connecting`, `denied`, `offline`. So `denied` says that no relay does better. */
   readonly status: SyncStatus;
   /** Own changesets that no relay has acknowledged. */
   readonly pending: number;
@@ -24,6 +25,23 @@ export interface SyncState {
   readonly lastHeard?: number;
   /** While the log of a relay is read: how many of its changesets came in, and how many it has. */
   readonly progress?: SyncProgress;
+  /** Each relay by itself. */
+  readonly relays: readonly RelayState[];
+}
+
+/** How it stands with one relay; frozen, and the same object until it changes. */
+export interface RelayState {
+  /** As it was connected. */
+  readonly url: string;
+  readonly status: SyncStatus;
+  /** Changesets that wait to be sent there or for its answer, one's own and others'. Absent while it has not said what it has. */
+  readonly pending?: number;
+  /** When it was last heard, ms since 1970. Where another tab speaks with it: as that tab last told. */
+  readonly lastHeard?: number;
+  /** While its log is read. */
+  readonly progress?: SyncProgress;
+  /** Why it takes nothing, or not all that is here: `E_RELAY_REFUSED`, whose message begins with the relay's code (`docs/protocol.md` §5). Absent where nothing is refused. */
+  readonly error?: StemmaError;
 }
 
 /** How far reading is. It may find that there is more than it looked like. */
@@ -41,8 +59,20 @@ export class Sync {
     this.#core = core;
   }
 
+  /**
+   * The best of {@link relays}: `live`, else `catching-up`, `reset`, `connecting`, `denied`, `offline`, which is also the status without any. One that
+   * refuses is not seen here while another does not.
+   */
   get status(): SyncStatus {
     return this.#core.state.status;
+  }
+
+  /**
+   * How it stands with each relay, in the order in which they were connected: also with those that another tab speaks with, as it last told.
+   * Frozen, and the same array until anything of it changes, of which `on("sync")` tells, but for `lastHeard`. Costs O(relays).
+   */
+  get relays(): readonly RelayState[] {
+    return this.#core.state.relays;
   }
 
   /** Own changesets that no relay has acknowledged. */
@@ -139,23 +169,22 @@ export class SyncCore {
 
   get state(): SyncState {
     const own = this.#pump.read((engine) => engine.syncState());
+    const relays = this.#relays.states;
     const { pending } = own;
-    let { status, lastHeard, progress: [received, total] = [] } = own;
-    for (const word of this.#relays.words) {
-      if (word?.received !== undefined && word.total !== undefined) {
-        received = (received ?? 0) + word.received;
-        total = (total ?? 0) + word.total;
-      }
-      status = betterOf(status, word?.status ?? "connecting");
-      if (word?.lastHeard !== undefined) lastHeard = Math.max(lastHeard ?? 0, word.lastHeard);
-    }
+    const status = relays.reduce<SyncStatus>((best, relay) => betterOf(best, relay.status), "offline");
+    const heard = [own, ...relays].flatMap(({ lastHeard }) => lastHeard ?? []);
+    const lastHeard = heard.length > 0 ? Math.max(...heard) : undefined;
     const known = this.#state;
-    const { progress } = known ?? {};
-    const isKnown = known?.status === status && known.pending === pending && known.lastHeard === lastHeard;
-    if (known && isKnown && progress?.received === received && progress?.total === total) return known;
-    const heard = lastHeard === undefined ? {} : { lastHeard };
-    const reads = received === undefined || total === undefined ? {} : { progress: Object.freeze({ received, total }) };
-    this.#state = Object.freeze({ status, pending, ...heard, ...reads });
+    if (known?.relays === relays && known.status === status && known.pending === pending && known.lastHeard === lastHeard) return known;
+    const reads = relays.flatMap(({ progress }) => progress ?? []);
+    const sum = (count: keyof SyncProgress) => reads.reduce((all, read) => all + read[count], 0);
+    this.#state = Object.freeze({
+      status,
+      pending,
+      ...(lastHeard === undefined ? {} : { lastHeard }),
+      ...(reads.length > 0 ? { progress: Object.freeze({ received: sum("received"), total: sum("total") }) } : {}),
+      relays,
+    });
     return this.#state;
   }
 
@@ -255,7 +284,7 @@ export class SyncCore {
 
   #isSettled(): boolean {
     const { connected, settled } = this.#pump.read((engine) => engine.syncState());
-    return settled && this.#relays.isSettled && (connected || this.#relays.words.length > 0);
+    return settled && this.#relays.isSettled && (connected || this.#relays.words.some((word) => word?.status === "live"));
   }
 }
 

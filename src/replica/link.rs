@@ -59,6 +59,7 @@ pub(super) struct RelayLink {
     pub(super) session: Session,
     pub(super) backoff: Backoff,
     pub(super) redial: Option<Due>,
+    pub(super) last_heard_ms: Option<u64>,
     /// This member got another certificate since it logged in: what the relay says of the old one is nothing to stop at.
     pub(super) has_old_login: bool,
     /// Rows to push, oldest first.
@@ -220,6 +221,7 @@ impl Replica {
             session: Session::new(config),
             backoff: Backoff::default(),
             redial: Some(Due::after(env.now_ms, 0)),
+            last_heard_ms: None,
             has_old_login: false,
             queue: VecDeque::new(),
             delivered: HashSet::default(),
@@ -286,6 +288,7 @@ impl Replica {
     pub fn received(&mut self, session: u32, frame: &[u8], env: &mut Env<'_>) {
         self.links.last_heard_ms = Some(env.now_ms);
         if let Some(link) = self.links.relays.get_mut(&session) {
+            link.last_heard_ms = Some(env.now_ms);
             link.frames.push_back(frame.to_vec());
             self.drain_relay(session, env);
             // Whoever sends more than it has credit for gets no slices: it is found out now.

@@ -65,7 +65,7 @@ pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
-pub use tabs::Elsewhere;
+pub use tabs::{Elsewhere, RelayState};
 pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};

@@ -126,7 +126,8 @@ impl Refusals {
 impl RelayLink {
     /// Why nothing, or not everything, gets in there.
     pub(super) fn refusal(&self) -> Option<String> {
-        let rejected = || self.refusals.rows.values().next().map(|code| code.name().to_owned());
+        // The same of several, whatever the order of the table.
+        let rejected = || self.refusals.rows.values().map(|code| code.name()).min().map(str::to_owned);
         self.shut().or_else(rejected)
     }
 

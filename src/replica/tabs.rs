@@ -19,6 +19,25 @@ pub struct Elsewhere {
     pub rejected: Vec<(ChangesetId, String)>,
 }
 
+/// How it stands with one relay that this tab speaks with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayState {
+    /// Its address.
+    pub url: String,
+    /// The connection.
+    pub status: SyncStatus,
+    /// Changesets that wait to be sent there or for its answer, others' too; none while it has not said what it has.
+    pub pending: Option<usize>,
+    /// When it was last heard, in ms since 1970.
+    pub last_heard_ms: Option<u64>,
+    /// While its log is read: how many of its changesets came in, and how many it has.
+    pub progress: Option<(u64, u64)>,
+    /// Why it takes nothing, or not all that is here.
+    pub refusal: Option<String>,
+    /// Whether it takes nothing.
+    pub is_shut: bool,
+}
+
 impl Elsewhere {
     /// Whether what is said here is heard by others.
     pub(super) fn is_heard(&self) -> bool {
@@ -42,16 +61,26 @@ impl Replica {
         }
     }
 
-    /// Why nothing gets in at the relays that this tab speaks with, and what they refused for good: for the other tabs.
-    pub fn refused_here(&self) -> (Option<String>, Vec<(ChangesetId, &'static str)>) {
-        let links: Vec<&RelayLink> = self.links.relays.values().collect();
-        let Some(first) = links.first() else { return (None, Vec::new()) };
-        let all_refuse = |id: &ChangesetId| {
-            links.iter().all(|link| link.shut().is_some() || link.refusals.of(id).is_some())
+    /// How it stands with each relay that this tab speaks with, in the order in which they were connected.
+    pub fn relay_states(&self) -> Vec<RelayState> {
+        let state = |link: &RelayLink| RelayState {
+            url: link.url.clone(),
+            status: link.session.status(),
+            pending: link.is_subscribed().then(|| link.queue.len() + link.session.unanswered()),
+            last_heard_ms: link.last_heard_ms,
+            progress: link.session.progress(),
+            refusal: link.refusal(),
+            is_shut: link.shut().is_some(),
         };
-        let mut rejected: Vec<_> = first.refusals.rejected().filter(|(id, _)| all_refuse(id)).collect();
+        self.links.relays.values().map(state).collect()
+    }
+
+    /// What a relay that this tab speaks with refused for good over this connection, and why: for the other tabs.
+    pub fn rejected_at(&self, url: &str) -> Vec<(ChangesetId, &'static str)> {
+        let link = self.links.relays.values().find(|link| link.url == url);
+        let mut rejected: Vec<_> = link.into_iter().flat_map(|link| link.refusals.rejected()).collect();
         sort_by_key(&mut rejected, |(id, _)| *id);
-        (first.shut().filter(|_| links.iter().all(|link| link.shut().is_some())), rejected)
+        rejected
     }
 
     /// The last changesets of this member's chains that a relay has.

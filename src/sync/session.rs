@@ -333,6 +333,12 @@ impl Session {
         self.pushes.is_empty()
     }
 
+    /// Rows that were pushed and have no verdict yet.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.pushes.values().map(|push| push.ids.len()).sum()
+    }
+
     /// While the log is read: how many of its rows came in, and how many it has. It may have grown meanwhile.
     #[must_use]
     pub fn progress(&self) -> Option<(u64, u64)> {

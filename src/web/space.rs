@@ -74,12 +74,22 @@ struct Stats {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Sync {
-    status: &'static str,
     pending: usize,
     last_heard: Option<f64>,
-    progress: Option<(f64, f64)>,
     connected: bool,
     settled: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Relay {
+    url: String,
+    status: &'static str,
+    pending: Option<usize>,
+    last_heard: Option<f64>,
+    progress: Option<(f64, f64)>,
+    refusal: Option<String>,
+    is_shut: bool,
 }
 
 #[derive(Serialize)]
@@ -306,16 +316,25 @@ impl Replica {
         Ok(())
     }
 
-    /// Why nothing gets in at the relays that this tab speaks with, if nothing does.
-    #[wasm_bindgen(js_name = shutHere)]
-    pub fn shut_here(&self) -> Option<String> {
-        self.core().refused_here().0
+    /// The relays that this tab speaks with, in the order in which they were connected.
+    #[wasm_bindgen(js_name = relayStates)]
+    pub fn relay_states(&self) -> Answer<JsValue> {
+        let states = self.core().relay_states().into_iter().map(|state| Relay {
+            url: state.url,
+            status: name_of(state.status),
+            pending: state.pending,
+            last_heard: state.last_heard_ms.map(|ms| ms as f64),
+            progress: state.progress.map(|(received, total)| (received as f64, total as f64)),
+            refusal: state.refusal,
+            is_shut: state.is_shut,
+        });
+        to_js(&states.collect::<Vec<_>>())
     }
 
-    /// What they refused for good, and why: a line each, as `shareRelays` takes them.
-    #[wasm_bindgen(js_name = rejectedHere)]
-    pub fn rejected_here(&self) -> Vec<String> {
-        self.core().refused_here().1.iter().map(|(id, why)| format!("{id} {why}")).collect()
+    /// What one of them refused for good, and why: a line each, as `shareRelays` takes them.
+    #[wasm_bindgen(js_name = rejectedAt)]
+    pub fn rejected_at(&self, url: &str) -> Vec<String> {
+        self.core().rejected_at(url).iter().map(|(id, why)| format!("{id} {why}")).collect()
     }
 
     #[wasm_bindgen(js_name = relayTips)]
@@ -362,12 +381,9 @@ impl Replica {
     #[wasm_bindgen(js_name = syncState)]
     pub fn sync_state(&self) -> Answer<JsValue> {
         let state = self.core().sync_state();
-        let name = STATUSES.iter().find(|(status, _)| *status == state.status);
-        let status = name.map_or("", |(_, name)| *name);
         let last_heard = state.last_heard_ms.map(|ms| ms as f64);
-        let progress = state.progress.map(|(received, total)| (received as f64, total as f64));
         let SyncState { pending, connected, settled, .. } = state;
-        to_js(&Sync { status, pending, last_heard, progress, connected, settled })
+        to_js(&Sync { pending, last_heard, connected, settled })
     }
 
     pub fn committed(&mut self, id: f64, _numbers: &Array) {
@@ -424,6 +440,10 @@ fn to_js(value: &impl Serialize) -> Answer<JsValue> {
 }
 
 /// States of a connection by their names.
+fn name_of(status: SyncStatus) -> &'static str {
+    STATUSES.iter().find(|(known, _)| *known == status).map_or("", |(_, name)| *name)
+}
+
 const STATUSES: [(SyncStatus, &str); 6] = [
     (SyncStatus::Offline, "offline"),
     (SyncStatus::Connecting, "connecting"),

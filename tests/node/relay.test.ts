@@ -60,6 +60,49 @@ test("a used-up invite leaves the work here under `denied`, and a fresh link let
   await until(owner, () => owner.getText("t").toString() === "kept");
 });
 
+test("a relay that denies is seen beside one that does not", async (t) => {
+  const [kind, strict] = [await startRelay(t), await startRelay(t)];
+  const owner = await opened(t, { relay: [kind.url, strict.url] });
+  await owner.sync.settled();
+  assert.deepEqual(owner.sync.relays.map(({ url, status, pending, error }) => [url, status, pending, error]), [
+    [kind.url, "live", 0, undefined],
+    [strict.url, "live", 0, undefined],
+  ]);
+  const invite = await owner.invite({ uses: 1 });
+  const first = await opened(t, { relay: strict.url, invite });
+  await until(first, () => first.sync.status === "live");
+
+  const name = `relay-${names++}`;
+  const late = await open({ name, webSocket, relay: kind.url, invite });
+  atEnd(t, () => late.close());
+  await late.sync.settled();
+  const told: SyncState[] = [];
+  late.on("sync", (state) => void told.push(state));
+  late.sync.connect(strict.url);
+  assert.deepEqual(told.map(({ relays }) => relays.length), [2], "it is told at once that there are two");
+  const ofStrict = () => late.sync.relays.find(({ url }) => url === strict.url);
+  await until(late, () => ofStrict()?.status === "denied");
+  assert.equal(late.sync.status, "live", "the better of the two");
+  assert.equal(told.at(-1)?.relays, late.sync.relays, "a listener is told of it");
+  assert.equal(ofStrict()?.error?.code, "E_RELAY_REFUSED");
+  assert.match(ofStrict()?.error?.message ?? "", /^INVITE_USED: /);
+  assert.equal(ofStrict()?.pending, undefined);
+  assert.ok(Object.isFrozen(late.sync.relays) && late.sync.relays.every(Object.isFrozen));
+  const before = late.sync.relays;
+  assert.equal(late.sync.relays, before);
+  await late.transact(() => late.getCounter("c").add(1)).saved("relay");
+  await late.sync.settled();
+  assert.notEqual(late.sync.relays, before);
+  assert.equal(ofStrict(), before[1], "of the other nothing changed");
+
+  await open({ name, webSocket, relay: kind.url, invite: await owner.invite() });
+  await until(late, () => ofStrict()?.status === "live");
+  assert.deepEqual(late.sync.relays.map(({ error }) => error), [undefined, undefined]);
+  await until(first, () => first.getCounter("c").value === 1);
+  late.sync.disconnect(strict.url);
+  assert.deepEqual(told.at(-1)?.relays.map(({ url }) => url), [kind.url]);
+});
+
 test("an expired invite is refused at the relay, also after it was restarted", async (t) => {
   const relay = await startRelay(t);
   const owner = await opened(t, { relay: relay.url });

@@ -35,7 +35,9 @@ pub struct Device {
     pub deferred: Vec<Event>,
     /// Its profile as it was once.
     pub copy: Option<Records>,
-    /// It joined by a link that a relay may not take any more.
+    /// The link by which it joined.
+    pub token: String,
+    /// That is one that a relay may not take any more.
     pub is_limited: bool,
     /// Its profile was rolled back or copied: its actors may sign twice with one number, until they learn of it.
     pub may_fork: bool,
@@ -52,6 +54,7 @@ impl Device {
             is_asleep: false,
             deferred: Vec::new(),
             copy: None,
+            token: String::new(),
             is_limited: false,
             may_fork: false,
         }

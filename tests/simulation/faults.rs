@@ -1,8 +1,10 @@
 //! Faults: how each strikes, and how those that last end.
 
-use stemma::causal::LogId;
+use stemma::causal::{ChangesetId, LogId};
+use stemma::event::Role;
 
 use super::intruder::Intruder;
+use super::invariant::Sabotage;
 use super::link::{End, Partition};
 use super::log::restored;
 use super::plan::{Fault, Kind};
@@ -80,6 +82,19 @@ impl World {
             }
             Kind::Clone => self.clone_device(device),
             Kind::Intruder => self.let_in(a, fault.picks),
+            Kind::Freeze => {
+                if let Some(tab) = self.some_open_tab(a) {
+                    self.freeze(tab, number, b % 2 == 0);
+                    self.schedule.after(fault.ms, Event::Ends(fault, number));
+                }
+            }
+            Kind::Trap => {
+                if let Some(tab) = self.some_open_tab(a) {
+                    let at = self.last_of_others(tab).filter(|_| b % 3 > 0);
+                    self.trap(tab, at);
+                }
+            }
+            Kind::LateGuest => self.invite_late(a, c, fault.ms),
         }
     }
 
@@ -100,6 +115,7 @@ impl World {
                 let skipped = [0, 3_600_000, 21 * 86_400_000][c % 3];
                 self.wake(device, skipped);
             }
+            Kind::Freeze => self.thaw(number),
             _ => {}
         }
     }
@@ -115,6 +131,9 @@ impl World {
             self.devices[device].disk.is_full = false;
             self.wake(device, 0);
         }
+        for number in self.tabs.values().filter_map(|tab| tab.frozen).collect::<Vec<_>>() {
+            self.thaw(number);
+        }
         self.resume();
     }
 
@@ -126,6 +145,74 @@ impl World {
         let deferred = std::mem::take(&mut self.devices[device].deferred);
         deferred.into_iter().for_each(|event| self.handle(event));
         self.resume();
+    }
+
+    /// A tab stands still from here on. Some say so before.
+    fn freeze(&mut self, tab: u32, number: u64, says_so: bool) {
+        let device = self.tabs[&tab].device;
+        if says_so {
+            self.call(tab, |replica, env| replica.flush(env));
+            if self.plan.setup.has_presence {
+                self.call(tab, |replica, env| replica.leave_presence(env));
+            }
+            if self.plan.setup.shares_relays && !self.tabs[&tab].words.is_alone {
+                self.let_go(tab);
+            }
+        }
+        let of = self.tabs.get_mut(&tab).expect("chosen among them");
+        (of.frozen, of.said_so) = (Some(number), says_so);
+        if self.plan.setup.shares_relays {
+            self.schedule.after(0, Event::LooksAround(device));
+        }
+    }
+
+    /// It goes on: first with what waited.
+    fn thaw(&mut self, number: u64) {
+        let frozen = self.tabs.iter_mut().find(|(_, tab)| tab.frozen == Some(number));
+        let Some((tab, of)) = frozen.map(|(tab, of)| (*tab, of)) else { return };
+        of.frozen = None;
+        let deferred = std::mem::take(&mut of.deferred);
+        if self.sabotage != Sabotage::ThawsDeaf {
+            deferred.into_iter().for_each(|event| self.handle(event));
+        }
+        self.resume();
+        let Some(of) = self.tabs.get(&tab).filter(|of| of.said_so) else { return };
+        if self.plan.setup.shares_relays && !of.words.is_alone {
+            self.line_up(tab);
+        }
+        if self.plan.setup.has_presence {
+            self.call(tab, |replica, env| replica.begin_presence(env));
+        }
+    }
+
+    fn some_open_tab(&self, pick: usize) -> Option<u32> {
+        let open = self.open_tabs(None);
+        open.get(pick % open.len().max(1)).copied().filter(|tab| !self.is_still(*tab))
+    }
+
+    /// An end of what a tab has that others signed: nothing here builds on it.
+    fn last_of_others(&self, tab: u32) -> Option<ChangesetId> {
+        let (replica, history) = (self.tabs[&tab].replica(), self.history(tab));
+        let (heads, member) = (replica.heads(), replica.member());
+        let of_others = history.iter().rev().filter(|of| of.member != member && heads.contains(&of.id));
+        of_others.map(|of| of.id).next()
+    }
+
+    /// Guests with a link of a founder's: two with one for one of them, or one whose link ends soon, or has ended.
+    fn invite_late(&mut self, pick: usize, way: usize, ms: u64) {
+        let space = pick % self.space_ids.len();
+        let Some(founder) = self.open_tabs(Some(space)).first().copied() else { return };
+        if self.is_still(founder) || self.devices.len() + 1 >= DEVICES_MAX {
+            return;
+        }
+        let (not_after_ms, uses, guests) = match way % 3 {
+            0 => (0, 1, 2),
+            1 => (self.relay_ms() + ms, 0, 1),
+            _ => (self.relay_ms() - 1, 0, 1),
+        };
+        let invite = self.invite(founder, Role::Writer, not_after_ms, uses);
+        let token = invite.encode().expect("it fits into a token");
+        (0..guests).for_each(|_| self.add_guest(space, &token));
     }
 
     fn some_conn(&self, pick: usize) -> Option<u32> {
@@ -194,6 +281,7 @@ impl World {
         let mut copy = super::device::Device::new(of.space, of.clock, of.knows.clone());
         copy.disk.replace(of.disk.records().clone());
         copy.may_fork = true;
+        copy.token.clone_from(&of.token);
         copy.is_limited = of.is_limited;
         self.devices[device].may_fork = true;
         self.devices.push(copy);

@@ -9,7 +9,7 @@ use stemma::store::{StoreBatch, StoreName, TailRecord};
 use stemma::sync::{Code, Delivery, Frame, Row, Verdict};
 
 use super::link::End;
-use super::log::{NewRow, placed};
+use super::log::{Knock, NewRow, placed};
 use super::relay::{DATABASES, Manner};
 use super::world::World;
 
@@ -43,6 +43,10 @@ pub enum Invariant {
     SavedStays,
     /// What was written down of an open batch is sealed once, by whoever comes after the tab that died.
     DraftsTakenUp,
+    /// A changeset that an engine stumbled over is left out by the engine after it.
+    QuarantineHolds,
+    /// A tab that stands still holds up no other.
+    OthersGoOn,
     /// When nothing goes wrong any more all gets well, in time.
     Heals,
     /// Nothing panics.
@@ -86,6 +90,14 @@ pub enum Sabotage {
     KeepsDrafts,
     /// A client hears no rows.
     Deaf,
+    /// What waited for a tab that stood still is lost.
+    ThawsDeaf,
+    /// Nobody takes the turn of a tab that stands still.
+    NobodyTakesOver,
+    /// An engine is not told what the one before it stumbled over.
+    ForgetsQuarantine,
+    /// A relay lets in whoever comes.
+    LetsAnybodyIn,
     /// A client shows something else than it holds.
     ShowsElse,
 }
@@ -232,6 +244,15 @@ impl World {
             *acked = (furthest, chain);
         }
         self.see_acked(at, space);
+    }
+
+    /// A relay let a member in, or not.
+    pub fn see_admission(&mut self, at: usize, knock: &Knock, known: &[([u8; 32], MemberId)]) {
+        let others = known.iter().filter(|(gate, _)| *gate == knock.gate).count() as u64;
+        let is_new = !known.contains(&(knock.gate, knock.member));
+        if is_new && (knock.is_expired || knock.uses.is_some_and(|uses| others >= uses)) {
+            self.broken_by(Invariant::NothingWithoutRight, format!("relay {at} let a late guest in"));
+        }
     }
 
     /// What was acknowledged is where it was.

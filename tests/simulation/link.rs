@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// A partition or a sleep ended: what waited arrives, in its order.
+    /// A partition or a sleep ended, or a tab thawed: what waited arrives, in its order.
     pub fn resume(&mut self) {
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             for to in [0, 1] {
@@ -194,11 +194,11 @@ impl World {
         }
     }
 
-    /// Whether a partition stands before an end, or it sleeps.
+    /// Whether a partition stands before an end, or it stands still.
     fn is_closed(&self, conn: u32, to: usize) -> bool {
         let Some(of) = self.conns.get(&conn) else { return false };
         if let End::Tab { tab, .. } = of.ends[to]
-            && self.is_asleep(tab)
+            && self.is_still(tab)
         {
             return true;
         }

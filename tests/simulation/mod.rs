@@ -2,7 +2,7 @@
 //! one clock, from one seed (`docs/protocol.md`). The same seed gives the same trace, natively and in WebAssembly.
 //!
 //! What is real: the replica with everything below it, ciphers included. What is modelled: what `ts/` does around the engine
-//! (`tab`, and `turn` for tabs together), IndexedDB (`disk`), sockets (`link`), and the relay (`relay` over `log`). Each rule of `invariant` is watched all the
+//! (`tab`, `opening`, and `turn` for tabs together), IndexedDB (`disk`), sockets (`link`), and the relay (`relay` over `log`). Each rule of `invariant` is watched all the
 //! time or looked at in the end, when every fault is over (`quiet`).
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -14,6 +14,7 @@ pub mod invariant;
 pub mod link;
 pub mod log;
 pub mod mirror;
+pub mod opening;
 pub mod plan;
 pub mod quiet;
 pub mod relay;

@@ -38,9 +38,15 @@ pub enum Kind {
     Clone,
     /// A member signs what it likes.
     Intruder,
+    /// A tab stands still for a while, with or without a word before; what comes in waits.
+    Freeze,
+    /// The engine of a tab stops in the middle, perhaps over a changeset, and another one goes on from the store without that.
+    Trap,
+    /// Somebody comes with a link that is used up, has expired or is about to.
+    LateGuest,
 }
 
-pub const KINDS: [(Kind, &str); 16] = [
+pub const KINDS: [(Kind, &str); 19] = [
     (Kind::Reset, "reset"),
     (Kind::HalfOpen, "half-open"),
     (Kind::Partition, "partition"),
@@ -57,7 +63,12 @@ pub const KINDS: [(Kind, &str); 16] = [
     (Kind::Rollback, "rollback"),
     (Kind::Clone, "clone"),
     (Kind::Intruder, "intruder"),
+    (Kind::Freeze, "freeze"),
+    (Kind::Trap, "trap"),
+    (Kind::LateGuest, "late-guest"),
 ];
+/// Those behind these draw from a stream of their own: a seed goes on having what it had before there were more.
+const FIRST_KINDS: usize = 16;
 
 /// A fault at a time. What it hits is chosen by the picks among what there is then.
 #[derive(Clone, Copy, Debug)]
@@ -141,11 +152,16 @@ impl Plan {
         let setup = Setup::new(&mut rng);
         let mut rng = stream(seed, 1);
         let deeds = (0..10 + rng.below(40)).map(|_| Deed::new(&setup, &mut rng)).collect();
-        let mut rng = stream(seed, 2);
-        let on: Vec<Kind> = KINDS.iter().map(|(kind, _)| *kind).filter(|_| rng.chance(35)).collect();
-        let on: Vec<Kind> = on.into_iter().filter(|kind| kinds.is_empty() || kinds.contains(kind)).collect();
-        let count = if on.is_empty() { 0 } else { rng.below(12) };
-        let faults = (0..count).map(|_| Fault::new(&setup, &on, &mut rng)).collect();
+        let draw = |mut rng: Rng, of: &[(Kind, &str)], percent, most| -> Vec<Fault> {
+            let on: Vec<Kind> = of.iter().map(|(kind, _)| *kind).filter(|_| rng.chance(percent)).collect();
+            let on: Vec<Kind> =
+                on.into_iter().filter(|kind| kinds.is_empty() || kinds.contains(kind)).collect();
+            let count = if on.is_empty() { 0 } else { rng.below(most) };
+            (0..count).map(|_| Fault::new(&setup, &on, &mut rng)).collect()
+        };
+        let (first, later) = KINDS.split_at(FIRST_KINDS);
+        let mut faults = draw(stream(seed, 2), first, 35, 12);
+        faults.extend(draw(stream(seed, 5), later, 25, 6));
         let mut plan = Self { seed, setup, deeds, faults };
         plan.deeds.sort_by_key(|deed| deed.at_ms);
         plan.faults.sort_by_key(|fault| fault.at_ms);

@@ -33,19 +33,36 @@ impl World {
     /// Each device has a tab at least, that knows all relays.
     fn everybody_comes(&mut self) {
         for device in 0..self.devices.len() {
-            if self.tabs_of(device) == 0 {
-                self.open_tab(device);
+            match self.tabs_of(device) == 0 {
+                true if self.is_founded(device) => drop(self.open_tab(device)),
+                // It could not be stored when its owner came.
+                true => self.join_space(device),
+                false => {}
             }
         }
+        self.mend_engines();
         // Whoever looks at a tab has it read on.
         self.open_tabs(None).into_iter().for_each(|tab| self.rows_later(tab));
         self.run_for(10_000);
         // On a slow disk that takes longer, and only whoever is there can be let in again.
         let end = self.schedule.now_ms() + 60_000;
-        while self.tabs.values().any(|tab| !tab.is_open()) && self.schedule.now_ms() < end {
+        while self.violation.is_none()
+            && self.tabs.values().any(|tab| !tab.is_open())
+            && self.schedule.now_ms() < end
+        {
             self.run_for(1_000);
         }
         (0..self.devices.len()).for_each(|device| self.see_disk(device));
+    }
+
+    /// Pages whose engine stumbled are loaded again, with one that does not.
+    fn mend_engines(&mut self) {
+        let stumbled = self.tabs.iter().filter(|(_, tab)| !tab.quarantined.is_empty());
+        for (tab, device) in stumbled.map(|(tab, of)| (*tab, of.device)).collect::<Vec<_>>() {
+            self.check_quarantine(tab);
+            self.crash_tab(tab);
+            self.open_tab(device);
+        }
     }
 
     /// Every changeset that is held anywhere, by space.
@@ -220,7 +237,7 @@ impl World {
             // The first device of a space has founded it.
             let founder = self.open_tabs(Some(self.devices[self.tabs[&tab].device].space));
             let Some(founder) = founder.first().copied() else { continue };
-            let fresh = self.invite(founder, Role::Writer, 0);
+            let fresh = self.invite(founder, Role::Writer, 0, 0);
             self.call(tab, |replica, env| replica.rejoin(&fresh, env).expect("the same space"));
             self.take_turns(tab);
         }

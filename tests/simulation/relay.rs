@@ -209,7 +209,7 @@ impl World {
         let Some(knocks) = relay.logs[0].check_login(auth, &relay.key, &client.nonce, now) else {
             return self.dismiss(at, conn, Some(ErrorFrame::new(Code::AuthFailed, "no proof")));
         };
-        let mut spaces = Vec::new();
+        let (mut spaces, mut admitted) = (Vec::new(), Vec::new());
         for knock in knocks {
             let space = knock.genesis.id();
             let number = self.space_ids.iter().position(|known| *known == space).unwrap_or(0);
@@ -217,12 +217,18 @@ impl World {
             let mut log_id = [0; 16];
             fill(&mut relay.random, &mut log_id);
             logs.create(space, knock.genesis.as_bytes(), stemma::causal::LogId(log_id));
-            let refused = logs.admit(space, &knock).err();
+            let known = logs.members(space);
+            let refused = match self.sabotage {
+                Sabotage::LetsAnybodyIn => None,
+                _ => logs.admit(space, &knock).err(),
+            };
             if refused.is_none() {
-                client.genesis.insert(space, knock.genesis);
+                client.genesis.insert(space, knock.genesis.clone());
+                admitted.push((knock, known));
             }
             spaces.push(Admission { space, refused });
         }
+        admitted.iter().for_each(|(knock, known)| self.see_admission(at, knock, known));
         self.answer(at, conn, Frame::AuthOk(AuthOk { version: VERSION, spaces }));
     }
 

@@ -1,17 +1,17 @@
-//! A tab: a real replica, and around it what `ts/` does around the engine. It opens step by step while other tabs go on; carries
-//! outputs out after each call; stores commits in order, one at a time; reads the rows that other tabs stored; sets one timer.
+//! A tab: a real replica, and around it what `ts/` does around the engine. It opens as `opening` says; carries outputs out after each call; stores commits in order, one at a time; reads the rows that other tabs stored; sets one timer.
 
 use prost::bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
-use stemma::causal::ActorId;
-use stemma::replica::{Env, Output, Replica, Restored, Settings, Tier};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use stemma::causal::{ActorId, ChangesetId};
+use stemma::replica::{Env, Output, Replica, Settings, Tier};
 use stemma::store::{StoreBatch, StoreName};
 use stemma::sync::{Frame, Push};
 
 use super::disk::Write;
-use super::invariant::{CANARY, Invariant, Sabotage};
+use super::invariant::{CANARY, Sabotage};
 use super::link::End;
 use super::mirror::Mirror;
+use super::opening::Opening;
 use super::plan::stream;
 use super::relay::fill;
 use super::rng::Rng;
@@ -21,43 +21,46 @@ use super::world::{Event, World};
 pub struct Tab {
     pub device: usize,
     pub replica: Option<Replica>,
-    opening: Option<Opening>,
-    random: Rng,
-    commits: VecDeque<Commit>,
+    pub opening: Option<Opening>,
+    pub random: Rng,
+    pub commits: VecDeque<Commit>,
     /// What is written of the open batch when no commit waits.
-    draft: Option<(ActorId, Option<Vec<u8>>)>,
+    pub draft: Option<(ActorId, Option<Vec<u8>>)>,
     /// A commit, or else a draft, is being written.
-    is_storing: bool,
+    pub is_storing: bool,
     is_drafting: bool,
     /// The first commit of a new database is not stored yet: nothing else happens before.
     is_new: bool,
     /// Every row up to this one was given to the replica.
-    last_row: u64,
+    pub last_row: u64,
     /// The rows of other tabs are about to be read.
-    is_reading: bool,
+    pub is_reading: bool,
     /// Connections by session.
     pub sessions: BTreeMap<u32, u32>,
     /// When by the device's clock, and its event.
-    timer: Option<(u64, u64)>,
+    pub timer: Option<(u64, u64)>,
     pub held: Option<ActorId>,
     pub mirror: Mirror,
     /// What it hears of the relays from others.
     pub words: Words,
     /// Commits failed: what is signed since lives in memory.
     pub had_failure: bool,
+    /// It stands still, by the fault of this number.
+    pub frozen: Option<u64>,
+    /// It let go of what it had before.
+    pub said_so: bool,
+    /// What was to happen while it did.
+    pub deferred: Vec<Event>,
+    /// Grows with each engine: the sessions of an older one mean nothing.
+    pub engine: u32,
+    /// Changesets that its engine stumbled over.
+    pub quarantined: BTreeSet<ChangesetId>,
 }
 
-struct Commit {
+pub struct Commit {
     id: u64,
-    batch: StoreBatch,
-    strict: bool,
-}
-
-/// What was read so far.
-#[derive(Default)]
-struct Opening {
-    meta: BTreeMap<String, Vec<u8>>,
-    keys: BTreeMap<String, Vec<u8>>,
+    pub batch: StoreBatch,
+    pub strict: bool,
 }
 
 impl Tab {
@@ -80,6 +83,11 @@ impl Tab {
             mirror: Mirror::default(),
             words: Words::default(),
             had_failure: false,
+            frozen: None,
+            said_so: false,
+            deferred: Vec::new(),
+            engine: 0,
+            quarantined: BTreeSet::new(),
         }
     }
 
@@ -134,126 +142,8 @@ impl World {
         self.last_tab
     }
 
-    fn step_later(&mut self, tab: u32, step: u32) {
-        let device = self.tabs[&tab].device;
-        let ms = self.disk_ms();
-        let life = self.devices[device].disk.life;
-        self.schedule.after(ms, Event::Opens { tab, step, life });
-    }
-
-    /// What `ts/home` does, read by read.
-    pub fn opening_step(&mut self, tab: u32, step: u32, life: u64) {
-        let Some(of) = self.tabs.get(&tab) else { return };
-        let device = of.device;
-        if self.devices[device].disk.life != life {
-            return;
-        }
-        let now_ms = self.local_ms(device);
-        let records = self.devices[device].disk.records().clone();
-        let of = self.tabs.get_mut(&tab).expect("looked up");
-        let Some(opening) = of.opening.as_mut() else { return };
-        match step {
-            0 => opening.meta = records.of(StoreName::Meta),
-            1 => opening.keys = records.of(StoreName::Keys),
-            2 => {
-                let actors = records.of(StoreName::Actors);
-                let opened = Replica::open(&opening.meta, &opening.keys, &actors, SETTINGS);
-                of.replica = Some(opened.expect("the store of a space opens"));
-            }
-            3 => {
-                let replica = of.replica.as_mut().expect("opened in step 2");
-                of.last_row = match replica.take_up(&records.snapshot) {
-                    Restored::UpTo(rows) => rows,
-                    Restored::Nothing | Restored::Newer | Restored::Damaged => 0,
-                };
-            }
-            4 => self.load_all_rows(tab),
-            5 => {
-                let candidates = of.replica.as_ref().expect("opened in step 2").actor_candidates();
-                let is_free =
-                    |actor: &ActorId| self.sabotage == Sabotage::NoLocks || !self.is_held(device, *actor);
-                let free = candidates.into_iter().find(is_free);
-                let of = self.tabs.get_mut(&tab).expect("looked up");
-                of.held = free;
-                if free.is_none() {
-                    self.new_actor(tab);
-                    self.take_up_drafts(tab);
-                    return self.settle_in(tab);
-                }
-            }
-            _ => {
-                self.load_all_rows(tab);
-                let left = self.take_up_drafts(tab);
-                let of = self.tabs.get_mut(&tab).expect("looked up");
-                let (actor, random) = (of.held.expect("held in step 5"), &mut of.random);
-                let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
-                match left.contains(&actor) {
-                    true => self.new_actor(tab),
-                    false => of.replica.as_mut().expect("opened in step 2").use_actor(actor, &mut env),
-                }
-                return self.settle_in(tab);
-            }
-        }
-        self.step_later(tab, step + 1);
-    }
-
-    fn new_actor(&mut self, tab: u32) {
-        let now_ms = self.local_ms(self.tabs[&tab].device);
-        let of = self.tabs.get_mut(&tab).expect("it is opening");
-        let random = &mut of.random;
-        let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
-        of.held = Some(of.replica.as_mut().expect("it is opening").new_actor(true, &mut env));
-    }
-
-    /// Seals what tabs that died left: the locks are had meanwhile. Those whose drafts could not be stored.
-    fn take_up_drafts(&mut self, tab: u32) -> Vec<ActorId> {
-        let device = self.tabs[&tab].device;
-        let held = self.tabs[&tab].held;
-        let mut left = Vec::new();
-        for (key, record) in self.devices[device].disk.records().of(StoreName::Drafts) {
-            let actor = actor_of(&key);
-            if held != Some(actor) && self.is_held(device, actor) {
-                continue;
-            }
-            self.load_all_rows(tab);
-            let now_ms = self.local_ms(device);
-            let of = self.tabs.get_mut(&tab).expect("it is opening");
-            let random = &mut of.random;
-            let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
-            let replica = of.replica.as_mut().expect("it is opening");
-            let taken = replica.take_up_draft(actor, &record, &mut env);
-            if let Some(fault) = taken.fault.filter(|_| !self.devices[device].may_fork) {
-                self.broken_by(Invariant::DraftsTakenUp, format!("tab {tab}: {fault} ({actor})"));
-            }
-            let write = Write::Batch(taken.batch.clone());
-            match taken.batch.is_empty() || self.devices[device].disk.commit(write, true).is_err() {
-                true => left.push(actor),
-                false => self.see_write(device, &taken.batch, true),
-            }
-        }
-        self.load_all_rows(tab);
-        left
-    }
-
-    fn settle_in(&mut self, tab: u32) {
-        let of = self.tabs.get_mut(&tab).expect("it is opening");
-        of.opening = None;
-        // What is there already is not told.
-        let mut kept = Vec::new();
-        let replica = of.replica.as_mut().expect("it is open");
-        while let Some(output) = replica.poll() {
-            if !matches!(output, Output::Change(_)) {
-                kept.push(output);
-            }
-        }
-        of.mirror = Mirror::of(replica);
-        kept.into_iter().for_each(|output| self.carry_out(tab, output));
-        self.drain(tab);
-        self.begin(tab);
-    }
-
     /// People can use it from now on.
-    fn begin(&mut self, tab: u32) {
+    pub fn begin(&mut self, tab: u32) {
         self.connect_relays(tab);
         if self.plan.setup.has_presence {
             self.call(tab, |replica, env| replica.begin_presence(env));
@@ -264,6 +154,10 @@ impl World {
         if self.plan.setup.shares_relays {
             return self.line_up(tab);
         }
+        self.dial_relays(tab);
+    }
+
+    pub fn dial_relays(&mut self, tab: u32) {
         for at in 0..self.relays.len() {
             if self.devices[self.tabs[&tab].device].knows[at] {
                 self.call(tab, |replica, env| replica.connect(&url(at), env));
@@ -281,7 +175,7 @@ impl World {
         of.last_row = of.last_row.max(records.tail.len() as u64);
     }
 
-    fn load_all_rows(&mut self, tab: u32) {
+    pub fn load_all_rows(&mut self, tab: u32) {
         self.load_rows(tab);
         let now_ms = self.local_ms(self.tabs[&tab].device);
         let of = self.tabs.get_mut(&tab).expect("the caller looked");
@@ -319,6 +213,10 @@ impl World {
         let device = self.tabs.get(&tab)?.device;
         let now_ms = self.local_ms(device);
         let of = self.tabs.get_mut(&tab)?;
+        assert!(of.frozen.is_none(), "tab {tab} stands still");
+        if of.opening.is_some() {
+            return None;
+        }
         let random = &mut of.random;
         let mut env = Env { now_ms, random: &mut |bytes: &mut [u8]| fill(random, bytes) };
         let result = work(of.replica.as_mut()?, &mut env);
@@ -326,7 +224,7 @@ impl World {
         Some(result)
     }
 
-    fn drain(&mut self, tab: u32) {
+    pub fn drain(&mut self, tab: u32) {
         while let Some(output) = self.tabs.get_mut(&tab).and_then(|tab| tab.replica.as_mut()?.poll()) {
             self.carry_out(tab, output);
         }
@@ -334,7 +232,7 @@ impl World {
         self.tell_word(tab);
     }
 
-    fn carry_out(&mut self, tab: u32, output: Output) {
+    pub fn carry_out(&mut self, tab: u32, output: Output) {
         let now = self.schedule.now_ms();
         let of = self.tabs.get_mut(&tab).expect("whoever speaks is there");
         match output {
@@ -370,7 +268,8 @@ impl World {
                 if let Some(conn) = of.sessions.remove(&session) {
                     let side = self.side_of(conn, tab);
                     self.close(conn, side);
-                    self.schedule.after(0, Event::TellsClosed(tab, session));
+                    let engine = self.tabs[&tab].engine;
+                    self.schedule.after(0, Event::TellsClosed { tab, session, engine });
                 }
             }
             Output::Saved { tier, ids } => {
@@ -389,12 +288,7 @@ impl World {
                     }
                 }
             }
-            Output::Rows => {
-                let device = of.device;
-                let others = self.tabs.iter().filter(|(other, of)| **other != tab && of.device == device);
-                let others: Vec<u32> = others.map(|(other, _)| *other).collect();
-                others.into_iter().for_each(|other| self.rows_later(other));
-            }
+            Output::Rows => self.tell_rows(tab),
             Output::Supply => {
                 let ms = self.disk_ms();
                 self.schedule.after(ms, Event::Supplies(tab));
@@ -410,9 +304,20 @@ impl World {
         }
     }
 
+    /// The other tabs of a device are told that there are rows.
+    pub fn tell_rows(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        let others = self.tabs.iter().filter(|(other, of)| **other != tab && of.device == device);
+        let others: Vec<u32> = others.map(|(other, _)| *other).collect();
+        others.into_iter().for_each(|other| self.rows_later(other));
+    }
+
     /// Gives a tab the bytes that its snapshot stands for.
     pub fn supply(&mut self, tab: u32) {
         let Some(of) = self.tabs.get_mut(&tab) else { return };
+        if of.opening.is_some() {
+            return;
+        }
         let Some(replica) = of.replica.as_mut().filter(|replica| !replica.is_whole()) else { return };
         let records = self.devices[of.device].disk.records();
         records.tail.iter().take(of.last_row as usize).for_each(|record| replica.supply(record));
@@ -455,6 +360,8 @@ impl World {
                     self.begin(tab);
                 }
             }
+            // Nothing was made, and whoever opened it is told so.
+            Err(_) if of.is_new => return self.crash_tab(tab),
             Err(code) => {
                 of.had_failure = true;
                 of.draft = None;
@@ -486,6 +393,13 @@ impl World {
             (due, self.schedule.after(ms, Event::Timer(tab)))
         });
         self.tabs.get_mut(&tab).expect("looked up").timer = number;
+    }
+
+    /// The engine hears that it closed a session itself.
+    pub fn tell_closed(&mut self, tab: u32, session: u32, engine: u32) {
+        if self.tabs.get(&tab).is_some_and(|of| of.engine == engine) {
+            self.call(tab, |replica, env| replica.closed(session, env));
+        }
     }
 
     pub fn timer(&mut self, tab: u32) {
@@ -543,27 +457,22 @@ impl World {
         }
     }
 
-    fn side_of(&self, conn: u32, tab: u32) -> usize {
+    pub fn side_of(&self, conn: u32, tab: u32) -> usize {
         let ends = self.conns.get(&conn).map(|conn| conn.ends);
         usize::from(ends.is_some_and(|ends| !matches!(ends[0], End::Tab { tab: first, .. } if first == tab)))
     }
 
-    fn is_held(&self, device: usize, actor: ActorId) -> bool {
+    pub fn is_held(&self, device: usize, actor: ActorId) -> bool {
         self.tabs.values().any(|tab| tab.device == device && tab.held == Some(actor))
     }
 }
 
-fn draft_batch(actor: ActorId, record: Option<Vec<u8>>) -> StoreBatch {
+pub fn draft_batch(actor: ActorId, record: Option<Vec<u8>>) -> StoreBatch {
     let key = actor.to_string();
     match record {
         Some(record) => StoreBatch { put: vec![(StoreName::Drafts, key, record)], ..StoreBatch::default() },
         None => StoreBatch { delete: vec![(StoreName::Drafts, key)], ..StoreBatch::default() },
     }
-}
-
-fn actor_of(key: &str) -> ActorId {
-    let byte = |at: usize| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).expect("an actor in hex");
-    ActorId(std::array::from_fn(byte))
 }
 
 pub fn url(relay: usize) -> String {

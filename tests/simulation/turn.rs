@@ -7,6 +7,7 @@ use stemma::causal::ChangesetId;
 use stemma::replica::{Elsewhere, SyncStatus};
 use stemma::store::StoreName;
 
+use super::invariant::{Invariant, Sabotage};
 use super::tab::url;
 use super::world::{Event, World};
 
@@ -15,12 +16,15 @@ use super::world::{Event, World};
 pub struct Turn {
     pub holder: Option<u32>,
     line: VecDeque<u32>,
+    /// How often it was asked in vain whether the holder is there.
+    unanswered: u32,
 }
 
 /// How it stands with a relay.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Word {
     status: SyncStatus,
+    pending: Option<usize>,
     is_settled: bool,
     row: u64,
     refusal: Option<String>,
@@ -75,7 +79,9 @@ impl World {
 
     /// It is a tab's turn: it reads the place first, then the rows before it, and then it connects.
     pub fn turn_begins(&mut self, tab: u32, at: usize, place: Option<Option<Vec<u8>>>) {
-        let Some(device) = self.tabs.get(&tab).map(|tab| tab.device) else { return };
+        // Without an engine it connects once there is another.
+        let Some(of) = self.tabs.get(&tab).filter(|of| of.is_open()) else { return };
+        let device = of.device;
         if self.holder(device, at) != Some(tab) {
             return;
         }
@@ -109,19 +115,104 @@ impl World {
         }
         let device = self.tabs[&tab].device;
         for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
-            let turn = self.devices[device].turns.entry(at).or_default();
-            if turn.holder == Some(tab) {
-                continue;
+            self.take_turn(tab, at);
+        }
+    }
+
+    fn take_turn(&mut self, tab: u32, at: usize) {
+        let device = self.tabs[&tab].device;
+        let turn = self.devices[device].turns.entry(at).or_default();
+        if turn.holder == Some(tab) {
+            return;
+        }
+        turn.line.retain(|waiting| *waiting != tab);
+        let before = turn.holder.replace(tab);
+        self.schedule.after(1, Event::TurnBegins { tab, at, place: None });
+        match before.and_then(|before| Some((before, self.tabs.get(&before)?))) {
+            // It hears of it when it thaws, and lines up then.
+            Some((before, of)) if of.frozen.is_some() => {
+                self.handle(Event::TurnTaken(before, at));
             }
-            turn.line.retain(|waiting| *waiting != tab);
-            let before = turn.holder.replace(tab);
-            turn.line.extend(before);
-            self.schedule.after(1, Event::TurnBegins { tab, at, place: None });
-            if let Some(before) = before.filter(|before| self.tabs.contains_key(before)) {
-                self.words(before).told.remove(&at);
-                self.call(before, |replica, _| replica.disconnect(&url(at)));
-                self.share(before);
+            Some((before, _)) => self.turn_taken(before, at),
+            None => {}
+        }
+    }
+
+    /// Another tab has the turn of this one, which waits in line again.
+    pub fn turn_taken(&mut self, tab: u32, at: usize) {
+        let Some(device) = self.tabs.get(&tab).map(|of| of.device) else { return };
+        self.devices[device].turns.entry(at).or_default().line.push_back(tab);
+        self.words(tab).told.remove(&at);
+        self.call(tab, |replica, _| replica.disconnect(&url(at)));
+        self.share(tab);
+        self.grant(device, at);
+    }
+
+    /// While tabs of a device stand still the others ask whoever speaks for them whether it is there, and take its turn if it does
+    /// not answer.
+    pub fn look_around(&mut self, device: usize) {
+        if !self.tabs.values().any(|of| of.device == device && of.frozen.is_some()) {
+            return;
+        }
+        let others = self.open_tabs(Some(device)).into_iter().find(|tab| !self.tabs[tab].words.is_alone);
+        if let Some(other) = others.filter(|_| !self.devices[device].is_asleep) {
+            for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+                let holder = self.holder(device, at).and_then(|holder| self.tabs.get(&holder));
+                let is_stuck = holder.is_some_and(|holder| holder.frozen.is_some());
+                let turn = self.devices[device].turns.entry(at).or_default();
+                turn.unanswered = if is_stuck { turn.unanswered + 1 } else { 0 };
+                if turn.unanswered > UNANSWERED_MAX + 1 {
+                    self.broken_by(
+                        Invariant::OthersGoOn,
+                        format!("relay {at} is left to a tab that stands still"),
+                    );
+                } else if is_stuck
+                    && turn.unanswered > UNANSWERED_MAX
+                    && self.sabotage != Sabotage::NobodyTakesOver
+                {
+                    self.take_turn(other, at);
+                }
             }
+        }
+        self.schedule.after(BEAT_MS, Event::LooksAround(device));
+    }
+
+    /// A tab that will stand still says so: it lets go of its turns and of its places in line.
+    pub fn let_go(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            if self.holder(device, at) == Some(tab) {
+                self.words(tab).told.remove(&at);
+                self.call(tab, |replica, _| replica.disconnect(&url(at)));
+            }
+        }
+        self.leave_turns(device, tab);
+        self.share(tab);
+    }
+
+    /// Another engine took over: it connects where it is this tab's turn.
+    pub fn connect_again(&mut self, tab: u32) {
+        let device = self.tabs[&tab].device;
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            if self.holder(device, at) == Some(tab) {
+                self.schedule.after(1, Event::TurnBegins { tab, at, place: None });
+            }
+        }
+        self.share(tab);
+        self.ask_around(tab);
+    }
+
+    /// A tab that misses an answer asks those who speak for it again and again: that tells an engine what the one before had heard.
+    pub fn ask_around(&mut self, tab: u32) {
+        let Some(of) = self.tabs.get(&tab).filter(|of| of.is_open() && !of.words.is_alone) else { return };
+        let (device, is_waiting) = (of.device, of.replica().sync_state().pending > 0);
+        for at in self.devices[device].turns.keys().copied().collect::<Vec<_>>() {
+            if self.holder(device, at) != Some(tab) {
+                self.tell_tabs(tab, &Message::Asks(at));
+            }
+        }
+        if is_waiting {
+            self.schedule.after(BEAT_MS, Event::AsksAround(tab));
         }
     }
 
@@ -158,14 +249,14 @@ impl World {
             turns.iter().filter(|(_, turn)| turn.holder == Some(tab)).map(|(at, _)| *at).collect();
         for at in mine {
             let of = &self.tabs[&tab];
-            let state = of.replica().sync_state();
-            let (refusal, rejected) = of.replica().refused_here();
+            let state = of.replica().relay_states().into_iter().find(|state| state.url == url(at));
             let word = Word {
-                status: state.status,
-                is_settled: state.connected && state.settled,
+                status: state.as_ref().map_or(SyncStatus::Connecting, |state| state.status),
+                pending: state.as_ref().and_then(|state| state.pending),
+                is_settled: state.is_some() && of.replica().sync_state().settled,
                 row: of.last_row(),
-                refusal,
-                rejected,
+                refusal: state.filter(|state| state.is_shut).and_then(|state| state.refusal),
+                rejected: of.replica().rejected_at(&url(at)),
             };
             let told = self.words(tab).told.insert(at, word.clone());
             if told.as_ref() == Some(&word) {
@@ -274,3 +365,8 @@ impl World {
         &mut self.tabs.get_mut(&tab).expect("the caller looked").words
     }
 }
+
+/// How often it is asked whose turn it is.
+const BEAT_MS: u64 = 2_000;
+/// So many questions without an answer, and it is taken.
+const UNANSWERED_MAX: u32 = 2;

@@ -32,6 +32,7 @@ impl World {
         };
         self.trace.say(now, || format!("{tab:>4} {:?}", deed.act));
         self.check_mirror(tab);
+        self.check_quarantine(tab);
         match deed.act {
             Act::Edit => {
                 self.call(tab, |replica, env| {
@@ -79,6 +80,18 @@ impl World {
         let of = &self.tabs[&tab];
         if let Some(difference) = of.mirror.differs(of.replica()) {
             self.broken_by(Invariant::OrderAndOnce, format!("tab {tab}: {difference}"));
+        }
+    }
+
+    /// What an engine stumbled over its next one leaves out.
+    pub fn check_quarantine(&mut self, tab: u32) {
+        let of = &self.tabs[&tab];
+        if of.is_open() && !of.quarantined.is_empty() {
+            let integrated =
+                self.history(tab).into_iter().find(|summary| of.quarantined.contains(&summary.id));
+            if let Some(integrated) = integrated {
+                self.broken_by(Invariant::QuarantineHolds, format!("tab {tab} has {}", integrated.id));
+            }
         }
     }
 

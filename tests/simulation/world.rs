@@ -36,7 +36,11 @@ pub enum Event {
     Integrates(u32),
     Supplies(u32),
     /// The engine hears that it closed a session itself.
-    TellsClosed(u32, u32),
+    TellsClosed {
+        tab: u32,
+        session: u32,
+        engine: u32,
+    },
     /// The engine hears that a session's connection is over.
     SessionClosed {
         tab: u32,
@@ -52,6 +56,14 @@ pub enum Event {
     TabHears(u32, Message),
     /// A write is done.
     Stored(u64),
+    /// A tab hears of it.
+    Answered(u32, Result<Vec<u64>, &'static str>),
+    /// A tab hears that another has taken its turn at a relay.
+    TurnTaken(u32, usize),
+    /// A tab asks those who speak for it how it stands.
+    AsksAround(u32),
+    /// The tabs of a device ask whether those that speak for them are there.
+    LooksAround(usize),
     Arrive(u32, usize, Packet),
     Broken(u32, usize),
     DialTimeout(u32),
@@ -148,6 +160,38 @@ impl World {
 
     /// A device and its first tab: whoever is first in a space founds it, the others join.
     pub fn add_device(&mut self, space: usize) -> usize {
+        let (at, mut rng) = self.add_empty_device(space);
+        if self.space_ids.len() == space {
+            let tab = self.found_tab(at, |env| Replica::create(SETTINGS, env));
+            let invites = [(Role::Writer, 0), (Role::Reader, 0), (Role::Writer, 1)];
+            let invites = invites.map(|(role, uses)| self.invite(tab, role, 0, uses));
+            self.space_ids.push(invites[0].genesis().id());
+            self.invites.push(invites);
+        } else {
+            let is_limited = self.plan.setup.limits_invites && rng.chance(60) && self.schedule.now_ms() == 0;
+            let token = self.invites[space][if is_limited { 2 } else { 0 }].encode();
+            self.devices[at].token = token.expect("it fits into a token").to_string();
+            self.devices[at].is_limited = is_limited;
+            self.join_space(at);
+        }
+        at
+    }
+
+    /// A device whose owner was given a link that a relay may not take.
+    pub fn add_guest(&mut self, space: usize, token: &str) {
+        let (at, _) = self.add_empty_device(space);
+        token.clone_into(&mut self.devices[at].token);
+        self.devices[at].is_limited = true;
+        self.join_space(at);
+    }
+
+    /// The first tab of a device that was given a link.
+    pub fn join_space(&mut self, at: usize) {
+        let invite = Invite::decode(&self.devices[at].token).expect("it was encoded here");
+        self.found_tab(at, |env| Replica::join(&invite, SETTINGS, env));
+    }
+
+    fn add_empty_device(&mut self, space: usize) -> (usize, Rng) {
         let at = self.devices.len();
         let mut rng = stream(self.plan.seed, 200 + at as u64);
         let offset_ms = *rng.pick(&[0, 0, 400, -90_000, 7_200_000]);
@@ -158,26 +202,12 @@ impl World {
             .map(|relay| relay == first || rng.chance(50) || self.space_ids.len() == space);
         let knows: Vec<bool> = knows.collect();
         self.devices.push(Device::new(space, clock, knows));
-        if self.space_ids.len() == space {
-            let tab = self.found_tab(at, |env| Replica::create(SETTINGS, env));
-            let invites = [(Role::Writer, 0), (Role::Reader, 0), (Role::Writer, 1)];
-            let invites = invites.map(|(role, uses)| self.invite(tab, role, uses));
-            self.space_ids.push(invites[0].genesis().id());
-            self.invites.push(invites);
-        } else {
-            let is_limited = self.plan.setup.limits_invites && rng.chance(60) && self.schedule.now_ms() == 0;
-            self.devices[at].is_limited = is_limited;
-            let invite = &self.invites[space][if is_limited { 2 } else { 0 }];
-            let invite = invite.encode().expect("it fits into a token");
-            let invite = Invite::decode(&invite).expect("it was encoded here");
-            self.found_tab(at, |env| Replica::join(&invite, SETTINGS, env));
-        }
-        at
+        (at, rng)
     }
 
     /// A link by a founder's tab.
-    pub fn invite(&mut self, tab: u32, role: Role, uses: u64) -> Invite {
-        let invite = self.call(tab, |replica, env| replica.invite(role, 0, uses, Vec::new(), env));
+    pub fn invite(&mut self, tab: u32, role: Role, not_after_ms: u64, uses: u64) -> Invite {
+        let invite = self.call(tab, |replica, env| replica.invite(role, not_after_ms, uses, Vec::new(), env));
         invite.flatten().expect("a founder may invite")
     }
 
@@ -192,11 +222,17 @@ impl World {
 
     pub fn handle(&mut self, event: Event) {
         if let Some(tab) = tab_of(&event, &self.writes)
-            && let Some(device) = self.tabs.get(&tab).map(|tab| tab.device)
-            && self.devices[device].is_asleep
+            && let Some(of) = self.tabs.get_mut(&tab)
         {
-            self.devices[device].deferred.push(event);
-            return;
+            if self.devices[of.device].is_asleep {
+                self.devices[of.device].deferred.push(event);
+                return;
+            }
+            // What it wrote is written; it only does not hear of it.
+            if of.frozen.is_some() && !matches!(event, Event::Stored(_)) {
+                of.deferred.push(event);
+                return;
+            }
         }
         match event {
             Event::Timer(tab) => self.timer(tab),
@@ -204,13 +240,15 @@ impl World {
             Event::ReadsRows(tab) => self.read_rows(tab),
             Event::Integrates(tab) => self.integrate_rows(tab),
             Event::Supplies(tab) => self.supply(tab),
-            Event::TellsClosed(tab, session) => {
-                self.call(tab, |replica, env| replica.closed(session, env));
-            }
+            Event::TellsClosed { tab, session, engine } => self.tell_closed(tab, session, engine),
             Event::SessionClosed { tab, session, conn } => self.session_closed(tab, session, conn),
             Event::TurnBegins { tab, at, place } => self.turn_begins(tab, at, place),
             Event::TabHears(tab, message) => self.tab_hears(tab, message),
             Event::Stored(number) => self.write(number),
+            Event::Answered(tab, answer) => self.stored(tab, answer),
+            Event::TurnTaken(tab, at) => self.turn_taken(tab, at),
+            Event::AsksAround(tab) => self.ask_around(tab),
+            Event::LooksAround(device) => self.look_around(device),
             Event::Arrive(conn, to, packet) => self.arrive(conn, to, packet),
             Event::Broken(conn, at) => self.broken(conn, at),
             Event::DialTimeout(conn) => self.dial_timeout(conn),
@@ -255,7 +293,7 @@ impl World {
             self.see_write(device, batch, strict);
         }
         if let Some(tab) = tab {
-            self.stored(tab, answer);
+            self.handle(Event::Answered(tab, answer));
         }
     }
 
@@ -272,8 +310,9 @@ impl World {
         Clock::default().local_ms(self.schedule.now_ms())
     }
 
-    pub fn is_asleep(&self, tab: u32) -> bool {
-        self.tabs.get(&tab).is_some_and(|tab| self.devices[tab.device].is_asleep)
+    /// Whether a tab stands still, alone or with its device.
+    pub fn is_still(&self, tab: u32) -> bool {
+        self.tabs.get(&tab).is_some_and(|tab| tab.frozen.is_some() || self.devices[tab.device].is_asleep)
     }
 
     /// Whether somebody takes a connection.
@@ -344,8 +383,9 @@ impl World {
 
     /// Tabs that people can use, of a device or of all.
     pub fn open_tabs(&self, device: Option<usize>) -> Vec<u32> {
+        let is_here = |tab: &Tab| tab.is_open() && tab.frozen.is_none();
         let open =
-            self.tabs.iter().filter(|(_, tab)| tab.is_open() && device.is_none_or(|at| tab.device == at));
+            self.tabs.iter().filter(|(_, tab)| is_here(tab) && device.is_none_or(|at| tab.device == at));
         open.map(|(number, _)| *number).collect()
     }
 }
@@ -358,9 +398,12 @@ fn tab_of(event: &Event, writes: &BTreeMap<u64, Pending>) -> Option<u32> {
         | Event::ReadsRows(tab)
         | Event::Integrates(tab)
         | Event::Supplies(tab)
-        | Event::TellsClosed(tab, _)
+        | Event::TellsClosed { tab, .. }
         | Event::TurnBegins { tab, .. }
         | Event::TabHears(tab, _)
+        | Event::AsksAround(tab)
+        | Event::Answered(tab, _)
+        | Event::TurnTaken(tab, _)
         | Event::SessionClosed { tab, .. } => Some(*tab),
         Event::Stored(number) => writes.get(number)?.tab,
         _ => None,

@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
@@ -37,6 +37,10 @@ export async function contract(): Promise<void> {
   text.subscribe(([change]) => change?.object.slice(0));
   map.subscribe(([change]) => change?.keys.length);
   space.on("sync", (state: SyncState) => state.status);
+  const relays: readonly RelayState[] = space.sync.relays;
+  for (const { url, status, pending = 0, lastHeard = 0, progress, error } of relays) void [url.length, status === "denied", pending + lastHeard, progress?.total, error?.code];
+  // @ts-expect-error states are frozen
+  relays.length = 0;
   space.on("storage", (error: StemmaError) => error.retryable);
   const cursors: CursorOptions = { name: "Ada", hue: 140, field: "at", label: ({ member, state }) => (member === space.me ? undefined : String(state["name"])) };
   const authors: AuthorOptions = { label: (member) => member, hue: (member) => (member === space.me ? null : undefined), onClick: ({ considered }, { clientX }) => void [considered.length, clientX] };

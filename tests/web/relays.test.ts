@@ -408,6 +408,35 @@ test("who is not let in says so in every tab, and the one with a fresh link take
   await until("all of it", () => owner.evaluate(() => space.getCounter("c").value), 2);
 });
 
+test("a relay that denies is seen in every tab beside one that does not, whichever tab speaks with it", async (t) => {
+  const { relay, tab } = await world(t);
+  const other = await Relay.start(t);
+  const owner = await tab();
+  await live(owner);
+  await owner.evaluate((url) => (space.sync.connect(url), space.sync.settled()), other.url);
+  const invite = await owner.evaluate(() => space.invite({ uses: 1 }));
+  const first = await load(await profile(t), { name: "first", relay: other.url, invite });
+  await live(first);
+  const context = await profile(t);
+  const urls = [relay.url, other.url];
+  const late = [await load(context, { name: "late", relay: urls, invite }), await load(context, { name: "late", relay: urls })];
+  const seen = (page: Page) => page.evaluate(() => space.sync.relays.map(({ url, status, error }) => [url, status, error?.message.split(":")[0] ?? null]).sort());
+  const expected = [[relay.url, "live", null], [other.url, "denied", "INVITE_USED"]].sort();
+  const all = async (pages: readonly Page[]) => {
+    for (const page of pages) await until("each by itself", () => seen(page), expected);
+    for (const page of pages) await page.evaluate(() => space.sync.settled());
+    for (const page of pages) assert.equal(await page.evaluate(() => space.sync.status), "live");
+  };
+  await all(late);
+  // One tab for each: it gives up the one that lets it in, and another has it.
+  await late[0]!.evaluate((url) => space.sync.disconnect(url), relay.url);
+  await late[0]!.evaluate((url) => space.sync.connect(url), relay.url);
+  await all(late);
+  await write(late[0]!, "through the other tab");
+  await late[0]!.close();
+  await all(late.slice(1));
+});
+
 test("tabs that want other relays speak each with its own, and carry over what they hear", async (t) => {
   const { relay, way, context, tab } = await world(t);
   const other = await Relay.start(t);
