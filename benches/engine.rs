@@ -3,6 +3,7 @@
 #![cfg(target_arch = "wasm32")]
 
 use std::hint::black_box;
+use stemma::audit::{MerkleTree, verify_inclusion};
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::Text;
@@ -192,4 +193,44 @@ impl OpenedText {
         self.0.insert(position, string).expect("a position in the text");
         !self.0.drain_deltas().changes.is_empty()
     }
+}
+
+/// A Merkle tree over numbers.
+#[wasm_bindgen]
+pub struct Merkle(MerkleTree);
+
+#[wasm_bindgen]
+impl Merkle {
+    #[wasm_bindgen(constructor)]
+    pub fn new(size: u32) -> Self {
+        let mut tree = Self(MerkleTree::default());
+        tree.grow(size);
+        tree
+    }
+
+    pub fn grow(&mut self, by: u32) {
+        let size = self.0.size();
+        (size..size + u64::from(by)).for_each(|number| self.0.push(&numbered(number)));
+    }
+
+    /// So many proofs, of leaves all over the tree; the hashes in them.
+    pub fn prove(&self, times: usize) -> usize {
+        let (size, path) = (self.0.size(), |index| self.0.inclusion(index, self.0.size(), numbered));
+        (0..times as u64).filter_map(|n| path(n * 7 % size)).map(|path| path.len()).sum()
+    }
+
+    /// One proof checked so many times; how often it held.
+    pub fn verify(&self, times: usize) -> usize {
+        let (size, root) = (self.0.size(), self.0.root(self.0.size(), numbered));
+        let index = size / 3;
+        let Some(path) = self.0.inclusion(index, size, numbered) else { return 0 };
+        let holds = |_: &usize| verify_inclusion(&numbered(index), index, size, black_box(&path), &root);
+        (0..times).filter(holds).count()
+    }
+}
+
+fn numbered(number: u64) -> [u8; 32] {
+    let mut leaf = [0; 32];
+    leaf[..8].copy_from_slice(&number.to_le_bytes());
+    leaf
 }

@@ -10,10 +10,20 @@ interface Costs {
   sha256(times: number): void;
 }
 
+interface Merkle {
+  grow(by: number): void;
+  /** The hashes in so many proofs. */
+  prove(times: number): number;
+  /** How often a proof held. */
+  verify(times: number): number;
+  free(): void;
+}
+
 export interface BenchEngine {
   Costs: new (bytes: number) => Costs;
   Arrivals: new (invite: string, rows: Uint8Array[]) => { apply(): number; text(): string };
   savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array<ArrayBuffer>;
+  Merkle: new (size: number) => Merkle;
   OpenedText: new (saved: Uint8Array) => { text(): string; insert(position: number, string: string): boolean };
 }
 

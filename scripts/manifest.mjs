@@ -8,6 +8,7 @@ const ENTRIES = [
   ["./inline", "inline"],
   ["./codemirror", "codemirror"],
   ["./textarea", "textarea"],
+  ["./verify", "verify"],
 ];
 const OPTIONAL_PEERS = ["@codemirror/state", "@codemirror/view"];
 

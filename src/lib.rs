@@ -5,6 +5,7 @@
 //! replica                          the only file where the two halves meet
 //! store    sync      |  doc  trust  left: MOVE changesets, never look inside
 //!                    |     crdt    right: FOLD changesets, never look outside
+//! audit              |              proofs about changesets, which need neither
 //! event                            MAKE changesets: the one thing everybody shares
 //! causal             |     crypto  who and when | secrets
 //! codec                            bytes
@@ -27,6 +28,9 @@ pub mod causal;
 // What everybody shares.
 pub mod event;
 
+// Proofs over what everybody shares.
+pub mod audit;
+
 // Moved by the left, folded by the right.
 pub mod store;
 pub mod sync;
@@ -44,9 +48,11 @@ pub mod replica;
 pub mod web;
 
 // What an application or an edge names, without knowing the modules.
+pub use audit::{Attested, ValidatorSet};
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
 pub use crdt::{AccountId, Bias, Flaw, List, MarkDelta, Part, Slot, Text};
+pub use crypto::Digest;
 pub use doc::{ObjectIx, PatchBody};
 pub use event::{
     BanScope, BanSubject, Expand, Fate, Invite, Number, ObjectKind, Op, Options, PresenceSession, Role,

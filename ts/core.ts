@@ -5,6 +5,7 @@
  * the same handles, listeners and waits go on with the next engine.
  */
 
+import { Audit } from "./audit.js";
 import { Blobs } from "./blob.js";
 import { type Change, changesOf, reloadOf } from "./change.js";
 import { argumentError } from "./check.js";
@@ -42,6 +43,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly audit = new Audit(this);
   readonly blobs = new Blobs(this);
   readonly presence: Presence;
   readonly definitions = new Definitions(this);
@@ -441,6 +443,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       // What builds on something that this engine leaves out it would not send for the other tabs.
       if (this.#quarantined.size > 0) this.#relays.goAlone();
       this.presence.restore();
+      this.audit.restore();
       this.#saves.review();
       this.commits.release();
       for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));

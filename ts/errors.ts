@@ -84,6 +84,7 @@ const CODES = {
   E_INVITE: [false, "The invite is malformed, expired, used up or revoked. Ask for a fresh link."],
   E_KEY_MISSING: [false, "A key is missing on this device. Join again with an invite."],
   E_PENDING: [true, "A changeset waits for something it needs: the message says what. It is kept."],
+  E_PROOF: [false, "The proof proves nothing: `argument` names the part that does not fit."],
   E_PROTOCOL: [true, "The other side spoke a protocol that this version does not know. Update both."],
   E_READONLY: [false, "A view is read-only. Write to the space."],
   E_REDUCER: [false, "A function of a definition threw, took long, or gave what cannot be stored. The event is kept: mend the definition, or exclude the event."],
@@ -100,6 +101,7 @@ const CODES = {
   E_STORAGE_UNAVAILABLE: [false, "This browser or folder lets us store nothing. Use storage: \"memory\" and a relay."],
   E_UNKNOWN_EVENT: [false, "An event of a type that this app has not defined."],
   E_UNSUPPORTED: [false, "This platform lacks what the call needs: see the message."],
+  E_VALIDATORS: [true, "Nobody is asked to attest what is written: audit.configure({ validators }) asks."],
   E_VERSION_SKEW: [false, "The JavaScript and the engine are of different builds. Reload without the cache."],
   E_WASM_LOAD: [true, "The engine could not be loaded: see the message."],
 } as const satisfies Record<`E_${string}`, readonly [retryable: boolean, hint: string]>;

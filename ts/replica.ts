@@ -77,6 +77,18 @@ export interface Engine {
   names(): { name: string; kind: number }[];
   stateHash(): string;
   viewDigest(): string;
+  auditHead(): { size: number; root: string };
+  /** Hashes beside the way one behind the other. Of a log whose rows are all here. */
+  auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
+  auditConsistency(size: number, root: string): Uint8Array | undefined;
+  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
+  /** A member, its weight, and so on. */
+  validators(): (string | number)[];
+  quorum(): number;
+  validate(on: boolean): void;
+  isFinal(changeset: string): boolean | undefined;
+  attestedBy(changeset: string): string[];
+  attestations(): { changeset: string; member: string; size: number; root: string }[];
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
   /** `next`: the number of the first that was not looked at; `lanes`: how far that is in each chain. */
@@ -351,7 +363,6 @@ export interface Stats {
   readonly events: EventFigures;
 }
 
-/** How safe a write is: stored on this device, or stored by a relay. */
 /** How it stands with a relay that this tab speaks with. */
 export interface EngineRelay {
   url: string;
@@ -366,7 +377,8 @@ export interface EngineRelay {
   isShut: boolean;
 }
 
-export type Tier = "local" | "relay";
+/** How safe a write is: stored on this device, stored by a relay, or attested by a quorum of validators. */
+export type Tier = "local" | "relay" | "final";
 
 /** How far somebody read in a branch of an actor's chain, and from where. */
 export interface LaneEnd {
@@ -402,6 +414,7 @@ export interface ViewQuery {
   ban?: string[];
   /** Whether the policy is that of the view, and not that of today. */
   then?: boolean;
+  finalOnly?: boolean;
 }
 
 /** What the engine wants done, in order. */

@@ -1,5 +1,6 @@
 /** Spaces: what `open` gives. */
 
+import type { Audit } from "./audit.js";
 import type { BlobOptions, BlobRef } from "./blob.js";
 import type { Change } from "./change.js";
 import { argumentError, checkFunction, checkInteger, checkOptions, checkSignal, checkString, checkTime, checkWord } from "./check.js";
@@ -88,6 +89,8 @@ export class Space extends Readable implements AsyncDisposable {
   readonly policy: Policy;
   /** Who is here. */
   readonly presence: Presence;
+  /** What can be proven to others, and what is final. */
+  readonly audit: Audit;
   #isGrouping = false;
   readonly #core: SpaceCore;
 
@@ -107,6 +110,7 @@ export class Space extends Readable implements AsyncDisposable {
     this.sync = new Sync(core.sync);
     this.policy = core.policy;
     this.presence = core.presence;
+    this.audit = core.audit;
   }
 
   /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */

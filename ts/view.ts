@@ -36,6 +36,8 @@ export interface ViewOptions extends AtOptions {
   include?: readonly string[];
   /** Who is banned besides, as if I said so now. */
   ban?: string | { who: string; since?: Date | number | string; from?: "now" };
+  /** Whether only what is final is in: {@link Audit.isFinal}. Nothing is without validators. */
+  finalOnly?: boolean;
 }
 
 /** What stands behind a view, for {@link Space.diff}. */
@@ -92,13 +94,14 @@ export function momentOf(when: unknown, by: unknown, argument: string): ViewQuer
 }
 
 export function viewQuery(o: ViewOptions, bans: (ban: NonNullable<ViewOptions["ban"]>) => string[]): ViewQuery {
-  checkOptions(o, "o", ["at", "by", "policy", "exclude", "include", "ban"]);
-  const { at, by, policy, ban } = o;
+  checkOptions(o, "o", ["at", "by", "policy", "exclude", "include", "ban", "finalOnly"]);
+  const { at, by, policy, ban, finalOnly = false } = o;
+  if (typeof finalOnly !== "boolean") throw argumentError("finalOnly", "finalOnly is not a boolean");
   const [exclude, include] = [targetsOf(o.exclude, "exclude"), targetsOf(o.include, "include")];
   if (at === undefined && by !== undefined) throw argumentError("by", "by needs at, a time");
   if (ban !== undefined && (ban === null || Array.isArray(ban))) throw argumentError("ban", "ban is not an id, nor { who }");
   const said = ban === undefined ? {} : { ban: bans(ban) };
-  return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude, include };
+  return { ...(at === undefined ? {} : momentOf(at, by, "at")), ...policyOf(policy), ...said, exclude, include, finalOnly };
 }
 
 function targetsOf(targets: unknown = [], argument: string): string[] {

@@ -22,11 +22,11 @@ export interface Write {
 
   /**
    * Resolves when the write, and with it everything this actor wrote before, is durable on this device (`"local"`) or
-   * acknowledged by a relay (`"relay"`).
+   * acknowledged by a relay (`"relay"`); or when a quorum of validators has attested it (`"final"`): {@link Audit.configure}.
    *
    * Rejects with `E_STORAGE_*` if it could not be stored, `E_RELAY_REFUSED` if no relay takes it (the message says why:
    * it is full, denies this member, or refuses the write; a full one is asked again), `E_ENGINE_CRASHED` if it went with
-   * an engine that crashed, `E_CLOSED` if the space is closed first, or the reason of the signal. Without a relay,
+   * an engine that crashed, `E_VALIDATORS` if nobody is asked to attest, `E_CLOSED` if the space is closed first, or the reason of the signal. Without a relay,
    * `"relay"` waits for one.
    */
   saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void>;
@@ -193,7 +193,7 @@ class Receipt implements Write {
   }
 
   async saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void> {
-    checkWord(tier, "tier", ["local", "relay"]);
+    checkWord(tier, "tier", ["local", "relay", "final"]);
     checkOptions(o, "o", ["signal"]);
     checkSignal(o?.signal);
     return this.#of.saved(tier, o?.signal);

@@ -25,6 +25,29 @@ pub(super) fn mac(mut keyed: Hmac<Sha256>, tag: Tag, parts: &[&[u8]]) -> [u8; 32
     keyed.finalize().into_bytes().into()
 }
 
+/// What stands for data at the bottom of a Merkle tree (RFC 9162, 2.1.1). No domain tag begins with this byte.
+#[must_use]
+pub fn merkle_leaf(data: &[u8]) -> Digest {
+    let mut sha = Sha256::new_with_prefix([0]);
+    sha.update(data);
+    Digest(sha.finalize().into())
+}
+
+/// What stands for two subtrees. Its first byte keeps it from being taken for a leaf.
+#[must_use]
+pub fn merkle_node(left: &Digest, right: &Digest) -> Digest {
+    let mut bytes = [1; 65];
+    bytes[1..33].copy_from_slice(&left.0);
+    bytes[33..].copy_from_slice(&right.0);
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// The root of a Merkle tree without leaves.
+#[must_use]
+pub fn merkle_empty() -> Digest {
+    Digest(Sha256::digest([]).into())
+}
+
 /// A SHA-256 hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
@@ -100,6 +123,8 @@ impl Tag {
     pub const SNAPSHOT: Self = Self::new("snapshot");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
+    /// Signatures of attestations.
+    pub const ATTEST: Self = Self::new("attest");
     /// Login signatures.
     pub const LOGIN: Self = Self::new("login");
     /// What is said to whoever is there.

@@ -1,7 +1,7 @@
 //! Secrets: suite 1 of `docs/format.md` (Ed25519, SHA-256, HKDF-SHA256, AES-256-GCM, X25519) as plain functions over
 //! byte slices.
 //!
-//! Invariants: every hash, signature and derivation begins with a domain [`Tag`], so none can be taken for another;
+//! Invariants: every hash, signature and derivation begins with a domain [`Tag`], Merkle trees with a byte that no tag begins with, so none can be taken for another;
 //! randomness is an argument; secrets are wiped when dropped and never printed. Knows nothing of changesets.
 
 mod agree;
@@ -15,7 +15,7 @@ mod sign;
 pub use agree::{AgreementKey, AgreementPublic};
 pub use chunk::{ChunkContext, ChunkKey};
 pub use ephemeral::{open_draft, open_ephemeral, seal_draft, seal_ephemeral};
-pub use hash::{Digest, Tag, hash, hmac};
+pub use hash::{Digest, Tag, hash, hmac, merkle_empty, merkle_leaf, merkle_node};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{
     OpenError, SaltKey, SegmentContext, SegmentKind, open, padded_len, seal, segment_hash, segment_len,

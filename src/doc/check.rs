@@ -4,7 +4,10 @@ use super::step::{Shape, Step};
 use super::{Body, Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx, MemberId, OpIx};
 use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, SignedOp, Slot, UnitOp, UnitRef, UnitSpan};
-use crate::event::{self, Account, ChangesetAt, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt};
+use crate::event::{
+    self, Account, AuditKind, ChangesetAt, ControlKind, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton,
+    UnitAt,
+};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -87,7 +90,9 @@ impl Fold {
             | Op::PolicyMode { .. }
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
-            Op::Control { .. } | Op::Audit { .. } => false,
+            // They make no object, and say nothing of one: the caller reads them.
+            Op::Control { kind, .. } => *kind == ControlKind::Validators,
+            Op::Audit { kind, .. } => *kind == AuditKind::Attest,
         })
     }
 

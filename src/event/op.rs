@@ -147,6 +147,8 @@ pub enum ControlKind {
     Resolve = 0x53,
     /// The end of an invite.
     RevokeInvite = 0x54,
+    /// Who is asked to attest.
+    Validators = 0x55,
 }
 
 /// Ops that testify. Their payload has a version of its own.

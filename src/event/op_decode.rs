@@ -28,9 +28,9 @@ impl Op {
         let at = reader.position();
         let kind = reader.u8("op kind")?;
         let op = match kind {
-            0x50..=0x54 => {
-                use ControlKind::{Cut, Epoch, Redact, Resolve, RevokeInvite};
-                let kind = [Epoch, Cut, Redact, Resolve, RevokeInvite][usize::from(kind - 0x50)];
+            0x50..=0x55 => {
+                use ControlKind::{Cut, Epoch, Redact, Resolve, RevokeInvite, Validators};
+                let kind = [Epoch, Cut, Redact, Resolve, RevokeInvite, Validators][usize::from(kind - 0x50)];
                 Self::Control { kind, payload: payload(reader)? }
             }
             0x60..=0x63 => {

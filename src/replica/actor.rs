@@ -6,6 +6,7 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
+use crate::audit::Finality;
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -88,6 +89,7 @@ impl Replica {
         let old_fold = std::mem::take(&mut self.fold);
         self.notes = Notes::default();
         self.policy = Policy::new(self.member());
+        self.finality = Finality::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.
@@ -176,6 +178,12 @@ impl Replica {
         skeleton.undo_group = resigned.undo_group(skeleton.undo_group, seq + 1);
         skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
         let class = changeset.header().class().expect("own changesets are supported");
+        // An attestation was of another actor and another past. There will be a new one.
+        let content = if class == Class::Audit { None } else { content };
+        if class == Class::Audit {
+            skeleton.ops.clear();
+            self.note_unattested();
+        }
         let id = self.sign_own(class, actor, deps, &skeleton, content.as_ref(), env);
         resigned.ids.push(id);
         id

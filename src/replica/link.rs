@@ -348,6 +348,7 @@ impl Replica {
         self.links.taken_rows = 0;
         self.links.passage.try_all();
         self.integrate_ready(env);
+        self.attest_if_due(env);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
@@ -384,7 +385,7 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        let due = due.into_iter().chain([self.links.mends.due_ms()]);
+        let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due()]);
         due.flatten().min()
     }
 

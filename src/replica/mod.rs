@@ -8,6 +8,8 @@
 
 mod actor;
 mod anchor;
+mod attest;
+mod audit;
 mod child;
 mod commit;
 mod compare;
@@ -44,6 +46,8 @@ mod undo;
 mod view;
 mod why;
 
+pub use attest::ChoiceFault;
+pub use audit::{AuditHead, InclusionProof, ProofFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use digest::blob_hash;
@@ -70,6 +74,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
+use crate::audit::Finality;
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -159,6 +164,9 @@ pub struct Replica {
     /// A changeset was left out because too many wait: only the store has it.
     crowded: bool,
     last_snapshot: snapshot::LastSnapshot,
+    witness: audit::Witness,
+    finality: Finality,
+    validating: attest::Validating,
 }
 
 impl Replica {
@@ -240,6 +248,9 @@ impl Replica {
             refused: 0,
             crowded: false,
             last_snapshot: snapshot::LastSnapshot::default(),
+            witness: audit::Witness::default(),
+            finality: Finality::default(),
+            validating: attest::Validating::default(),
         }
     }
 

@@ -84,6 +84,8 @@ pub enum Tier {
     Local,
     /// At a relay, durably.
     Relay,
+    /// A quorum of validators has attested it.
+    Final,
 }
 
 /// Where a change came from.

@@ -278,7 +278,10 @@ impl Replica {
     /// Whether a changeset reached a tier.
     pub fn is_saved(&self, id: ChangesetId, tier: Tier) -> bool {
         let id = self.renamed.get(&id).copied().unwrap_or(id);
-        self.saved.get(&id).is_some_and(|reached| *reached >= tier)
+        match tier {
+            Tier::Local | Tier::Relay => self.saved.get(&id).is_some_and(|reached| *reached >= tier),
+            Tier::Final => self.is_final(&id) == Some(true),
+        }
     }
 
     /// How many other members are known to have a changeset: those that wrote something with it in the past, and those that show

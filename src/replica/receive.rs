@@ -1,5 +1,6 @@
 //! Arrivals: rows from the store, from other tabs and from peers become part of the log, and, in slices, of the state.
 
+use super::attest::Judged;
 use super::commit::InFlight;
 use super::link::Receipt;
 use super::notes::Said;
@@ -242,8 +243,12 @@ impl Replica {
         let counts = |op: OpIx| !hidden.iter().any(|range| range.contains(&(op.0 - first)));
         self.fold.integrate(self.log.graph(), ix, (stamp, undo_group), checked, pieces, counts);
         self.report(Source::Remote, (authored.member, authored.actor), Some(id));
-        if let Some(skeleton) = skeleton.filter(|_| ops > 0) {
-            self.take_words(&authored, &skeleton, content.as_ref());
+        match skeleton.filter(|_| ops > 0) {
+            Some(skeleton) => {
+                self.take_words(&authored, &skeleton, content.as_ref());
+                self.take_statements(&authored, &skeleton);
+            }
+            None => self.note_unattested(),
         }
         self.hear_awaited(&authored);
         Some(ix)
@@ -277,7 +282,7 @@ impl Replica {
             return Opened::Held(HoldReason::Quarantined);
         }
         let class = match changeset.header().class() {
-            Ok(class @ (Class::Data | Class::Policy | Class::Private)) => class,
+            Ok(class) if class != Class::Snapshot => class,
             _ => return Opened::Held(HoldReason::Unsupported),
         };
         let keys = self.identity.keyring();
@@ -297,7 +302,11 @@ impl Replica {
             Err(ReadError::Malformed(_)) => Opened::Inert,
             Ok(_) if class != Class::Private && self.log.role_of(ready) < Role::Writer => Opened::Inert,
             Ok(skeleton) if !Fold::supports(&skeleton) => Opened::Held(HoldReason::Unsupported),
-            Ok(skeleton) => Opened::Skeleton(skeleton),
+            Ok(skeleton) => match self.judge_statements(&skeleton, ready) {
+                Some(Judged::Unsupported) => Opened::Held(HoldReason::Unsupported),
+                Some(Judged::Inert) => Opened::Inert,
+                None => Opened::Skeleton(skeleton),
+            },
         }
     }
 

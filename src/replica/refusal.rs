@@ -17,6 +17,8 @@ pub enum Obstacle {
     Storage(String),
     /// No relay takes it at present; what one of them says.
     Relay(String),
+    /// Nobody is asked to attest it.
+    Validators,
     /// It is not here: it went with an engine that crashed before it was stored.
     Lost,
 }
@@ -159,6 +161,7 @@ impl Replica {
                 let refused = self.refused_by_all(|link| link.shut().or_else(|| rejected(link)), of_tab);
                 refused.map(Obstacle::Relay)
             }
+            Tier::Final => self.validators().is_none().then_some(Obstacle::Validators),
         }
     }
 

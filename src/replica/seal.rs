@@ -399,6 +399,7 @@ impl Replica {
     ) -> ChangesetIx {
         sealed.add(&changeset, now_ms);
         self.links.unacked.insert(changeset.id());
+        self.note_unattested();
         self.log.add_own(Ready { changeset, received_ms: now_ms, prev, deps: deps.to_vec() })
     }
 }

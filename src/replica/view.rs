@@ -56,6 +56,8 @@ pub struct ViewFilter {
     pub policy: PolicyOf,
     /// Bans that nobody said, as if this member had said them now.
     pub ban: Vec<(BanSubject, BanScope)>,
+    /// Whether only what a quorum of validators has attested is in.
+    pub final_only: bool,
 }
 
 /// By which policy a view hides ops.
@@ -133,7 +135,10 @@ impl Replica {
     /// O(changesets + ops / 64).
     pub fn view(&mut self, filter: &ViewFilter, env: &mut Env<'_>) -> Result<ViewIx, ViewFault> {
         self.flush(env);
-        let chosen = self.chosen(filter.when)?;
+        let mut chosen = self.chosen(filter.when)?;
+        if filter.final_only {
+            chosen.iter_mut().zip(self.finals()).for_each(|(chosen, is_final)| *chosen &= is_final);
+        }
         let targets = |targets: &[Target]| -> Result<Vec<Range<u32>>, ViewFault> {
             targets.iter().map(|target| self.target(*target)).collect()
         };

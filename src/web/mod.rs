@@ -3,6 +3,7 @@
 //! Invariant: nothing here decides. These classes carry bytes, numbers and flat objects between the browser and the
 //! caller, and say in a code what went wrong; what to write, to send or to retry is decided elsewhere. No borrow is
 //! held while a JavaScript function runs, so a callback may call back. The manual is in `ts/`.
+mod audit;
 mod batch;
 mod connection;
 mod error;

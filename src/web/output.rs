@@ -156,6 +156,7 @@ pub(super) fn obstacle(obstacle: &Obstacle) -> JsValue {
     let (code, message) = match obstacle {
         Obstacle::Storage(code) => (&**code, "the store did not take the write; it is in memory only"),
         Obstacle::Relay(reason) => ("E_RELAY_REFUSED", &**reason),
+        Obstacle::Validators => ("E_VALIDATORS", "nobody is asked to attest what is written"),
         Obstacle::Lost => {
             ("E_ENGINE_CRASHED", "the write went with an engine that crashed before it was stored")
         }
@@ -167,6 +168,7 @@ fn tier_name(tier: Tier) -> &'static str {
     match tier {
         Tier::Local => "local",
         Tier::Relay => "relay",
+        Tier::Final => "final",
     }
 }
 

@@ -481,6 +481,7 @@ fn tier(name: &str) -> Answer<Tier> {
     match name {
         "local" => Ok(Tier::Local),
         "relay" => Ok(Tier::Relay),
+        "final" => Ok(Tier::Final),
         _ => Err(EdgeError::argument("tier", "local or relay")),
     }
 }

@@ -47,7 +47,8 @@ impl Replica {
             ban.iter().map(|(subject, scope)| Op::PolicyBan { subject: *subject, scope: *scope }).collect();
         self.core().check_words(&words).map_err(policy_error)?;
         let policy = if field(&query, "then").is_truthy() { PolicyOf::Then } else { PolicyOf::Now };
-        let filter = ViewFilter { when, exclude, include, policy, ban };
+        let final_only = field(&query, "finalOnly").is_truthy();
+        let filter = ViewFilter { when, exclude, include, policy, ban, final_only };
         let view = with_env(|env| self.core_mut().view(&filter, env));
         view.map(|view| view.0).map_err(|fault| view_error(fault, argument_of(fault, &filter)))
     }

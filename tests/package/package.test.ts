@@ -1,7 +1,7 @@
 // The tarball in other people's projects: a bundler, a plain page, Node, a type checker.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { build } from "vite";
@@ -33,7 +33,7 @@ async function titleOf(origin: string): Promise<string> {
 
 test("the tarball holds the engine, every entry, the licences and the readme", async () => {
   const manifest = JSON.parse(await readFile(join(root, "pkg/package.json"), "utf8"));
-  const entries = [".", "./inline", "./codemirror", "./textarea", "./engine.wasm", "./package.json"];
+  const entries = [".", "./inline", "./codemirror", "./textarea", "./verify", "./engine.wasm", "./package.json"];
   assert.deepEqual(Object.keys(manifest.exports), entries);
   const targets = Object.values<string | Record<string, string>>(manifest.exports).flatMap((target) =>
     typeof target === "string" ? [target] : Object.values(target),
@@ -97,4 +97,23 @@ test("the types hold without Node's and without skipLibCheck", async (t) => {
   const lib = ["--lib", "ES2022,ESNext.Disposable,DOM,DOM.Iterable,DOM.AsyncIterable", "--target", "ES2022"];
   await typeCheck(folder, "--module", "NodeNext", "--types", "", ...lib, "main.ts");
   await typeCheck(folder, "--module", "ESNext", "--moduleResolution", "bundler", "--types", "", ...lib, "main.ts");
+});
+
+test("a page that only checks proofs loads a few KB and no engine", async (t) => {
+  const { open } = await import("stemma");
+  const space = await open({ name: "proven", storage: "memory" });
+  const proof = await space.audit.proof(space.transact(() => space.getMap("m").set("k", 1)).id);
+  await space.close();
+  const folder = await emptyProject(t, tarball, {
+    "index.html": page('src="./main.js">'),
+    "main.js": `import { verifyProof } from "stemma/verify";
+      verifyProof(${JSON.stringify(proof)}).then(({ actor }) => (document.title = actor), (error) => (document.title = String(error)));`,
+  });
+  await build({ root: folder, logLevel: "warn", build: { target: "es2022" } });
+  const built = await readdir(join(folder, "dist/assets"));
+  assert.deepEqual(built.map((name) => name.split(".").at(-1)), ["js"]);
+  const script = await readFile(join(folder, "dist/assets", built[0]!));
+  assert.ok(script.length < 16_000, `${script.length} bytes`);
+  const origin = await servePages(t, { "/": join(folder, "dist") });
+  assert.equal(await titleOf(origin), proof.header.slice(72, 136));
 });

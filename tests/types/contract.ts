@@ -1,7 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
+import { type Proven, verifyConsistency, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
@@ -14,6 +15,17 @@ export async function contract(): Promise<void> {
   const film = await space.blob(new Uint8Array(1), { progress: (bytes, size) => void (bytes / size), signal: AbortSignal.timeout(1) });
   const bytes: Uint8Array = await space.readBlob(map.set("film", film).get("film") as typeof film);
   text.append(String(bytes.length));
+  const proof: Proof = await space.audit.proof(space.heads[0] ?? "", { signal: AbortSignal.timeout(1) });
+  const { actor, seq }: Proven = await verifyProof(proof, { root: space.audit.head().root });
+  const grown: ConsistencyProof | undefined = space.audit.consistency(space.audit.head());
+  await verifyConsistency(grown);
+  text.append(`${actor} ${seq.toFixed()}`);
+  await space.audit.configure({ validators: [space.me, { member: actor, weight: 2 }], blockTimeMs: 500 }).saved("final");
+  const stop: () => void = space.audit.validate({ signal: AbortSignal.timeout(1) });
+  for (const { member, weight } of space.audit.validators) if (weight > space.audit.quorum) text.append(member);
+  for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
+  space.view({ finalOnly: true });
+  stop();
   const alone: () => void = space.sync.direct({ iceServers: [{ urls: "stun:stun.example" }], signal: AbortSignal.timeout(1) });
   if (space.sync.peers.length > 8) alone();
   const delta: Delta = text.toDelta();
@@ -98,8 +110,8 @@ export async function contract(): Promise<void> {
   space.getMap("m", { kind: "g" });
   // @ts-expect-error texts have no options
   space.getText("t", {});
-  // @ts-expect-error not a tier yet
-  void write.saved("final");
+  // @ts-expect-error not a tier
+  void write.saved("disk");
   // @ts-expect-error ids are not set
   write.id = "";
   // @ts-expect-error not a value
@@ -129,8 +141,6 @@ export async function contract(): Promise<void> {
   view.transact(() => {});
   space.at(0, { policy: "then" });
   space.view({ policy: "then", ban: { who: space.me, from: "now" } });
-  // @ts-expect-error not built yet
-  space.view({ finalOnly: true });
   const said: Write = space.policy.exclude({ member: space.me, since: 0 }, { reason: "why", publish: false });
   const preview: Preview = space.policy.preview({ exclude: [said.id], unban: space.me, dependents: true });
   const entry: PolicyEntry | undefined = space.policy.votes(said.id)[0];

@@ -16,6 +16,8 @@ mod forge;
 #[rustfmt::skip]
 mod keys;
 #[rustfmt::skip]
+mod merkle;
+#[rustfmt::skip]
 mod rows;
 #[rustfmt::skip]
 mod signatures;
@@ -56,7 +58,7 @@ struct File {
     run: fn(&Json) -> Outcome,
 }
 
-const FILES: [File; 11] = [
+const FILES: [File; 12] = [
     File { name: "keys", cases: keys::cases, run: keys::run },
     File { name: "signatures", cases: signatures::cases, run: signatures::run },
     File { name: "genesis", cases: signed::genesis_cases, run: signed::run_genesis },
@@ -68,6 +70,7 @@ const FILES: [File; 11] = [
     File { name: "skeletons", cases: skeletons::cases, run: skeletons::run },
     File { name: "contents", cases: contents::cases, run: contents::run },
     File { name: "changesets", cases: rows::cases, run: rows::run },
+    File { name: "merkle", cases: merkle::cases, run: merkle::run },
 ];
 
 impl Case {

@@ -155,7 +155,7 @@ fn skeletons_with_one_bad_op() -> Vec<Case> {
         policy("a ban of another scope", "0 to 4", format!("41 00 {id} 05"), "unknown"),
         policy("a mode of another kind", "0 or 1", "44 02".to_owned(), "unknown"),
         policy("an accepted actor", "members and targets only", format!("45 01 01 {id}"), "unknown"),
-        ("op 0x55", "a later version may know it", Class::Control, "55 01 00".to_owned(), "unsupported"),
+        ("op 0x56", "a later version may know it", Class::Control, "56 01 00".to_owned(), "unsupported"),
         ("op 0x64", "a later version may know it", Class::Audit, "64 01 00".to_owned(), "unsupported"),
     ];
     ops.into_iter().map(case).collect()

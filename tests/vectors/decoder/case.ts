@@ -11,6 +11,7 @@ import * as describe from "./describe.ts";
 import { check, Fault } from "./fault.ts";
 import { decodeGenesis, encodeGenesis } from "./genesis.ts";
 import { decodeToken, encodeToken } from "./invite.ts";
+import { checkConsistency, checkInclusion, rootOf } from "./merkle.ts";
 import { childId, nameId, objectId } from "./names.ts";
 import { decodePlaintext, encodePlaintext } from "./segment.ts";
 import { decodeSkeleton, encodeSkeleton } from "./skeleton.ts";
@@ -68,6 +69,13 @@ export const KINDS: Record<string, Decode> = {
     });
     const message = concat(unhex(relay), unhex(nonce), unhex(client_nonce), crypto.hash("login", proof));
     crypto.checkSignature(unhex(actor), unhex(signature), "login", message);
+    return { result: "valid", encoded: null };
+  },
+  merkle: ({ leaves, leaf, index, earlier, size, path, root }) => {
+    if (leaves) return { result: hex(rootOf(leaves.map(unhex))), encoded: null };
+    const [later, beside] = [{ size, root: unhex(root) }, path.map(unhex)];
+    if (earlier) checkConsistency({ size: earlier.size, root: unhex(earlier.root) }, later, beside);
+    else checkInclusion(unhex(leaf), index, size, beside, later.root);
     return { result: "valid", encoded: null };
   },
   values: ({ bytes }) => {

@@ -1,0 +1,53 @@
+//! What a validator signs of all that it has seen: a statement that can be shown without the changeset that carries it.
+
+use crate::causal::{ActorId, SpaceId};
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::crypto::{Digest, Signature, SigningKey, Tag, VerifyingKey};
+
+/// A statement about the canonical tree over the past of the changeset that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attestation {
+    /// How many changesets are in that past.
+    pub size: u64,
+    /// The root of the tree over them.
+    pub root: Digest,
+    /// The actor's, over space, size and root.
+    pub signature: Signature,
+}
+
+impl Attestation {
+    /// Signs a statement.
+    pub fn sign(key: &SigningKey, space: &SpaceId, size: u64, root: Digest) -> Self {
+        let signature = key.sign(Tag::ATTEST, &[&space.0, &size.to_le_bytes(), &root.0]);
+        Self { size, root, signature }
+    }
+
+    /// Whether an actor signed it.
+    pub fn is_signed_by(&self, actor: &ActorId, space: &SpaceId) -> bool {
+        let parts: [&[u8]; 3] = [&space.0, &self.size.to_le_bytes(), &self.root.0];
+        VerifyingKey::parse(&actor.0)
+            .is_some_and(|key| key.verify(Tag::ATTEST, &parts, &self.signature).is_ok())
+    }
+
+    /// The payload of the op that says so.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut payload = Writer::new();
+        payload.u8(VERSION).varint(self.size).raw(&self.root.0).raw(&self.signature.0);
+        payload.into_bytes()
+    }
+
+    /// Reads a payload of this version.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let at = reader.position();
+        if reader.u8("version")? != VERSION {
+            return Err(DecodeError::Invalid { what: "attestation", at, rule: "the version is known" });
+        }
+        let size = reader.varint("size", u64::from(u32::MAX))?;
+        let (root, signature) = (Digest(reader.array("root")?), Signature(reader.array("signature")?));
+        reader.finish("attestation")?;
+        Ok(Self { size, root, signature })
+    }
+}
+
+const VERSION: u8 = 1;

@@ -1,0 +1,74 @@
+//! The Merkle tree over all changesets of a graph, in an order that depends on nothing but the graph.
+//!
+//! A changeset stands behind all of its past, and among others by (depth, id), where its depth is the length of the longest
+//! way back to a beginning. So two replicas with the same heads have the same root. What arrives late and is not deep is
+//! put in where it belongs, and the tree is made anew from there.
+
+use super::merkle::MerkleTree;
+use crate::causal::{CausalGraph, ChangesetId, ChangesetIx};
+use crate::crypto::Digest;
+
+/// The tree, as far as it followed a graph. It has to be asked with the same graph each time.
+#[derive(Clone, Debug, Default)]
+pub struct CanonicalTree {
+    tree: MerkleTree,
+    order: Vec<ChangesetIx>,
+    /// By number of the changeset: how deep it is, and where it stands.
+    depths: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl CanonicalTree {
+    /// Takes in what came since. O(k log k) for k changesets behind all others in the order, and for as many more as stand
+    /// behind the first of them.
+    pub fn follow(&mut self, graph: &CausalGraph) {
+        let known = self.order.len() as u32;
+        let fresh = (known..graph.len()).map(ChangesetIx);
+        for ix in fresh.clone() {
+            let parents = graph.prev(ix).into_iter().chain(graph.deps(ix).iter().copied());
+            let depth = parents.map(|parent| self.depths[parent.0 as usize] + 1).max();
+            self.depths.push(depth.unwrap_or(0));
+        }
+        let depths = &self.depths;
+        let key = |ix: &ChangesetIx| (depths[ix.0 as usize], graph.id(*ix));
+        let Some(first) = fresh.clone().map(|ix| key(&ix)).min() else { return };
+        let from = self.order.partition_point(|ix| key(ix) < first);
+        let mut behind = self.order.split_off(from);
+        behind.extend(fresh);
+        behind.sort_unstable_by_key(key);
+        let order = &self.order;
+        self.tree.truncate(from as u64, |index| graph.id(order[index as usize]).0);
+        self.places.resize(graph.len() as usize, 0);
+        for ix in behind {
+            self.places[ix.0 as usize] = self.order.len() as u32;
+            self.order.push(ix);
+            self.tree.push(&graph.id(ix).0);
+        }
+    }
+
+    /// How many changesets are in it.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The root over the first `size` of them, all at most. O(log n).
+    pub fn root(&self, graph: &CausalGraph, size: u64) -> Digest {
+        self.tree.root(size, self.leaf(graph))
+    }
+
+    /// Where a changeset stands, and what leads from there to the root over all. O(log n).
+    pub fn inclusion(&self, graph: &CausalGraph, id: &ChangesetId) -> Option<(u64, Vec<Digest>)> {
+        let place = u64::from(*self.places.get(graph.get(id)?.0 as usize)?);
+        let path = self.tree.inclusion(place, self.size(), self.leaf(graph))?;
+        Some((place, path))
+    }
+
+    /// What leads from the root over the first `first` to the root over all. O(log n).
+    pub fn consistency(&self, graph: &CausalGraph, first: u64) -> Option<Vec<Digest>> {
+        self.tree.consistency(first, self.size(), self.leaf(graph))
+    }
+
+    fn leaf<'a>(&'a self, graph: &'a CausalGraph) -> impl Fn(u64) -> [u8; 32] + 'a {
+        |index| graph.id(self.order[index as usize]).0
+    }
+}

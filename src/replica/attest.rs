@@ -1,0 +1,205 @@
+//! Validators: who is asked, attesting what has been seen, and what a quorum of them makes final.
+//!
+//! Invariant: nothing here delays or refuses a write. Attestations are changesets as any other, made between two batches.
+
+use super::seal::Sealed;
+use super::{Env, Output, Replica, Tier};
+use crate::audit::{Attestation, Attested, ValidatorSet};
+use crate::causal::{ChangesetId, ChangesetIx, MemberId};
+use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
+use crate::trust::Authored;
+
+/// What this replica does about it.
+#[derive(Default)]
+pub(super) struct Validating {
+    /// Whether it attests what it sees.
+    is_on: bool,
+    /// Whether there is something to attest besides attestations.
+    is_due: bool,
+    /// When it attested last.
+    last_ms: u64,
+}
+
+/// Why validators were not chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceFault {
+    /// Only who administers the space may choose.
+    #[error("only an owner or an admin chooses validators")]
+    Role,
+    /// This device has no actor that could sign.
+    #[error("there is no actor to sign with")]
+    Actor,
+    /// A transaction is running.
+    #[error("validators are not chosen inside a transaction")]
+    Transact,
+}
+
+impl Replica {
+    /// Chooses who is to attest, in place of those chosen before; an empty set asks nobody. Seals the open batch first.
+    pub fn choose_validators(
+        &mut self,
+        set: &ValidatorSet,
+        env: &mut Env<'_>,
+    ) -> Result<ChangesetId, ChoiceFault> {
+        if self.role() < Role::Admin {
+            return Err(ChoiceFault::Role);
+        }
+        if self.batch.in_transact {
+            return Err(ChoiceFault::Transact);
+        }
+        self.actor.ok_or(ChoiceFault::Actor)?;
+        self.flush(env);
+        let op = Op::Control { kind: ControlKind::Validators, payload: set.encode() };
+        self.state_alone(Class::Control, |_| op, env).ok_or(ChoiceFault::Actor)
+    }
+
+    /// Whom the space asks to attest.
+    pub fn validators(&self) -> Option<&ValidatorSet> {
+        self.finality.validators(self.log.graph())
+    }
+
+    /// The latest attestations, with the ids of the changesets that carry them.
+    pub fn attestations(&self) -> impl Iterator<Item = (ChangesetId, &Attested)> + '_ {
+        self.finality.attested().iter().map(|attested| (self.log.graph().id(attested.changeset), attested))
+    }
+
+    /// Whether a quorum has attested a changeset; none for one that is not in the graph. O(validators * log n).
+    pub fn is_final(&self, id: &ChangesetId) -> Option<bool> {
+        let ix = self.log.graph().get(id)?;
+        Some(self.finality.is_final(self.log.graph(), ix))
+    }
+
+    /// Per changeset, whether it is final. O(n * validators * log n).
+    pub(super) fn finals(&self) -> Vec<bool> {
+        let graph = self.log.graph();
+        (0..graph.len()).map(|ix| self.finality.is_final(graph, ChangesetIx(ix))).collect()
+    }
+
+    /// Attests from now on what is here, whenever there is something new and this member is among the validators; or no more.
+    pub fn validate(&mut self, is_on: bool) {
+        self.validating.is_on = is_on;
+        self.validating.is_due = is_on && !self.finality.has_attested_all(self.log.graph(), self.member());
+    }
+
+    /// When the next attestation is due; none while something is edited, for then it has to wait.
+    pub(super) fn attest_due(&self) -> Option<u64> {
+        let Validating { is_on, is_due, last_ms } = self.validating;
+        let is_busy = self.fold.has_batch() || self.batch.in_transact || self.log.has_ready();
+        if !is_on || !is_due || is_busy || self.actor.is_none() {
+            return None;
+        }
+        let set = self.validators().filter(|set| set.weight(&self.member()) > 0)?;
+        Some(last_ms + set.pause_ms)
+    }
+
+    /// Attests, if it is time and nothing is being edited.
+    pub(super) fn attest_if_due(&mut self, env: &mut Env<'_>) {
+        self.validating.last_ms = self.validating.last_ms.min(env.now_ms);
+        if self.attest_due().is_none_or(|due| due > env.now_ms) {
+            return;
+        }
+        self.validating.is_due = false;
+        self.validating.last_ms = env.now_ms;
+        let sign = |replica: &mut Self| {
+            let head = replica.audit_head();
+            let actor = replica.actor.expect("whoever attests has an actor");
+            let key = replica.identity.actor_key(actor).expect("the key of the actor in use is here");
+            let attestation = Attestation::sign(key, &replica.space(), head.size, head.root);
+            Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
+        };
+        self.state_alone(Class::Audit, sign, env);
+    }
+
+    /// Signs a changeset with one op, which is made when nothing comes between it and the changeset any more, and takes it in.
+    fn state_alone(
+        &mut self,
+        class: Class,
+        op: impl FnOnce(&mut Self) -> Op,
+        env: &mut Env<'_>,
+    ) -> Option<ChangesetId> {
+        let (actor, mut sealed) = (self.actor?, Sealed::default());
+        let (prev, deps) = self.parents(actor, env.now_ms, env, &mut sealed);
+        let op = op(self);
+        let content = Content { values: vec![Value::Null], ..Content::default() };
+        let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
+        let changeset = self.sign_as(class, actor, (prev, &deps), &skeleton, Some(&content), env);
+        sealed.add(&changeset, env.now_ms);
+        let id = changeset.id();
+        self.links.unacked.insert(id);
+        self.log.admit_own(&changeset);
+        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
+        let last_write = self.last_write;
+        self.store_own(actor, sealed, env);
+        if class == Class::Audit {
+            self.last_write = last_write; // the app wrote nothing
+        }
+        Some(id)
+    }
+
+    /// What the ops of a class that is not folded come to before anything is decided: none where they are fine.
+    pub(super) fn judge_statements(&self, skeleton: &Skeleton, ready: &Ready) -> Option<Judged> {
+        let header = ready.changeset.header();
+        skeleton.ops.iter().find_map(|op| match op {
+            Op::Control { kind: ControlKind::Validators, payload } => {
+                if payload.first() != Some(&1) {
+                    return Some(Judged::Unsupported);
+                }
+                let is_right =
+                    self.log.role_of(ready) >= Role::Admin && ValidatorSet::decode(payload).is_ok();
+                (!is_right).then_some(Judged::Inert)
+            }
+            Op::Audit { kind: AuditKind::Attest, payload } => {
+                if payload.first() != Some(&1) {
+                    return Some(Judged::Unsupported);
+                }
+                let attestation = Attestation::decode(payload);
+                let is_signed = attestation.is_ok_and(|one| one.is_signed_by(&header.actor(), &self.space()));
+                (!is_signed).then_some(Judged::Inert)
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes in what the statements of an integrated changeset say.
+    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton) {
+        if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
+            self.note_unattested();
+        }
+        let graph = self.log.graph();
+        for (op, index) in skeleton.ops.iter().zip(0..) {
+            match op {
+                Op::Control { kind: ControlKind::Validators, payload } => {
+                    let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
+                    self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);
+                }
+                Op::Audit { kind: AuditKind::Attest, payload } => {
+                    let attestation =
+                        Attestation::decode(payload).expect("an integrated attestation decodes");
+                    let attested = Attested { changeset: at.changeset, member: at.member, attestation };
+                    self.finality.attest(graph, attested);
+                }
+                _ => continue,
+            }
+            self.outputs.push_back(Output::Saved { tier: Tier::Final, ids: Vec::new() });
+        }
+    }
+
+    /// Something came that no attestation of this member knows. That others attested is no news to attest.
+    pub(super) fn note_unattested(&mut self) {
+        self.validating.is_due = true;
+    }
+
+    /// Who has attested a changeset, ascending; none for one that is not in the graph.
+    pub fn attested_by(&self, id: &ChangesetId) -> Vec<MemberId> {
+        let graph = self.log.graph();
+        graph.get(id).map_or_else(Vec::new, |ix| self.finality.seen_by(graph, ix))
+    }
+}
+
+/// What statements come to that are not taken in.
+pub(super) enum Judged {
+    /// A later version may know them.
+    Unsupported,
+    /// Against the rules.
+    Inert,
+}

@@ -1,0 +1,303 @@
+/** Proofs through the public API: made by a space, checked by `stemma/verify`, which loads no engine. */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { open, type Proof, type Space, StemmaError } from "stemma";
+import { verifyConsistency, verifyProof } from "stemma/verify";
+import { MemoryStorage } from "../../ts/memory.ts";
+import { newFolder, openSpace } from "./ends.ts";
+
+const code = (expected: string, argument?: string) => (error: unknown) =>
+  error instanceof StemmaError && error.code === expected && (argument === undefined || error.argument === argument);
+
+/** A space with so many changesets that each set a key, and their ids. */
+async function written(t: TestContext, count: number): Promise<[Space, string[]]> {
+  const space = await openSpace(t);
+  const map = space.getMap("m");
+  return [space, Array.from({ length: count }, (_, n) => space.transact(() => map.set("key", n)).id)];
+}
+
+/** A copy with something altered, through JSON as it would come over the wire. */
+function altered<T extends object>(proof: T, change: (copy: any) => void): unknown {
+  const copy = JSON.parse(JSON.stringify(proof));
+  change(copy);
+  return copy;
+}
+
+const flipped = (hex: string, at = 0) => hex.slice(0, at) + (hex[at] === "0" ? "1" : "0") + hex.slice(at + 1);
+
+test("a proof of every changeset holds, and says who signed what", async (t) => {
+  const [space, ids] = await written(t, 11);
+  const { size, root } = space.audit.head();
+  assert.equal(size, 11);
+  for (const [seq, changeset] of ids.entries()) {
+    const proof = await space.audit.proof(changeset);
+    assert.deepEqual(await verifyProof(JSON.parse(JSON.stringify(proof)), { size, root }), { space: space.id, changeset, actor: space.actor, seq, size, root });
+  }
+});
+
+test("the head counts what is not sealed yet, and is the same for all who have the same changesets", async (t) => {
+  const [first] = await written(t, 3);
+  const second = await openSpace(t, { invite: await first.invite() });
+  await second.import(await first.export());
+  assert.deepEqual(second.audit.head(), first.audit.head());
+  second.getMap("m").set("other", 1);
+  assert.equal(second.audit.head().size, 4);
+  first.getMap("m").set("own", 1);
+  first.audit.head();
+  await first.import(await second.export());
+  await second.import(await first.export());
+  assert.deepEqual(second.audit.head(), first.audit.head());
+  assert.equal(first.audit.head().size, 5);
+});
+
+test("an altered proof names the part that does not fit", async (t) => {
+  const [space, ids] = await written(t, 6);
+  const proof = await space.audit.proof(ids[3]!);
+  const other = await space.audit.proof(ids[4]!);
+  const wrong: [string, (copy: any) => void][] = [
+    ["version", (copy) => (copy.version = 2)],
+    ["changeset", (copy) => (copy.changeset = "xy")],
+    ["changeset", (copy) => (copy.changeset = copy.changeset.slice(2))],
+    ["header", (copy) => (copy.changeset = other.changeset)],
+    ["header", (copy) => (copy.header = flipped(copy.header, 140))],
+    ["header", (copy) => (copy.header = copy.header.slice(0, 60))],
+    ["header", (copy) => delete copy.header],
+    ["space", (copy) => (copy.space = flipped(copy.space))],
+    ["signature", (copy) => (copy.signature = flipped(copy.signature, 9))],
+    ["signature", (copy) => (copy.signature = other.signature)],
+    ["signature", (copy) => (copy.signature = null)],
+    ["index", (copy) => (copy.index = 6)],
+    ["index", (copy) => (copy.index = -1)],
+    ["index", (copy) => (copy.index = 0.5)],
+    ["root", (copy) => (copy.index = 2)],
+    ["size", (copy) => (copy.size = 2 ** 60)],
+    ["path", (copy) => (copy.size = 64)],
+    ["path", (copy) => copy.path.pop()],
+    ["path", (copy) => copy.path.push(copy.root)],
+    ["path", (copy) => (copy.path = Array(65).fill(copy.root))],
+    ["path", (copy) => (copy.path = "0".repeat(64))],
+    ["path", (copy) => (copy.path[1] = 7)],
+    ["root", (copy) => (copy.path[1] = flipped(copy.path[1]))],
+    ["root", (copy) => copy.path.reverse()],
+    ["root", (copy) => (copy.root = flipped(copy.root))],
+  ];
+  for (const [argument, change] of wrong) {
+    await assert.rejects(verifyProof(altered(proof, change)), code("E_PROOF", argument), `${argument}: ${change}`);
+  }
+  for (const nothing of [undefined, null, 1, "proof", [], {}]) await assert.rejects(verifyProof(nothing), code("E_PROOF"));
+  await assert.rejects(verifyProof(proof, { root: flipped(proof.root) }), code("E_PROOF", "root"));
+  await assert.rejects(verifyProof(proof, { root: "root" }), code("E_PROOF", "root"));
+  await assert.rejects(verifyProof(proof, { root: proof.root, size: 7 }), code("E_PROOF", "size"));
+});
+
+test("no flipped bit of a proof passes", async (t) => {
+  const [space, ids] = await written(t, 5);
+  const proof: Proof = await space.audit.proof(ids[2]!);
+  for (const field of ["space", "changeset", "header", "signature", "root"] as const) {
+    for (let at = 0; at < proof[field].length; at += field === "header" ? 17 : 5) {
+      await assert.rejects(verifyProof({ ...proof, [field]: flipped(proof[field], at) }), code("E_PROOF"), `${field} ${at}`);
+    }
+  }
+});
+
+test("a tree begins with an earlier one, until something belongs before its end", async (t) => {
+  const [space] = await written(t, 5);
+  const earlier = space.audit.head();
+  for (const _ of Array(6)) space.transact(() => space.getMap("m").set("key", "later"));
+  const proof = space.audit.consistency(earlier);
+  assert.ok(proof);
+  await verifyConsistency(JSON.parse(JSON.stringify(proof)), space.audit.head());
+  await verifyConsistency(space.audit.consistency(space.audit.head()));
+  const wrong: [string, (copy: any) => void][] = [
+    ["size", (copy) => (copy.earlier.size = 12)],
+    ["earlier", (copy) => (copy.earlier.root = flipped(copy.earlier.root))],
+    ["earlier", (copy) => delete copy.earlier],
+    ["root", (copy) => (copy.root = flipped(copy.root))],
+    ["path", (copy) => copy.path.pop()],
+    ["path", (copy) => (copy.path = [])],
+    ["root", (copy) => ((copy.earlier.size = copy.size), (copy.path = []))],
+    ["root", (copy) => ((copy.earlier.size = 0), (copy.path = []))],
+  ];
+  for (const [argument, change] of wrong) {
+    await assert.rejects(verifyConsistency(altered(proof, change)), code("E_PROOF", argument), `${argument}: ${change}`);
+  }
+  assert.equal(space.audit.consistency({ size: 4, root: earlier.root }), undefined);
+  assert.equal(space.audit.consistency({ size: 400, root: earlier.root }), undefined);
+
+  const away = await openSpace(t, { invite: await space.invite() });
+  away.getMap("m").set("away", 1);
+  await space.import(await away.export());
+  assert.equal(space.audit.consistency(earlier), undefined, "what was written away from the others is not deep");
+  await verifyConsistency(space.audit.consistency(space.audit.head()));
+});
+
+test("a space that was opened from a snapshot proves what it did not read", async (t) => {
+  const dir = await newFolder(t);
+  const first = await openSpace(t, { storage: { dir: join(dir, "space") } });
+  const ids = Array.from({ length: 40 }, (_, n) => first.transact(() => first.getMap("m").set("key", n)).id);
+  await first.compact();
+  const head = first.audit.head();
+  await first.close();
+  const again = await openSpace(t, { storage: { dir: join(dir, "space") } });
+  assert.deepEqual(again.audit.head(), head);
+  const { changeset, root } = await verifyProof(await again.audit.proof(ids[7]!));
+  assert.deepEqual([changeset, root], [ids[7], head.root]);
+});
+
+test("what could not be stored, and was signed anew, is proven as it is then", async () => {
+  class FailingStorage extends MemoryStorage {
+    isBroken = false;
+    override async commit(batch: Parameters<MemoryStorage["commit"]>[0]): Promise<number[]> {
+      if (this.isBroken) throw Object.assign(new Error("full"), { code: "E_STORAGE_QUOTA" });
+      return super.commit(batch);
+    }
+  }
+  const storage = new FailingStorage();
+  const space = await open({ name: "failing", storage });
+  await space.transact(() => space.getMap("m").set("stored", 1)).saved("local");
+  storage.isBroken = true;
+  const lost = space.transact(() => space.getMap("m").set("lost", 1));
+  const before = space.audit.head();
+  await assert.rejects(lost.saved("local"), code("E_STORAGE_QUOTA"));
+  const after = space.audit.head();
+  assert.equal(after.size, before.size);
+  assert.notEqual(after.root, before.root);
+  const proven = await verifyProof(await space.audit.proof(space.heads[0]!), after);
+  assert.equal(proven.actor, space.actor);
+  await assert.rejects(space.close(), code("E_STORAGE_QUOTA"));
+});
+
+test("misuse is told by name", async (t) => {
+  const [space, [id]] = await written(t, 1);
+  await assert.rejects(space.audit.proof("no id"), code("E_ARGUMENT", "changeset"));
+  await assert.rejects(space.audit.proof("0".repeat(64)), code("E_ARGUMENT", "changeset"));
+  await assert.rejects(space.audit.proof(7 as never), code("E_ARGUMENT", "changeset"));
+  await assert.rejects(space.audit.proof(id!, { sign: 1 } as never), code("E_ARGUMENT", "sign"));
+  await assert.rejects(space.audit.proof(id!, { signal: AbortSignal.abort() }), { name: "AbortError" });
+  assert.throws(() => space.audit.consistency(null as never), code("E_ARGUMENT", "earlier"));
+  assert.throws(() => space.audit.consistency({ size: -1, root: "0".repeat(64) }), code("E_ARGUMENT", "earlier"));
+  assert.throws(() => space.audit.consistency({ size: 1, root: "root" }), code("E_ARGUMENT", "earlier"));
+  assert.throws(() => space.transact(() => space.audit.head()), code("E_ARGUMENT", "fn"));
+});
+
+test("proofs of the vectors hold and fail as everywhere", async () => {
+  const cases = JSON.parse(readFileSync(new URL("../vectors/merkle.json", import.meta.url), "utf8"));
+  const proofs = cases.filter(({ input }: any) => input.earlier);
+  assert.ok(proofs.length > 15);
+  for (const { name, input, expect } of proofs) {
+    const checked = verifyConsistency({ version: 1, ...input });
+    if (expect === "ok") await checked;
+    else await assert.rejects(checked, code("E_PROOF"), name);
+  }
+});
+
+/** Ports between the first and all others. */
+async function group(t: TestContext, count: number): Promise<Space[]> {
+  const first = await openSpace(t);
+  const spaces = [first];
+  for (let n = 1; n < count; n++) {
+    const space = await openSpace(t, { invite: await first.invite(), batchMs: 20 });
+    const { port1, port2 } = new MessageChannel();
+    t.after(() => (port1.close(), port2.close()));
+    first.sync.attach(port1);
+    space.sync.attach(port2);
+    spaces.push(space);
+  }
+  return spaces;
+}
+
+const soon = () => ({ signal: AbortSignal.timeout(20_000) });
+
+test("a write is final when a quorum of validators has attested it, wherever one asks", async (t) => {
+  const spaces = await group(t, 4);
+  const [owner, ...others] = spaces as [Space, ...Space[]];
+  const write = owner.transact(() => owner.getMap("m").set("key", 1));
+  await assert.rejects(write.saved("final"), code("E_VALIDATORS"));
+  owner.audit.configure({ validators: spaces.map(({ me }) => me), blockTimeMs: 20 });
+  assert.equal(owner.audit.quorum, 3);
+  assert.deepEqual(owner.audit.validators.map(({ weight }) => weight), [1, 1, 1, 1]);
+  const stops = others.slice(0, 2).map((space) => space.audit.validate());
+  await assert.rejects(write.saved("final", { signal: AbortSignal.timeout(300) }), { name: "TimeoutError" });
+  assert.equal(owner.audit.attestedBy(write.id).length, 2);
+  assert.equal(owner.audit.isFinal(write.id), false);
+  stops.push(others[2]!.audit.validate());
+  await write.saved("final", soon());
+  assert.equal(owner.audit.isFinal(write.id), true);
+  const own = others[0]!.transact(() => others[0]!.getMap("m").set("own", 2));
+  await own.saved("final", soon());
+  stops.forEach((stop) => stop());
+  const last = owner.transact(() => owner.getMap("m").set("key", "not attested"));
+  const view = owner.view({ finalOnly: true });
+  assert.equal(view.getMap("m").get("key"), 1);
+  assert.equal(view.getMap("m").get("own"), 2);
+  assert.equal(owner.getMap("m").get("key"), "not attested");
+  await assert.rejects(last.saved("final", { signal: AbortSignal.timeout(100) }), { name: "TimeoutError" });
+  owner.audit.configure({ validators: [] });
+  assert.deepEqual([owner.audit.quorum, owner.audit.validators], [0, []]);
+  assert.equal(owner.audit.isFinal(write.id), false);
+});
+
+test("what a validator attested is the tree of everything before its attestation", async (t) => {
+  const [owner, other] = (await group(t, 2)) as [Space, Space];
+  owner.audit.configure({ validators: [other.me], blockTimeMs: 0 });
+  const write = owner.transact(() => owner.getMap("m").set("key", 1));
+  const stop = other.audit.validate();
+  await write.saved("final", soon());
+  stop();
+  const [attestation] = owner.audit.attestations();
+  assert.ok(attestation);
+  assert.equal(attestation.member, other.me);
+  const then = await openSpace(t, { invite: await owner.invite() });
+  await then.import(await owner.export());
+  assert.deepEqual(then.audit.attestations(), owner.audit.attestations());
+  assert.ok(then.audit.isFinal(write.id));
+});
+
+test("a signal ends validating, and a second call of its own goes on", async (t) => {
+  const owner = await openSpace(t);
+  owner.audit.configure({ validators: [owner.me], blockTimeMs: 0 });
+  const controller = new AbortController();
+  owner.audit.validate({ signal: controller.signal });
+  const stop = owner.audit.validate();
+  controller.abort();
+  await owner.transact(() => owner.getMap("m").set("key", 1)).saved("final", soon());
+  stop();
+  stop();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const { id } = owner.transact(() => owner.getMap("m").set("key", 2));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(owner.audit.isFinal(id), false);
+});
+
+test("misuse of validators is told by name", async (t) => {
+  const owner = await openSpace(t);
+  const guest = await openSpace(t, { invite: await owner.invite() });
+  const { audit, me } = owner;
+  const wrong: [unknown, string][] = [
+    [{}, "validators"],
+    [{ validators: me }, "validators"],
+    [{ validators: [1] }, "validators"],
+    [{ validators: [null] }, "validators"],
+    [{ validators: ["id"] }, "validators"],
+    [{ validators: [me, me.toUpperCase()] }, "validators"],
+    [{ validators: [{ member: me, weight: 0 }] }, "validators"],
+    [{ validators: [{ member: me, weight: 2 ** 32 }] }, "validators"],
+    [{ validators: Array(257).fill(me) }, "validators"],
+    [{ validators: [me], blockTimeMs: -1 }, "blockTimeMs"],
+    [{ validators: [me], blockTimeMs: Number.NaN }, "blockTimeMs"],
+    [{ validators: [me], quorum: 1 }, "quorum"],
+  ];
+  for (const [options, argument] of wrong) {
+    assert.throws(() => audit.configure(options as never), code("E_ARGUMENT", argument), JSON.stringify(options));
+  }
+  assert.deepEqual(audit.validators, []);
+  assert.throws(() => guest.audit.configure({ validators: [guest.me] }), code("E_ACCESS"));
+  assert.throws(() => owner.transact(() => audit.configure({ validators: [me] })), code("E_ARGUMENT", "fn"));
+  assert.throws(() => audit.isFinal("0".repeat(64)), code("E_ARGUMENT", "changeset"));
+  assert.throws(() => audit.attestedBy("id"), code("E_ARGUMENT", "changeset"));
+  assert.throws(() => audit.validate({ signal: 1 as never }), code("E_ARGUMENT", "signal"));
+  assert.throws(() => owner.view({ finalOnly: 1 as never }), code("E_ARGUMENT", "finalOnly"));
+});

@@ -1,0 +1,213 @@
+/** Proofs that need no authority: what was signed, and that nothing of it was changed since. */
+
+import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
+import type { SpaceCore } from "./core.js";
+import type { Engine } from "./replica.js";
+import { freeze } from "./value.js";
+import { hex } from "./verify.js";
+import { abortable } from "./waiters.js";
+import type { Write } from "./write.js";
+
+/** A tree over changesets: two people with the same {@link Space.heads} have the same one. */
+export interface AuditHead {
+  /** How many changesets are in it. */
+  readonly size: number;
+  /** Their Merkle root (RFC 9162), 64 hex digits. */
+  readonly root: string;
+}
+
+/** That a changeset is in a tree. Plain JSON; `verifyProof` of `stemma/verify` checks it. All bytes are hex digits. */
+export interface Proof extends AuditHead {
+  readonly version: 1;
+  readonly space: string;
+  readonly changeset: string;
+  /** Where in the tree the changeset stands. */
+  readonly index: number;
+  /** The hashes beside the way to the root, the lowest first: O(log size). */
+  readonly path: readonly string[];
+  /** What was signed: who, when in their chain, after what; and hashes of what is encrypted. */
+  readonly header: string;
+  readonly signature: string;
+}
+
+/** That a tree begins with an earlier one. Plain JSON; `verifyConsistency` of `stemma/verify` checks it. */
+export interface ConsistencyProof extends AuditHead {
+  readonly version: 1;
+  readonly earlier: AuditHead;
+  readonly path: readonly string[];
+}
+
+/** Who is asked to attest. Their weight is 1 unless stated. */
+export interface Validator {
+  /** The id of a member. */
+  readonly member: string;
+  readonly weight: number;
+}
+
+/** Options of {@link Audit.configure}. */
+export interface AuditOptions {
+  /** Members, or members with weights; an empty list asks nobody any more. 256 at most, with a weight of 1 to 2^32 - 1 each. */
+  validators: readonly (string | { member: string; weight?: number })[];
+  /** How long a validator waits at least from one attestation to the next, in ms: 1,000 unless stated, a day at most. */
+  blockTimeMs?: number;
+}
+
+/** What a validator has signed of all that it had seen. */
+export interface Attestation extends AuditHead {
+  readonly member: string;
+  /** The changeset that carries it: everything in its past is attested, and is what {@link AuditHead} is of. */
+  readonly changeset: string;
+}
+
+/**
+ * Proofs over everything that is here, made on this device and checked anywhere; and validators, members who are asked to sign what they have
+ * seen. What a quorum of them has seen is *final*: nobody can pretend any more that it was not there, or was something else, unless more than a third
+ * of them sign two stories, which their signatures then show. That is all it means. Nothing waits for them: without a quorum nothing new becomes
+ * final, and everything else goes on.
+ */
+export class Audit {
+  readonly #core: SpaceCore;
+  readonly #validating = new Set<object>();
+
+  /** @internal */
+  constructor(core: SpaceCore) {
+    this.#core = core;
+  }
+
+  /**
+   * The tree over all changesets that are here and not pending: each behind those it builds on, and else by how many are behind
+   * each other before it, then by id. Seals the open batch first. O(n log n) the first time, then O(log n) for each new changeset, and more if
+   * something old comes late. Throws `E_ARGUMENT` inside `transact`.
+   */
+  head(): AuditHead {
+    this.#core.transactions.refuse("head");
+    return freeze(this.#core.pump.call((engine) => engine.auditHead()));
+  }
+
+  /**
+   * That a changeset is in the tree that {@link head} tells of now. Show it to whoever has nothing of the space: it says who signed
+   * what when in their chain, and nothing of what is encrypted. O(log n).
+   *
+   * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, `E_SIGNATURE` for one whose own signature was spoilt on the way
+   * (a later one of its author vouches for it), `E_STORAGE_LOST` if its bytes are gone.
+   */
+  async proof(changeset: string, o: { signal?: AbortSignal } = {}): Promise<Proof> {
+    checkString(changeset, "changeset");
+    checkOptions(o, "o", ["signal"]);
+    const { signal } = o;
+    checkSignal(signal);
+    const { pump, snapshots, transactions } = this.#core;
+    transactions.refuse("proof");
+    if (!pump.call((engine) => engine.isWhole())) await abortable(snapshots.whole(), signal);
+    signal?.throwIfAborted();
+    const [space, proof] = pump.call((engine) => [engine.id(), engine.auditProof(changeset)] as const);
+    const { size, root, index, path, header, signature } = proof;
+    return freeze({ version: 1, space, changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature) });
+  }
+
+  /**
+   * That the tree of now begins with an earlier {@link head}: nothing that was in it was changed or taken out. `undefined` if it
+   * does not: somebody wrote away from the others, and what came of it late belongs before what was the end. O(log n).
+   *
+   * Throws `E_ARGUMENT` for what is no head.
+   */
+  consistency(earlier: AuditHead): ConsistencyProof | undefined {
+    if (typeof earlier !== "object" || earlier === null) throw argumentError("earlier", "earlier is not a head");
+    const { size, root } = earlier;
+    checkInteger(size, "earlier", 0, Number.MAX_SAFE_INTEGER);
+    checkString(root, "earlier");
+    this.#core.transactions.refuse("consistency");
+    const [head, path] = this.#core.pump.call((engine) => [engine.auditHead(), engine.auditConsistency(size, root)] as const);
+    return path && freeze({ version: 1, ...head, earlier: { size, root }, path: hashesOf(path) });
+  }
+
+  /**
+   * Asks members to attest, in place of those asked before. A quorum has two thirds of all the weight and something more: 3 of 4, 5 of 7, all of 3. Of
+   * choices made apart the later one holds, as of writes of a key. What is final follows from who is asked now.
+   *
+   * Throws `E_ACCESS` for whoever is not the owner, `E_ARGUMENT` for what is no list of members and inside `transact`.
+   */
+  configure(o: AuditOptions): Write {
+    checkOptions(o, "o", ["validators", "blockTimeMs"]);
+    const { validators, blockTimeMs = 1_000 } = o;
+    checkInteger(blockTimeMs, "blockTimeMs", 0, 86_400_000);
+    const asked = copyList(validators, "validators", `validators is not a list of ${VALIDATORS_MAX} members at most`, VALIDATORS_MAX).map((one) => {
+      const { member, weight = 1 } = typeof one === "string" ? { member: one } : ((one ?? {}) as Partial<Validator>);
+      checkString(member, "validators");
+      checkInteger(weight, "validators", 1, 0xffff_ffff);
+      return { member, weight };
+    });
+    const members = asked.map(({ member }) => member.toLowerCase());
+    if (new Set(members).size < members.length) throw argumentError("validators", "validators has a member twice");
+    const { pump, transactions } = this.#core;
+    transactions.refuse("configure");
+    const weights = Uint32Array.from(asked, ({ weight }) => weight);
+    return transactions.sealed(pump.call((engine) => engine.chooseValidators(members, weights, blockTimeMs)));
+  }
+
+  /** Who is asked to attest, by their ids. */
+  get validators(): readonly Validator[] {
+    const asked = this.#core.pump.read((engine) => engine.validators());
+    return freeze(Array.from({ length: asked.length / 2 }, (_, i) => ({ member: asked[2 * i] as string, weight: asked[2 * i + 1] as number })));
+  }
+
+  /** The weight that makes something final; 0 without validators. */
+  get quorum(): number {
+    return this.#core.pump.read((engine) => engine.quorum());
+  }
+
+  /**
+   * Attests what is here from now on, while this member is among the validators: when something is new, and `blockTimeMs` after the last time. Each
+   * attestation is a changeset. For a device that is always on; a tab may as well. What it gives ends that, as does the signal; nobody attests who was
+   * not told to.
+   */
+  validate(o: { signal?: AbortSignal } = {}): () => void {
+    checkOptions(o, "o", ["signal"]);
+    const { signal } = o;
+    checkSignal(signal);
+    signal?.throwIfAborted();
+    this.#core.pump.check();
+    const one = {};
+    const end = () => {
+      signal?.removeEventListener("abort", end);
+      if (this.#validating.delete(one)) this.restore();
+    };
+    signal?.addEventListener("abort", end);
+    this.#validating.add(one);
+    this.restore();
+    return end;
+  }
+
+  /** An engine knows nothing of what the last one was told. @internal */
+  restore(): void {
+    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
+  }
+
+  /** Whether a quorum has attested a changeset, and so all that it builds on. Throws `E_ARGUMENT` for one that is not known here or is pending. */
+  isFinal(changeset: string): boolean {
+    return this.#known(changeset, (engine) => engine.isFinal(changeset));
+  }
+
+  /** The members who have attested a changeset, validators or not. Throws as {@link isFinal} does. */
+  attestedBy(changeset: string): readonly string[] {
+    return freeze(this.#known(changeset, (engine) => (engine.isFinal(changeset) === undefined ? undefined : engine.attestedBy(changeset))));
+  }
+
+  /** The latest attestation of each member; several where it has signed with several keys and none knows the other. */
+  attestations(): readonly Attestation[] {
+    return freeze(this.#core.pump.read((engine) => engine.attestations()));
+  }
+
+  #known<T>(changeset: string, ask: (engine: Engine) => T | undefined): T {
+    checkString(changeset, "changeset");
+    const answer = this.#core.pump.read(ask);
+    if (answer === undefined) throw argumentError("changeset", "this changeset is not known here");
+    return answer;
+  }
+}
+
+const VALIDATORS_MAX = 256;
+
+function hashesOf(path: Uint8Array): string[] {
+  return Array.from({ length: path.length / 32 }, (_, i) => hex(path.subarray(32 * i, 32 * (i + 1))));
+}

@@ -1,0 +1,219 @@
+/**
+ * Checks proofs without the engine, the space, or a key: SHA-256 and Ed25519 of the platform are enough. What is proven is
+ * that a changeset with exactly this header, signed by this actor, is in a tree with this root; whom to believe that the
+ * root is right is for the caller to know: somebody who was there says it.
+ *
+ * The tree is that of RFC 9162, section 2.1, over the ids of changesets.
+ */
+
+import type { AuditHead, ConsistencyProof, Proof } from "./audit.js";
+import { StemmaError } from "./errors.js";
+
+export type { AuditHead, ConsistencyProof, Proof };
+
+/** What a {@link Proof} proves. All ids are 64 hex digits. */
+export interface Proven {
+  readonly space: string;
+  readonly changeset: string;
+  /** Whose signature it bears. */
+  readonly actor: string;
+  /** Its place in that actor's chain. */
+  readonly seq: number;
+  /** The tree that it is in. */
+  readonly size: number;
+  readonly root: string;
+}
+
+/** Options of {@link verifyProof} and {@link verifyConsistency}. */
+export interface VerifyOptions {
+  /** The root that somebody else vouches for; without it that of the proof is checked, and has to be compared by you. */
+  root?: string;
+  /** The size that they vouch for. A root does not say how large its tree is: a proof may claim any size that the way up fits. */
+  size?: number;
+}
+
+/**
+ * What a proof proves. O(log n) hashes and one signature. Takes anything, as it came over the wire or out of `JSON.parse`.
+ *
+ * Rejects with `E_PROOF` for what proves nothing: `argument` names the field that does not fit. Rejects with `E_UNSUPPORTED` where the
+ * platform has no `crypto.subtle` (an insecure origin) or no Ed25519.
+ */
+export async function verifyProof(proof: unknown, o: VerifyOptions = {}): Promise<Proven> {
+  const fields = fieldsOf(proof, "proof");
+  const root = rootOf(fields, o);
+  const [size, index] = [countOf(fields, "size"), countOf(fields, "index")];
+  const [id, header, signature] = [bytesOf(fields, "changeset", 32), bytesOf(fields, "header"), bytesOf(fields, "signature", 64)];
+  if (!same(id, await sha256(tag("cs-id"), header))) throw refused("header", "the header is not that of the changeset");
+  const { space, actor, seq } = signedBy(header);
+  if (!same(space, bytesOf(fields, "space", 32))) throw refused("space", "the changeset is of another space");
+  if (!(await isSigned(actor, [tag("cs-sig"), id], signature))) throw refused("signature", "the signature is not that of the actor");
+  if (index >= size) throw refused("index", "the tree has no such leaf");
+  let [at, last, hash] = [index, size - 1, await sha256(LEAF, id)];
+  for (const beside of pathOf(fields)) {
+    if (last === 0) throw refused("path", "the path is too long");
+    const isRight = at % 2 === 1 || at === last;
+    hash = isRight ? await sha256(NODE, beside, hash) : await sha256(NODE, hash, beside);
+    [at, last] = up(at, last, isRight);
+  }
+  if (last !== 0) throw refused("path", "the path is too short");
+  if (!same(hash, root)) throw refused("root", "the path leads to another root");
+  return { space: hex(space), changeset: hex(id), actor: hex(actor), seq, size, root: hex(root) };
+}
+
+/**
+ * Checks that a tree begins with an earlier one: nothing that was in it was changed, moved or taken out. O(log n) hashes.
+ * Rejects as {@link verifyProof} does.
+ */
+export async function verifyConsistency(proof: unknown, o: VerifyOptions = {}): Promise<void> {
+  const fields = fieldsOf(proof, "proof");
+  const root = rootOf(fields, o);
+  const earlier = fieldsOf(fields["earlier"], "earlier");
+  const [size, first] = [countOf(fields, "size"), countOf(earlier, "size")];
+  const [firstRoot, path] = [bytesOf(earlier, "root", 32), pathOf(fields)];
+  if (first > size) throw refused("size", "the tree has become smaller");
+  if (first === 0 || first === size) {
+    if (path.length > 0) throw refused("path", "the path is too long");
+    if (!same(firstRoot, first === 0 ? await sha256() : root)) throw refused("root", "the roots do not belong together");
+    return;
+  }
+  let [at, last] = [first - 1, size - 1];
+  while (at % 2 === 1) [at, last] = [half(at), half(last)];
+  // An earlier tree that is complete is a part of the other one: its root is not in the path.
+  const rest = isPowerOfTwo(first) ? [firstRoot, ...path] : path;
+  let [old, now] = [rest[0], rest[0]];
+  if (!old || !now) throw refused("path", "the path is too short");
+  for (const beside of rest.slice(1)) {
+    if (last === 0) throw refused("path", "the path is too long");
+    const isRight = at % 2 === 1 || at === last;
+    if (isRight) [old, now] = [await sha256(NODE, beside, old), await sha256(NODE, beside, now)];
+    else now = await sha256(NODE, now, beside);
+    [at, last] = up(at, last, isRight);
+  }
+  if (last !== 0) throw refused("path", "the path is too short");
+  if (!same(old, firstRoot)) throw refused("earlier", "the earlier tree is not the beginning of this one");
+  if (!same(now, root)) throw refused("root", "the path leads to another root");
+}
+
+/** One step towards the root, of a node and of the last one in its row; a last one without a partner rises until it has one. */
+function up(at: number, last: number, isRight: boolean): [number, number] {
+  if (isRight) while (at % 2 === 0 && at !== 0) [at, last] = [half(at), half(last)];
+  return [half(at), half(last)];
+}
+
+/** Not by shifting, which cuts to 32 bits. */
+function half(n: number): number {
+  return Math.floor(n / 2);
+}
+
+function isPowerOfTwo(n: number): boolean {
+  return Number.isInteger(Math.log2(n)) && 2 ** Math.log2(n) === n;
+}
+
+/** Who signed a header, whose hash is known to be right: `docs/format.md`, section 4. */
+function signedBy(header: Uint8Array<ArrayBuffer>): { space: Uint8Array; actor: Uint8Array<ArrayBuffer>; seq: number } {
+  if (header[0] !== 1 || header[1] !== 1) throw refused("header", "the header is of a version that is not known here");
+  let seq = 0;
+  for (let i = 0; ; i++) {
+    const byte = header[68 + i];
+    if (byte === undefined || i === 5) throw refused("header", "the header is cut off");
+    seq += (byte & 127) * 128 ** i;
+    if (byte < 128) return { space: header.slice(4, 36), actor: header.slice(36, 68), seq };
+  }
+}
+
+async function isSigned(actor: Uint8Array<ArrayBuffer>, message: Uint8Array[], signature: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  const cipher = subtle();
+  let key: CryptoKey;
+  try {
+    key = await cipher.importKey("raw", actor, "Ed25519", false, ["verify"]);
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "NotSupportedError") {
+      throw new StemmaError("E_UNSUPPORTED", "this platform does not check Ed25519 signatures", { cause });
+    }
+    return false;
+  }
+  return cipher.verify("Ed25519", key, signature, joined(message));
+}
+
+async function sha256(...parts: Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await subtle().digest("SHA-256", joined(parts)));
+}
+
+function subtle(): SubtleCrypto {
+  const found = globalThis.crypto?.subtle;
+  if (!found) throw new StemmaError("E_UNSUPPORTED", "this page has no crypto.subtle: its origin is not secure");
+  return found;
+}
+
+const LEAF = Uint8Array.of(0);
+const NODE = Uint8Array.of(1);
+
+function tag(name: string): Uint8Array {
+  return new TextEncoder().encode(`stemma/1${name.padEnd(8, "\0")}`);
+}
+
+function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+type Fields = Record<string, unknown>;
+
+function fieldsOf(value: unknown, name: string): Fields {
+  if (typeof value !== "object" || value === null) throw refused(name, `${name} is not an object`);
+  const fields = value as Fields;
+  if (name === "proof" && fields["version"] !== 1) throw refused("version", "the proof is of a version that is not known here");
+  return fields;
+}
+
+function rootOf(fields: Fields, { root, size }: VerifyOptions): Uint8Array<ArrayBuffer> {
+  if (size !== undefined && fields["size"] !== size) throw refused("size", "the proof is for another size");
+  const claimed = bytesOf(fields, "root", 32);
+  if (root !== undefined && !same(claimed, bytesOf({ root }, "root", 32))) throw refused("root", "the proof is for another root");
+  return claimed;
+}
+
+function countOf(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw refused(name, `${name} is not a count`);
+  return value as number;
+}
+
+function pathOf(fields: Fields): Uint8Array<ArrayBuffer>[] {
+  const path = fields["path"];
+  if (!Array.isArray(path) || path.length > PATH_MAX) throw refused("path", "path is not a list of hashes");
+  return Array.from(path, (hash) => bytesOf({ path: hash }, "path", 32));
+}
+
+/** More than any tree needs whose size is a safe integer. */
+const PATH_MAX = 64;
+
+/** The longest header: what a changeset takes at most. */
+const BYTES_MAX = 262_144;
+
+function bytesOf(fields: Fields, name: string, length?: number): Uint8Array<ArrayBuffer> {
+  const value = fields[name];
+  if (typeof value !== "string" || value.length % 2 === 1 || value.length > 2 * BYTES_MAX || !/^[0-9a-f]*$/.test(value)) {
+    throw refused(name, `${name} is not bytes as hex digits`);
+  }
+  if (length !== undefined && value.length !== 2 * length) throw refused(name, `${name} is not ${length} bytes`);
+  return Uint8Array.from({ length: value.length / 2 }, (_, i) => Number.parseInt(value.slice(2 * i, 2 * i + 2), 16));
+}
+
+/** Bytes as hex digits. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+function refused(argument: string, message: string): StemmaError {
+  return new StemmaError("E_PROOF", message, { argument });
+}
