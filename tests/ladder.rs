@@ -135,8 +135,8 @@ fn both_branches_of_a_fork_are_found_from_their_ends() {
     assert!(relay.delivered < 18, "not all of it: {}", relay.delivered);
 }
 
-/// Spoils what `of` says, and says how it was told; then what is got from an honest relay.
-fn mends(spoil: fn(&mut Row)) -> (Vec<String>, Node, Node) {
+/// Two members of a space, and a relay that has four changesets of the first and delivers them to the second spoilt.
+fn spoilt(spoil: fn(&mut Row)) -> (Node, Node, Relay) {
     let mut a = Node::create(1);
     let mut b = Node::join(2, &a.invite(Role::Writer));
     let mut relay = relay_of(&a);
@@ -146,6 +146,12 @@ fn mends(spoil: fn(&mut Row)) -> (Vec<String>, Node, Node) {
     relay.drop_connection(&mut a);
     relay.spoils = Some(spoil);
     relay.connect(&mut b);
+    (a, b, relay)
+}
+
+/// How it was told that rows came spoilt; then they are got from the relay, which is honest now.
+fn mends(spoil: fn(&mut Row)) -> (Vec<String>, Node, Node) {
+    let (a, mut b, mut relay) = spoilt(spoil);
     let told = b.troubles.iter().filter_map(|trouble| match trouble {
         Trouble::Refused(_, reason) => Some(reason.clone()),
         _ => None,
@@ -182,15 +188,7 @@ fn a_row_with_a_spoilt_signature_is_asked_for_again_and_not_passed_on_before() {
 
 #[test]
 fn who_asks_in_vain_stops_until_somebody_else_is_there() {
-    let mut a = Node::create(1);
-    let mut b = Node::join(2, &a.invite(Role::Writer));
-    let mut relay = relay_of(&a);
-    relay.connect(&mut a);
-    writes(&mut a, 4, 1);
-    relay.run(&mut a);
-    relay.drop_connection(&mut a);
-    relay.spoils = Some(|row| row.skeleton = vec![1; row.skeleton.len()].into());
-    relay.connect(&mut b);
+    let (mut a, mut b, mut relay) = spoilt(|row| row.skeleton = vec![1; row.skeleton.len()].into());
     let delivered = relay.delivered;
     relay.wait(&mut b, 30_000);
     let asked = relay.delivered - delivered;

@@ -81,7 +81,7 @@ export class Pump implements Caller {
   /** For {@link Pending}, which alone may leave the engine without what was gathered. */
   ask<T>(work: (engine: Engine, object: number) => T, object: number): T {
     this.check();
-    return this.#run(work, object, false);
+    return this.#run(work, object, "leaves");
   }
 
   release(): void {
@@ -105,11 +105,12 @@ export class Pump implements Caller {
     this.#scheduleDrain();
   }
 
-  #run<T>(work: (engine: Engine, object: number) => T, object = 0, releases = true, mayTell = false): T {
+  /** `leaves` leaves the engine without what was gathered; after `edits` it may have something to tell. */
+  #run<T>(work: (engine: Engine, object: number) => T, object = 0, how: "reads" | "leaves" | "edits" = "reads"): T {
     const engine = this.#engine;
     if (!engine) throw this.#absence;
     try {
-      if ((releases && this.pending.release(engine)) || mayTell) this.#mayTell = true;
+      if ((how !== "leaves" && this.pending.release(engine)) || how === "edits") this.#mayTell = true;
       return work(engine, object);
     } catch (thrown) {
       // Noted before any function is called: there may be no stack left for one. A promise's own `then` needs none.
@@ -125,7 +126,7 @@ export class Pump implements Caller {
   /** For a loose edit: its change is told once per microtask. */
   edit<T>(work: (engine: Engine, object: number) => T, object: number): T {
     this.check();
-    const result = this.#run(work, object, true, true);
+    const result = this.#run(work, object, "edits");
     this.gathering();
     return result;
   }
@@ -133,7 +134,7 @@ export class Pump implements Caller {
   /** For everything else. */
   call<T>(work: (engine: Engine) => T): T {
     this.check();
-    const result = this.#run(work, 0, true, true);
+    const result = this.#run(work, 0, "edits");
     this.drain();
     return result;
   }
@@ -143,7 +144,7 @@ export class Pump implements Caller {
     this.quietly(() => {
       if (this.#trapped) this.#settleTrap();
       if (!this.#engine) return;
-      this.#run(work, 0, true, true);
+      this.#run(work, 0, "edits");
       this.drain();
     });
   }

@@ -43,6 +43,9 @@ const OVERLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// EPHEMERAL frames a second, and at once, that a connection has passed on.
 const SAID_PER_SECOND: u32 = 30;
 const SAID_BURST: u32 = 60;
+/// How often a second, and at once, a connection has all ends of a space looked at. An honest one asks twice about each of its spaces.
+const LOOKS_PER_SECOND: u32 = 1;
+const LOOKS_BURST: u32 = 64;
 /// Close codes of WebSocket: the policy was violated; the service restarts.
 const CLOSE_POLICY: u16 = 1008;
 const CLOSE_RESTART: u16 = 1012;
@@ -70,6 +73,7 @@ pub(crate) async fn serve(
         spaces: HashMap::new(),
         rows: TokenBucket::new(relay.config.rows_per_second, relay.config.rows_burst, now),
         said: TokenBucket::new(SAID_PER_SECOND, SAID_BURST, now),
+        looks: TokenBucket::new(LOOKS_PER_SECOND, LOOKS_BURST, now),
         connection,
         control,
         relay,
@@ -143,6 +147,8 @@ struct Reader {
     rows: TokenBucket,
     /// EPHEMERAL frames.
     said: TokenBucket,
+    /// What costs as much as a space has ends.
+    looks: TokenBucket,
     /// Held until the login: only so many strangers can make the node hold their bytes.
     stranger: Option<OwnedSemaphorePermit>,
 }
@@ -285,6 +291,11 @@ impl Reader {
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
+        if heads.is_some()
+            && let Err(wait) = self.looks.take(1, Instant::now())
+        {
+            return self.answer(Code::Rate, space, None, in_ms(wait)).await;
+        }
         let topic = self.relay.hub.topic(space);
         let store = Arc::clone(&self.relay.store);
         let look = move || {
@@ -343,6 +354,9 @@ impl Reader {
         let HeadsRange { space, sums } = heads;
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
+        }
+        if let Err(wait) = self.looks.take(1, Instant::now()) {
+            return self.answer(Code::Rate, space, None, in_ms(wait)).await;
         }
         let store = Arc::clone(&self.relay.store);
         let look = move || store.ends(space).map(|(_, tips)| differing(tips, &sums));
@@ -409,8 +423,7 @@ impl Reader {
             return self.answer(Code::TooLarge, space, Some(push_id), 0).await;
         }
         if let Err(wait) = self.rows.take(rows.len(), Instant::now()) {
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-            return self.answer(Code::Rate, space, Some(push_id), wait_ms).await;
+            return self.answer(Code::Rate, space, Some(push_id), in_ms(wait)).await;
         }
         let permits = u32::try_from(bytes).expect("a frame is below 4 GiB");
         let in_flight = Arc::clone(&self.relay.push_bytes).acquire_many_owned(permits);
@@ -483,6 +496,10 @@ impl Reader {
     async fn put(&self, command: Command) -> Result<(), End> {
         self.control.send(Box::new(command)).await.map_err(|_| End::Gone)
     }
+}
+
+fn in_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 fn decode(bytes: &Bytes) -> Result<Option<Frame>, End> {

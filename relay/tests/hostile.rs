@@ -9,7 +9,7 @@ use stemma::causal::{ChangesetId, SpaceId};
 use stemma::codec::{TlvWriter, Writer};
 use stemma::crypto::{Tag, hash};
 use stemma::event::{Chain, changeset_id};
-use stemma::sync::{Code, Credit, Delivery, Frame, Push, Row, Subscribe, Verdict};
+use stemma::sync::{Code, Credit, Delivery, Frame, HeadsRange, Push, Row, Subscribe, Verdict};
 use stemma_relay::RelayConfig;
 
 async fn node() -> Node {
@@ -294,6 +294,47 @@ async fn whoever_ignores_the_rate_gains_nothing_and_slows_nobody() {
         accepted(11..=11)
     );
     assert_eq!(read_all(&node, &space).await.len(), 11);
+}
+
+/// To look at all ends of a space costs as much as it has ends: whoever asks for it again and again is told to wait, by either question,
+/// and is served with what costs nothing of the kind.
+#[tokio::test]
+async fn all_ends_of_a_space_are_looked_at_a_few_times() {
+    let node = node().await;
+    let space = Space::new(1);
+    let author = space.member(10);
+    let mut client = Client::enter(node.address, &space, &author).await;
+    client.push(&space, &space.lane(&author, 1)).await.expect("pushes");
+    let subscribe =
+        |heads| Subscribe { space: space.id(), from: None, own: Vec::new(), credit: 0, heads, held: 1 };
+    for ask in [
+        Frame::Subscribe(subscribe(Some([7; 32]))),
+        Frame::HeadsRange(HeadsRange { space: space.id(), sums: vec![7] }),
+    ] {
+        let mut answered = 0;
+        let error = loop {
+            client.send(ask.clone()).await;
+            match client.receive().await {
+                Frame::Subscribed(_) | Frame::HeadsDiffer(_) => answered += 1,
+                Frame::Error(error) => break error,
+                frame => panic!("{frame:?}"),
+            }
+            assert!(answered < 1_000, "it is never told to wait");
+        };
+        assert_eq!((error.code, error.space, error.push_id), (Code::Rate, Some(space.id()), None));
+        assert!(error.retryable && error.retry_after_ms > 0);
+    }
+    client.send(Frame::Subscribe(subscribe(None))).await;
+    loop {
+        match client.receive().await {
+            Frame::Subscribed(subscribed) => break assert_eq!(subscribed.head, 1),
+            Frame::CaughtUp(_) => {}
+            frame => panic!("{frame:?}"),
+        }
+    }
+    let mut calm = Client::enter(node.address, &space, &author).await;
+    calm.heads = Some([7; 32]);
+    calm.subscribe(&space, None, &[]).await;
 }
 
 #[tokio::test]

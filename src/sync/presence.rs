@@ -13,9 +13,13 @@ use std::collections::BTreeMap;
 
 /// Between two messages.
 const PAUSE_MS: u64 = 50;
-/// Between two whole ones that others ask for by being new. A session that goes on not to know this one asks for the next after
-/// twice as long: on a slow way what answers it is still under way, and more of it would be so for ever.
+/// Others ask for a whole one by being new. It comes a random time of between half of this and all of it later, with
+/// [`ANSWER_SPREAD_MS`] more for each session that is known: so one answers all who came meanwhile, and not everybody says it in the same moment. A session that goes
+/// on not to know this one asks for the next after twice as long: on a slow way what answers it is still under way, and more of it
+/// would be so for ever.
 const ANSWER_MS: u64 = 250;
+const ANSWER_SPREAD_MS: u64 = 25;
+const ANSWER_LONGEST_MS: u64 = 2_000;
 /// Between two whole ones.
 const BEAT_MS: u64 = 10_000;
 /// Without a message for so long a session is gone.
@@ -71,8 +75,10 @@ pub struct Presence {
     /// The state that the others were told last.
     told: BTreeMap<String, Value>,
     counter: u64,
-    /// A whole message is due.
+    /// Whoever was connected with knows nothing of this session yet: a whole message is due.
     whole_due: bool,
+    /// When the next one is due for those who came.
+    answer_ms: Option<u64>,
     sent_ms: u64,
     /// When a whole one was sent last; none of this session yet.
     whole_ms: Option<u64>,
@@ -174,6 +180,7 @@ impl Presence {
             };
             self.others.insert(id, other);
         }
+        let answer_ms = self.answer_ms.unwrap_or(now_ms + self.answer_pause_ms(own));
         let other = self.others.get_mut(&id).expect("it was put there");
         let before = (other.is_fresh, other.view);
         other.counter = message.counter;
@@ -181,9 +188,9 @@ impl Presence {
         other.is_fresh |= message.seen.binary_search(&own).is_ok();
         // It may not know this session yet, and shows itself to those alone that it knows.
         if is_whole && (is_new || !other.is_fresh) && other.answer_ms <= now_ms {
-            self.whole_due = true;
+            self.answer_ms = Some(answer_ms);
             let pause = ANSWER_MS.saturating_mul(1 << other.answers.min(8)).min(BEAT_MS);
-            (other.answers, other.answer_ms) = (other.answers.saturating_add(1), now_ms + pause);
+            (other.answers, other.answer_ms) = (other.answers.saturating_add(1), answer_ms + pause);
         }
         other.view = message.view.or(other.view);
         let mut state = if is_whole { BTreeMap::new() } else { other.state.clone() };
@@ -217,10 +224,10 @@ impl Presence {
         self.session?;
         let gone = self.others.values().map(|other| other.heard_ms + GONE_MS).min();
         let beat = self.whole_ms.map_or(0, |whole| whole + BEAT_MS);
-        let answer = self.whole_ms.map_or(0, |whole| whole + ANSWER_MS).max(self.sent_ms + PAUSE_MS);
+        let greeting = self.whole_due.then(|| self.whole_ms.map_or(0, |whole| whole + ANSWER_MS));
         let change = (self.told != self.state).then_some(self.sent_ms + PAUSE_MS);
         let look = (!is_viewed).then_some(self.viewed_ms + VIEW_MS);
-        let due = [self.whole_due.then_some(answer), change, look].into_iter().flatten().fold(beat, u64::min);
+        let due = [greeting, self.answer_ms, change, look].into_iter().flatten().fold(beat, u64::min);
         let due = due.max(self.sent_ms + PAUSE_MS);
         [gone, sends.then_some(due)].into_iter().flatten().min()
     }
@@ -238,7 +245,8 @@ impl Presence {
             return None;
         }
         let reached = |from: Option<u64>, after: u64| from.is_none_or(|from| from + after <= now_ms);
-        let asked = self.whole_due && reached(self.whole_ms, ANSWER_MS);
+        let asked = (self.whole_due && reached(self.whole_ms, ANSWER_MS))
+            || self.answer_ms.is_some_and(|due| due <= now_ms);
         let removed: Vec<String> =
             self.told.keys().filter(|field| !self.state.contains_key(*field)).cloned().collect();
         let changed = self.state.iter().filter(|(field, value)| self.told.get(*field) != Some(value));
@@ -263,7 +271,7 @@ impl Presence {
         self.sent_ms = now_ms;
         self.told.clone_from(&self.state);
         let (changed, removed) = if is_whole {
-            self.whole_due = false;
+            (self.whole_due, self.answer_ms) = (false, None);
             self.whole_ms = Some(now_ms);
             (self.state.clone(), Vec::new())
         } else {
@@ -299,11 +307,18 @@ impl Presence {
         is_known.then_some(last)
     }
 
+    /// How long an answer waits for others to come: another time for each session and each answer.
+    fn answer_pause_ms(&self, own: PresenceSession) -> u64 {
+        let most = (ANSWER_MS + ANSWER_SPREAD_MS * self.others.len() as u64).min(ANSWER_LONGEST_MS);
+        most / 2 + u64::from_le_bytes(own.0).rotate_right(self.counter as u32 % 64) % (most / 2)
+    }
+
     /// A clock that was set back must not make anything wait for what it said before.
     fn not_later_than(&mut self, now_ms: u64) {
         self.sent_ms = self.sent_ms.min(now_ms);
         self.viewed_ms = self.viewed_ms.min(now_ms);
         self.whole_ms = self.whole_ms.map(|whole| whole.min(now_ms));
+        self.answer_ms = self.answer_ms.map(|due| due.min(now_ms + ANSWER_LONGEST_MS));
         for other in self.others.values_mut() {
             other.heard_ms = other.heard_ms.min(now_ms);
             other.answer_ms = other.answer_ms.min(now_ms + BEAT_MS);

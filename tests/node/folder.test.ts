@@ -330,3 +330,30 @@ test("what is read while the log is packed is what was written", async (t) => {
   for (const read of reads) assert.deepEqual(texts(await read), rows);
   await storage.close();
 });
+
+test("packing leaves no draft in the folder that was sealed or written over, and every row", async (t) => {
+  const dir = await folder(t);
+  const storage = await opened(dir);
+  const draft = (actor: string, n: number) => bytes(`draft ${actor}${n}. `.padEnd(60_000, "."));
+  for (let n = 0; n < 12; n += 1) {
+    for (const actor of ["a", "b"]) await storage.commit({ put: [["drafts", actor, draft(actor, n)]] }, RELAXED);
+    // That of one is sealed each time, that of the other goes on.
+    await storage.commit({ append: [bytes(`row ${n}`)], delete: [["drafts", "a"]] }, STRICT);
+  }
+  const found = async () => {
+    const names = await readdir(dir, { recursive: true, withFileTypes: true });
+    const files = names.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), "latin1"));
+    const all = (await Promise.all(files)).join("\n");
+    return [...new Set([...all.matchAll(/draft ([ab]\d+)\./g)].map(([, which]) => which as string))].sort();
+  };
+  assert.equal((await found()).length, 24, "each was written into the log");
+  await storage.pack();
+  assert.deepEqual(await found(), ["b11"]);
+  assert.deepEqual(texts(await storage.read(0, 1e9)), Array.from({ length: 12 }, (_, n) => `row ${n}`));
+  await storage.close();
+  const again = await opened(dir);
+  assert.deepEqual((await again.entries("drafts")).map(([actor, value]) => [actor, value.length]), [["b", 60_000]]);
+  assert.deepEqual(texts(await again.read(0, 1e9)).length, 12);
+  await again.close();
+  assert.deepEqual(await found(), ["b11"]);
+});

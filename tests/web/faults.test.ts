@@ -78,18 +78,21 @@ const outcome = (page: Page, string: string, tier: "local" | "relay") =>
     { string, tier },
   );
 
+/** How many drafts are in the database, as any page of the profile finds it. */
+const drafts = (page: Page) =>
+  page.evaluate(async () => {
+    const opening = indexedDB.open("stemma/faulty");
+    await new Promise((resolve) => (opening.onsuccess = resolve));
+    const counting = opening.result.transaction("drafts").objectStore("drafts").count();
+    await new Promise((resolve) => (counting.onsuccess = resolve));
+    opening.result.close();
+    return counting.result;
+  });
+
 test("a tab killed in a flush: all that was typed is there, once", async (t) => {
   const context = await profile(t);
   const witness = await blank(context);
-  const drafted = () =>
-    witness.evaluate(async () => {
-      const opening = indexedDB.open("stemma/faulty");
-      await new Promise((resolve) => (opening.onsuccess = resolve));
-      const counting = opening.result.transaction("drafts").objectStore("drafts").count();
-      await new Promise((resolve) => (counting.onsuccess = resolve));
-      opening.result.close();
-      return counting.result;
-    });
+  const drafted = () => drafts(witness);
   let expected = "";
   for (let round = 0; round < 6; round++) {
     const page = await load(context, { batchMs: 60_000 });
@@ -176,16 +179,7 @@ test("no space left: the tab says so and goes on in memory; with room again the 
   await saved(page, "relay");
   const other = await guest(t, page, relay);
   await append(page, "drafted, ");
-  const drafts = () =>
-    page.evaluate(async () => {
-      const opening = indexedDB.open("stemma/faulty");
-      await new Promise((resolve) => (opening.onsuccess = resolve));
-      const counting = opening.result.transaction("drafts").objectStore("drafts").count();
-      await new Promise((resolve) => (counting.onsuccess = resolve));
-      opening.result.close();
-      return counting.result;
-    });
-  await until("a draft", drafts, 1);
+  await until("a draft", () => drafts(page), 1);
   await page.evaluate(async () => {
     const opening = indexedDB.open("ballast");
     opening.onupgradeneeded = () => opening.result.createObjectStore("b", { autoIncrement: true });
@@ -202,7 +196,7 @@ test("no space left: the tab says so and goes on in memory; with room again the 
   assert.ok((await told(page)).includes("E_STORAGE_QUOTA"));
   assert.equal(await outcome(page, ".", "relay"), "saved");
   await until("others have all of it", () => text(other), "stored, drafted, unstored.");
-  await until("the draft is let go of: what was in it is elsewhere", drafts, 0);
+  await until("the draft is let go of: what was in it is elsewhere", () => drafts(page), 0);
   await session.send("Storage.overrideQuotaForOrigin", { origin });
   await page.reload();
   await open(page, { relay: relay.url });

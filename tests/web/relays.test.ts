@@ -437,6 +437,40 @@ test("a relay that denies is seen in every tab beside one that does not, whichev
   await all(late.slice(1));
 });
 
+/** Answers a PUSH in place of the relay while it is told to: every row of it is refused for good. */
+const refuse = () => {
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (data) {
+    const frame = new Uint8Array(data as ArrayBuffer);
+    const [PUSH, BAD_ROW] = [0x09, 19];
+    const isRefused = frame[0] === PUSH && (globalThis as { refuses?: boolean }).refuses;
+    if (!isRefused) return send.call(this, data);
+    // An ACK with its `push_id`, a varint behind the tag 0x08, and one RowResult: verdict 5, and the code.
+    const idEnd = frame.findIndex((byte, at) => at > 2 && byte < 0x80) + 1;
+    const ack = Uint8Array.of(0x0a, 0, ...frame.subarray(2, idEnd), 0x12, 4, 0x08, 5, 0x28, BAD_ROW);
+    queueMicrotask(() => this.dispatchEvent(new MessageEvent("message", { data: ack.buffer })));
+  };
+};
+
+test("what a relay refuses of one tab is refused to its waits alone, and the others go on", async (t) => {
+  const { tab } = await world(t);
+  const pages = [await tab(refuse), await tab(refuse), await tab(refuse)];
+  await Promise.all(pages.map(live));
+  const speaks = await holder(pages);
+  const [one, two] = pages.filter((page) => page !== speaks) as [Page, Page];
+  await write(two, "before");
+  const outcome = (page: Page, key: string) =>
+    page.evaluate((key) => space.transact(() => space.getMap("m").set(key, 1)).saved("relay").then(() => "saved", ({ code, message }: import("stemma").StemmaError) => `${code} ${message}`), key);
+  await speaks.evaluate(() => Object.assign(globalThis, { refuses: true }));
+  assert.match(await outcome(one, "refused"), /^E_RELAY_REFUSED BAD_ROW/);
+  await speaks.evaluate(() => Object.assign(globalThis, { refuses: false }));
+  assert.match(await outcome(one, "behind it"), /^E_RELAY_REFUSED BAD_ROW/);
+  for (const page of pages) assert.match(await page.evaluate(() => space.sync.relays[0]?.error?.message ?? ""), /^BAD_ROW/);
+  for (const page of [two, speaks]) assert.equal(await outcome(page, "goes on"), "saved");
+  assert.equal(await pending(two), 2, "of this member, in all tabs");
+  assert.equal(await speaks.evaluate(() => space.sync.status), "live");
+});
+
 test("tabs that want other relays speak each with its own, and carry over what they hear", async (t) => {
   const { relay, way, context, tab } = await world(t);
   const other = await Relay.start(t);

@@ -432,16 +432,8 @@ impl Process {
     }
 
     pub fn start_with(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the relay starts");
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let address = told(&mut out, "listening on ");
-        Self { child, address }
+        let (child, mut out) = spawn(Command::new(PROGRAM).args(arguments));
+        Self { child, address: told(&mut out, "listening on ") }
     }
 
     /// One whose files cannot grow beyond so many kilobytes: to it the disk is full then.
@@ -452,17 +444,10 @@ impl Process {
     /// One for which a shell set limits before.
     pub fn start_within(limits: &str, folder: &Path) -> Self {
         let limited = format!("{limits}; exec \"$@\"");
-        let mut child = Command::new("sh")
-            .args(["-c", &limited, "sh", env!("CARGO_BIN_EXE_stemma-relay")])
-            .args(["--listen", "127.0.0.1:0", "--rows-burst", "1000000", "--data"])
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the relay starts");
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        let address = told(&mut out, "listening on ");
-        Self { child, address }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limited, "sh", PROGRAM, "--rows-burst", "1000000", "--data"]).arg(folder);
+        let (child, mut out) = spawn(&mut shell);
+        Self { child, address: told(&mut out, "listening on ") }
     }
 
     /// One that counts, and where it tells what it counted.
@@ -472,14 +457,8 @@ impl Process {
 
     /// The same with any store.
     pub fn start_counting(arguments: &[&str]) -> (Self, SocketAddr) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_stemma-relay"))
-            .args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the relay starts");
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut counting = Command::new(PROGRAM);
+        let (child, mut out) = spawn(counting.args(["--metrics", "127.0.0.1:0"]).args(arguments));
         let (figures, address) = (told(&mut out, "metrics on "), told(&mut out, "listening on "));
         (Self { child, address }, figures)
     }
@@ -513,6 +492,16 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stemma-relay");
+
+/// Starts a relay on a port of its own; what it says is read.
+fn spawn(command: &mut Command) -> (Child, impl BufRead + use<>) {
+    command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the relay starts");
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    (child, out)
 }
 
 /// The address that a relay says behind these words.

@@ -79,6 +79,32 @@ fn who_is_here_finds_the_others_with_few_messages() {
     assert!(said.len() <= 3 * 8, "{} messages", said.len());
 }
 
+/// How many messages it takes until so many see each other who come at once, and the most of their answers within 50 ms.
+fn greetings_of(count: usize) -> (usize, usize) {
+    let mut room = Room { now: 1_000_000, sessions: vec![Presence::default(); count] };
+    for (number, presence) in (1_u64..).zip(&mut room.sessions) {
+        // Eight bytes that are not one byte eight times.
+        presence.begin(|| PresenceSession(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()));
+    }
+    let mut said = room.run(10, all_hear).len();
+    assert_eq!(said, count, "each says that it is here");
+    let answers: Vec<usize> = (0..60).map(|_| room.run(40, all_hear).len()).collect();
+    said += answers.iter().sum::<usize>();
+    assert!((0..count).all(|session| room.sessions[session].others().count() == count - 1));
+    (said, answers.into_iter().max().unwrap_or(0))
+}
+
+#[test]
+fn who_come_at_once_are_answered_together_and_not_by_all_in_one_moment() {
+    let [(few, peak), (many, peak_of_many)] = [20, 40].map(greetings_of);
+    assert_eq!(
+        (few, many),
+        (39, 79),
+        "each says once that it is here, and once whom it heard; the last at once"
+    );
+    assert!(peak <= 6 && peak_of_many <= 8, "{peak} and {peak_of_many} in 50 ms");
+}
+
 #[test]
 fn fields_go_one_by_one_and_come_back_whole() {
     let mut room = Room::new(2);
