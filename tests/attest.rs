@@ -14,7 +14,7 @@ use stemma::audit::{Attestation, ValidatorSet};
 use stemma::causal::{ChangesetId, MemberId};
 use stemma::crypto::Digest;
 use stemma::event::{AuditKind, BanScope, BanSubject, Class, ControlKind, Fate, Op, Role, Value};
-use stemma::replica::{ChoiceFault, HistoryFilter, Obstacle, Tier, ViewFilter};
+use stemma::replica::{ChoiceFault, HistoryFilter, Obstacle, ProofFault, Tier, ViewFilter};
 
 const PAUSE_MS: u64 = 1_000;
 
@@ -199,6 +199,8 @@ fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
     assert_eq!(fates, [Some(Fate::Integrated), inert, inert, inert]);
     assert_eq!(world.a.replica.attested_by(&first), [attacker]);
     assert!(is_final(&world.a, first));
+    let mut world = world;
+    assert_eq!(world.a.replica.audit_attested(&first, attacker).err(), Some(ProofFault::Root));
 }
 
 #[test]
