@@ -529,6 +529,8 @@ fn a_long_log_comes_in_by_slices_and_is_settled_with_the_last() {
     relay.drop_connection(&mut a);
     let mut b = Node::join(2, &token);
     relay.most = Some(0);
+    // All of them in one turn.
+    relay.batch_rows = 70;
     let frames = relay.delivered;
     relay.connect(&mut b);
     assert!(relay.delivered - frames >= 500);

@@ -132,10 +132,10 @@ export class CommitQueue {
 
   async #next(): Promise<void> {
     const queue = this.#queue;
-    const [commit] = queue as [Commit];
+    const joined = join(queue);
     let numbers: number[];
     try {
-      numbers = await this.#storage.commit(commit.batch, commit);
+      numbers = await this.#storage.commit(joined.batch, joined);
     } catch (error) {
       if (queue !== this.#queue) return;
       this.failure = storageError(error);
@@ -145,11 +145,26 @@ export class CommitQueue {
       return;
     }
     if (queue !== this.#queue) return;
-    queue.shift();
+    const stored = queue.splice(0, joined.count);
     this.failure = undefined;
-    this.#observer.committed(commit.id, numbers);
+    let at = 0;
+    for (const { id, batch } of stored) this.#observer.committed(id, numbers.slice(at, (at += batch.append?.length ?? 0)));
   }
 }
+
+/** The first commits that wait, as one: those that only append and put, and need not be strict. A transaction costs more than what is in it. */
+function join(queue: readonly Commit[]): Pick<Commit, "batch" | "strict"> & { count: number } {
+  const [first] = queue as [Commit];
+  const plain = queue.findIndex(({ batch, strict }) => strict || batch.delete || batch.absent);
+  const joined = queue.slice(0, plain < 0 ? JOINED_MAX : Math.min(plain, JOINED_MAX));
+  if (joined.length < 2) return { ...first, count: 1 };
+  const put = new Map(joined.flatMap(({ batch }) => (batch.put ?? []).map((record) => [`${record[0]} ${record[1]}`, record] as const)));
+  const batch = { append: joined.flatMap(({ batch }) => batch.append ?? []), put: [...put.values()] };
+  return { batch, strict: false, count: joined.length };
+}
+
+/** Some megabytes at most. */
+const JOINED_MAX = 16;
 
 function storageError(thrown: unknown): StemmaError {
   return StemmaError.from(thrown, "E_STORAGE_LOST") as StemmaError; // a commit takes no signal, so nothing aborts it

@@ -90,6 +90,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   #policyChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
+  /** Other tabs are about to be told of rows. */
+  #tellsRows = false;
 
   constructor(home: Home, residence: Residence, dial: { dial: Dial; canDial: () => boolean }) {
     this.#home = home;
@@ -261,7 +263,7 @@ export class SpaceCore implements Outlet, CommitObserver {
         if (output.tier === "relay") this.#relays.acked(output.ids);
         return this.#saves.settle(output.tier, output.ids);
       case "rows":
-        return this.#residence.tabs?.post(0);
+        return this.#tellRows();
       case "tabs":
         return this.#residence.tabs?.post({ said: output.said, bytes: output.bytes });
       case "supply":
@@ -314,6 +316,16 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();
+  }
+
+  /** Once for what was stored together. */
+  #tellRows(): void {
+    if (this.#tellsRows || !this.#residence.tabs) return;
+    this.#tellsRows = true;
+    queueMicrotask(() => {
+      this.#tellsRows = false;
+      this.#residence.tabs?.post(0);
+    });
   }
 
   /** A tab that speaks with a relay says how it stands. */

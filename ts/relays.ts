@@ -40,8 +40,9 @@ interface Known {
   readonly turn?: Turn;
   isConnected: boolean;
   word?: Word | undefined;
-  /** What was told last. */
+  /** What was told last, and when. */
   told?: Word | undefined;
+  toldMs?: number;
 }
 
 export class Relays {
@@ -184,6 +185,11 @@ export class Relays {
       const { told } = known;
       const isSame = told && WORDS.every((field) => told[field] === word[field]);
       if (isSame) continue;
+      const now = performance.now();
+      const goesOn = READING.includes(word.status) && told && STANDING.every((field) => told[field] === word[field]);
+      // The last of it is told with the next state.
+      if (goesOn && now - (known.toldMs ?? 0) < PROGRESS_MS) continue;
+      known.toldMs = now;
       if (word.status === "live" && told?.status !== "live") this.#tellTips();
       known.told = word;
       this.#post({ url, word });
@@ -311,7 +317,12 @@ const TOLD_MAX = 256;
 const CONNECTING: Standing = { status: "connecting" };
 
 /** What the others are told when it changes. */
-const WORDS = ["status", "pending", "settled", "row", "received", "total", "refusal", "shut", "rejected"] as const;
+const STANDING = ["status", "pending", "settled", "refusal", "shut", "rejected"] as const;
+const WORDS = [...STANDING, "row", "received", "total"] as const;
+
+/** While a log is read the numbers change with every slice: a message costs as much as verifying some of it. */
+const READING: readonly SyncStatus[] = ["catching-up", "reset"];
+const PROGRESS_MS = 100;
 
 /** Whether somebody may be looking. */
 function isSeen(): boolean {

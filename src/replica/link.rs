@@ -11,7 +11,7 @@ use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, Lo
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
 use crate::sorted::{SortedMap, sort};
-use crate::sync::{Backoff, Due, PeerSession, Position, Row, Session, SessionConfig, Status};
+use crate::sync::{Backoff, Due, PeerSession, Position, Row, SLICE_ROWS, Session, SessionConfig, Status};
 use foldhash::HashSet;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -136,8 +136,8 @@ pub(super) struct Links {
     pub(super) early: HashSet<ChangesetId>,
     /// What came spoilt, and is asked for again.
     pub(super) mends: Mends,
-    /// A slice of what relays delivered was taken in: others are for the next call.
-    pub(super) took_rows: bool,
+    /// Rows of relays that were taken in since the last tick: many frames may come in one turn of the thread.
+    pub(super) taken_rows: usize,
     /// What is looked at before it goes out.
     pub(super) passage: Passage,
 }
@@ -158,15 +158,16 @@ impl Links {
         }
     }
 
-    /// Time goes on: there is some for another slice.
-    fn take_turn(&mut self) {
-        self.took_rows = false;
-        self.passage.take_turn();
+    /// Whether there is time for so many more rows before the next tick.
+    pub fn takes_rows(&mut self, rows: usize) -> bool {
+        let takes = self.taken_rows == 0 || self.taken_rows + rows <= SLICE_ROWS;
+        self.taken_rows += if takes { rows } else { 0 };
+        takes
     }
 
     /// Whether rows of a relay wait to be taken in.
     pub fn has_rows(&self) -> bool {
-        self.relays.values().any(|link| link.session.has_rows() || !link.frames.is_empty())
+        self.relays.values().any(|link| link.session.next_rows() > 0 || !link.frames.is_empty())
     }
 
     /// Whether a relay tells others at once what is written here.
@@ -286,14 +287,13 @@ impl Replica {
     /// A frame came in.
     pub fn received(&mut self, session: u32, frame: &[u8], env: &mut Env<'_>) {
         self.links.last_heard_ms = Some(env.now_ms);
-        self.links.take_turn();
         if let Some(link) = self.links.relays.get_mut(&session) {
             link.last_heard_ms = Some(env.now_ms);
             link.frames.push_back(frame.to_vec());
             self.drain_relay(session, env);
             // Whoever sends more than it has credit for gets no slices: it is found out now.
             while self.links.relays.get(&session).is_some_and(RelayLink::is_flooded) {
-                self.links.took_rows = false;
+                self.links.taken_rows = 0;
                 self.drain_relay(session, env);
             }
         } else if let Some(link) = self.links.peers.get_mut(&session) {
@@ -345,7 +345,7 @@ impl Replica {
         } else {
             self.draft_if_due(env);
         }
-        self.links.take_turn();
+        self.links.taken_rows = 0;
         self.links.passage.try_all();
         self.integrate_ready(env);
         self.attest_if_due(env);

@@ -39,11 +39,6 @@ impl Default for Passage {
 }
 
 impl Passage {
-    /// Another turn begins.
-    pub fn take_turn(&mut self) {
-        self.left = CHECKS_MAX;
-    }
-
     /// Another turn begins, in which everything that waits is tried.
     pub fn try_all(&mut self) {
         *self = Self::default();

@@ -54,7 +54,7 @@ impl Replica {
             }
         }
         self.pump_relay(session);
-        let pushed = |link: &mut RelayLink| if link.session.has_rows() { None } else { link.session.poll() };
+        let pushed = |link: &mut RelayLink| (link.session.next_rows() == 0).then(|| link.session.poll())?;
         while let Some(output) = self.links.relays.get_mut(&session).and_then(pushed) {
             if let SessionOutput::Send(frame) = output {
                 self.outputs.push_back(Output::Send { session, frame: frame.to_vec() });
@@ -62,14 +62,15 @@ impl Replica {
         }
     }
 
-    /// The next thing that a session says, if there is time for it: of rows a slice is taken in at a time, and what came behind
-    /// them is not heard before.
+    /// The next thing that a session says, if there is time for it: of rows a slice is taken in until the next tick, and what came
+    /// behind them is not heard before.
     fn next_of_relay(&mut self, session: u32, env: &Env<'_>) -> Option<SessionOutput> {
-        let link = self.links.relays.get_mut(&session)?;
         loop {
-            if link.session.has_rows() && std::mem::replace(&mut self.links.took_rows, true) {
+            let rows = self.links.relays.get(&session)?.session.next_rows();
+            if rows > 0 && !self.links.takes_rows(rows) {
                 return None;
             }
+            let link = self.links.relays.get_mut(&session)?;
             if let Some(output) = link.session.poll() {
                 return Some(output);
             }

@@ -36,6 +36,8 @@ pub const PUSH_BYTES_MAX: usize = FRAME_BYTES_MAX - 32_768;
 pub const BATCH_BYTES_MAX: usize = 262_144;
 /// Own actors named by one SUBSCRIBE.
 pub const OWN_ACTORS_MAX: usize = 256;
+/// Rows that a session with a relay hands over at once: each may have a signature to be verified.
+pub const SLICE_ROWS: usize = 128;
 /// Proofs of one AUTH.
 pub const PROOFS_MAX: usize = 16;
 /// Tips of one HEADS.

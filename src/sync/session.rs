@@ -22,7 +22,7 @@ use super::message::{
     Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
     Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
-use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, VERSION};
+use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, SLICE_ROWS, VERSION};
 use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
 use crate::event::{changeset_id, next_chain, start_chain};
 pub use output::{Retry, SessionOutput, Status};
@@ -30,8 +30,6 @@ pub use output::{Retry, SessionOutput, Status};
 /// Without any frame for so long the connection is dead.
 const SILENCE_MS: u64 = 60_000;
 
-/// Rows that are handed over at once: each may have a signature to be verified.
-const SLICE_ROWS: usize = 128;
 /// A push that is refused for a while waits at least so long, twice as long each time, and at most so long: whatever the
 /// relay says.
 const RETRY_MS: u64 = 500;
@@ -288,10 +286,14 @@ impl Session {
         self.config.own = own;
     }
 
-    /// Whether rows are the next output.
+    /// How many rows the next output has, at least one if it is rows at all, and at most [`SLICE_ROWS`](super::SLICE_ROWS).
     #[must_use]
-    pub fn has_rows(&self) -> bool {
-        matches!(self.outputs.front(), Some(SessionOutput::Rows { .. } | SessionOutput::Chain { .. }))
+    pub fn next_rows(&self) -> usize {
+        match self.outputs.front() {
+            Some(SessionOutput::Rows { rows, .. }) => rows.len().max(1),
+            Some(SessionOutput::Chain { rows, .. }) => rows.len().max(1),
+            _ => 0,
+        }
     }
 
     /// The next output.

@@ -49,8 +49,10 @@ pub struct Relay {
     pub is_old: bool,
     /// What it sends instead of its rows.
     pub spoils: Option<fn(&mut Row)>,
-    /// The most changesets that came in by one frame, where that is looked at.
+    /// The most changesets that came in by all frames of one answer, where that is looked at.
     pub most: Option<u32>,
+    /// Rows in a BATCH.
+    pub batch_rows: usize,
     /// What it says its last cursor is, if that is a lie.
     pub head: Option<u64>,
 }
@@ -79,6 +81,7 @@ impl Relay {
             is_old: false,
             spoils: None,
             most: None,
+            batch_rows: usize::MAX,
             head: None,
         }
     }
@@ -128,11 +131,7 @@ impl Relay {
         if let Some(session) = self.session {
             let frame = frame.encode();
             self.bytes += frame.len();
-            let before = self.most.map(|_| node.replica.stats().changesets);
             node.with(|replica, env| replica.received(session, &frame, env));
-            if let (Some(most), Some(before)) = (&mut self.most, before) {
-                *most = (*most).max(node.replica.stats().changesets - before);
-            }
         }
     }
 
@@ -154,9 +153,12 @@ impl Relay {
             for (_, bytes) in mine {
                 self.bytes += bytes.len();
                 let frame = Frame::decode(&Bytes::from(bytes)).expect("a client speaks the protocol");
+                let before = node.replica.stats().changesets;
                 for reply in self.answer(frame.expect("a known frame")) {
                     self.say(node, reply);
                 }
+                let came = node.replica.stats().changesets - before;
+                self.most = self.most.map(|most| most.max(came));
             }
         }
         panic!("a client that goes on and on: {} pushes", self.pushes.len());
@@ -279,11 +281,14 @@ impl Relay {
     fn news(&mut self) -> Vec<Frame> {
         let from = self.sent as usize;
         let mut frames = Vec::new();
+        for (n, page) in self.rows.get(from..).unwrap_or_default().chunks(self.batch_rows).enumerate() {
+            let rows = page.iter().map(|row| Delivery::Row(self.told(row))).collect();
+            let before = from + n * self.batch_rows.min(self.rows.len());
+            let (first_cursor, chain) = (before as u64 + 1, Some(self.position(before + page.len()).chain));
+            frames.push(Frame::Batch(Batch { space: self.space, first_cursor, rows, chain }));
+        }
         if from < self.rows.len() {
-            let rows = self.rows[from..].iter().map(|row| Delivery::Row(self.told(row))).collect();
             self.delivered += self.rows.len() - from;
-            let chain = Some(self.position(self.rows.len()).chain);
-            frames.push(Frame::Batch(Batch { space: self.space, first_cursor: self.sent + 1, rows, chain }));
             self.sent = self.rows.len() as u64;
         }
         frames.push(Frame::CaughtUp(CaughtUp { space: self.space, cursor: self.sent }));

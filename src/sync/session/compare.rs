@@ -3,10 +3,10 @@
 //!
 //! Invariant: an answer that nobody asked for ends the connection, and so does one that is larger than any answer may be.
 
-use super::{Phase, SLICE_ROWS, Session, SessionOutput};
+use super::{Phase, Session, SessionOutput};
 use crate::event::HEAD_RANGES_MAX;
 use crate::sync::message::{Chain, ChainRange, Frame, GetChain, HeadsDiffer, HeadsRange, Position, Row};
-use crate::sync::{BATCH_BYTES_MAX, CHAIN_PLACES_MAX, CHAIN_RANGES_MAX};
+use crate::sync::{BATCH_BYTES_MAX, CHAIN_PLACES_MAX, CHAIN_RANGES_MAX, SLICE_ROWS};
 
 impl Session {
     /// The answer to [`SessionOutput::Compare`]: the sums of the ranges of the heads that are held here.
