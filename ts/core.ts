@@ -15,6 +15,7 @@ import type { Home, Residence } from "./home.js";
 import { Definitions } from "./emit.js";
 import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
+import { MemoryStorage } from "./memory.js";
 import { type Handle, handleOf } from "./handle.js";
 import { ObjectCore } from "./object.js";
 import { Policy } from "./policy.js";
@@ -31,6 +32,7 @@ import { SyncCore } from "./sync.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
 import { textOf, type Value, wellFormed } from "./value.js";
+import { makeView } from "./view.js";
 import { abortable, Waiters } from "./waiters.js";
 import { Saves } from "./write.js";
 
@@ -90,6 +92,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #policyChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
+  #looksAt: SpaceCore | undefined;
   /** Other tabs are about to be told of rows. */
   #tellsRows = false;
 
@@ -280,6 +283,8 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "presence":
         this.#presenceChanged = true;
         return;
+      case "look":
+        return this.#look();
       case "grown":
         return this.#growth.settle(() => true);
       case "events":
@@ -316,6 +321,25 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();
+  }
+
+  /** A first look is an engine of its own, beside this one, or it is over. */
+  #look(): void {
+    this.#endLook();
+    const engine = this.pump.peek((engine) => engine.takeLook());
+    if (engine) {
+      const residence = { engine, storage: new MemoryStorage(), lastRow: 0 };
+      const look = new SpaceCore(this.#home.beside(), residence, { dial: nobody, canDial: () => false });
+      this.definitions.definitions.forEach((definition, type) => look.definitions.definitions.set(type, definition));
+      this.#looksAt = look;
+      this.sync.firstLook = makeView(look, {}, "view");
+    }
+    this.#syncChanged = true;
+  }
+
+  #endLook(): void {
+    this.#looksAt?.abandon().catch(() => {}); // of an engine that trapped
+    this.#looksAt = this.sync.firstLook = undefined;
   }
 
   /** Once for what was stored together. */
@@ -423,6 +447,7 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   async #recover(cause: StemmaError, quarantine: string): Promise<void> {
     await null; // whoever ran into it is told first
+    this.#endLook();
     this.#forget();
     this.links.closeAll();
     if (quarantine === "" || this.#quarantined.has(quarantine)) this.#blindCrashes++;
@@ -433,6 +458,8 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#residence = await this.#home.rebuild(this.#residence, this.#quarantined, (storage, abandoned) =>
         this.commits.finish(storage, abandoned),
       );
+      // One of those may be what it stumbled over.
+      this.#residence.engine.declineSnapshots();
       this.pump.adopt(this.#residence.engine);
       this.#bindAgain();
       this.pump.drain(LOADED);
@@ -482,6 +509,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
     this.sync.end();
+    this.#endLook();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
@@ -520,6 +548,10 @@ interface Known {
   readonly core: ObjectCore;
   readonly handle: Handle;
 }
+
+const nobody: Dial = () => {
+  throw new StemmaError("E_UNSUPPORTED", "a first look speaks with nobody");
+};
 
 const UNHEARD_MAX = 16;
 const BLIND_CRASHES_MAX = 3;

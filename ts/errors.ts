@@ -92,6 +92,7 @@ const CODES = {
   E_RELAY_RESET: [true, "The relay lost its log. Everything here is pushed again."],
   E_SCHEMA: [false, "The value does not fit the definition of its type."],
   E_SIGNATURE: [false, "A signature does not match. The bytes were changed or come from somebody else."],
+  E_SNAPSHOT: [false, "A snapshot at the relay was not what the log says: the message names whose it is. Nothing was built on it, and it is reported."],
   E_STORAGE_BLOCKED: [true, "Another tab or process holds the local database. Close it and try again."],
   E_STORAGE_DAMAGED: [false, "A snapshot in the local database was damaged. It is made anew from the history: nothing is lost."],
   E_STORAGE_EXISTS: [false, "The local database already holds a space. Open it without creating one."],

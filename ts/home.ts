@@ -107,6 +107,11 @@ export class Home {
     return residence;
   }
 
+  /** Where an engine lives that is only read, and that nothing is stored of. */
+  beside(): Home {
+    return new Home({ glue: this.#o.glue, name: "", storage: "memory", batchMs: undefined });
+  }
+
   /** Lets go of everything. */
   async leave({ storage, tabs }: Residence): Promise<void> {
     this.#endFarewell();

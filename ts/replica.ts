@@ -51,6 +51,10 @@ export interface Engine {
   /** Gives the rows that a snapshot stands for; {@link supplied} follows after the last, and says whether none is missing. */
   supply(records: [number, Uint8Array][]): void;
   supplied(): boolean;
+  /** An engine of its own for what a snapshot of others shows before the log was read, once. It is only read. */
+  takeLook(): Engine | undefined;
+  /** No part in snapshots that are shared: after a crash. */
+  declineSnapshots(): void;
   isWhole(): boolean;
   snapshotDue(): boolean;
   /** Changesets in rows: known, unknown, damaged. */
@@ -434,6 +438,8 @@ export type Output =
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
   | { type: "grown" }
+  /** There is a first look, for {@link Engine.takeLook}, or it is over. */
+  | { type: "look" }
   | { type: "policy" }
   | { type: "presence" }
   | { type: "events" }

@@ -7,6 +7,7 @@ import type { Links } from "./links.js";
 import type { Presence } from "./presence.js";
 import type { Pump } from "./pump.js";
 import { betterOf, type Relays } from "./relays.js";
+import type { View } from "./view.js";
 import { Waiters } from "./waiters.js";
 
 /**
@@ -91,6 +92,22 @@ export class Sync {
   }
 
   /**
+   * The space as other devices say that it is, to be shown while its log is still being read: a whole state, sealed for the members, that one device left at
+   * the relay and another one vouches for. There is one only for who has more than about a thousand changesets to read, `on("sync")` tells when it is here
+   * and when it is over, and its handles are read-only. The space itself shows, and writes build on, what was read of the log and nothing else.
+   *
+   * When the log is here both are compared. If they differ, `on("error")` tells `E_SNAPSHOT` and who signed it; nothing was built on it.
+   *
+   * ```ts
+   * const shown = () => space.sync.firstLook ?? space;
+   * space.on("sync", () => render(shown().getText("notes").toString()));
+   * ```
+   */
+  get firstLook(): View | undefined {
+    return this.#core.firstLook;
+  }
+
+  /**
    * Keeps a connection to a relay (`ws://` or `wss://`), trying again for as long as the space is open. Connecting
    * to the same relay again does nothing. Of the tabs that share a database one has the connection, and another goes on within
    * seconds when it is gone; the state is the same in all of them.
@@ -157,6 +174,8 @@ export class SyncCore {
   readonly #canDial: () => boolean;
   readonly #waiters = new Waiters<null>();
   #state: SyncState | undefined;
+  /** What is shown while the log is read. */
+  firstLook: View | undefined;
 
   constructor(pump: Pump, links: Links, relays: Relays, presence: Presence, canDial: () => boolean, onPeers: () => void) {
     this.#pump = pump;

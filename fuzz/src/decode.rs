@@ -83,7 +83,7 @@ pub fn saved(data: &[u8]) {
             let genesis = Genesis::new(root, &[2; 16]);
             let mut log = Log::new(genesis);
             if log.load(&mut Reader::new(bytes)).is_ok() {
-                let _ = written(|out| log.save(out));
+                let _ = written(|out| log.save(out, true));
             }
         }
         _ => {

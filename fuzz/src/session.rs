@@ -12,8 +12,13 @@ const SPACE: SpaceId = SpaceId([7; 32]);
 /// Both kinds of session, fed with the same frames.
 pub fn session(data: &[u8]) {
     let mut input = Input(data);
-    let config =
-        SessionConfig { space: SPACE, from: None, own: vec![ActorId([3; 32])], credit_bytes: 1 << 20 };
+    let config = SessionConfig {
+        space: SPACE,
+        from: None,
+        own: vec![ActorId([3; 32])],
+        credit_bytes: 1 << 20,
+        look: true,
+    };
     let mut session = Session::new(config);
     let tip = Tip { actor: ActorId([3; 32]), seq: 4, id: ChangesetId([5; 32]) };
     let mut peer = PeerSession::new(SPACE, &[tip], 1 << 20);

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use stemma::causal::{ActorId, ChangesetId, LogChain, SpaceId};
 use stemma::event::{Genesis, next_chain, start_chain};
 
+use crate::snapshots;
 use crate::store::{Store, StoreError, StoredRow};
 use crate::verify::verify_row;
 
@@ -20,7 +21,7 @@ pub struct Report {
     pub rows: u64,
     /// Bytes of rows.
     pub bytes: u64,
-    /// Rows and ends without a space or an actor, removed if that was asked for.
+    /// Rows and ends without a space or an actor, and chunks of no snapshot; removed if that was asked for.
     pub strays: u64,
     /// What is wrong, a line each.
     pub faults: Vec<String>,
@@ -34,7 +35,7 @@ pub struct Report {
 pub fn check(store: &dyn Store, sweep: bool) -> Result<Report, StoreError> {
     let mut report = Report { strays: store.strays(sweep)?, ..Report::default() };
     for space in store.spaces()? {
-        match check_space(store, space, &mut report) {
+        match check_space(store, space, sweep, &mut report) {
             // It was removed meanwhile.
             Err(StoreError::NoSpace) => {}
             result => result?,
@@ -43,7 +44,12 @@ pub fn check(store: &dyn Store, sweep: bool) -> Result<Report, StoreError> {
     Ok(report)
 }
 
-fn check_space(store: &dyn Store, space: SpaceId, report: &mut Report) -> Result<(), StoreError> {
+fn check_space(
+    store: &dyn Store,
+    space: SpaceId,
+    sweep: bool,
+    report: &mut Report,
+) -> Result<(), StoreError> {
     let Some(record) = store.space(space)? else { return Ok(()) };
     report.spaces += 1;
     let genesis = match Genesis::decode(&record.genesis) {
@@ -53,6 +59,13 @@ fn check_space(store: &dyn Store, space: SpaceId, report: &mut Report) -> Result
             return Ok(());
         }
     };
+    for kept in snapshots::faults(store, space, &genesis)? {
+        // Nobody misses a cache.
+        match sweep && store.forget(space, kept.id)? {
+            true => report.strays += 1,
+            false => report.faults.push(format!("space {space}: a snapshot of it is damaged")),
+        }
+    }
     let chain = start_chain(record.head.log_id, space);
     let mut log = Log { store, space, genesis, report, cursor: 0, chain, bytes: 0, lanes: HashMap::new() };
     if log.read_to(record.head.cursor, |_| false)?.is_none() {

@@ -30,6 +30,15 @@ pub struct RelayConfig {
     pub stall_timeout: Duration,
     /// From SIGTERM to the end.
     pub drain_timeout: Duration,
+    /// A snapshot is asked for when a log grew by more rows and by more bytes since the last one; who is so many rows behind one
+    /// may look at it.
+    pub snapshot_rows: u64,
+    /// See there.
+    pub snapshot_bytes: u64,
+    /// How long a client has for making one or vouching for one, or for the next chunk.
+    pub snapshot_turn: Duration,
+    /// A space is not looked at more often for what there is to do.
+    pub snapshot_pause: Duration,
 }
 
 /// Who may make spaces.
@@ -69,6 +78,10 @@ impl Default for RelayConfig {
             tick: Duration::from_secs(25),
             stall_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
+            snapshot_rows: 1_000,
+            snapshot_bytes: 1 << 20,
+            snapshot_turn: Duration::from_secs(60),
+            snapshot_pause: Duration::from_secs(1),
         }
     }
 }

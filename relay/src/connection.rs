@@ -4,6 +4,8 @@
 //! admitted gets the same answer; a push is answered after its commit, and the next frame is read after the answer: so a
 //! client that sends faster than the store writes is slowed down by its own socket.
 
+mod snap;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,8 +17,8 @@ use stemma::causal::{SpaceId, Tip};
 use stemma::event::{Genesis, differing, heads_digest};
 use stemma::sync::{
     Ack, Admission, Auth, AuthOk, BATCH_BYTES_MAX, Chain, Code, Ephemeral, ErrorFrame, Frame, GetChain,
-    GoAway, HEADS_TIPS_MAX, HeadsDiffer, HeadsRange, Hello, PUSH_ROWS_MAX, Position, Push, Resync, Row,
-    Subscribe, Subscribed, VERSION, Verdict,
+    GoAway, HEADS_TIPS_MAX, HeadsDiffer, HeadsRange, Hello, PUSH_ROWS_MAX, Position, Push, Resync, Row, Snap,
+    SnapshotOffer, Subscribe, Subscribed, VERSION, Verdict,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::spawn_blocking;
@@ -30,6 +32,7 @@ use crate::metrics::{self, Open};
 use crate::pump::{Command, Pump, Subscription};
 use crate::rate::TokenBucket;
 use crate::server::{Relay, random};
+use crate::snapshots::{self, Making};
 use crate::store::{Admitted, Append, Hint, NewRow, StoreError};
 use crate::verify::{Knock, verify_login, verify_row};
 use crate::websocket::{self, Incoming, Source};
@@ -77,6 +80,7 @@ pub(crate) async fn serve(
         connection,
         control,
         relay,
+        making: None,
         stranger: Some(stranger),
     };
     let end = reader.run(&mut stream).await;
@@ -135,6 +139,8 @@ struct Found {
     /// That of one that holds something else, and is compared.
     other: Option<Position>,
     tips: Vec<Tip>,
+    /// What is looked at before rows are read.
+    look: Option<SnapshotOffer>,
 }
 
 struct Reader {
@@ -147,6 +153,8 @@ struct Reader {
     rows: TokenBucket,
     /// EPHEMERAL frames.
     said: TokenBucket,
+    /// A snapshot that the client sends.
+    making: Option<Making>,
     /// What costs as much as a space has ends.
     looks: TokenBucket,
     /// Held until the login: only so many strangers can make the node hold their bytes.
@@ -271,6 +279,7 @@ impl Reader {
             Frame::Ephemeral(said) => self.on_ephemeral(said).await,
             Frame::HeadsRange(heads) => self.on_heads_range(heads).await,
             Frame::GetChain(question) => self.on_get_chain(question).await,
+            Frame::Snap(space, snap) => self.on_snap(space, snap).await,
             Frame::Error(error) => {
                 debug!(
                     connection = self.connection.0,
@@ -287,7 +296,7 @@ impl Reader {
     }
 
     async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
-        let Subscribe { space, from, own, credit, heads, held } = subscribe;
+        let Subscribe { space, from, own, credit, heads, held, look: looks } = subscribe;
         if !self.spaces.contains_key(&space) {
             return self.answer(Code::NotFoundOrDenied, space, None, 0).await;
         }
@@ -297,13 +306,14 @@ impl Reader {
             return self.answer(Code::Rate, space, None, in_ms(wait)).await;
         }
         let topic = self.relay.hub.topic(space);
-        let store = Arc::clone(&self.relay.store);
+        let relay = Arc::clone(&self.relay);
         let look = move || {
+            let store = &relay.store;
             let record = store.space(space)?.ok_or(StoreError::NoSpace)?;
             let check = |from| record.check(space, from, |cursor| store.chain_at(space, cursor));
             let resync = from.map(check).transpose()?.flatten();
-            let mut found =
-                Found { head: record.head, resync, same: None, other: None, tips: store.tips(space, &own)? };
+            let tips = store.tips(space, &own)?;
+            let mut found = Found { head: record.head, resync, same: None, other: None, tips, look: None };
             if let Some(heads) = heads.filter(|_| resync.is_some() || from.is_none()) {
                 let (head, tips) = store.ends(space)?;
                 found.head = head;
@@ -315,9 +325,13 @@ impl Reader {
                     }
                 }
             }
+            if looks && found.same.is_none() && found.other.is_none() {
+                let cursor = from.filter(|_| resync.is_none()).map_or(0, |from| from.cursor);
+                found.look = snapshots::look(&**store, space, &record, cursor, &relay.config)?;
+            }
             Ok::<_, StoreError>(found)
         };
-        let Found { head, resync, same, other, tips } = match self.blocking(look).await? {
+        let Found { head, resync, same, other, tips, look } = match self.blocking(look).await? {
             Ok(found) => found,
             Err(failure) => {
                 error!(%failure, "subscribe failed");
@@ -343,7 +357,13 @@ impl Reader {
         if place.is_some() {
             return self.put(Command::Leave(space)).await;
         }
-        let credit = i64::try_from(credit).unwrap_or(i64::MAX);
+        let mut credit = i64::try_from(credit).unwrap_or(i64::MAX);
+        if let Some(offer) = look {
+            // The rows come when the client has seen it.
+            credit = 0;
+            metrics::snapshot("shown");
+            self.send(Frame::Snap(space, Snap::Offer(offer))).await?;
+        }
         let heard = topic.now().said_count;
         self.put(Command::Subscribe(Subscription { space, topic, cursor, credit, caught_up: false, heard }))
             .await

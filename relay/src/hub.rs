@@ -13,6 +13,7 @@ use stemma::causal::{LogId, SpaceId};
 use tokio::sync::Notify;
 
 use crate::page::Page;
+use crate::snapshots::Turns;
 use crate::store::StoredRow;
 
 /// Bytes of rows that a topic keeps at hand.
@@ -98,6 +99,7 @@ struct State {
     /// The page after some cursor, as most of those who listen read it next.
     shared: Option<(u64, Page)>,
     bells: Bells,
+    turns: Turns,
 }
 
 impl Hub {
@@ -204,6 +206,20 @@ impl Topic {
     pub fn now(&self) -> Now {
         let state = self.state();
         Now { is_ended: state.is_ended, head: state.head, said_count: state.said_count }
+    }
+
+    /// What there is to do about snapshots, and whose turn it is.
+    pub(crate) fn turns<T>(&self, ask: impl FnOnce(&mut Turns) -> T) -> T {
+        ask(&mut self.state().turns)
+    }
+
+    /// Somebody did something: others are asked for more.
+    pub(crate) fn turn_done(&self, who: ConnectionId) {
+        let mut state = self.state();
+        state.turns.done(who);
+        let bells = Arc::clone(&state.bells);
+        drop(state);
+        ring(&bells);
     }
 
     /// What was said after that much, as far as it is still at hand: who is slow misses the rest.

@@ -23,6 +23,7 @@ mod page;
 mod pump;
 mod rate;
 mod server;
+mod snapshots;
 pub mod store;
 pub mod tls;
 pub mod verify;

@@ -140,6 +140,10 @@ pub(crate) fn said(passed: bool) {
     counter!("relay_ephemeral_total", "fate" => if passed { "passed" } else { "dropped" }).increment(1);
 }
 
+pub(crate) fn snapshot(event: &'static str) {
+    counter!("relay_snapshots_total", "event" => event).increment(1);
+}
+
 pub(crate) fn store_failed() {
     counter!("relay_store_failures_total").increment(1);
 }

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::bytes::Bytes;
 use stemma::causal::SpaceId;
-use stemma::sync::{BATCH_BYTES_MAX, CaughtUp, Code, ErrorFrame, Frame};
+use stemma::sync::{BATCH_BYTES_MAX, CaughtUp, Code, ErrorFrame, Frame, Snap};
 use tokio::pin;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,6 +20,7 @@ use crate::hub::{ConnectionId, Topic};
 use crate::metrics;
 use crate::page::Page;
 use crate::server::Relay;
+use crate::snapshots::{self, Task};
 use crate::store::StoreError;
 use crate::websocket::{Outgoing, Sink};
 
@@ -169,6 +170,9 @@ impl Pump {
                     self.subscriptions[index].caught_up = true;
                     self.send(Frame::CaughtUp(CaughtUp { space, cursor })).await?;
                 }
+                if now.head > self.relay.config.snapshot_rows {
+                    self.ask_for_snapshot(index).await?;
+                }
             } else if credit > 0 {
                 progress = true;
                 match self.page(index).await {
@@ -178,6 +182,28 @@ impl Pump {
             }
         }
         Ok(progress)
+    }
+
+    /// Asks for a snapshot, or for a witness of one, if there is something to do and it is nobody's turn.
+    async fn ask_for_snapshot(&mut self, index: usize) -> Result<(), Gone> {
+        let Subscription { space, ref topic, .. } = self.subscriptions[index];
+        let (who, now) = (self.connection, std::time::Instant::now());
+        if !topic.turns(|turns| turns.may_look(who, now, &self.relay.config)) {
+            return Ok(());
+        }
+        let topic = Arc::clone(topic);
+        let relay = Arc::clone(&self.relay);
+        let look = move || snapshots::task(&*relay.store, space, &relay.config);
+        let Ok(Ok(Some(task))) = tokio::task::spawn_blocking(look).await else { return Ok(()) };
+        if !topic.turns(|turns| turns.give(who, now, self.relay.config.snapshot_turn)) {
+            return Ok(());
+        }
+        let snap = match task {
+            Task::Make => Snap::Wanted,
+            Task::Attest(offer) => Snap::Offer(offer),
+        };
+        metrics::snapshot(if snap == Snap::Wanted { "wanted" } else { "offered" });
+        self.send(Frame::Snap(space, snap)).await
     }
 
     /// What others said to whoever is there.

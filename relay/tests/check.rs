@@ -6,10 +6,12 @@ use std::sync::Mutex;
 
 use common::{Author, Space, id};
 use stemma::causal::{ActorId, LogChain, LogId, MemberId, SpaceId, Tip};
+use stemma::event::SnapshotId;
 use stemma::sync::{ChainRange, Position, Row};
 use stemma_relay::check::check;
 use stemma_relay::store::{
-    Admitted, Append, Appended, MemoryStore, NewRow, Newcomer, SpaceRecord, Store, StoreError, StoredRow,
+    Admitted, Append, Appended, Kept, MemoryStore, NewRow, Newcomer, Snapshots, SpaceRecord, Store,
+    StoreError, StoredRow,
 };
 
 /// A store into which a relay appends whenever somebody asks for ends, as long as it has something.
@@ -29,6 +31,32 @@ impl Busy {
             }
         }
         Ok(())
+    }
+}
+
+impl Snapshots for Busy {
+    fn snapshots(&self, space: SpaceId) -> Result<Vec<Kept>, StoreError> {
+        self.store.snapshots(space)
+    }
+
+    fn stage(&self, space: SpaceId, id: SnapshotId) -> Result<Vec<u32>, StoreError> {
+        self.store.stage(space, id)
+    }
+
+    fn put_chunk(&self, space: SpaceId, id: SnapshotId, number: u32, chunk: &[u8]) -> Result<(), StoreError> {
+        self.store.put_chunk(space, id, number, chunk)
+    }
+
+    fn keep(&self, space: SpaceId, kept: &Kept) -> Result<bool, StoreError> {
+        self.store.keep(space, kept)
+    }
+
+    fn forget(&self, space: SpaceId, id: SnapshotId) -> Result<bool, StoreError> {
+        self.store.forget(space, id)
+    }
+
+    fn chunk(&self, space: SpaceId, id: SnapshotId, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.chunk(space, id, number)
     }
 }
 

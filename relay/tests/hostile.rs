@@ -305,8 +305,15 @@ async fn all_ends_of_a_space_are_looked_at_a_few_times() {
     let author = space.member(10);
     let mut client = Client::enter(node.address, &space, &author).await;
     client.push(&space, &space.lane(&author, 1)).await.expect("pushes");
-    let subscribe =
-        |heads| Subscribe { space: space.id(), from: None, own: Vec::new(), credit: 0, heads, held: 1 };
+    let subscribe = |heads| Subscribe {
+        space: space.id(),
+        from: None,
+        own: Vec::new(),
+        credit: 0,
+        heads,
+        held: 1,
+        look: false,
+    };
     for ask in [
         Frame::Subscribe(subscribe(Some([7; 32]))),
         Frame::HeadsRange(HeadsRange { space: space.id(), sums: vec![7] }),
@@ -387,6 +394,7 @@ async fn subscriptions_without_end_are_one_a_space_and_slow_nobody() {
             credit: 1 << 20,
             heads: None,
             held: 0,
+            look: false,
         })
     };
     let mut answered = (0, 0);

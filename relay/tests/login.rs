@@ -219,6 +219,7 @@ async fn before_a_login_nothing_is_answered() {
             credit: 1,
             heads: None,
             held: 0,
+            look: false,
         }))
         .await;
     assert_eq!(client.last_words().await, Code::Malformed);
@@ -293,6 +294,7 @@ async fn assert_not_found(client: &mut Client, space: &Space) {
             credit: 1 << 20,
             heads: None,
             held: 0,
+            look: false,
         }))
         .await;
     let error = loop {

@@ -121,6 +121,12 @@ impl Tag {
     pub const DEFINE: Self = Self::new("define");
     /// Keys of snapshot chunks.
     pub const SNAPSHOT: Self = Self::new("snapshot");
+    /// Ids of manifests of snapshots, and what their makers sign.
+    pub const MANIFEST: Self = Self::new("manifest");
+    /// Hashes of chunks of snapshots.
+    pub const SNAPSHOT_CHUNK: Self = Self::new("snapchnk");
+    /// What witnesses of snapshots sign.
+    pub const WITNESS: Self = Self::new("witness");
     /// View digests.
     pub const VIEW: Self = Self::new("view");
     /// Signatures of attestations.

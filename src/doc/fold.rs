@@ -12,6 +12,7 @@ use super::toggle::Reasons;
 use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, MemberId, ObjectId, OpIx};
+use crate::codec::DecodeError;
 use crate::crdt::{Events, KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use crate::sorted::{sort, sort_by_key};
@@ -426,6 +427,11 @@ impl Fold {
     /// An empty changeset was added to the graph.
     pub fn pass(&mut self, stamp: Hlc) {
         self.timeline.push(stamp, 0, 0);
+    }
+
+    /// Wakes all objects, which another device saved.
+    pub fn wake_all(&mut self) -> Result<(), DecodeError> {
+        self.objects.wake_all()
     }
 
     /// How many objects are still as a snapshot has them.

@@ -66,6 +66,17 @@ impl Objects {
         self.rows.iter().filter(|row| row.awake.get().is_none()).count()
     }
 
+    /// Wakes all of those that another device saved, who may have saved anything; what they show is worked out anew.
+    pub fn wake_all(&mut self) -> Result<(), DecodeError> {
+        for row in &mut self.rows {
+            if let Some(saved) = row.saved.take() {
+                let woken = saved.wake()?.expect("the kind was looked at when it was loaded");
+                (row.awake, row.hash) = (OnceCell::from(woken), OnceCell::new());
+            }
+        }
+        Ok(())
+    }
+
     /// What one is, which does not wake it.
     pub fn identity(&self, at: usize) -> (ObjectId, ObjectKind) {
         match &self.rows[at].saved {

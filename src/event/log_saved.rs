@@ -30,8 +30,8 @@ impl Log {
         self.away == 0
     }
 
-    /// What a snapshot keeps of it.
-    pub fn save(&self, out: &mut Writer) {
+    /// What a snapshot keeps of it: with the times when changesets came in, if it stays on this device.
+    pub fn save(&self, out: &mut Writer, arrivals: bool) {
         let graph = &self.graph;
         let mut actors: HashMap<ActorId, u32> = HashMap::default();
         let mut table = Vec::new();
@@ -51,8 +51,9 @@ impl Log {
             graph.prev(ix).map_or(0, steps).save(out);
             graph.deps(ix).iter().copied().map(steps).collect::<Vec<_>>().save(out);
             entry.size.save(out);
-            out.varint(saved::to_unsigned(entry.received_ms.wrapping_sub(last_ms) as i64));
-            last_ms = entry.received_ms;
+            let received_ms = if arrivals { entry.received_ms } else { 0 };
+            out.varint(saved::to_unsigned(received_ms.wrapping_sub(last_ms) as i64));
+            last_ms = received_ms;
             (entry.fate == Fate::Integrated).save(out);
             if entry.root == ix {
                 self.author(ix).save(out);

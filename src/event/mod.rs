@@ -24,6 +24,7 @@ mod log_mend;
 mod log_offer;
 mod log_saved;
 mod login;
+mod manifest;
 mod name;
 mod op;
 mod op_decode;
@@ -51,6 +52,10 @@ pub use header::{Class, Header, SegmentRef};
 pub use invite::{Invite, InviteError};
 pub use log::{Entry, Fate, Fork, Log, Offer, Ready, Refusal};
 pub use login::{Login, LoginProof};
+pub use manifest::{
+    MANIFEST_BYTES_MAX, Manifest, SNAPSHOT_CHUNK_BYTES_MAX, SNAPSHOT_CHUNKS_MAX, SNAPSHOT_HEADS_MAX,
+    SealedDigest, SnapshotId, Voice, snapshot_chunk_hash,
+};
 pub use name::{NO_OPTIONS, ObjectKind, Sort, child_id, name_id, object_id};
 pub use op::{
     Accepted, Account, Anchor, AuditKind, BanScope, BanSubject, ChangesetAt, ControlKind, Expand, NameAt,

@@ -34,6 +34,7 @@ impl From<DecodeError> for IdentityError {
 type Random<'a> = &'a mut dyn FnMut(&mut [u8]);
 
 /// The secrets and certificates of one device in one space.
+#[derive(Clone)]
 pub struct Identity {
     genesis: Genesis,
     space: SpaceId,
@@ -240,6 +241,11 @@ impl Identity {
         };
         let chain = Chain::new(vec![Certificate::issue(root, self.space, secret.public(), kind)]);
         Invite::new(self.genesis.clone(), chain, secret, self.keyring.shared(), relays).ok()
+    }
+
+    /// The public key of this device.
+    pub fn device(&self) -> [u8; 32] {
+        self.device.public()
     }
 
     /// The space's genesis.

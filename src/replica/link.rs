@@ -213,6 +213,7 @@ impl Replica {
             from: self.links.positions.get(url).copied(),
             own: Vec::new(),
             credit_bytes: CREDIT_BYTES,
+            look: !self.shared.is_off,
         };
         self.links.last_session += 1;
         let session = self.links.last_session;
@@ -318,6 +319,7 @@ impl Replica {
     /// The socket or port of a session is closed, or could not be opened.
     pub fn closed(&mut self, session: u32, env: &mut Env<'_>) {
         self.links.peers.remove(&session);
+        self.leave_share(session);
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         link.session.disconnected();
         link.frames.clear();
@@ -348,6 +350,7 @@ impl Replica {
         self.links.taken_rows = 0;
         self.links.passage.try_all();
         self.integrate_ready(env);
+        self.share(env);
         self.attest_if_due(env);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
@@ -383,7 +386,7 @@ impl Replica {
         let retry =
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
-        let said = self.presence_due();
+        let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
         let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due()]);
         due.flatten().min()

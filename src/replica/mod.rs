@@ -25,6 +25,7 @@ mod ledger;
 mod ledger_read;
 mod link;
 mod list_edit;
+mod look;
 mod mend;
 mod notes;
 mod output;
@@ -39,6 +40,7 @@ mod refusal;
 mod relay_link;
 mod restore;
 mod seal;
+mod shared;
 mod snapshot;
 mod tabs;
 mod text_edit;
@@ -164,6 +166,7 @@ pub struct Replica {
     /// A changeset was left out because too many wait: only the store has it.
     crowded: bool,
     last_snapshot: snapshot::LastSnapshot,
+    shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
     validating: attest::Validating,
@@ -248,6 +251,7 @@ impl Replica {
             refused: 0,
             crowded: false,
             last_snapshot: snapshot::LastSnapshot::default(),
+            shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
             validating: attest::Validating::default(),

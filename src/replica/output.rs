@@ -71,6 +71,8 @@ pub enum Output {
     Change(Vec<Change>),
     /// Something needs the bytes that a snapshot stands for: [`Replica::supply`](super::Replica::supply).
     Supply,
+    /// There is a first look, for [`Replica::take_look`](super::Replica::take_look), or it is over.
+    Look,
     /// New changesets are in the store: other tabs may read on.
     Rows,
     /// The log has more changesets, as somebody asked to be told: [`Replica::tell_growth`](super::Replica::tell_growth).
@@ -133,4 +135,6 @@ pub enum Trouble {
     Snapshot(&'static str),
     /// The relay refused rows or the login; the code.
     Relay(String),
+    /// A snapshot that members shared is not what the log says, and by whom it is.
+    SharedSnapshot(String),
 }

@@ -342,6 +342,13 @@ impl Replica {
         self.report(Source::Policy, (by.member, by.actor), Some(by.id));
     }
 
+    /// Judges every op anew: what was loaded is as another member sees it.
+    pub(super) fn judge_all(&mut self) {
+        let toggles = self.toggles(&self.policy, &[Affected::Others, Affected::Member(self.member())]);
+        self.fold.set_active(self.log.graph(), toggles);
+        self.fold.take_patches();
+    }
+
     /// The ops that stand otherwise under a policy than now, among those it bears on, ascending. O(ops of those).
     pub(super) fn toggles(&self, policy: &Policy, affected: &[Affected]) -> Vec<(OpIx, bool)> {
         let mut toggles = Vec::new();

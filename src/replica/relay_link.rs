@@ -40,6 +40,7 @@ impl Replica {
                     self.hear_presence(&payload, env);
                     self.tell_tabs(&payload, false);
                 }
+                SessionOutput::Snap { snap, looks } => self.hear_snap(session, snap, looks, env),
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
                 SessionOutput::Refused { code, message } => {

@@ -18,10 +18,10 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-const SNAPSHOT_VERSION: u8 = 7;
+pub(super) const SNAPSHOT_VERSION: u8 = 7;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
-const CHUNK_BYTES: usize = 256 * 1024 - 16;
+pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
 
 /// 16 GiB of state.
 const CHUNKS_MAX: u32 = 1 << 16;
@@ -152,16 +152,7 @@ impl Replica {
         (env.random)(&mut run);
         // The hash of what each object shows goes along: whoever compares states wakes none of them.
         self.state_hash();
-        let mut state = Writer::new();
-        state.varint(rows);
-        let stamp = self.clock.known();
-        state.varint(stamp.ms).varint(u64::from(stamp.counter));
-        self.log.save(&mut state);
-        self.fold.save(&mut state);
-        self.names.save(&mut state);
-        self.notes.save(&mut state);
-        saved::save_list(&mut state, self.policy.entries());
-        self.finality.save(&mut state);
+        let mut state = self.saved_state(rows, true);
         let waiting: Vec<_> = self.log.outside().collect();
         state.varint(waiting.len() as u64);
         for (changeset, received_ms) in waiting {
@@ -174,6 +165,28 @@ impl Replica {
             ..LastSnapshot::default()
         };
         Some(SnapshotRecords { key, space: self.space().0, run, state, next: 0 })
+    }
+
+    /// The state as others may have it: without what is of this device alone.
+    pub(super) fn state_to_share(&mut self) -> Vec<u8> {
+        let mut state = self.saved_state(0, false);
+        state.varint(0);
+        state.into_bytes()
+    }
+
+    /// Everything but what waits.
+    fn saved_state(&self, rows: u64, arrivals: bool) -> Writer {
+        let mut state = Writer::new();
+        state.varint(rows);
+        let stamp = self.clock.known();
+        state.varint(stamp.ms).varint(u64::from(stamp.counter));
+        self.log.save(&mut state, arrivals);
+        self.fold.save(&mut state);
+        self.names.save(&mut state);
+        self.notes.save(&mut state);
+        saved::save_list(&mut state, self.policy.entries());
+        self.finality.save(&mut state);
+        state
     }
 
     /// Takes up the snapshot of a store; right after [`Replica::open`]. The rows behind it follow with
@@ -286,7 +299,7 @@ impl Replica {
         self.log.is_whole()
     }
 
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         !self.fold.has_batch()
             && !self.batch.in_transact
             && self.commits.is_empty()
@@ -309,7 +322,7 @@ impl Replica {
         Some((0..count).map(chunk).collect())
     }
 
-    fn load_state(&mut self, state: Vec<u8>) -> Result<u64, DecodeError> {
+    pub(super) fn load_state(&mut self, state: Vec<u8>) -> Result<u64, DecodeError> {
         let (bytes, mut from) = (state.len() as u64, Reader::new(&state));
         let rows = from.varint("rows", u64::MAX)?;
         let ms = from.varint("stamp", limits::TIME_MS_MAX)?;

@@ -5,7 +5,7 @@
 
 use super::digest::sorted_hash;
 use super::{Env, HoldReason, Replica};
-use crate::causal::{ChangesetId, ChangesetIx, OpIx};
+use crate::causal::{ChangesetId, ChangesetIx, ObjectId, OpIx};
 use crate::crdt::{Bits, Choice};
 use crate::crypto::Digest;
 use crate::doc::{ObjectIx, Patch, Selection};
@@ -172,6 +172,26 @@ impl Replica {
         self.views.add(Selection { known, counting }, heads, Some(policy))
     }
 
+    /// A view of the past of some changesets, in which no policy hides anything. O(changesets + ops / 64).
+    pub(super) fn open_plain_view(&mut self, heads: Vec<ChangesetIx>) -> ViewIx {
+        let inside = self.log.graph().within(&heads);
+        let chosen = (0..).map(ChangesetIx).zip(&inside).filter(|(_, inside)| **inside).map(|(ix, _)| ix);
+        let nothing = Bits::new(self.fold.timeline().next_op());
+        let ops = self.fold.select(chosen, &nothing, &[], &[]);
+        self.views.add(ops, heads, None)
+    }
+
+    /// The state hash of such a view, from those of its objects.
+    pub(super) fn plain_view_hash(
+        &self,
+        view: ViewIx,
+        mut hashes: Vec<(ObjectId, u8, Digest)>,
+    ) -> Option<Digest> {
+        let ops = self.view_ops(view).ok()?;
+        hashes.extend(self.event_hashes(Some(&Choice::new(&|op: OpIx| ops.get(op.0)))));
+        Some(sorted_hash(hashes))
+    }
+
     /// Ends a view: numbers of its objects mean nothing any more.
     pub fn close_view(&mut self, view: ViewIx) {
         let Some(closed) = self.views.open.remove(&view) else { return };
@@ -273,12 +293,18 @@ impl Replica {
             let copy = self.object_in(view, object)?;
             answers.extend(ask(self, object, copy));
             if !is_there {
-                self.fold.drop_copy(copy);
-                self.views.origins.remove(&copy);
-                self.views.open.get_mut(&view).map(|view| view.copies.remove(&object));
+                self.drop_from_view(view, object);
             }
         }
         Ok(answers)
+    }
+
+    pub(super) fn drop_from_view(&mut self, view: ViewIx, object: ObjectIx) {
+        let copy = self.views.open.get_mut(&view).and_then(|view| view.copies.remove(&object));
+        if let Some(copy) = copy {
+            self.fold.drop_copy(copy);
+            self.views.origins.remove(&copy);
+        }
     }
 
     /// Per changeset, whether it is chosen.

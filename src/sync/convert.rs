@@ -1,5 +1,7 @@
 //! Between [`Frame`] and bytes: every check of sizes, counts and values that protobuf does not make.
 
+mod snap;
+
 use prost::Message;
 use prost::bytes::{BufMut, Bytes, BytesMut};
 
@@ -85,6 +87,7 @@ impl Frame {
                     credit: frame.credit,
                     heads: frame.heads.map_or_else(Bytes::new, |heads| own(&heads)),
                     held: frame.held,
+                    look: frame.look,
                 },
             ),
             Self::Subscribed(frame) => wrap(
@@ -181,6 +184,7 @@ impl Frame {
             Self::Ephemeral(frame) => {
                 wrap(kind, &wire::Ephemeral { space: own(&frame.space.0), payload: frame.payload })
             }
+            Self::Snap(space, snap) => snap::to_wire(kind, own(&space.0), snap),
         }
     }
 
@@ -193,7 +197,7 @@ impl Frame {
             return Err(FrameError::TooLarge { bytes: bytes.len() });
         }
         let [kind, flags, ..] = bytes[..] else { return Err(FrameError::Short { bytes: bytes.len() }) };
-        if !matches!(kind, 0x01..=0x0d | 0x10..=0x14 | EPHEMERAL) || flags & !IGNORABLE != 0 {
+        if !matches!(kind, 0x01..=0x0d | 0x10..=0x14 | EPHEMERAL | 0x20..=0x25) || flags & !IGNORABLE != 0 {
             return if flags & IGNORABLE != 0 { Ok(None) } else { Err(FrameError::Unknown { kind, flags }) };
         }
         let body = Body { kind, bytes: bytes.slice(2..) };
@@ -219,6 +223,8 @@ impl Frame {
             0x13 => body.chain(),
             0x14 => body.heads_differ(),
             EPHEMERAL => return body.ephemeral(),
+            0x21 => body.snapshot(),
+            0x20..=0x25 => body.snap(),
             _ => body.heads(),
         };
         frame.map(Some)
@@ -293,6 +299,7 @@ impl Body {
             credit: frame.credit,
             heads: heads.transpose()?,
             held: frame.held,
+            look: frame.look,
         }))
     }
 
@@ -517,7 +524,7 @@ fn wrap(kind: u8, body: &impl Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(2 + body.encoded_len());
     bytes.put_u8(kind);
     // Whoever does not know what is kept by nobody misses nothing, and whoever does not know a question leaves it without an answer.
-    bytes.put_u8(if matches!(kind, 0x11..=0x14 | EPHEMERAL) { IGNORABLE } else { 0 });
+    bytes.put_u8(if matches!(kind, 0x11..=0x14 | EPHEMERAL | 0x20..) { IGNORABLE } else { 0 });
     body.encode(&mut bytes).expect("the buffer grows");
     bytes.freeze()
 }

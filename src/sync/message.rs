@@ -7,6 +7,7 @@ use prost::bytes::Bytes;
 
 use super::error::{Code, FrameError};
 use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
+use crate::event::SnapshotId;
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,8 @@ pub enum Frame {
     HeadsDiffer(HeadsDiffer),
     /// Said to whoever is there, kept by nobody.
     Ephemeral(Ephemeral),
+    /// About a snapshot that a member made.
+    Snap(SpaceId, Snap),
 }
 
 /// What a relay takes.
@@ -152,6 +155,8 @@ pub struct Subscribe {
     pub heads: Option<[u8; 32]>,
     /// How many changesets those stand for; 0 from one who does not compare further.
     pub held: u64,
+    /// A snapshot is looked at first, if there is one: nothing is sent before a CREDIT then.
+    pub look: bool,
 }
 
 /// Why a position is no place in a relay's log.
@@ -435,6 +440,63 @@ pub struct Ephemeral {
     pub payload: Bytes,
 }
 
+/// SNAP_*.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Snap {
+    /// SNAP_WANTED: one may be made.
+    Wanted,
+    /// SNAPSHOT.
+    Offer(SnapshotOffer),
+    /// SNAP_GET: that chunk is asked for.
+    Get {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The place of the chunk.
+        number: u32,
+    },
+    /// SNAP_CHUNK.
+    Chunk {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The place of the chunk.
+        number: u32,
+        /// The chunk; empty where it is not there any more.
+        bytes: Bytes,
+    },
+    /// SNAP_ATTEST.
+    Attest {
+        /// The snapshot.
+        id: SnapshotId,
+        /// The witness.
+        by: SignedBy,
+    },
+    /// SNAP_BAD: found wrong, or not taken.
+    Bad {
+        /// The snapshot.
+        id: SnapshotId,
+    },
+}
+
+/// SNAPSHOT.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotOffer {
+    /// What was signed.
+    pub manifest: Bytes,
+    /// The maker, then the witnesses.
+    pub by: Vec<SignedBy>,
+    /// A witness is asked for.
+    pub attest: bool,
+}
+
+/// Who signed, and the signature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignedBy {
+    /// The certificate chain down to an actor.
+    pub chain: Bytes,
+    /// That actor's signature.
+    pub signature: [u8; 64],
+}
+
 impl Frame {
     /// The type byte.
     #[must_use]
@@ -459,6 +521,12 @@ impl Frame {
             Self::Chain(_) => 0x13,
             Self::HeadsDiffer(_) => 0x14,
             Self::Ephemeral(_) => 0x18,
+            Self::Snap(_, Snap::Wanted) => 0x20,
+            Self::Snap(_, Snap::Offer(_)) => 0x21,
+            Self::Snap(_, Snap::Get { .. }) => 0x22,
+            Self::Snap(_, Snap::Chunk { .. }) => 0x23,
+            Self::Snap(_, Snap::Attest { .. }) => 0x24,
+            Self::Snap(_, Snap::Bad { .. }) => 0x25,
         }
     }
 }

@@ -18,7 +18,7 @@ pub use error::{Code, FrameError};
 pub use message::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, ChainRange, Credit, Delivery, Ephemeral,
     ErrorFrame, Frame, GetChain, GoAway, Heads, HeadsDiffer, HeadsRange, Hello, Limits, Position, Proof,
-    Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Push, Resync, Row, SignedBy, Snap, SnapshotOffer, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use presence::{Draft as PresenceDraft, Heard, Other, Presence};
@@ -46,6 +46,8 @@ pub const HEADS_TIPS_MAX: usize = 8_192;
 pub const CHAIN_RANGES_MAX: usize = 1_024;
 /// Places in all of them.
 pub const CHAIN_PLACES_MAX: u64 = 16_384;
+/// Who vouches for one snapshot, besides its maker.
+pub const WITNESSES_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests;

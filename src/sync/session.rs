@@ -9,6 +9,7 @@
 //! log, and does not connect: the caller does, and calls [`Session::connected`] and [`Session::disconnected`].
 
 mod compare;
+mod look;
 mod output;
 
 use crate::sorted::SortedMap;
@@ -19,12 +20,13 @@ use prost::bytes::Bytes;
 use super::backoff::Due;
 use super::error::{Code, FrameError};
 use super::message::{
-    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, Ephemeral, ErrorFrame, Frame, Hello, Limits,
-    Position, Proof, Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Ack, Auth, AuthOk, Batch, CaughtUp, Credit, Delivery, ErrorFrame, Frame, Hello, Limits, Position, Proof,
+    Push, Resync, Row, Subscribe, Subscribed, Verdict,
 };
 use super::{OWN_ACTORS_MAX, PUSH_BYTES_MAX, PUSH_ROWS_MAX, SLICE_ROWS, VERSION};
 use crate::causal::{ActorId, ChangesetId, LogId, SpaceId};
 use crate::event::{changeset_id, next_chain, start_chain};
+use look::Look;
 pub use output::{Retry, SessionOutput, Status};
 
 /// Without any frame for so long the connection is dead.
@@ -46,6 +48,8 @@ pub struct SessionConfig {
     pub own: Vec<ActorId>,
     /// Row bytes that may wait to be stored.
     pub credit_bytes: u64,
+    /// Whether a snapshot that is offered is looked at before rows are read.
+    pub look: bool,
 }
 
 /// What a login signs, together with a client nonce and the space.
@@ -104,6 +108,7 @@ pub struct Session {
     questions: u32,
     /// How far the log went when it was subscribed to.
     head: u64,
+    look: Look,
     outputs: VecDeque<SessionOutput>,
 }
 
@@ -162,6 +167,7 @@ impl Session {
             resync: None,
             questions: 0,
             head: 0,
+            look: Look::Over,
             outputs: VecDeque::new(),
         }
     }
@@ -272,28 +278,10 @@ impl Session {
         self.pushes.insert(push_id, InFlight { ids, bytes, frame, retry: None, refusals: 0 });
     }
 
-    /// Says something to whoever is there; to nobody without a subscription.
-    pub fn say(&mut self, payload: &[u8]) {
-        if matches!(self.phase, Phase::Streaming(_)) {
-            let payload = Bytes::copy_from_slice(payload);
-            self.send(Frame::Ephemeral(Ephemeral { space: self.config.space, payload }));
-        }
-    }
-
     /// Actors made since: the next login asks for their tips too. Beyond 256 the oldest are left out.
     pub fn set_own(&mut self, mut own: Vec<ActorId>) {
         own.drain(..own.len().saturating_sub(OWN_ACTORS_MAX));
         self.config.own = own;
-    }
-
-    /// How many rows the next output has, at least one if it is rows at all, and at most [`SLICE_ROWS`](super::SLICE_ROWS).
-    #[must_use]
-    pub fn next_rows(&self) -> usize {
-        match self.outputs.front() {
-            Some(SessionOutput::Rows { rows, .. }) => rows.len().max(1),
-            Some(SessionOutput::Chain { rows, .. }) => rows.len().max(1),
-            _ => 0,
-        }
     }
 
     /// The next output.
@@ -375,6 +363,7 @@ impl Session {
                 if space != self.config.space || cursor != read.cursor {
                     self.violated("caught up elsewhere");
                 } else {
+                    self.look = Look::Over;
                     self.set_status(Status::Live);
                 }
             }
@@ -385,6 +374,11 @@ impl Session {
             (Phase::Comparing { .. } | Phase::Streaming(_), Frame::Chain(answer)) => self.on_chain(answer),
             (Phase::Streaming(_), Frame::Ephemeral(said)) if said.space == self.config.space => {
                 self.outputs.push_back(SessionOutput::Ephemeral(said.payload));
+            }
+            (phase, Frame::Snap(space, snap)) => {
+                if matches!(phase, Phase::Streaming(_)) && space == self.config.space {
+                    self.on_snap(snap);
+                }
             }
             (_, frame) => self.violated(&format!("frame type {:#04x} out of place", frame.kind())),
         }
@@ -398,6 +392,7 @@ impl Session {
             credit: self.config.credit_bytes,
             heads: heads.map(|(heads, _)| heads),
             held: heads.map_or(0, |(_, held)| held),
+            look: self.config.look,
         }));
     }
 
@@ -453,6 +448,7 @@ impl Session {
         }
         self.log_id = Some(log_id);
         self.head = head;
+        self.look = if self.config.look { Look::Open } else { Look::Over };
         self.phase = Phase::Streaming(read);
         self.outputs.push_back(SessionOutput::Subscribed { resync, place, log_id, head, tips });
         self.set_status(if resync.is_some() { Status::Reset } else { Status::CatchingUp });
@@ -463,6 +459,7 @@ impl Session {
         {
             return self.violated("rows that do not follow");
         }
+        self.look = if self.look == Look::Open { Look::Over } else { self.look };
         let (mut chain, mut slices) = (read.chain, Vec::new());
         let mut rows = batch.rows.into_iter().peekable();
         let mut cursor = read.cursor;
@@ -582,6 +579,7 @@ impl Session {
         self.owed_bytes = 0;
         self.pushes.clear();
         self.questions = 0;
+        self.look = Look::Over;
         // What was to be sent or closed belongs to the old connection; rows and verdicts are true all the same.
         self.outputs.retain(|output| {
             !matches!(output, SessionOutput::Send(_) | SessionOutput::Login(_) | SessionOutput::Close { .. })

@@ -5,6 +5,7 @@ use prost::bytes::Bytes;
 use super::*;
 use crate::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 use crate::codec::limits::EPHEMERAL_BYTES_MAX;
+use crate::event::{MANIFEST_BYTES_MAX, SNAPSHOT_CHUNK_BYTES_MAX, SnapshotId};
 
 const SPACE: SpaceId = SpaceId([7; 32]);
 
@@ -54,6 +55,7 @@ fn frames() -> Vec<Frame> {
             credit: 5,
             heads: Some([9; 32]),
             held: 0,
+            look: false,
         }),
         Frame::Subscribe(Subscribe {
             space: SPACE,
@@ -62,6 +64,7 @@ fn frames() -> Vec<Frame> {
             credit: 0,
             heads: None,
             held: 0,
+            look: false,
         }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 1, rows, chain: Some(LogChain([5; 16])) }),
         Frame::Batch(Batch { space: SPACE, first_cursor: 0, rows: vec![], chain: None }),
@@ -102,6 +105,7 @@ fn frames() -> Vec<Frame> {
             credit: 5,
             heads: Some([9; 32]),
             held: 20_000,
+            look: false,
         }),
         Frame::Subscribed(Subscribed {
             space: SPACE,
@@ -126,7 +130,31 @@ fn frames() -> Vec<Frame> {
         Frame::Chain(Chain { space: SPACE, rows: vec![row(None), row(Some(b"content"))], next: 9 }),
         Frame::Chain(Chain { space: SPACE, rows: vec![], next: 0 }),
     ]);
+    frames.extend(snap_frames());
     frames
+}
+
+fn snap_frames() -> Vec<Frame> {
+    let id = SnapshotId([6; 32]);
+    let by = SignedBy { chain: Bytes::from_static(b"chain"), signature: [6; 64] };
+    let manifest = Bytes::from_static(b"manifest");
+    let offer = SnapshotOffer { manifest, by: vec![by.clone()], attest: true };
+    let witnessed = SnapshotOffer { by: vec![by.clone(); 1 + WITNESSES_MAX], attest: false, ..offer.clone() };
+    let look =
+        Subscribe { space: SPACE, from: None, own: vec![], credit: 5, heads: None, held: 0, look: true };
+    let snaps = [
+        Snap::Wanted,
+        Snap::Offer(offer),
+        Snap::Offer(witnessed),
+        Snap::Get { id, number: 0 },
+        Snap::Get { id, number: 255 },
+        Snap::Chunk { id, number: 1, bytes: Bytes::from_static(b"sealed") },
+        Snap::Chunk { id, number: 1, bytes: Bytes::new() },
+        Snap::Attest { id, by },
+        Snap::Bad { id },
+    ];
+    let snaps = snaps.map(|snap| Frame::Snap(SPACE, snap));
+    std::iter::once(Frame::Subscribe(look)).chain(snaps).collect()
 }
 
 #[test]
@@ -182,7 +210,7 @@ fn a_flipped_bit_never_panics_and_what_is_read_can_be_written() {
 
 #[test]
 fn unknown_types_and_flags_are_dropped_only_if_they_may_be() {
-    for kind in [0x00, 0x0e, 0x0f, 0x15, 0x16, 0x17, 0x19, 0x20, 0x80, 0xff] {
+    for kind in [0x00, 0x0e, 0x0f, 0x15, 0x16, 0x17, 0x19, 0x1f, 0x26, 0x2f, 0x80, 0xff] {
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 1, 9, 9])), Ok(None), "{kind:#x}");
         let refused = Err(FrameError::Unknown { kind, flags: 0 });
         assert_eq!(Frame::decode(&Bytes::from(vec![kind, 0, 9, 9])), refused, "{kind:#x}");
@@ -215,8 +243,16 @@ fn limits_hold() {
     let actors = vec![ActorId([1; 32]); OWN_ACTORS_MAX + 1];
     let too_many = |kind, limit| Err(FrameError::TooMany { kind, limit });
     let subscribe = |own| {
-        Frame::Subscribe(Subscribe { space: SPACE, from: None, own, credit: 0, heads: None, held: 0 })
-            .encode()
+        Frame::Subscribe(Subscribe {
+            space: SPACE,
+            from: None,
+            own,
+            credit: 0,
+            heads: None,
+            held: 0,
+            look: false,
+        })
+        .encode()
     };
     assert_eq!(Frame::decode(&subscribe(actors.clone())), too_many(0x04, OWN_ACTORS_MAX));
     assert!(Frame::decode(&subscribe(actors[1..].to_vec())).is_ok());
@@ -248,6 +284,27 @@ fn limits_hold() {
     assert_eq!(asked(vec![range(0, 8_191), range(0, 8_192)]), field(0x12, "ranges"));
     assert_eq!(asked(vec![range(0, u32::MAX)]), field(0x12, "ranges"));
     assert_eq!(asked(vec![range(0, 0); CHAIN_RANGES_MAX + 1]), too_many(0x12, CHAIN_RANGES_MAX));
+}
+
+#[test]
+fn what_is_said_of_snapshots_has_limits() {
+    let decoded = |snap| Frame::decode(&Frame::Snap(SPACE, snap).encode());
+    let field = |kind, field| Err(FrameError::Field { kind, field });
+    let id = SnapshotId([6; 32]);
+    let by = SignedBy { chain: Bytes::new(), signature: [6; 64] };
+    let offer = |bytes, count| {
+        let (manifest, by) = (vec![0; bytes].into(), vec![by.clone(); count]);
+        decoded(Snap::Offer(SnapshotOffer { manifest, by, attest: false }))
+    };
+    assert!(offer(MANIFEST_BYTES_MAX, 1).is_ok());
+    assert_eq!(offer(MANIFEST_BYTES_MAX + 1, 1), field(0x21, "manifest"));
+    assert_eq!(offer(1, 0), field(0x21, "manifest"));
+    let limit = WITNESSES_MAX + 1;
+    assert_eq!(offer(1, limit + 1), Err(FrameError::TooMany { kind: 0x21, limit }));
+    let chunk = |bytes| decoded(Snap::Chunk { id, number: 0, bytes: vec![0; bytes].into() });
+    assert!(chunk(SNAPSHOT_CHUNK_BYTES_MAX).is_ok());
+    assert_eq!(chunk(SNAPSHOT_CHUNK_BYTES_MAX + 1), field(0x23, "bytes"));
+    assert_eq!(decoded(Snap::Get { id, number: 256 }), field(0x22, "number"));
 }
 
 #[test]
@@ -307,10 +364,10 @@ fn random_bytes_never_panic() {
         state
     };
     let mut read = 0;
-    for round in 0..20_000_u32 {
+    for round in 0..60_000_u32 {
         let len = (next() % 60) as usize;
         let mut bytes: Vec<u8> = (0..len).map(|_| (next() >> 11) as u8 % 48).collect();
-        bytes.splice(0..0, [(round % 17) as u8, 0]);
+        bytes.splice(0..0, [(round % 39) as u8, 0]);
         read += u32::from(matches!(Frame::decode(&Bytes::from(bytes)), Ok(Some(_))));
     }
     assert!(read > 100, "a fuzzer that never gets past the first field finds nothing: {read}");

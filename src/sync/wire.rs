@@ -94,6 +94,8 @@ pub(super) struct Subscribe {
     pub heads: Bytes,
     #[prost(uint64, tag = "6")]
     pub held: u64,
+    #[prost(bool, tag = "7")]
+    pub look: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -300,6 +302,41 @@ pub(super) struct Ephemeral {
     pub space: Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub payload: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Signed {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub chain: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub signature: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Snapshot {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub manifest: Bytes,
+    #[prost(message, repeated, tag = "3")]
+    pub by: Vec<Signed>,
+    #[prost(bool, tag = "4")]
+    pub attest: bool,
+}
+
+/// SNAP_WANTED, SNAP_GET, SNAP_CHUNK, SNAP_ATTEST and SNAP_BAD: each has some of these.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Snap {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub space: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub id: Bytes,
+    #[prost(uint32, tag = "3")]
+    pub number: u32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub bytes: Bytes,
+    #[prost(message, optional, tag = "5")]
+    pub by: Option<Signed>,
 }
 
 /// Counts the top-level fields of a message without building anything, `None` if it is not protobuf or has more than

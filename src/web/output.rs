@@ -116,6 +116,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Sync => of("sync", &[]),
         Output::Rows => of("rows", &[]),
         Output::Grown => of("grown", &[]),
+        Output::Look => of("look", &[]),
         Output::Policy => of("policy", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),
@@ -218,6 +219,7 @@ fn trouble_to_js(trouble: Trouble) -> JsValue {
         Trouble::Fork(actor) => {
             error("E_FORK", format!("actor {actor} signed two changesets with one seq"), JsValue::UNDEFINED)
         }
+        Trouble::SharedSnapshot(what) => error("E_SNAPSHOT", what, JsValue::UNDEFINED),
         Trouble::Relay(reason) => error("E_RELAY_REFUSED", reason, JsValue::UNDEFINED),
     }
 }

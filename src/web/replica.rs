@@ -60,6 +60,11 @@ fn now_ms() -> u64 {
 impl Replica {
     fn around(core: Core) -> Self {
         WORKING.with_borrow_mut(|working| *working = core.working());
+        Self::beside(core)
+    }
+
+    /// One that only reads: whatever traps there, nothing is integrated.
+    pub(super) fn beside(core: Core) -> Self {
         Self { core, marks: Vec::new(), relay_hints: Vec::new(), batch_ms: 0, packed: Packed::default() }
     }
 

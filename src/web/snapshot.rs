@@ -54,6 +54,17 @@ impl Replica {
         })
     }
 
+    /// What a snapshot of others shows before the log was read, once.
+    #[wasm_bindgen(js_name = takeLook)]
+    pub fn take_look(&mut self) -> Option<Replica> {
+        self.core_mut().take_look().map(Replica::beside)
+    }
+
+    #[wasm_bindgen(js_name = declineSnapshots)]
+    pub fn decline_snapshots(&mut self) {
+        self.core_mut().decline_snapshots();
+    }
+
     /// Gives the bytes that a snapshot stands for.
     pub fn supply(&mut self, records: &Array) -> Result<(), EdgeError> {
         each_row(records, |record| self.core_mut().supply(record))

@@ -281,7 +281,7 @@ impl Node {
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),
                 Output::Grown => self.grown += 1,
-                Output::Sync | Output::Rows | Output::Supply => {}
+                Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
                 Output::Policy | Output::Events | Output::Presence => {}
             }
         }

@@ -6,12 +6,13 @@ use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
 use stemma::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
 use stemma::event::{
-    Header, SignedChangeset, changeset_id, differing, heads_digest, next_chain, start_chain,
+    Header, Manifest, SignedChangeset, SnapshotId, changeset_id, differing, heads_digest, next_chain,
+    start_chain,
 };
 use stemma::sync::{
     Ack, Admission, AuthOk, BATCH_BYTES_MAX, Batch, CaughtUp, Chain, ChainRange, Code, Delivery, Frame,
-    GetChain, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Subscribe, Subscribed,
-    Verdict,
+    GetChain, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Snap, SnapshotOffer,
+    Subscribe, Subscribed, Verdict,
 };
 
 /// How it behaves.
@@ -55,6 +56,16 @@ pub struct Relay {
     pub batch_rows: usize,
     /// What it says its last cursor is, if that is a lie.
     pub head: Option<u64>,
+    /// The snapshot it has, and its chunks.
+    pub snapshot: Option<SnapshotOffer>,
+    pub chunks: Vec<Bytes>,
+    /// What clients said of snapshots besides.
+    pub heard: Vec<Snap>,
+    /// Rows wait behind a look, also when the client is done with it, until [`Relay::release`].
+    pub stays_held: bool,
+    /// It answers nothing about snapshots.
+    pub is_mute: bool,
+    held: bool,
 }
 
 /// Where rows are.
@@ -83,7 +94,28 @@ impl Relay {
             most: None,
             batch_rows: usize::MAX,
             head: None,
+            snapshot: None,
+            chunks: Vec::new(),
+            heard: Vec::new(),
+            stays_held: false,
+            is_mute: false,
+            held: false,
         }
+    }
+
+    /// Says something of snapshots, and carries what follows.
+    pub fn snap(&mut self, node: &mut Node, snap: Snap) {
+        self.say(node, Frame::Snap(self.space, snap));
+        self.run(node);
+    }
+
+    /// The rows that waited behind a look.
+    pub fn release(&mut self, node: &mut Node) {
+        self.held = false;
+        for frame in self.news() {
+            self.say(node, frame);
+        }
+        self.run(node);
     }
 
     pub fn ids(&self) -> Vec<ChangesetId> {
@@ -204,7 +236,14 @@ impl Relay {
             }
             Frame::Subscribe(subscribe) => self.subscribe(&subscribe),
             Frame::Push(push) => self.push(push),
+            Frame::Credit(_) if self.held && !self.stays_held => {
+                self.held = false;
+                self.news()
+            }
             Frame::Credit(_) => Vec::new(),
+            Frame::Snap(_, snap) => {
+                self.answer_snap(snap).map(|snap| Frame::Snap(self.space, snap)).into_iter().collect()
+            }
             Frame::HeadsRange(_) | Frame::GetChain(_) if self.is_old => Vec::new(),
             Frame::HeadsRange(HeadsRange { space, sums }) => {
                 let (ranges, tips) = differing(self.tips(|_| true), &sums);
@@ -212,6 +251,42 @@ impl Relay {
             }
             Frame::GetChain(question) => vec![self.chains(&question)],
             frame => panic!("{frame:?}"),
+        }
+    }
+
+    fn answer_snap(&mut self, snap: Snap) -> Option<Snap> {
+        match snap {
+            Snap::Offer(offer) if self.is_mute => {
+                self.snapshot = Some(offer);
+                None
+            }
+            _ if self.is_mute => None,
+            Snap::Offer(offer) => {
+                let id = SnapshotId::of(&offer.manifest);
+                self.snapshot = Some(offer);
+                self.chunks.clear();
+                Some(Snap::Get { id, number: 0 })
+            }
+            Snap::Chunk { id, bytes, .. } => {
+                self.chunks.push(bytes);
+                let offer = self.snapshot.clone().expect("it was offered");
+                let manifest = Manifest::decode(&offer.manifest).expect("an honest one");
+                let number = self.chunks.len() as u32;
+                assert!(manifest.is_chunk(number - 1, &self.chunks[number as usize - 1]));
+                let is_whole = self.chunks.len() == manifest.chunks.len();
+                Some(if is_whole { Snap::Offer(offer) } else { Snap::Get { id, number } })
+            }
+            Snap::Get { id, number } => {
+                let bytes = self.chunks.get(number as usize).cloned().unwrap_or_default();
+                Some(Snap::Chunk { id, number, bytes })
+            }
+            snap => {
+                if let (Snap::Attest { by, .. }, Some(snapshot)) = (&snap, &mut self.snapshot) {
+                    snapshot.by.push(by.clone());
+                }
+                self.heard.push(snap);
+                None
+            }
         }
     }
 
@@ -245,7 +320,13 @@ impl Relay {
             place: compares.then(|| self.position(self.rows.len()).chain),
         };
         let mut frames = vec![Frame::Subscribed(subscribed)];
-        if !compares {
+        let shown = self
+            .snapshot
+            .clone()
+            .filter(|snapshot| subscribe.look && self.sent == 0 && snapshot.by.len() > 1);
+        self.held = shown.is_some();
+        frames.extend(shown.map(|offer| Frame::Snap(self.space, Snap::Offer(offer))));
+        if !compares && !self.held {
             frames.extend(self.news());
         }
         frames

@@ -77,6 +77,7 @@ impl Intruder {
                 credit: 1 << 20,
                 heads: None,
                 held: 0,
+                look: false,
             }),
         ]
     }

@@ -233,7 +233,7 @@ impl World {
     }
 
     fn subscribe(&mut self, at: usize, conn: u32, subscribe: &Subscribe) {
-        let Subscribe { space, from, ref own, credit, heads, held } = *subscribe;
+        let Subscribe { space, from, ref own, credit, heads, held, look: _ } = *subscribe;
         let logs = self.logs(at, space);
         let (Some(head), true) =
             (logs.head(space), self.relays[at].clients[&conn].genesis.contains_key(&space))

@@ -300,7 +300,7 @@ impl World {
             }
             Output::Sync | Output::Events | Output::Policy | Output::Presence => {}
             Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
-            Output::Grown => {}
+            Output::Grown | Output::Look => {}
         }
     }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::event::{next_chain, start_chain};
+use stemma::event::{SnapshotId, next_chain, start_chain};
 use stemma::sync::{ChainRange, Code, Position, Verdict};
 
 use super::{
-    Admitted, Append, Appended, Judgement, Lanes, Newcomer, SpaceRecord, Store, StoreError, StoredRow, judge,
+    Admitted, Append, Appended, Judgement, KEPT_MAX, Kept, Lanes, Newcomer, Snapshots, SpaceRecord, Store,
+    StoreError, StoredRow, judge,
 };
 
 /// Everything in memory.
@@ -29,6 +30,9 @@ struct Space {
     rows: Vec<StoredRow>,
     lanes: HashMap<ActorId, ActorRows>,
     members: Vec<([u8; 32], MemberId)>,
+    /// The newest first.
+    snapshots: Vec<Kept>,
+    chunks: BTreeMap<(SnapshotId, u32), Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +63,8 @@ impl Store for MemoryStore {
             rows: Vec::new(),
             lanes: HashMap::new(),
             members: Vec::new(),
+            snapshots: Vec::new(),
+            chunks: BTreeMap::new(),
         });
         Ok(())
     }
@@ -196,7 +202,64 @@ impl Store for MemoryStore {
     }
 }
 
+impl MemoryStore {
+    fn on<T>(&self, space: SpaceId, work: impl FnOnce(&mut Space) -> T) -> Result<T, StoreError> {
+        self.node().spaces.get_mut(&space).map(work).ok_or(StoreError::NoSpace)
+    }
+}
+
+impl Snapshots for MemoryStore {
+    fn snapshots(&self, space: SpaceId) -> Result<Vec<Kept>, StoreError> {
+        self.on(space, |space| space.snapshots.clone())
+    }
+
+    fn stage(&self, space: SpaceId, id: SnapshotId) -> Result<Vec<u32>, StoreError> {
+        self.on(space, |space| {
+            space.forget_strays(Some(id));
+            space.chunks.keys().filter(|(of, _)| *of == id).map(|(_, number)| *number).collect()
+        })
+    }
+
+    fn put_chunk(&self, space: SpaceId, id: SnapshotId, number: u32, chunk: &[u8]) -> Result<(), StoreError> {
+        self.on(space, |space| drop(space.chunks.insert((id, number), chunk.to_vec())))
+    }
+
+    fn keep(&self, space: SpaceId, kept: &Kept) -> Result<bool, StoreError> {
+        self.on(space, |space| {
+            let there = space.chunks.keys().filter(|(id, _)| *id == kept.id).count();
+            if there != kept.chunks as usize {
+                return false;
+            }
+            match space.snapshots.iter_mut().find(|other| other.id == kept.id) {
+                Some(other) => other.record.clone_from(&kept.record),
+                None => space.snapshots.insert(0, kept.clone()),
+            }
+            space.snapshots.truncate(KEPT_MAX);
+            space.forget_strays(None);
+            true
+        })
+    }
+
+    fn forget(&self, space: SpaceId, id: SnapshotId) -> Result<bool, StoreError> {
+        self.on(space, |space| {
+            let before = space.snapshots.len();
+            space.snapshots.retain(|kept| kept.id != id);
+            space.chunks.retain(|(of, _), _| *of != id);
+            space.snapshots.len() < before
+        })
+    }
+
+    fn chunk(&self, space: SpaceId, id: SnapshotId, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.on(space, |space| space.chunks.get(&(id, number)).cloned())
+    }
+}
+
 impl Space {
+    fn forget_strays(&mut self, but: Option<SnapshotId>) {
+        let Self { snapshots, chunks, .. } = self;
+        chunks.retain(|(of, _), _| Some(*of) == but || snapshots.iter().any(|kept| kept.id == *of));
+    }
+
     fn append(&mut self, append: &Append) -> Result<Appended, StoreError> {
         let mut appended = Appended::default();
         for row in &append.rows {

@@ -6,6 +6,7 @@
 
 mod memory;
 mod postgres;
+mod snapshots;
 mod sqlite;
 
 use prost::bytes::Bytes;
@@ -15,10 +16,11 @@ use stemma::sync::{ChainRange, Position, Resync, Row, Verdict};
 
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
+pub use snapshots::{KEPT_MAX, Kept, Snapshots};
 pub use sqlite::SqliteStore;
 
 /// What a relay needs of its disk.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Snapshots + Send + Sync + 'static {
     /// The seed of the relay's key; `fresh` becomes it the first time.
     ///
     /// # Errors
@@ -323,7 +325,7 @@ pub enum StoreError {
 
 /// What nothing reaches, in the SQL of both databases: a table, and when a row of it is a stray. In this order, since a stray
 /// of one makes strays of the next.
-const STRAYS: [(&str, &str); 4] = [
+const STRAYS: [(&str, &str); 6] = [
     (
         "changeset",
         "NOT EXISTS (SELECT 1 FROM space WHERE space.number = changeset.space AND changeset.cursor <= space.head)",
@@ -338,7 +340,15 @@ const STRAYS: [(&str, &str); 4] = [
         "NOT EXISTS (SELECT 1 FROM changeset WHERE changeset.space = actor.space AND changeset.actor = actor.number)",
     ),
     ("member", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = member.space)"),
+    ("snapshot", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = snapshot.space)"),
+    STRAY_CHUNKS,
 ];
+
+/// Chunks of a snapshot that is not kept: of one that is being sent, or whose maker gave up.
+const STRAY_CHUNKS: (&str, &str) = (
+    "snapshot_chunk",
+    "NOT EXISTS (SELECT 1 FROM snapshot WHERE snapshot.space = snapshot_chunk.space AND snapshot.id = snapshot_chunk.id)",
+);
 
 /// The rows of one actor, as far as a new one's place in its chain depends on them.
 trait Lanes {

@@ -1,7 +1,7 @@
 //! One acceptance suite that all stores pass. Rows here have headers that are only names: stores do not read them.
 
 use prost::bytes::Bytes;
-use stemma::event::{changeset_id, next_chain};
+use stemma::event::{SnapshotId, changeset_id, next_chain};
 use stemma::sync::Code;
 
 use super::*;
@@ -50,6 +50,7 @@ on_all_stores! {
     hundreds_of_branches_stay_apart,
     real_headers_come_back_byte_for_byte,
     rows_are_found_by_their_places,
+    snapshots_are_kept_whole_and_two_of_them,
 }
 
 fn a_space_is_made_once(store: &impl Store) {
@@ -309,6 +310,58 @@ fn rows_are_found_by_their_places(store: &impl Store) {
     assert!(matches!(store.chains(OTHER, &whole, 0, 1, 1), Err(StoreError::NoSpace)));
 }
 
+fn snapshots_are_kept_whole_and_two_of_them(store: &impl Store) {
+    let named = |name: u8| SnapshotId([name; 32]);
+    let kept = |name, record: &str| Kept {
+        id: named(name),
+        chunks: 2,
+        log_bytes: 7 + u64::from(name),
+        record: record.as_bytes().to_vec(),
+    };
+    let put = |name, number| store.put_chunk(SPACE, named(name), number, &[name; 9]).expect("puts");
+    let names = || store.snapshots(SPACE).expect("reads").iter().map(|kept| kept.id.0[0]).collect::<Vec<_>>();
+    assert!(matches!(store.snapshots(SPACE), Err(StoreError::NoSpace)));
+    make(store);
+    store.create_space(OTHER, b"genesis", LOG).expect("makes");
+    assert!(store.stage(SPACE, named(1)).expect("makes room").is_empty());
+    put(1, 0);
+    put(1, 0);
+    // Not whole yet; what is there is not sent again.
+    assert!(!store.keep(SPACE, &kept(1, "one")).expect("judges"));
+    assert_eq!(store.stage(SPACE, named(1)).expect("reads"), [0]);
+    put(1, 1);
+    assert!(store.keep(SPACE, &kept(1, "one")).expect("keeps"));
+    assert_eq!(store.snapshots(SPACE).expect("reads"), [kept(1, "one")]);
+    assert!(store.snapshots(OTHER).expect("reads").is_empty());
+    assert_eq!(store.chunk(OTHER, named(1), 0).expect("reads"), None);
+    assert_eq!(store.chunk(SPACE, named(1), 2).expect("reads"), None);
+    assert_eq!(store.chunk(SPACE, named(1), 1).expect("reads"), Some(vec![1; 9]));
+    // What another one began and did not end makes room, and what is kept stays.
+    assert!(store.stage(SPACE, named(2)).expect("makes room").is_empty());
+    put(2, 0);
+    assert!(store.stage(SPACE, named(3)).expect("makes room").is_empty());
+    assert_eq!(store.chunk(SPACE, named(2), 0).expect("reads"), None);
+    for name in [3, 4] {
+        (0..2).for_each(|number| put(name, number));
+        assert!(store.keep(SPACE, &kept(name, "more")).expect("keeps"));
+    }
+    assert_eq!(names(), [4, 3]);
+    assert_eq!(store.chunk(SPACE, named(1), 0).expect("reads"), None);
+    // Another record changes neither the order nor the rest.
+    assert!(store.keep(SPACE, &Kept { log_bytes: 0, ..kept(3, "witnessed") }).expect("writes"));
+    assert_eq!(store.snapshots(SPACE).expect("reads"), [kept(4, "more"), kept(3, "witnessed")]);
+    assert!(store.forget(SPACE, named(4)).expect("forgets"));
+    assert!(!store.forget(SPACE, named(4)).expect("it is gone"));
+    assert_eq!(names(), [3]);
+    assert_eq!(store.chunk(SPACE, named(4), 0).expect("reads"), None);
+    assert_eq!(store.strays(true).expect("counts"), 0);
+    assert!(store.remove_space(SPACE).expect("removes"));
+    assert_eq!(store.strays(false).expect("counts"), 0);
+    make(store);
+    assert!(names().is_empty());
+    assert_eq!(store.chunk(SPACE, named(3), 0).expect("reads"), None);
+}
+
 #[test]
 fn sqlite_remembers_everything() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -332,6 +385,20 @@ fn sqlite_remembers_everything() {
 }
 
 #[test]
+fn a_store_of_version_2_gets_room_for_snapshots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = lane(1, 0, 3, None);
+    verdicts(&SqliteStore::open(folder.path()).expect("a new store"), rows.clone());
+    let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
+    file.execute_batch("DROP TABLE snapshot; DROP TABLE snapshot_chunk; PRAGMA user_version = 2;")
+        .expect("as it was");
+    drop(file);
+    let store = SqliteStore::open(folder.path()).expect("the same store");
+    assert!(store.snapshots(SPACE).expect("reads").is_empty());
+    assert_eq!(tips(&store, &[1]), [(2, rows[2].id)]);
+}
+
+#[test]
 fn one_relay_a_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let _first = SqliteStore::open(folder.path()).expect("a new store");
@@ -343,9 +410,9 @@ fn another_schema_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(SqliteStore::open(folder.path()).expect("a new store"));
     let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
-    file.pragma_update(None, "user_version", 3).expect("writes");
+    file.pragma_update(None, "user_version", 4).expect("writes");
     drop(file);
-    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 3, known: 2 })));
+    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 4, known: 3 })));
 }
 
 fn make(store: &impl Store) {

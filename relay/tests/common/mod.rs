@@ -171,6 +171,8 @@ pub struct Client {
     pub heads: Option<[u8; 32]>,
     /// For how many changesets that stands.
     pub held: u64,
+    /// Whether it looks at a snapshot first.
+    pub look: bool,
     last_push: u64,
 }
 
@@ -203,7 +205,7 @@ impl Client {
             subscriptions: 0,
         };
         let hello = Hello { min_version: 0, max_version: 0, relay_key: [0; 32], nonce: [0; 32], limits };
-        let mut client = Self { socket, hello, heads: None, held: 0, last_push: 0 };
+        let mut client = Self { socket, hello, heads: None, held: 0, look: false, last_push: 0 };
         let Frame::Hello(hello) = client.receive().await else { panic!("the relay speaks first") };
         client.hello = hello;
         client
@@ -266,8 +268,8 @@ impl Client {
         own: &[ActorId],
         credit: u64,
     ) -> Subscribed {
-        let (heads, held) = (self.heads, self.held);
-        let subscribe = Subscribe { space: space.id(), from, own: own.to_vec(), credit, heads, held };
+        let (heads, held, look) = (self.heads, self.held, self.look);
+        let subscribe = Subscribe { space: space.id(), from, own: own.to_vec(), credit, heads, held, look };
         self.send(Frame::Subscribe(subscribe)).await;
         match self.receive().await {
             Frame::Subscribed(subscribed) => subscribed,

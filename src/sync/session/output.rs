@@ -5,7 +5,7 @@ use prost::bytes::Bytes;
 use super::Challenge;
 use crate::causal::{ChangesetId, LogId, Tip};
 use crate::sync::error::Code;
-use crate::sync::message::{Delivery, Position, Resync, Row, Verdict};
+use crate::sync::message::{Delivery, Position, Resync, Row, Snap, Verdict};
 
 /// What the caller has to do or to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +63,13 @@ pub enum SessionOutput {
     },
     /// Somebody said this to whoever is there.
     Ephemeral(Bytes),
+    /// The relay says this of a snapshot.
+    Snap {
+        /// What.
+        snap: Snap,
+        /// It comes before rows, which come after [`Session::end_look`].
+        looks: bool,
+    },
     /// The status changed.
     Status(Status),
     /// The relay, or this side, found something wrong.

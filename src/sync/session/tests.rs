@@ -23,7 +23,13 @@ struct Script {
 
 impl Script {
     fn new(from: Option<Position>) -> Self {
-        let config = SessionConfig { space: SPACE, from, own: vec![ActorId([2; 32])], credit_bytes: CREDIT };
+        let config = SessionConfig {
+            space: SPACE,
+            from,
+            own: vec![ActorId([2; 32])],
+            credit_bytes: CREDIT,
+            look: true,
+        };
         Self { session: Session::new(config), now_ms: 1_000 }
     }
 

@@ -8,6 +8,7 @@
 
 mod commit;
 mod hints;
+mod snapshots;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ use super::{Admitted, Append, Appended, Hint, Newcomer, STRAYS, SpaceRecord, Sto
 use commit::Locked;
 use hints::Hints;
 
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 const SCHEMA: &str = "
     CREATE TABLE node (name text PRIMARY KEY, value bytea NOT NULL);
     CREATE TABLE version (number integer NOT NULL);
@@ -214,7 +215,12 @@ fn make(client: &mut Client) -> Result<(), StoreError> {
         transaction.query_one("SELECT to_regclass('stemma_relay.version') IS NOT NULL", &[])?.get(0);
     if !is_there {
         transaction.batch_execute(SCHEMA)?;
+        transaction.batch_execute(snapshots::TABLES)?;
         transaction.execute("INSERT INTO version VALUES ($1)", &[&SCHEMA_VERSION])?;
+    } else if transaction.query_opt("SELECT 1 FROM version WHERE number = 1", &[])?.is_some() {
+        // Relays of the version before go on beside this one: they do not know these tables.
+        transaction.batch_execute(snapshots::TABLES)?;
+        transaction.execute("UPDATE version SET number = $1", &[&SCHEMA_VERSION])?;
     }
     check_version(&mut transaction)?;
     transaction.commit()?;

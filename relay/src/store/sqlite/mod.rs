@@ -8,6 +8,7 @@
 //! epoch      (space, number) -> kid
 //! tip        (space, actor, seq, id) -> cursor   the ends of lanes
 //! changeset  (space, cursor) -> actor, seq, fork, chain, packed, skeleton, content
+//! snapshot   (space, id) -> record               what members made, and (space, id, number) -> chunk
 //! ```
 //! Rows are clustered by (space, cursor), so that a page of a log is one range of the file. What follows from other rows is not
 //! stored ([`packed`]); the chain stands at every so many rows, and between them it follows from the ids. One index by lane finds
@@ -18,6 +19,7 @@
 mod commit;
 mod migrate;
 mod packed;
+mod snapshots;
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
@@ -36,7 +38,7 @@ use super::{Admitted, Append, Appended, Newcomer, STRAYS, SpaceRecord, Store, St
 use commit::{Commit, Recent, id_in};
 use packed::{Ids, Place, unpack};
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 const SCHEMA: &str = "
     CREATE TABLE node (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE space (
@@ -112,8 +114,13 @@ impl SqliteStore {
             0 => {
                 transaction.execute_batch(SCHEMA)?;
                 transaction.execute_batch(LOG_TABLES)?;
+                transaction.execute_batch(snapshots::TABLES)?;
             }
-            1 => migrate::from_1(&transaction)?,
+            1 => {
+                migrate::from_1(&transaction)?;
+                transaction.execute_batch(snapshots::TABLES)?;
+            }
+            2 => transaction.execute_batch(snapshots::TABLES)?,
             found => return Err(StoreError::Version { found, known: SCHEMA_VERSION }),
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
