@@ -14,7 +14,7 @@ export async function main(args) {
   await buildPackage();
   await installPeers();
   await bundlePage();
-  if (isWanted("crypto", "remote", "open")) await buildBenchEngine();
+  if (isWanted("crypto", "remote", "open", "audit")) await buildBenchEngine();
   if (isWanted("relay", "month")) env.STEMMA_RELAY = buildRelay();
   env.STEMMA_CHROMIUM = findBrowser().chromium;
   run(process.execPath, ["--import", "./scripts/typescript.mjs", "benches/run.ts", ...args], env);

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use stemma::audit::{Attestation, ValidatorSet};
 use stemma::causal::{ChangesetId, MemberId};
 use stemma::crypto::Digest;
-use stemma::event::{AuditKind, Class, ControlKind, Fate, Op, Role, Value};
-use stemma::replica::{ChoiceFault, HistoryFilter, Obstacle, Tier, ViewFilter};
+use stemma::event::{AuditKind, BanScope, BanSubject, Class, ControlKind, Fate, Op, Role, Value};
+use stemma::replica::{ChoiceFault, HistoryFilter, Obstacle, ProofFault, Tier, ViewFilter};
 
 const PAUSE_MS: u64 = 1_000;
 
@@ -199,6 +199,8 @@ fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
     assert_eq!(fates, [Some(Fate::Integrated), inert, inert, inert]);
     assert_eq!(world.a.replica.attested_by(&first), [attacker]);
     assert!(is_final(&world.a, first));
+    let mut world = world;
+    assert_eq!(world.a.replica.audit_attested(&first, attacker).err(), Some(ProofFault::Root));
 }
 
 #[test]
@@ -317,6 +319,45 @@ fn an_edit_is_never_held_up_by_an_attestation() {
     pause(&mut node);
     pause(&mut node);
     assert!(is_final(&node, last(&node)));
+}
+
+/// Attestations are what they are, whatever anybody believes of what their authors write.
+#[test]
+fn policy_hides_no_attestation_and_none_waits_for_review() {
+    let mut nodes = group(2);
+    let chosen = set(&[&nodes[1]]);
+    choose(&mut nodes[0], &chosen);
+    write(&mut nodes[0], "k");
+    let id = last(&nodes[0]);
+    let member = nodes[1].replica.member();
+    let ban = Op::PolicyBan { subject: BanSubject::Member(member), scope: BanScope::All };
+    let words = vec![Op::PolicyMode { review: true }, ban];
+    nodes[0].with(|replica, env| replica.say(words, None, true, env)).expect("it can be said");
+    meet(&mut nodes);
+    nodes[1].replica.validate(true);
+    pause(&mut nodes[1]);
+    meet(&mut nodes);
+    assert!(is_final(&nodes[0], id));
+    assert_eq!(nodes[0].replica.inbox(), []);
+    assert!(history(&nodes[0]).iter().all(|one| one.hidden == 0));
+    assert_eq!(nodes[0].replica.view_digest(), nodes[1].replica.view_digest(), "nothing of data is hidden");
+}
+
+/// Too many heads are gathered first, and attested with the rest: once.
+#[test]
+fn more_heads_than_a_changeset_can_name_are_attested_at_once() {
+    let mut world = World::new();
+    let me = world.a.replica.member();
+    choose(&mut world.a, &ValidatorSet { pause_ms: 0, members: vec![(me, 1)] });
+    let one = |n: u8| world.attacker.next(&mut world.attacker.lane(n), &[], &world.attacker.set("k", "v", 5));
+    let rows: Vec<Vec<u8>> = (1..=40).map(|n| encoded(&one(n))).collect();
+    world.attacker.give(&mut world.a, &rows);
+    world.a.replica.validate(true);
+    world.a.settle();
+    assert_eq!(world.a.replica.attestations().count(), 1);
+    let (id, attested) = world.a.replica.attestations().next().expect("one attestation");
+    assert_eq!(attested.attestation.size as usize + 1, history(&world.a).len(), "all but itself");
+    assert_eq!(world.a.replica.heads(), [id]);
 }
 
 #[test]

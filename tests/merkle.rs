@@ -245,6 +245,33 @@ fn the_root_depends_on_what_is_there_and_not_on_how_it_came() {
     });
 }
 
+#[test]
+fn a_tree_over_a_part_is_that_of_whoever_has_that_part_alone() {
+    fuzz(60, |seed| {
+        let mut rng = Rng::new(seed);
+        let count = 2 + rng.below(60);
+        let world = World::new(&mut rng, count);
+        let mut graph = CausalGraph::default();
+        while world.arrive(&mut rng, &mut graph) {}
+        let head = ChangesetIx(rng.below(count) as u32);
+        let past = graph.within(&[head]);
+        let mut part = CausalGraph::default();
+        for ix in (0..graph.len()).map(ChangesetIx).filter(|ix| past[ix.0 as usize]) {
+            let there = |ix: ChangesetIx| part.get(&graph.id(ix)).expect("parents come first");
+            let (prev, deps) = (graph.prev(ix).map(there), graph.deps(ix).iter().map(|dep| there(*dep)));
+            let deps: Vec<ChangesetIx> = deps.collect();
+            part.add(graph.id(ix), graph.actor(ix), prev, &deps);
+        }
+        let mut whole = CanonicalTree::default();
+        whole.follow(&part);
+        let over = CanonicalTree::over(&graph, &past);
+        assert_eq!(over.size(), whole.size(), "seed {seed}");
+        assert_eq!(over.root(&graph, over.size()), whole.root(&part, whole.size()), "seed {seed}");
+        let id = graph.id(head);
+        assert_eq!(over.inclusion(&graph, &id), whole.inclusion(&part, &id), "seed {seed}");
+    });
+}
+
 /// Steps at n and at 2n.
 fn taken(run: impl FnOnce()) -> f64 {
     let before = steps::taken();

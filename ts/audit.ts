@@ -28,6 +28,8 @@ export interface Proof extends AuditHead {
   /** What was signed: who, when in their chain, after what; and hashes of what is encrypted. */
   readonly header: string;
   readonly signature: string;
+  /** Where a validator was asked for: what it signed about the tree, and the certificates that show who it is. */
+  readonly attested?: { readonly actor: string; readonly signature: string; readonly genesis: string; readonly chain: string };
 }
 
 /** That a tree begins with an earlier one. Plain JSON; `verifyConsistency` of `stemma/verify` checks it. */
@@ -88,21 +90,31 @@ export class Audit {
    * That a changeset is in the tree that {@link head} tells of now. Show it to whoever has nothing of the space: it says who signed
    * what when in their chain, and nothing of what is encrypted. O(log n).
    *
+   * With `attestedBy` it is the tree of that member's latest attestation with the changeset in it, and the proof shows that it signed it: nobody has to be
+   * believed about the root. O(n log n).
+   *
    * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, `E_SIGNATURE` for one whose own signature was spoilt on the way
-   * (a later one of its author vouches for it), `E_STORAGE_LOST` if its bytes are gone.
+   * (a later one of its author vouches for it), and where the member signed something else than the root over what it had seen; `E_STORAGE_LOST` if its bytes are
+   * gone; `E_ARGUMENT` for a member who has not attested the changeset.
    */
-  async proof(changeset: string, o: { signal?: AbortSignal } = {}): Promise<Proof> {
+  async proof(changeset: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
     checkString(changeset, "changeset");
-    checkOptions(o, "o", ["signal"]);
-    const { signal } = o;
+    checkOptions(o, "o", ["attestedBy", "signal"]);
+    const { attestedBy, signal } = o;
+    if (attestedBy !== undefined) checkString(attestedBy, "attestedBy");
     checkSignal(signal);
     const { pump, snapshots, transactions } = this.#core;
     transactions.refuse("proof");
     if (!pump.call((engine) => engine.isWhole())) await abortable(snapshots.whole(), signal);
     signal?.throwIfAborted();
-    const [space, proof] = pump.call((engine) => [engine.id(), engine.auditProof(changeset)] as const);
-    const { size, root, index, path, header, signature } = proof;
-    return freeze({ version: 1, space, changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature) });
+    return pump.call((engine) => {
+      const vouched = attestedBy === undefined ? undefined : engine.auditAttested(changeset, attestedBy);
+      const { size, root, index, path, header, signature } = vouched ?? engine.auditProof(changeset);
+      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature) } as const;
+      if (!vouched) return freeze(proof);
+      const { actor, genesis, chain } = vouched;
+      return freeze({ ...proof, attested: { actor, signature: hex(vouched.vouched), genesis: hex(genesis), chain: hex(chain) } });
+    });
   }
 
   /**

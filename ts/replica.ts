@@ -84,6 +84,8 @@ export interface Engine {
   auditHead(): { size: number; root: string };
   /** Hashes beside the way one behind the other. Of a log whose rows are all here. */
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
+  /** The same for the tree that a member attested; `vouched` is that signature. */
+  auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
   /** A member, its weight, and so on. */

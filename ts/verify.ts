@@ -22,6 +22,8 @@ export interface Proven {
   /** The tree that it is in. */
   readonly size: number;
   readonly root: string;
+  /** The member who signed that this is the tree over everything it had seen, as the certificates of the space show. Whether it is one to be believed is for you to know. */
+  readonly attestedBy?: string;
 }
 
 /** Options of {@link verifyProof} and {@link verifyConsistency}. */
@@ -57,7 +59,61 @@ export async function verifyProof(proof: unknown, o: VerifyOptions = {}): Promis
   }
   if (last !== 0) throw refused("path", "the path is too short");
   if (!same(hash, root)) throw refused("root", "the path leads to another root");
-  return { space: hex(space), changeset: hex(id), actor: hex(actor), seq, size, root: hex(root) };
+  const proven = { space: hex(space), changeset: hex(id), actor: hex(actor), seq, size, root: hex(root) };
+  if (fields["attested"] === undefined) return proven;
+  return { ...proven, attestedBy: hex(await attesting(fieldsOf(fields["attested"], "attested"), space, size, root)) };
+}
+
+/** The member who attested a tree: `docs/format.md`, sections 3 and 13. */
+async function attesting(fields: Fields, space: Uint8Array, size: number, root: Uint8Array): Promise<Uint8Array> {
+  const [actor, signature, genesis] = [bytesOf(fields, "actor", 32), bytesOf(fields, "signature", 64), bytesOf(fields, "genesis")];
+  const count = new DataView(new ArrayBuffer(8));
+  count.setBigUint64(0, BigInt(size), true);
+  const statement = [tag("attest"), space, new Uint8Array(count.buffer), root];
+  if (!(await isSigned(actor, statement, signature))) throw refused("attested", "the attestation is not signed by its actor");
+  if (genesis.length < 53 || !same(await sha256(tag("genesis"), genesis), space)) throw refused("genesis", "the space did not begin with this");
+  const certificates = certificatesOf(bytesOf(fields, "chain"));
+  let issuer: Uint8Array = genesis.slice(4, 36);
+  for (const certificate of certificates) {
+    const [signed, by, subject] = [certificate.slice(0, -64), certificate.slice(36, 68), certificate.slice(68, 100)];
+    const isLinked = same(by, issuer) && same(certificate.slice(4, 36), space) && certificate[0] === 1 && certificate[1] === 1;
+    const id = await sha256(tag("cert-id"), signed);
+    if (!isLinked || !(await isSigned(by, [tag("cert-sig"), id], certificate.slice(-64)))) throw refused("chain", "a certificate is not of who stands before it");
+    issuer = subject;
+  }
+  // Granted by the root; or invited, by the root or by an admin; then a device and an actor of it.
+  const kinds = certificates.map((certificate) => certificate[2]).join("");
+  const invitesWithoutRight = kinds.startsWith("12") && (certificates[0]?.[100] ?? 0) < 3;
+  if (!/^(1|1?23)45$/.test(kinds) || invitesWithoutRight || !same(issuer, actor)) throw refused("chain", "the certificates do not lead to the actor");
+  return (certificates.at(-3) as Uint8Array).slice(68, 100);
+}
+
+/** The certificates of a chain: how many, then each behind its length. */
+function certificatesOf(chain: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
+  const certificates: Uint8Array<ArrayBuffer>[] = [];
+  const [count, start] = varint(chain, 0);
+  let at = start;
+  for (let i = 0; i < Math.min(count, CERTIFICATES_MAX); i++) {
+    const [length, begin] = varint(chain, at);
+    at = begin + length;
+    if (length < 164 || at > chain.length) throw refused("chain", "the chain is cut off");
+    certificates.push(chain.slice(begin, at));
+  }
+  if (at !== chain.length || certificates.length < count) throw refused("chain", "the chain is longer than it says");
+  return certificates;
+}
+
+const CERTIFICATES_MAX = 8;
+
+/** A number of up to five bytes, and where it ends; too large to be a length where it has more. */
+function varint(bytes: Uint8Array, at: number): [number, number] {
+  let value = 0;
+  for (let i = 0; i < 5; i++) {
+    const byte = bytes[at + i] ?? 0;
+    value += (byte & 127) * 128 ** i;
+    if (byte < 128) return [value, at + i + 1];
+  }
+  return [Number.MAX_SAFE_INTEGER, at];
 }
 
 /**
@@ -112,13 +168,9 @@ function isPowerOfTwo(n: number): boolean {
 /** Who signed a header, whose hash is known to be right: `docs/format.md`, section 4. */
 function signedBy(header: Uint8Array<ArrayBuffer>): { space: Uint8Array; actor: Uint8Array<ArrayBuffer>; seq: number } {
   if (header[0] !== 1 || header[1] !== 1) throw refused("header", "the header is of a version that is not known here");
-  let seq = 0;
-  for (let i = 0; ; i++) {
-    const byte = header[68 + i];
-    if (byte === undefined || i === 5) throw refused("header", "the header is cut off");
-    seq += (byte & 127) * 128 ** i;
-    if (byte < 128) return { space: header.slice(4, 36), actor: header.slice(36, 68), seq };
-  }
+  const [seq, end] = varint(header, 68);
+  if (end > header.length) throw refused("header", "the header is cut off");
+  return { space: header.slice(4, 36), actor: header.slice(36, 68), seq };
 }
 
 async function isSigned(actor: Uint8Array<ArrayBuffer>, message: Uint8Array[], signature: Uint8Array<ArrayBuffer>): Promise<boolean> {

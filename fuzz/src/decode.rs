@@ -2,6 +2,7 @@
 
 use crate::Input;
 use prost::bytes::Bytes;
+use stemma::audit::{Attestation, Finality, ValidatorSet};
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
@@ -48,6 +49,17 @@ pub fn value(data: &[u8]) {
     }
 }
 
+/// The payload of an op that is not folded: a choice of validators, or an attestation.
+pub fn statement(data: &[u8]) {
+    if let Ok(set) = ValidatorSet::decode(data) {
+        assert_eq!(set.encode(), data);
+        assert!(set.quorum() > 2 * set.total() / 3);
+    }
+    if let Ok(attestation) = Attestation::decode(data) {
+        assert_eq!(attestation.encode(), data);
+    }
+}
+
 /// What a snapshot or a segment of the store says, by the first byte: it loads and can be saved again, or is refused.
 pub fn saved(data: &[u8]) {
     fn load<T: Saved>(bytes: &[u8]) {
@@ -56,7 +68,8 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 10 {
+    match which % 11 {
+        10 => load::<Finality>(bytes),
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),
         2 => load::<Text>(bytes),

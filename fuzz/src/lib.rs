@@ -66,11 +66,12 @@ mod tests {
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [Target; 20] = [
+    const TARGETS: [Target; 21] = [
         decode::bigint,
         decode::tlv,
         decode::value,
         decode::saved,
+        decode::statement,
         decode::genesis,
         decode::certificate,
         decode::chain,

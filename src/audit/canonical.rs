@@ -22,13 +22,8 @@ impl CanonicalTree {
     /// Takes in what came since. O(k log k) for k changesets behind all others in the order, and for as many more as stand
     /// behind the first of them.
     pub fn follow(&mut self, graph: &CausalGraph) {
-        let known = self.order.len() as u32;
-        let fresh = (known..graph.len()).map(ChangesetIx);
-        for ix in fresh.clone() {
-            let parents = graph.prev(ix).into_iter().chain(graph.deps(ix).iter().copied());
-            let depth = parents.map(|parent| self.depths[parent.0 as usize] + 1).max();
-            self.depths.push(depth.unwrap_or(0));
-        }
+        let fresh = (self.order.len() as u32..graph.len()).map(ChangesetIx);
+        self.measure(graph);
         let depths = &self.depths;
         let key = |ix: &ChangesetIx| (depths[ix.0 as usize], graph.id(*ix));
         let Some(first) = fresh.clone().map(|ix| key(&ix)).min() else { return };
@@ -39,11 +34,35 @@ impl CanonicalTree {
         let order = &self.order;
         self.tree.truncate(from as u64, |index| graph.id(order[index as usize]).0);
         self.places.resize(graph.len() as usize, 0);
-        for ix in behind {
-            self.places[ix.0 as usize] = self.order.len() as u32;
-            self.order.push(ix);
-            self.tree.push(&graph.id(ix).0);
+        behind.into_iter().for_each(|ix| self.append(graph, ix));
+    }
+
+    /// How deep the changesets are that came since.
+    fn measure(&mut self, graph: &CausalGraph) {
+        for ix in (self.depths.len() as u32..graph.len()).map(ChangesetIx) {
+            let parents = graph.prev(ix).into_iter().chain(graph.deps(ix).iter().copied());
+            let depth = parents.map(|parent| self.depths[parent.0 as usize] + 1).max();
+            self.depths.push(depth.unwrap_or(0));
         }
+    }
+
+    fn append(&mut self, graph: &CausalGraph, ix: ChangesetIx) {
+        self.places[ix.0 as usize] = self.order.len() as u32;
+        self.order.push(ix);
+        self.tree.push(&graph.id(ix).0);
+    }
+
+    /// The tree over some changesets, which with each have all its past. O(n log n).
+    pub fn over(graph: &CausalGraph, chosen: &[bool]) -> Self {
+        let mut tree = Self::default();
+        tree.measure(graph);
+        tree.places = vec![u32::MAX; chosen.len()];
+        let depths = &tree.depths;
+        let mut order: Vec<ChangesetIx> =
+            (0..graph.len()).map(ChangesetIx).filter(|ix| chosen[ix.0 as usize]).collect();
+        order.sort_unstable_by_key(|ix| (depths[ix.0 as usize], graph.id(*ix)));
+        order.into_iter().for_each(|ix| tree.append(graph, ix));
+        tree
     }
 
     /// How many changesets are in it.

@@ -72,16 +72,14 @@ impl Finality {
     /// The weight of those who have attested a changeset.
     pub fn weight(&self, graph: &CausalGraph, ix: ChangesetIx) -> u64 {
         let Some(set) = self.validators(graph) else { return 0 };
-        self.seen_by(graph, ix).iter().map(|member| u64::from(set.weight(member))).sum()
+        let asked = |one: &&Attested| set.weight(&one.member) > 0;
+        let seen = seen_by(graph, ix, self.attested.iter().filter(asked));
+        seen.iter().map(|member| u64::from(set.weight(member))).sum()
     }
 
     /// Who has attested a changeset, ascending.
     pub fn seen_by(&self, graph: &CausalGraph, ix: ChangesetIx) -> Vec<MemberId> {
-        let has_seen = |one: &&Attested| one.changeset != ix && graph.contains(one.changeset, ix);
-        let mut seen: Vec<MemberId> = self.attested.iter().filter(has_seen).map(|one| one.member).collect();
-        sort(&mut seen);
-        seen.dedup();
-        seen
+        seen_by(graph, ix, self.attested.iter())
     }
 
     /// Whether a quorum has attested a changeset. O(validators * log n).
@@ -101,6 +99,18 @@ impl Finality {
         let chosen = self.choices.iter().map(|choice| choice.changeset);
         chosen.chain(self.attested.iter().map(|one| one.changeset)).all(|ix| ix.0 < changesets)
     }
+}
+
+fn seen_by<'a>(
+    graph: &CausalGraph,
+    ix: ChangesetIx,
+    attested: impl Iterator<Item = &'a Attested>,
+) -> Vec<MemberId> {
+    let has_seen = |one: &&Attested| one.changeset != ix && graph.contains(one.changeset, ix);
+    let mut seen: Vec<MemberId> = attested.filter(has_seen).map(|one| one.member).collect();
+    sort(&mut seen);
+    seen.dedup();
+    seen
 }
 
 impl Saved for Finality {

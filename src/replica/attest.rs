@@ -98,7 +98,6 @@ impl Replica {
         if self.attest_due().is_none_or(|due| due > env.now_ms) {
             return;
         }
-        self.validating.is_due = false;
         self.validating.last_ms = env.now_ms;
         let sign = |replica: &mut Self| {
             let head = replica.audit_head();
@@ -108,6 +107,8 @@ impl Replica {
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
         self.state_alone(Class::Audit, sign, env);
+        // After it: what gathers too many heads first is attested as well.
+        self.validating.is_due = false;
     }
 
     /// Signs a changeset with one op, which is made when nothing comes between it and the changeset any more, and takes it in.

@@ -1,8 +1,8 @@
 //! Proofs over all changesets that are here, for whoever has nothing of them.
 
 use super::Replica;
-use crate::audit::CanonicalTree;
-use crate::causal::ChangesetId;
+use crate::audit::{Attestation, Attested, CanonicalTree};
+use crate::causal::{ActorId, ChangesetId, MemberId};
 use crate::crypto::Digest;
 
 /// The tree, which is of one numbering of changesets.
@@ -36,6 +36,19 @@ pub struct InclusionProof {
     pub signature: [u8; 64],
 }
 
+/// What a validator signed about a tree, and who it is, for whoever knows the id of the space alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Whose signature it is.
+    pub actor: ActorId,
+    /// That of the attestation.
+    pub signature: [u8; 64],
+    /// What the space began with: its hash is the id of the space.
+    pub genesis: Vec<u8>,
+    /// From its root to the actor.
+    pub chain: Vec<u8>,
+}
+
 /// Why there is no proof of a changeset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofFault {
@@ -48,6 +61,12 @@ pub enum ProofFault {
     /// It came with a signature that is not valid; a later one vouches for it.
     #[error("the signature of this changeset was spoilt on its way")]
     Signature,
+    /// The member has not attested it.
+    #[error("this member has not attested this changeset")]
+    Unattested,
+    /// What the member signed is not the root over what it had seen: nothing leads there.
+    #[error("what this member signed is not the root over what it had seen")]
+    Root,
 }
 
 impl Replica {
@@ -61,15 +80,50 @@ impl Replica {
     /// That a changeset is in that tree. O(log n), and one check of a signature.
     pub fn audit_proof(&mut self, id: &ChangesetId) -> Result<InclusionProof, ProofFault> {
         let head = self.audit_head();
+        let (header, signature) = self.signed_header(id)?;
+        let (index, path) = self.witness.tree.inclusion(self.log.graph(), id).ok_or(ProofFault::Unknown)?;
+        Ok(InclusionProof { head, index, path, header, signature })
+    }
+
+    /// That a changeset is in the tree that a member attested last with the changeset in it. O(n log n): that tree is made for it.
+    pub fn audit_attested(
+        &mut self,
+        id: &ChangesetId,
+        member: MemberId,
+    ) -> Result<(InclusionProof, Vouched), ProofFault> {
+        let (header, signature) = self.signed_header(id)?;
+        let graph = self.log.graph();
+        let ix = graph.get(id).ok_or(ProofFault::Unknown)?;
+        let has_seen = |one: &&Attested| {
+            one.member == member && one.changeset != ix && graph.contains(one.changeset, ix)
+        };
+        let attested = self.finality.attested().iter().filter(has_seen);
+        let attested = attested.max_by_key(|one| one.attestation.size).ok_or(ProofFault::Unattested)?;
+        let mut past = graph.within(&[attested.changeset]);
+        past[attested.changeset.0 as usize] = false;
+        let tree = CanonicalTree::over(graph, &past);
+        let Attestation { size, root, signature: vouched } = attested.attestation;
+        if (tree.size(), tree.root(graph, size)) != (size, root) {
+            return Err(ProofFault::Root);
+        }
+        let (index, path) = tree.inclusion(graph, id).ok_or(ProofFault::Unknown)?;
+        let actor = graph.actor(attested.changeset);
+        let first = graph.nth_prev(attested.changeset, graph.seq(attested.changeset));
+        let first = first.and_then(|first| self.log.entry(first).changeset());
+        let chain = first.and_then(|first| first.header().chain()).ok_or(ProofFault::Absent)?;
+        let genesis = self.identity.genesis().as_bytes().to_vec();
+        let vouched = Vouched { actor, signature: vouched.0, genesis, chain: chain.encode() };
+        Ok((InclusionProof { head: AuditHead { size, root }, index, path, header, signature }, vouched))
+    }
+
+    /// The header of a changeset and its signature, which is looked at first.
+    fn signed_header(&mut self, id: &ChangesetId) -> Result<(Vec<u8>, [u8; 64]), ProofFault> {
         let ix = self.log.graph().get(id).ok_or(ProofFault::Unknown)?;
         if self.log.entry(ix).changeset().is_some() && !self.log.check(id) {
             return Err(ProofFault::Signature);
         }
-        let graph = self.log.graph();
         let signed = self.log.entry(ix).changeset().ok_or(ProofFault::Absent)?.signed();
-        let (index, path) = self.witness.tree.inclusion(graph, id).ok_or(ProofFault::Unknown)?;
-        let header = signed.header().as_bytes().to_vec();
-        Ok(InclusionProof { head, index, path, header, signature: signed.signature().0 })
+        Ok((signed.header().as_bytes().to_vec(), signed.signature().0))
     }
 
     /// That the tree begins with an earlier one of its own; none if it does not: something that came since belongs before what

@@ -49,7 +49,7 @@ mod view;
 mod why;
 
 pub use attest::ChoiceFault;
-pub use audit::{AuditHead, InclusionProof, ProofFault};
+pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use digest::blob_hash;

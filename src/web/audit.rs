@@ -6,7 +6,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
-use crate::replica::{AuditHead, ChoiceFault, ProofFault, Replica as Core};
+use crate::replica::{AuditHead, ChoiceFault, InclusionProof, ProofFault, Replica as Core};
 use crate::sorted::sort_by_key;
 use crate::{Attested, ChangesetId, Digest, MemberId, ValidatorSet};
 
@@ -25,19 +25,23 @@ impl Replica {
     #[wasm_bindgen(js_name = auditProof)]
     pub fn audit_proof(&mut self, changeset: &str) -> Answer<JsValue> {
         let id = ChangesetId(id32(changeset, "changeset")?);
-        let proof = self.flushed().audit_proof(&id).map_err(|fault| match fault {
-            ProofFault::Unknown => EdgeError::argument("changeset", fault.to_string()),
-            ProofFault::Absent => EdgeError::new(Code::StorageLost, fault.to_string()),
-            ProofFault::Signature => EdgeError::new(Code::Signature, fault.to_string()),
-        })?;
-        Ok(object(&[
-            ("size", (proof.head.size as f64).into()),
-            ("root", proof.head.root.to_string().into()),
-            ("index", (proof.index as f64).into()),
-            ("path", packed(&proof.path)),
-            ("header", Uint8Array::from(proof.header.as_slice()).into()),
-            ("signature", Uint8Array::from(&proof.signature[..]).into()),
-        ]))
+        self.flushed().audit_proof(&id).map(|proof| proof_to_js(&proof, &[])).map_err(proof_error)
+    }
+
+    /// The same for the tree that a member attested, with what shows that it did.
+    #[wasm_bindgen(js_name = auditAttested)]
+    pub fn audit_attested(&mut self, changeset: &str, member: &str) -> Answer<JsValue> {
+        let (id, member) =
+            (ChangesetId(id32(changeset, "changeset")?), MemberId(id32(member, "attestedBy")?));
+        let (proof, by) = self.flushed().audit_attested(&id, member).map_err(proof_error)?;
+        let bytes = |bytes: &[u8]| Uint8Array::from(bytes).into();
+        let vouched = [
+            ("actor", by.actor.to_string().into()),
+            ("vouched", bytes(&by.signature)),
+            ("genesis", bytes(&by.genesis)),
+            ("chain", bytes(&by.chain)),
+        ];
+        Ok(proof_to_js(&proof, &vouched))
     }
 
     /// That the tree begins with an earlier one of its own; `undefined` if it does not.
@@ -115,6 +119,28 @@ impl Replica {
         with_env(|env| self.core_mut().flush(env));
         self.core_mut()
     }
+}
+
+fn proof_error(fault: ProofFault) -> EdgeError {
+    match fault {
+        ProofFault::Unknown => EdgeError::argument("changeset", fault.to_string()),
+        ProofFault::Unattested => EdgeError::argument("attestedBy", fault.to_string()),
+        ProofFault::Absent => EdgeError::new(Code::StorageLost, fault.to_string()),
+        ProofFault::Signature | ProofFault::Root => EdgeError::new(Code::Signature, fault.to_string()),
+    }
+}
+
+fn proof_to_js(proof: &InclusionProof, more: &[(&str, JsValue)]) -> JsValue {
+    let mut fields = vec![
+        ("size", (proof.head.size as f64).into()),
+        ("root", proof.head.root.to_string().into()),
+        ("index", (proof.index as f64).into()),
+        ("path", packed(&proof.path)),
+        ("header", Uint8Array::from(proof.header.as_slice()).into()),
+        ("signature", Uint8Array::from(&proof.signature[..]).into()),
+    ];
+    fields.extend_from_slice(more);
+    object(&fields)
 }
 
 fn packed(path: &[Digest]) -> JsValue {

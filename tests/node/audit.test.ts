@@ -256,6 +256,48 @@ test("what a validator attested is the tree of everything before its attestation
   assert.ok(then.audit.isFinal(write.id));
 });
 
+test("a proof by a validator shows who vouches for the root, and no altered one does", async (t) => {
+  const [owner, other] = (await group(t, 2)) as [Space, Space];
+  owner.audit.configure({ validators: [owner.me, other.me], blockTimeMs: 0 });
+  const write = owner.transact(() => owner.getMap("m").set("key", 1));
+  const stops = [owner, other].map((space) => space.audit.validate());
+  await write.saved("final", soon());
+  stops.forEach((stop) => stop());
+  owner.transact(() => owner.getMap("m").set("key", "later"));
+  for (const { me } of [owner, other]) {
+    const proof = await owner.audit.proof(write.id, { attestedBy: me });
+    const { attestedBy, changeset, size } = await verifyProof(JSON.parse(JSON.stringify(proof)));
+    assert.deepEqual([attestedBy, changeset], [me, write.id]);
+    assert.ok(owner.audit.attestations().some((one) => one.member === me && one.size === size));
+  }
+  const proof = await owner.audit.proof(write.id, { attestedBy: other.me });
+  const own = (await owner.audit.proof(write.id, { attestedBy: owner.me })).attested!;
+  const chain = proof.attested!.chain;
+  const wrong: [string, (copy: any) => void][] = [
+    ["attested", (copy) => (copy.attested = null)],
+    ["attested", (copy) => (copy.attested.signature = own.signature)],
+    ["attested", (copy) => (copy.attested.actor = own.actor)],
+    ["actor", (copy) => (copy.attested.actor = "")],
+    ["chain", (copy) => (copy.attested.chain = own.chain)],
+    ["chain", (copy) => (copy.attested.chain = chain.slice(0, -2))],
+    ["chain", (copy) => (copy.attested.chain = `${chain}00`)],
+    ["chain", (copy) => (copy.attested.chain = "00")],
+    ["chain", (copy) => (copy.attested.chain = "ffffffff0f")],
+    ["chain", (copy) => (copy.attested.chain = "")],
+    ["genesis", (copy) => (copy.attested.genesis = flipped(copy.attested.genesis, 20))],
+    ["genesis", (copy) => (copy.attested.genesis = "00")],
+    ["genesis", (copy) => delete copy.attested.genesis],
+  ];
+  for (let at = 4; at < chain.length; at += 23) wrong.push(["chain", (copy) => (copy.attested.chain = flipped(chain, at))]);
+  for (const [argument, change] of wrong) {
+    await assert.rejects(verifyProof(altered(proof, change)), code("E_PROOF", argument), `${argument}: ${change}`);
+  }
+  const later = owner.heads[0] as string;
+  await assert.rejects(owner.audit.proof(later, { attestedBy: other.me }), code("E_ARGUMENT", "attestedBy"));
+  await assert.rejects(owner.audit.proof(write.id, { attestedBy: "0".repeat(64) }), code("E_ARGUMENT", "attestedBy"));
+  await assert.rejects(owner.audit.proof(write.id, { attestedBy: 1 as never }), code("E_ARGUMENT", "attestedBy"));
+});
+
 test("a signal ends validating, and a second call of its own goes on", async (t) => {
   const owner = await openSpace(t);
   owner.audit.configure({ validators: [owner.me], blockTimeMs: 0 });

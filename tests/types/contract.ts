@@ -15,7 +15,7 @@ export async function contract(): Promise<void> {
   const film = await space.blob(new Uint8Array(1), { progress: (bytes, size) => void (bytes / size), signal: AbortSignal.timeout(1) });
   const bytes: Uint8Array = await space.readBlob(map.set("film", film).get("film") as typeof film);
   text.append(String(bytes.length));
-  const proof: Proof = await space.audit.proof(space.heads[0] ?? "", { signal: AbortSignal.timeout(1) });
+  const proof: Proof = await space.audit.proof(space.heads[0] ?? "", { attestedBy: space.me, signal: AbortSignal.timeout(1) });
   const { actor, seq }: Proven = await verifyProof(proof, { root: space.audit.head().root });
   const grown: ConsistencyProof | undefined = space.audit.consistency(space.audit.head());
   await verifyConsistency(grown);
