@@ -174,7 +174,7 @@ fn what_this_version_does_not_know_waits_with_its_descendants_and_the_rest_goes_
     let alter: [fn(&mut Vec<u8>); 5] = [
         |header| header[SUITE] = 2,
         |header| header[CLASS] = 9,
-        |header| header[CLASS] = Class::Control as u8,
+        |header| header[CLASS] = Class::Snapshot as u8,
         |header| header[FLAGS] = 1,
         |header| {
             // A critical entry of the extension.

@@ -120,7 +120,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#watch();
   }
 
-  /** Seals and stores what is open, waits for the bytes of all that is known, and looks at their signatures: before something is exported. */
+  /** Seals and stores what is open, and waits for the bytes of all that is known: before something is exported. */
   async stored(what: string): Promise<void> {
     this.transactions.refuse(what);
     // An own changeset is left out until it is stored. One that cannot be is signed anew, and is in.
@@ -132,7 +132,6 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (this.pump.peek((engine) => engine.isWhole()) === false) {
       throw new StemmaError("E_STORAGE_LOST", `${what}: changesets that are shown here were lost from the store`);
     }
-    while (this.pump.call((engine) => engine.checkSignatures())) await new Promise((resolve) => setTimeout(resolve));
   }
 
   /** Where the space is stored now. */

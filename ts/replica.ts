@@ -271,8 +271,6 @@ export interface Engine {
   seenBy(changeset: string): number;
 
   invite(role: string, notAfterMs: number, uses: number, relays: string[]): string;
-  /** Looks at some signatures that were not looked at yet; whether there are more. What is exported looks at all that are left. */
-  checkSignatures(): boolean;
   exportSpace(): Uint8Array;
   exportObject(object: number): Uint8Array;
   /** Integrates a slice of what is ready; whether there is more, or a batch is open. */

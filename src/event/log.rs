@@ -142,8 +142,6 @@ pub struct Log {
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Entries without bytes.
     pub(super) away: u32,
-    /// The signatures of all entries before it were looked at.
-    pub(super) checked_to: u32,
     pub(super) signatures: Signatures,
 }
 
@@ -169,7 +167,6 @@ impl Log {
             completed: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
-            checked_to: 0,
             signatures: Signatures::default(),
         }
     }

@@ -39,32 +39,6 @@ impl Log {
         is_valid
     }
 
-    /// Looks at signatures that were not looked at, of so many changesets at most. Says whether some are left.
-    pub fn check_more(&mut self, count: usize) -> bool {
-        let mut left = count;
-        while let Some(entry) = self.entries.get_mut(self.checked_to as usize) {
-            if let Some(changeset) = entry.changeset.as_deref_mut() {
-                if self.signatures.is_unchecked(changeset) {
-                    if left == 0 {
-                        return true;
-                    }
-                    left -= 1;
-                }
-                self.signatures.check(changeset);
-            }
-            self.checked_to += 1;
-        }
-        let queued = self.ready.iter_mut().map(|(changeset, _)| changeset);
-        let outside = queued.chain(self.waiting.values_mut().map(|waiting| &mut waiting.changeset));
-        let mut unchecked = outside.filter(|changeset| self.signatures.is_unchecked(changeset));
-        let some: Vec<&mut Changeset> = unchecked.by_ref().take(left).collect();
-        let more = unchecked.next().is_some();
-        for changeset in some {
-            self.signatures.check(changeset);
-        }
-        more
-    }
-
     /// Takes the signature of a copy, if the one that is here is not valid and that one is.
     pub(super) fn resign(&mut self, copy: &SignedChangeset) -> bool {
         let id = copy.id();

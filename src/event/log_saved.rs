@@ -20,7 +20,6 @@ impl Log {
             return false;
         }
         entry.changeset = signed.trust_by_id(id).map(Box::new);
-        self.checked_to = self.checked_to.min(ix.0);
         self.away -= u32::from(entry.changeset.is_some());
         entry.changeset.is_some()
     }

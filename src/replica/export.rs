@@ -38,10 +38,9 @@ pub enum ImportError {
 
 impl Replica {
     /// The whole space as bytes: every changeset, also those that wait. Sealed as they are; whoever holds an invite or is a
-    /// member can read it. Own changesets that are not stored yet are left out: this device may forget that it made them. So is what
-    /// has a signature that is not valid, until it is mended. O(changesets), and a signature check for each that was not looked at.
-    pub fn export_space(&mut self) -> Vec<u8> {
-        self.log.check_more(usize::MAX);
+    /// member can read it. Own changesets that are not stored yet are left out: this device may forget that it made them. What came with
+    /// a spoilt signature is in as it is here: a copy lacks nothing, and whoever takes it in looks for itself. O(changesets).
+    pub fn export_space(&self) -> Vec<u8> {
         let graph = self.log.graph();
         let outside = self.log.outside().map(|(changeset, _)| changeset);
         let rows = (0..graph.len())
@@ -49,7 +48,6 @@ impl Replica {
             .filter(|ix| self.sendable(*ix))
             .filter_map(|ix| self.log.entry(ix).changeset())
             .chain(outside)
-            .filter(|changeset| !self.log.is_spoilt(&changeset.id()))
             .map(|changeset| changeset.signed().encode());
         self.write_export(rows.collect())
     }
@@ -57,8 +55,7 @@ impl Replica {
     /// One object and what is below it as bytes, which merge with what is known of it wherever they are imported: the
     /// changesets that touch it, and of those before them what decides, without what people read. For the rest as
     /// [`Replica::export_space`].
-    pub fn export_object(&mut self, object: ObjectIx) -> Vec<u8> {
-        self.log.check_more(usize::MAX);
+    pub fn export_object(&self, object: ObjectIx) -> Vec<u8> {
         let graph = self.log.graph();
         let count = graph.len() as usize;
         let (mut needed, mut touches) = (vec![false; count], vec![false; count]);
@@ -72,8 +69,7 @@ impl Replica {
             }
         }
         let row = |at: usize| {
-            let row = self.log.entry(ChangesetIx(at as u32)).changeset()?.signed();
-            let mut row = Some(row).filter(|row| !self.log.is_spoilt(&row.id()))?.clone();
+            let mut row = self.log.entry(ChangesetIx(at as u32)).changeset()?.signed().clone();
             if !touches[at] {
                 row.drop_content();
             }

@@ -1,10 +1,9 @@
-//! What goes out: a row is passed on, to a relay, to a peer or in an export, only with a signature of its own that is valid.
+//! What goes out: a row is passed on, to a relay or a peer, only with a signature of its own that is valid.
 //!
 //! A row that came in a run, or that was stored, is authentic by what follows it (`event::log_offer`); its own signature is looked at
 //! here, once, some in each turn. One that is not valid is asked for again (`mend`), and goes out when it was mended.
 
 use super::link::{Links, PeerLink, to_row};
-use super::receive::Origin;
 use super::{Env, Replica};
 use crate::causal::ChangesetIx;
 use crate::event::Log;
@@ -13,9 +12,6 @@ use std::collections::VecDeque;
 
 /// Signatures that are looked at in one turn before rows go out: some milliseconds of work.
 const CHECKS_MAX: usize = 64;
-
-/// Those that are looked at in one call before an export, for which somebody waits.
-const CHECKS_OF_EXPORT: usize = 160;
 
 /// Where rows go out.
 pub(super) struct Passage {
@@ -74,14 +70,6 @@ impl Passage {
 }
 
 impl Replica {
-    /// Looks at 160 signatures that were not looked at yet. Returns whether there are more: then call again.
-    /// [`Replica::export_space`] and [`Replica::export_object`] look at all that are left.
-    pub fn check_signatures(&mut self, env: &mut Env<'_>) -> bool {
-        let more = self.log.check_more(CHECKS_OF_EXPORT);
-        self.note_spoilt(Origin::Import, env);
-        more
-    }
-
     /// Sends peers what waits for them, as far as they take it.
     pub(super) fn pump_peers(&mut self, env: &mut Env<'_>) {
         let takes = |(session, link): (&u32, &PeerLink)| {

@@ -251,12 +251,6 @@ impl Replica {
         token.map(|token| token.to_string()).ok_or_else(too_long)
     }
 
-    /// Looks at some signatures that were not looked at yet; whether there are more.
-    #[wasm_bindgen(js_name = checkSignatures)]
-    pub fn check_signatures(&mut self) -> bool {
-        with_env(|env| self.core_mut().check_signatures(env))
-    }
-
     #[wasm_bindgen(js_name = exportSpace)]
     pub fn export_space(&mut self) -> Vec<u8> {
         self.sealed_core().export_space()
