@@ -48,6 +48,24 @@ fn choose(node: &mut Node, set: &ValidatorSet) -> ChangesetId {
     node.with(|replica, env| replica.choose_validators(set, env)).expect("the owner may choose")
 }
 
+/// An owner who asks the other one and writes something, of which both know.
+fn pair() -> (Vec<Node>, ValidatorSet, ChangesetId) {
+    let mut nodes = group(2);
+    let chosen = set(&[&nodes[1]]);
+    choose(&mut nodes[0], &chosen);
+    write(&mut nodes[0], "k");
+    let id = last(&nodes[0]);
+    meet(&mut nodes);
+    (nodes, chosen, id)
+}
+
+/// The second one of them attests what it has, and both know.
+fn attest(nodes: &mut [Node]) {
+    nodes[1].replica.validate(true);
+    pause(&mut nodes[1]);
+    meet(nodes);
+}
+
 /// Time passes until the next attestation is due.
 fn pause(node: &mut Node) {
     node.now_ms += PAUSE_MS;
@@ -175,7 +193,7 @@ fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
     choose(&mut world.a, &chosen);
     let first = world.first;
     let space = world.a.replica.space();
-    let attest = |payload: Vec<u8>| Op::Audit { kind: AuditKind::Attest, payload };
+    let said = |payload: Vec<u8>| Op::Audit { kind: AuditKind::Attest, payload };
     let signed = |lane: &attacker::Lane| Attestation::sign(&lane.key, &space, 1, Digest([7; 32]));
     let (mut good, mut other, mut cut, mut of_space) = (1, 2, 3, 4);
     let lane = |n: &mut u8| world.attacker.lane(*n);
@@ -187,10 +205,10 @@ fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
     short.pop();
     let honest = signed(&good).encode();
     let rows = [
-        world.attacker.say(Class::Audit, &mut good, &[first], vec![attest(honest)]),
-        world.attacker.say(Class::Audit, &mut other, &[first], vec![attest(by_another.encode())]),
-        world.attacker.say(Class::Audit, &mut cut, &[first], vec![attest(short)]),
-        world.attacker.say(Class::Audit, &mut of_space, &[first], vec![attest(elsewhere.encode())]),
+        world.attacker.say(Class::Audit, &mut good, &[first], vec![said(honest)]),
+        world.attacker.say(Class::Audit, &mut other, &[first], vec![said(by_another.encode())]),
+        world.attacker.say(Class::Audit, &mut cut, &[first], vec![said(short)]),
+        world.attacker.say(Class::Audit, &mut of_space, &[first], vec![said(elsewhere.encode())]),
     ];
     let world = world.agree(&rows.each_ref().map(encoded));
     let fates = rows.each_ref().map(|row| world.fate(row.id()));
@@ -205,15 +223,9 @@ fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
 
 #[test]
 fn the_root_that_is_attested_is_that_of_everything_before_it() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    write(&mut nodes[0], "k");
-    meet(&mut nodes);
+    let (mut nodes, ..) = pair();
     let before = nodes[0].replica.audit_head();
-    nodes[1].replica.validate(true);
-    pause(&mut nodes[1]);
-    meet(&mut nodes);
+    attest(&mut nodes);
     let (id, attested) = nodes[0].replica.attestations().next().expect("one attestation");
     assert_eq!((attested.attestation.size, attested.attestation.root), (before.size, before.root));
     assert_eq!(attested.member, nodes[1].replica.member());
@@ -241,15 +253,8 @@ fn choices_made_apart_are_one_choice_when_they_meet() {
 
 #[test]
 fn validators_are_known_after_a_restart_with_a_snapshot_and_without() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    write(&mut nodes[0], "k");
-    let id = last(&nodes[0]);
-    meet(&mut nodes);
-    nodes[1].replica.validate(true);
-    pause(&mut nodes[1]);
-    meet(&mut nodes);
+    let (mut nodes, chosen, id) = pair();
+    attest(&mut nodes);
     let first = nodes.remove(0).reopen();
     assert!(is_final(&first, id));
     let mut first = first;
@@ -263,12 +268,8 @@ fn validators_are_known_after_a_restart_with_a_snapshot_and_without() {
 
 #[test]
 fn a_validator_that_comes_back_attests_what_it_missed_and_nothing_twice() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    meet(&mut nodes);
-    nodes[1].replica.validate(true);
-    pause(&mut nodes[1]);
+    let (mut nodes, ..) = pair();
+    attest(&mut nodes);
     let count = history(&nodes[1]).len();
     let again = nodes.remove(1).reopen();
     nodes.push(again);
@@ -287,12 +288,7 @@ fn a_validator_that_comes_back_attests_what_it_missed_and_nothing_twice() {
 
 #[test]
 fn an_attestation_that_could_not_be_stored_is_made_anew() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    write(&mut nodes[0], "k");
-    let id = last(&nodes[0]);
-    meet(&mut nodes);
+    let (mut nodes, _, id) = pair();
     nodes[1].disk.broken = Some("E_STORAGE_QUOTA");
     nodes[1].replica.validate(true);
     pause(&mut nodes[1]);
@@ -324,19 +320,13 @@ fn an_edit_is_never_held_up_by_an_attestation() {
 /// Attestations are what they are, whatever anybody believes of what their authors write.
 #[test]
 fn policy_hides_no_attestation_and_none_waits_for_review() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    write(&mut nodes[0], "k");
-    let id = last(&nodes[0]);
+    let (mut nodes, _, id) = pair();
     let member = nodes[1].replica.member();
     let ban = Op::PolicyBan { subject: BanSubject::Member(member), scope: BanScope::All };
     let words = vec![Op::PolicyMode { review: true }, ban];
     nodes[0].with(|replica, env| replica.say(words, None, true, env)).expect("it can be said");
     meet(&mut nodes);
-    nodes[1].replica.validate(true);
-    pause(&mut nodes[1]);
-    meet(&mut nodes);
+    attest(&mut nodes);
     assert!(is_final(&nodes[0], id));
     assert_eq!(nodes[0].replica.inbox(), []);
     assert!(history(&nodes[0]).iter().all(|one| one.hidden == 0));
@@ -362,21 +352,15 @@ fn more_heads_than_a_changeset_can_name_are_attested_at_once() {
 
 #[test]
 fn a_view_of_what_is_final_shows_nothing_else() {
-    let mut nodes = group(2);
-    let chosen = set(&[&nodes[1]]);
-    choose(&mut nodes[0], &chosen);
-    write(&mut nodes[0], "settled");
-    meet(&mut nodes);
-    nodes[1].replica.validate(true);
-    pause(&mut nodes[1]);
-    meet(&mut nodes);
+    let (mut nodes, ..) = pair();
+    attest(&mut nodes);
     write(&mut nodes[0], "fresh");
     let filter = ViewFilter { final_only: true, ..ViewFilter::default() };
     let node = &mut nodes[0];
     let view = node.with(|replica, env| replica.view(&filter, env)).expect("a view");
     let facts = node.replica.object("facts", stemma::ObjectKind::Map).expect("a map");
     let shown = node.replica.object_in(view, facts).expect("it is open");
-    assert_eq!(node.replica.map_get(shown, "settled"), Some(&Value::from("here")));
+    assert_eq!(node.replica.map_get(shown, "k"), Some(&Value::from("here")));
     assert_eq!(node.replica.map_get(shown, "fresh"), None);
 }
 
