@@ -119,22 +119,17 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
         let (actor, mut sealed) = (self.actor?, Sealed::default());
-        let (prev, deps) = self.parents(actor, env.now_ms, env, &mut sealed);
+        let parents = self.parents(actor, env.now_ms, env, &mut sealed);
         let op = op(self);
         let content = Content { values: vec![Value::Null], ..Content::default() };
         let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
-        let changeset = self.sign_as(class, actor, (prev, &deps), &skeleton, Some(&content), env);
-        sealed.add(&changeset, env.now_ms);
-        let id = changeset.id();
-        self.links.unacked.insert(id);
-        self.log.admit_own(&changeset);
-        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
-        let last_write = self.last_write;
+        self.sign_apart(class, actor, parents, (&skeleton, Some(&content)), &mut sealed, env);
+        let (id, last_write) = (sealed.ids.last().copied(), self.last_write);
         self.store_own(actor, sealed, env);
         if class == Class::Audit {
             self.last_write = last_write; // the app wrote nothing
         }
-        Some(id)
+        id
     }
 
     /// What the ops of a class that is not folded come to before anything is decided: none where they are fine.

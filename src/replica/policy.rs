@@ -7,8 +7,7 @@ use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId, OpIx};
 use crate::crdt::Bits;
 use crate::doc::ObjectIx;
 use crate::event::{
-    Accepted, BanScope, BanSubject, Class, Content, Op, OpContent, Ready, Role, Skeleton, Target, Value,
-    Verdict,
+    Accepted, BanScope, BanSubject, Class, Content, Op, OpContent, Role, Skeleton, Target, Value, Verdict,
 };
 use crate::sorted::sort;
 use crate::steps;
@@ -118,17 +117,13 @@ impl Replica {
         let class = if publish && self.role() >= Role::Writer { Class::Policy } else { Class::Private };
         let mut sealed = Sealed::default();
         for ops in portions(ops) {
-            let (prev, deps) = self.parents(actor, env.now_ms, env, &mut sealed);
+            let parents = self.parents(actor, env.now_ms, env, &mut sealed);
             let takes = |op: &&Op| op.content() != OpContent::Nothing;
             let values: Vec<Value> =
                 ops.iter().filter(takes).map(|_| reason.cloned().unwrap_or(Value::Null)).collect();
             let content = (!values.is_empty()).then(|| Content { values, ..Content::default() });
             let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops, ..Skeleton::default() };
-            let changeset = self.sign_as(class, actor, (prev, &deps), &skeleton, content.as_ref(), env);
-            sealed.add(&changeset, env.now_ms);
-            self.links.unacked.insert(changeset.id());
-            self.log.admit_own(&changeset);
-            self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
+            self.sign_apart(class, actor, parents, (&skeleton, content.as_ref()), &mut sealed, env);
         }
         let last = sealed.ids.last().copied();
         if last.is_some() {

@@ -388,6 +388,23 @@ impl Replica {
         unsealed.seal(key, epoch, &random).expect("a draft fits into a changeset")
     }
 
+    /// Signs a changeset that is no batch of edits, and takes it in as one that arrived: words, statements.
+    pub(super) fn sign_apart(
+        &mut self,
+        class: Class,
+        actor: ActorId,
+        (prev, deps): (Option<ChangesetIx>, Vec<ChangesetIx>),
+        (skeleton, content): (&Skeleton, Option<&Content>),
+        sealed: &mut Sealed,
+        env: &mut Env<'_>,
+    ) {
+        let changeset = self.sign_as(class, actor, (prev, &deps), skeleton, content, env);
+        sealed.add(&changeset, env.now_ms);
+        self.links.unacked.insert(changeset.id());
+        self.log.admit_own(&changeset);
+        self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
+    }
+
     /// Adds a changeset of this replica to the log. Its fate is known: it was made from what is here.
     fn add_own(
         &mut self,
