@@ -86,6 +86,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
   /** A member, its weight, and so on. */
@@ -255,7 +256,7 @@ export interface Engine {
 
   mark(): number;
   rollback(mark: number): void;
-  beginTransact(message?: string, headers?: Value, command?: string): void;
+  beginTransact(message: string | undefined, headers: Value | undefined, command: string | undefined, disclosable: boolean): void;
   /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
   closeTransact(): boolean;
   /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */

@@ -2,17 +2,22 @@
 //!
 //! - [`MerkleTree`]: hashes over a list that grows, proofs that something is in it and that it only grew.
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
+//! - [`Statements`], [`OpTree`]: one event of a changeset, shown without its key.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 
 mod attestation;
 mod canonical;
+mod disclosure;
 mod finality;
 mod merkle;
+mod statement;
 mod validators;
 
 pub use attestation::Attestation;
 pub use canonical::CanonicalTree;
+pub use disclosure::{Disclosure, OpTree};
 pub use finality::{Attested, Finality};
+pub use statement::Statements;
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use validators::{VALIDATORS_MAX, ValidatorSet};
