@@ -4,10 +4,12 @@
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
 //! - [`Statements`], [`OpTree`]: one event of a changeset, shown without its key.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
+//! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 
 mod attestation;
 mod canonical;
+mod consent;
 mod disclosure;
 mod finality;
 mod merkle;
@@ -16,6 +18,7 @@ mod validators;
 
 pub use attestation::Attestation;
 pub use canonical::CanonicalTree;
+pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
 pub use finality::{Attested, Finality};
 pub use statement::Statements;

@@ -13,6 +13,7 @@ mod audit;
 mod child;
 mod commit;
 mod compare;
+mod consent;
 mod digest;
 mod draft;
 mod edit;
@@ -49,6 +50,7 @@ mod view;
 mod why;
 
 pub use attest::ChoiceFault;
+pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
@@ -76,7 +78,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::Finality;
+use crate::audit::{Consents, Finality};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -169,6 +171,7 @@ pub struct Replica {
     shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
+    consents: Consents,
     validating: attest::Validating,
 }
 
@@ -254,6 +257,7 @@ impl Replica {
             shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
+            consents: Consents::default(),
             validating: attest::Validating::default(),
         }
     }

@@ -246,7 +246,7 @@ impl Replica {
         match skeleton.filter(|_| ops > 0) {
             Some(skeleton) => {
                 self.take_words(&authored, &skeleton, content.as_ref());
-                self.take_statements(&authored, &skeleton);
+                self.take_statements(&authored, &skeleton, content.as_ref());
             }
             None => self.note_unattested(),
         }
@@ -272,6 +272,7 @@ impl Replica {
         let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
         self.report_own();
         self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
+        self.fill_consents(ix, &skeleton, &content);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
     }

@@ -118,6 +118,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Grown => of("grown", &[]),
         Output::Look => of("look", &[]),
         Output::Policy => of("policy", &[]),
+        Output::Consent => of("consent", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),
         Output::Supply => of("supply", &[]),
