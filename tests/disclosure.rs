@@ -53,14 +53,17 @@ fn every_op_leads_to_the_root_that_its_author_signed() {
     let token = node.invite(Role::Writer);
     let mut other = Node::join(2, &token);
     sync(&mut node, &mut other);
-    let shown: Vec<Disclosure> = (0..10).map(|index| disclose(&node, &id, index).expect("it can be shown")).collect();
+    let shown: Vec<Disclosure> =
+        (0..10).map(|index| disclose(&node, &id, index).expect("it can be shown")).collect();
     let leaves: Vec<Vec<u8>> = shown.iter().map(leaf).collect();
     let root = reference::root(&leaves);
     for (shown, index) in shown.iter().zip(0_u32..) {
         assert_eq!((shown.index, shown.count), (index, 10));
         assert_eq!(shown.path, reference::inclusion(index as usize, &leaves));
         assert!(verify_inclusion(&leaves[index as usize], index.into(), 10, &shown.path, &root));
-        let Ok(Value::Object(fields)) = Value::decode(&shown.statement) else { panic!("a statement is an object") };
+        let Ok(Value::Object(fields)) = Value::decode(&shown.statement) else {
+            panic!("a statement is an object")
+        };
         assert_eq!(fields["index"], Value::from(index as i32));
         assert_eq!(disclose(&other, &id, index).as_ref(), Ok(shown), "whoever has the key shows the same");
     }

@@ -6,6 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
@@ -94,6 +95,10 @@ export interface Engine {
   quorum(): number;
   validate(on: boolean): void;
   isFinal(changeset: string): boolean | undefined;
+  /** 64 hex digits are a member, nothing is this one, anything else somebody outside. */
+  consent(subject: string | undefined, purpose: string, terms: string | undefined, given: boolean): string;
+  consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
+  consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
   attestations(): { changeset: string; member: string; size: number; root: string }[];
   stream(actor: string): { head: string; length: number } | undefined;
@@ -440,6 +445,7 @@ export type Output =
   /** There is a first look, for {@link Engine.takeLook}, or it is over. */
   | { type: "look" }
   | { type: "policy" }
+  | { type: "consent" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" };

@@ -82,9 +82,8 @@ impl Consents {
     /// Somebody says something, in place of what it knows of that.
     pub fn say(&mut self, graph: &CausalGraph, said: Consented) {
         let register = self.said.entry((said.consent.subject, said.consent.purpose)).or_default();
-        register.retain(|old| {
-            old.changeset != said.changeset && !graph.contains(said.changeset, old.changeset)
-        });
+        register
+            .retain(|old| old.changeset != said.changeset && !graph.contains(said.changeset, old.changeset));
         register.push(said);
     }
 

@@ -5,9 +5,11 @@
 //! - [`Statements`], [`OpTree`]: one event of a changeset, shown without its key.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
+//! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 
 mod attestation;
+mod block;
 mod canonical;
 mod consent;
 mod disclosure;
@@ -15,12 +17,15 @@ mod finality;
 mod merkle;
 mod statement;
 mod validators;
+mod vote;
 
 pub use attestation::Attestation;
+pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
 pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
 pub use finality::{Attested, Finality};
-pub use statement::Statements;
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
+pub use statement::Statements;
 pub use validators::{VALIDATORS_MAX, ValidatorSet};
+pub use vote::{Contradiction, Phase, SignedVote, Vote};

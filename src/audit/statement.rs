@@ -7,8 +7,8 @@ use crate::causal::{ChangesetId, NameId, ObjectId};
 use crate::codec::limits::SAFE_INTEGER_MAX;
 use crate::crypto::NameKey;
 use crate::event::{
-    Account, Anchor, ChangesetAt, Content, NO_OPTIONS, NameAt, NameEntry, NamedId, Number, ObjectKind, Op, OpSpan,
-    Skeleton, Sort, Span, UnitAt, Value,
+    Account, Anchor, ChangesetAt, Content, NO_OPTIONS, NameAt, NameEntry, NamedId, Number, ObjectKind, Op,
+    OpSpan, Skeleton, Sort, Span, UnitAt, Value,
 };
 use foldhash::HashMap;
 use std::collections::BTreeMap;
@@ -28,12 +28,7 @@ type Fields = BTreeMap<String, Value>;
 impl<'a> Statements<'a> {
     /// Of a changeset whose refs name these.
     #[must_use]
-    pub fn new(
-        skeleton: &'a Skeleton,
-        content: &'a Content,
-        refs: Vec<ChangesetId>,
-        keys: &NameKey,
-    ) -> Self {
+    pub fn new(skeleton: &'a Skeleton, content: &'a Content, refs: Vec<ChangesetId>, keys: &NameKey) -> Self {
         let names = content.confirmed_names(skeleton, keys).into_iter().collect();
         Self { skeleton, content, refs, names }
     }

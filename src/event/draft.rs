@@ -5,7 +5,9 @@ use super::{Chain, Changeset, Class};
 use crate::causal::{ActorId, ChangesetId, SpaceId};
 use crate::codec::limits::CHANGESET_BYTES_MAX;
 use crate::codec::{DecodeError, TlvWriter, Writer};
-use crate::crypto::{Digest, EpochKey, SegmentContext, SegmentKind, SigningKey, seal, segment_hash, segment_len};
+use crate::crypto::{
+    Digest, EpochKey, SegmentContext, SegmentKind, SigningKey, seal, segment_hash, segment_len,
+};
 
 /// The fields an author chooses.
 #[derive(Clone, Copy, Debug)]

@@ -125,7 +125,9 @@ impl Replica {
         };
         let subject = match whose {
             Whose::Member(member) => Consenter::Member(member),
-            Whose::Outsider(name) => Consenter::Outsider(id(Sort::Subject, name).ok_or(ConsentFault::Subject)?),
+            Whose::Outsider(name) => {
+                Consenter::Outsider(id(Sort::Subject, name).ok_or(ConsentFault::Subject)?)
+            }
         };
         Ok((subject, id(Sort::Purpose, purpose).ok_or(ConsentFault::Purpose)?))
     }

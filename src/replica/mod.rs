@@ -50,10 +50,10 @@ mod view;
 mod why;
 
 pub use attest::ChoiceFault;
-pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
+pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use digest::blob_hash;
 pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};

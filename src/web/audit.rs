@@ -141,7 +141,9 @@ fn proof_error(fault: ProofFault) -> EdgeError {
         }
         ProofFault::Unattested => EdgeError::argument("attestedBy", fault.to_string()),
         ProofFault::Absent => EdgeError::new(Code::StorageLost, fault.to_string()),
-        ProofFault::Signature | ProofFault::Root | ProofFault::OpsRoot => EdgeError::new(Code::Signature, fault.to_string()),
+        ProofFault::Signature | ProofFault::Root | ProofFault::OpsRoot => {
+            EdgeError::new(Code::Signature, fault.to_string())
+        }
     }
 }
 

@@ -6,9 +6,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
-use crate::MemberId;
-use crate::audit::Consenter;
 use crate::replica::{ConsentFault, ConsentInfo, Replica as Core, Whose};
+use crate::{Consenter, MemberId};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -44,7 +43,9 @@ impl Replica {
 fn whose<'a>(core: &Core, subject: Option<&'a str>) -> Whose<'a> {
     match subject {
         None => Whose::Member(core.member()),
-        Some(subject) => id32(subject, "subject").map_or(Whose::Outsider(subject), |id| Whose::Member(MemberId(id))),
+        Some(subject) => {
+            id32(subject, "subject").map_or(Whose::Outsider(subject), |id| Whose::Member(MemberId(id)))
+        }
     }
 }
 

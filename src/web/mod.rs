@@ -4,9 +4,9 @@
 //! caller, and say in a code what went wrong; what to write, to send or to retry is decided elsewhere. No borrow is
 //! held while a JavaScript function runs, so a callback may call back. The manual is in `ts/`.
 mod audit;
-mod consent;
 mod batch;
 mod connection;
+mod consent;
 mod error;
 mod events;
 mod idb;

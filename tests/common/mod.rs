@@ -282,7 +282,7 @@ impl Node {
                 Output::Trouble(trouble) => self.troubles.push(trouble),
                 Output::Grown => self.grown += 1,
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
-                Output::Policy | Output::Events | Output::Presence => {}
+                Output::Policy | Output::Consent | Output::Events | Output::Presence => {}
             }
         }
     }
