@@ -124,6 +124,9 @@ fn nobody_speaks_for_another_member_and_names_that_lie_are_not_shown() {
     assert_eq!((said[0].consent, said[0].purpose.as_deref()), (of(liar), None));
 }
 
+/// What was said, and all that its author knew then.
+type Word = (ChangesetId, bool, Vec<ChangesetId>);
+
 /// Words said apart, in any order and over snapshots: the same holds for all, which is the one that nothing replaced and that is
 /// the latest.
 #[test]
@@ -135,8 +138,7 @@ fn all_agree_on_what_holds_and_it_is_the_latest_that_nothing_replaced() {
             let token = nodes[0].invite(Role::Writer);
             nodes.push(Node::join(at, &token));
         }
-        // By subject and purpose: what was said, with its time, and all that its author knew then.
-        let mut said: BTreeMap<(usize, usize), Vec<(ChangesetId, bool, Vec<ChangesetId>)>> = BTreeMap::new();
+        let mut said: BTreeMap<(usize, usize), Vec<Word>> = BTreeMap::new();
         let mut known: Vec<Vec<ChangesetId>> = vec![Vec::new(); 3];
         for _ in 0..40 {
             let at = rng.below(3);
