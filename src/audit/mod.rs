@@ -4,15 +4,20 @@
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod canonical;
 mod finality;
+mod journal;
 mod merkle;
 mod validators;
 
 pub use attestation::Attestation;
 pub use canonical::CanonicalTree;
 pub use finality::{Attested, Finality};
+pub use journal::{
+    Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
+};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use validators::{VALIDATORS_MAX, ValidatorSet};

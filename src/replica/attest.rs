@@ -104,6 +104,7 @@ impl Replica {
             let actor = replica.actor.expect("whoever attests has an actor");
             let key = replica.identity.actor_key(actor).expect("the key of the actor in use is here");
             let attestation = Attestation::sign(key, &replica.space(), head.size, head.root);
+            let attestation = Attestation { journal: replica.journal_head(), ..attestation };
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
         self.state_alone(Class::Audit, sign, env);
@@ -145,7 +146,7 @@ impl Replica {
                 (!is_right).then_some(Judged::Inert)
             }
             Op::Audit { kind: AuditKind::Attest, payload } => {
-                if payload.first() != Some(&1) {
+                if !Attestation::is_known(payload) {
                     return Some(Judged::Unsupported);
                 }
                 let attestation = Attestation::decode(payload);
@@ -157,12 +158,15 @@ impl Replica {
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton) {
+    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, now_ms: u64) {
         if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
             self.note_unattested();
         }
-        let graph = self.log.graph();
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            if let Op::Control { kind, .. } = op {
+                self.note_control(at, *kind, now_ms);
+            }
+            let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
