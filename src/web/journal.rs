@@ -1,5 +1,5 @@
 //! The replica for JavaScript, sixth part: the audit log of this device. Records go in as the store has them, entries out as flat objects.
-use js_sys::{Array, Object, Reflect};
+use js_sys::{Array, Reflect};
 use std::collections::BTreeMap;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -25,7 +25,9 @@ impl Replica {
         }
         let filter = self.filter(filter)?;
         let (rows, damaged) = self.core().journal(&stored, &mut from, &filter, limit);
-        let places = from.iter().flat_map(|(actor, next)| [actor.to_string().into(), (*next as f64).into()]);
+        let place =
+            |(actor, next): (&ActorId, &u64)| [JsValue::from(actor.to_string()), (*next as f64).into()];
+        let places = from.iter().flat_map(place);
         Ok(object(&[
             ("entries", rows.iter().map(row).collect::<Array>().into()),
             ("places", places.collect::<Array>().into()),

@@ -231,7 +231,7 @@ impl Replica {
     }
 
     pub fn invite(
-        &self,
+        &mut self,
         role_name: &str,
         not_after_ms: f64,
         uses: f64,
@@ -239,7 +239,8 @@ impl Replica {
     ) -> Answer<String> {
         let role = role(role_name)?;
         let may_not = || EdgeError::new(Code::Access, "only the owner of a space invites");
-        let invite = with_env(|env| self.core().invite(role, not_after_ms as u64, uses as u64, relays, env));
+        let invite =
+            with_env(|env| self.core_mut().invite(role, not_after_ms as u64, uses as u64, relays, env));
         let token = invite.ok_or_else(may_not)?.encode();
         let too_long = || EdgeError::argument("relays", "the invite would be too long");
         token.map(|token| token.to_string()).ok_or_else(too_long)
