@@ -3,17 +3,21 @@
 //! - [`MerkleTree`]: hashes over a list that grows, proofs that something is in it and that it only grew.
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
+//! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
+mod block;
 mod canonical;
 mod finality;
 mod journal;
 mod merkle;
 mod validators;
+mod vote;
 
 pub use attestation::Attestation;
+pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
 pub use finality::{Attested, Finality};
 pub use journal::{
@@ -21,3 +25,4 @@ pub use journal::{
 };
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use validators::{VALIDATORS_MAX, ValidatorSet};
+pub use vote::{Contradiction, Phase, SignedVote, Vote};
