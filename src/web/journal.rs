@@ -7,9 +7,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::EdgeError;
 use super::output::{batch_to_js, object};
 use super::replica::{Replica, id32, records, with_env};
-use crate::audit::{Detail, JournalFilter, NoteKind};
 use crate::replica::{JournalPlaces, JournalRow};
-use crate::{ActorId, ChangesetId, Digest, MemberId, ObjectIx};
+use crate::{ActorId, ChangesetId, Detail, Digest, JournalFilter, MemberId, NoteKind, ObjectIx};
 
 type Answer<T> = Result<T, EdgeError>;
 
