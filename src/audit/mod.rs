@@ -7,6 +7,7 @@
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod block;
@@ -14,6 +15,7 @@ mod canonical;
 mod consent;
 mod disclosure;
 mod finality;
+mod journal;
 mod merkle;
 mod statement;
 mod validators;
@@ -25,6 +27,9 @@ pub use canonical::CanonicalTree;
 pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
 pub use finality::{Attested, Finality};
+pub use journal::{
+    Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
+};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use statement::Statements;
 pub use validators::{VALIDATORS_MAX, ValidatorSet};

@@ -104,6 +104,7 @@ impl Replica {
             let actor = replica.actor.expect("whoever attests has an actor");
             let key = replica.identity.actor_key(actor).expect("the key of the actor in use is here");
             let attestation = Attestation::sign(key, &replica.space(), head.size, head.root);
+            let attestation = Attestation { journal: replica.journal_head(), ..attestation };
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
         self.state_alone(Class::Audit, sign, env);
@@ -156,7 +157,7 @@ impl Replica {
                 (!is_right).then_some(Judged::Inert)
             }
             Op::Audit { kind: AuditKind::Attest, payload } => {
-                if payload.first() != Some(&1) {
+                if !Attestation::is_known(payload) {
                     return Some(Judged::Unsupported);
                 }
                 let attestation = Attestation::decode(payload);
@@ -176,14 +177,23 @@ impl Replica {
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, content: Option<&Content>) {
-        if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { kind: AuditKind::Attest, .. })) {
+    pub(super) fn take_statements(
+        &mut self,
+        at: &Authored,
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        now_ms: u64,
+    ) {
+        if !skeleton.ops.iter().all(is_of_validators) {
             self.note_unattested();
         }
-        let graph = self.log.graph();
         let mut clear = content.map(|content| content.by_op(&skeleton.ops));
         for (op, index) in skeleton.ops.iter().zip(0..) {
             let values = clear.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
+            if let Op::Control { kind, .. } = op {
+                self.note_control(at, *kind, now_ms);
+            }
+            let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
@@ -228,4 +238,9 @@ pub(super) enum Judged {
     Unsupported,
     /// Against the rules.
     Inert,
+}
+
+/// What validators say among themselves is no news to attest.
+fn is_of_validators(op: &Op) -> bool {
+    matches!(op, Op::Audit { kind: AuditKind::Attest | AuditKind::Block | AuditKind::Vote, .. })
 }
