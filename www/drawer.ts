@@ -4,6 +4,7 @@
  * Invariant: it shows recorded bytes only. Nothing in here asks a replica for anything, so it cannot know more than
  * the relay does, except which pane a frame belongs to.
  */
+import { Aside } from "./aside.ts";
 import { element } from "./dom.ts";
 import { type Part, type Row, frameName, hex, rowsOf } from "./row.ts";
 import type { Frame, Wire } from "./wire.ts";
@@ -25,12 +26,11 @@ export class Drawer {
   #chosen: Entry | undefined;
   #drawTimer = 0;
   readonly #element: HTMLElement;
-  readonly #opener: HTMLElement;
+  readonly #aside: Aside;
   readonly #wire: Wire;
 
   constructor(element: HTMLElement, opener: HTMLElement, wire: Wire) {
     this.#element = element;
-    this.#opener = opener;
     this.#wire = wire;
     element.innerHTML = MARKUP;
     for (const frame of wire.frames) this.#take(frame);
@@ -39,27 +39,12 @@ export class Drawer {
       clearTimeout(this.#drawTimer);
       this.#drawTimer = window.setTimeout(() => this.#draw(), DRAW_AFTER_MS);
     });
-    opener.addEventListener("click", () => this.toggle());
-    this.#part(".drawer-close").addEventListener("click", () => this.toggle());
-    element.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.toggle();
-    });
+    this.#aside = new Aside(element, opener, () => this.#draw());
     this.#part("#drawer-every").addEventListener("change", (event) => {
       this.#every = (event.target as HTMLInputElement).checked;
       this.#draw();
     });
     this.#part("#drawer-find").addEventListener("input", () => this.#find());
-  }
-
-  toggle(): void {
-    const open = this.#element.hidden === true;
-    this.#element.hidden = !open;
-    document.body.classList.toggle("with-drawer", open);
-    this.#opener.setAttribute("aria-expanded", String(open));
-    if (open) {
-      this.#draw();
-      this.#part(".drawer-close").focus();
-    } else this.#opener.focus();
   }
 
   get changesets(): number {
@@ -80,7 +65,7 @@ export class Drawer {
   }
 
   #draw(): void {
-    if (this.#element.hidden) return;
+    if (!this.#aside.isOpen) return;
     const entries = (this.#every ? this.#frames : [...this.#changesets.values()]).slice(-LISTED_MAX).reverse();
     if (!this.#chosen || !entries.includes(this.#chosen)) this.#chosen = entries[0];
     this.#part(".drawer-body").hidden = entries.length === 0;

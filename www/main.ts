@@ -6,6 +6,7 @@
  */
 import { type Space, destroy, list } from "stemma";
 import { agreement } from "./agreement.ts";
+import { AuditDrawer } from "./audit.ts";
 import { guestName, relayAddress, startPage, takeInvite } from "./config.ts";
 import { replica } from "./demo.ts";
 import { byId, element, say } from "./dom.ts";
@@ -39,6 +40,7 @@ async function start(): Promise<void> {
   wire.subscribe(({ replica, direction }) => {
     if (direction === "received") panes.find(({ name }) => name.startsWith(replica))?.look();
   });
+  new AuditDrawer(byId("audit"), byId("audit-open"), { spaces: () => panes.map(({ space }) => space), acting: () => acting?.space, nameOf });
   wireReset();
   byId("direct").addEventListener("click", () => {
     line.want();
@@ -51,6 +53,7 @@ async function start(): Promise<void> {
   // Two windows opened at once must not both found the space.
   await navigator.locks.request("stemma-site-open", () => (guest === null ? openThree() : openGuest(guest)));
   if (panes[0]) wireJoin(panes[0].space);
+  byId<HTMLButtonElement>("audit-open").disabled = panes.length === 0;
   wireActing();
   showState();
   workOffline().catch((error: unknown) => console.warn(`this page cannot be kept for offline: ${messageOf(error)}`));

@@ -242,3 +242,43 @@ test("everything is reached by keyboard, and names itself", async (t) => {
   assert.deepEqual(nameless, []);
   await page.locator("#ada .pane-said", { hasText: "Ada: saved here, saved at relay, 3 of 3 agree" }).waitFor({ state: "attached" });
 });
+
+test("what is proven holds without an engine, also once its words are erased; and two stories are caught", async (t) => {
+  const { page, complaints } = await visit(t);
+  await type(page, "ada", "to be erased ");
+  await shows(page, "ben", "to be erased ");
+  await page.click("#audit-open");
+  await page.click("#blocks-begin");
+  await page.locator("#blocks .block").first().waitFor();
+  const mine = page.locator("#blocks .entry", { hasText: "Ada" });
+  await mine.first().waitFor();
+  await page.click("#blocks-check");
+  await page.locator("#blocks-verdict", { hasText: /^\d+ blocks?, worked out once more: all right$/ }).waitFor();
+
+  // The changeset with these words: the one of Ada's whose erasure takes them away.
+  for (let at = 0; (await textOf(page, "ada")).includes("to be erased"); at++) {
+    assert.ok(at < (await mine.count()), "none of the changesets of the blocks has the words");
+    await mine.nth(at).click();
+    await page.click("#proof-make");
+    const first = page.locator("#proof-result .verdict").first();
+    await first.waitFor();
+    assert.match(await first.innerText(), /^✓ Checked from outside\. The proof holds\.[^]*no engine, no key and no copy/);
+    await page.click("#proof-redact");
+    await page.locator("#proof-result .verdict.holds", { hasText: "Its words are gone" }).or(page.locator("#audit-trouble:not(:empty)")).first().waitFor();
+  }
+  await page.locator("#proof-result .verdict.holds", { hasText: "Its words are gone" }).waitFor();
+  for (const pane of ["ben", "mallory"]) {
+    await page.waitForFunction((id) => !document.querySelector(`#${id} .cm-content`)?.textContent?.includes("to be erased"), pane);
+  }
+
+  await page.click("#fork-make");
+  const caught = page.locator("#fork-result .verdict");
+  await caught.waitFor();
+  assert.match(await caught.innerText(), /^✓ Caught: fork[^]*quarantined/);
+  await page.keyboard.press("Escape");
+  assert.equal(await page.locator("#audit").isHidden(), true);
+  await page.click("#audit-open");
+  await page.click("#drawer-open");
+  assert.deepEqual([await page.locator("#audit").isHidden(), await page.locator("#drawer").isHidden()], [true, false]);
+  assert.deepEqual(complaints, []);
+});

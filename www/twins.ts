@@ -1,0 +1,34 @@
+/** Somebody who signs two stories: in a space of its own, made and closed here, whose members are this page alone. */
+import { type Evidence, open } from "stemma";
+import { Disk } from "./disk.ts";
+
+/** What the others find. */
+export interface Caught {
+  readonly evidence: Evidence;
+  /** The two stories, as one who got both reads them. */
+  readonly reads: string;
+  readonly state: string;
+}
+
+/** Writes, goes back to a backup of the disk, writes something else, and shows both to somebody. */
+export async function signTwice(): Promise<Caught> {
+  const disk = Disk.empty();
+  await using judge = await open({ name: "demo-judge", storage: "memory" });
+  const invite = await judge.invite();
+  const first = await open({ name: "demo-liar", storage: disk, invite });
+  first.getMap("debts").set("taxi", "I owe you 20");
+  await first.flush().saved("local");
+  await first.close();
+  const backup = disk.copy();
+  for (const [storage, words] of [[disk, "paid back 5"], [backup, "paid back 20"]] as const) {
+    await using liar = await open({ name: "demo-liar", storage });
+    liar.getMap("debts").set("rest", words);
+    await liar.flush().saved("local");
+    await judge.import(await liar.export());
+  }
+  const [evidence] = judge.audit.evidence();
+  if (!evidence) throw new Error("no evidence was found");
+  const [actor = ""] = evidence.actors;
+  const reads = judge.getMap("debts").conflicts("rest").join(" · ") || "nothing of what came after";
+  return { evidence, reads, state: judge.audit.reputation(actor).state };
+}
