@@ -4,20 +4,30 @@
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
+//! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
+//! - [`Chain`]: the chains of blocks that follow from all that was said.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 
 mod attestation;
+mod ballot;
 mod block;
 mod canonical;
+mod chain;
+mod era;
 mod finality;
 mod merkle;
 mod validators;
 mod vote;
+mod voting;
 
 pub use attestation::Attestation;
+pub use ballot::{Ballot, Cast};
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
+pub use chain::Chain;
+pub use era::{Block, Era, Halt, Open, Seen};
 pub use finality::{Attested, Finality};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
-pub use validators::{VALIDATORS_MAX, ValidatorSet};
+pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};
+pub use voting::{Floor, Offer, Say, Voting, Wait};

@@ -92,7 +92,7 @@ impl Fold {
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
             Op::Control { kind, .. } => *kind == ControlKind::Validators,
-            Op::Audit { kind, .. } => *kind == AuditKind::Attest,
+            Op::Audit { kind, .. } => *kind != AuditKind::Consent,
         })
     }
 

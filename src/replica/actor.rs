@@ -6,7 +6,7 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::Finality;
+use crate::audit::{Chain, Finality};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -90,6 +90,7 @@ impl Replica {
         self.notes = Notes::default();
         self.policy = Policy::new(self.member());
         self.finality = Finality::default();
+        self.chain = Chain::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.
@@ -178,7 +179,7 @@ impl Replica {
         skeleton.undo_group = resigned.undo_group(skeleton.undo_group, seq + 1);
         skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
         let class = changeset.header().class().expect("own changesets are supported");
-        // An attestation was of another actor and another past. There will be a new one.
+        // A statement was of another actor and another past. There will be new ones, of what is seen then.
         let content = if class == Class::Audit { None } else { content };
         if class == Class::Audit {
             skeleton.ops.clear();

@@ -10,6 +10,7 @@ mod actor;
 mod anchor;
 mod attest;
 mod audit;
+mod blocks;
 mod child;
 mod commit;
 mod compare;
@@ -50,6 +51,7 @@ mod why;
 
 pub use attest::ChoiceFault;
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
+pub use blocks::{BlockInfo, ChainFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use digest::blob_hash;
@@ -76,7 +78,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::Finality;
+use crate::audit::{Chain, Finality};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -169,7 +171,9 @@ pub struct Replica {
     shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
+    chain: Chain,
     validating: attest::Validating,
+    making: blocks::Making,
 }
 
 impl Replica {
@@ -254,7 +258,9 @@ impl Replica {
             shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
+            chain: Chain::default(),
             validating: attest::Validating::default(),
+            making: blocks::Making::default(),
         }
     }
 
