@@ -190,7 +190,9 @@ fn all_votes(state: &State, rounds: u8) -> Ballot {
         for (round, phase) in
             (0..rounds).flat_map(|round| [(round, Phase::Prevote), (round, Phase::Precommit)])
         {
-            [false, true].map(|which| ballot.cast(cast(liar, (round, phase, Some(which), 0))));
+            for which in [false, true] {
+                ballot.cast(cast(liar, (round, phase, Some(which), 0)));
+            }
         }
     }
     ballot
@@ -225,16 +227,15 @@ fn three_honest_ones_come_to_a_block_from_wherever_they_are() {
 
 fn comes_to_a_block(state: &State) -> bool {
     let mut ballot = honest_votes(state);
-    // What made somebody precommit is in the past of that: all hear of it.
-    for (round, phase, which, _) in state.iter().flat_map(|(_, own)| own) {
-        if *phase == Phase::Precommit {
-            ballot.cast(cast(3, (*round, Phase::Prevote, *which, 0)));
-        }
+    // The polkas that somebody went by are in the past of what they said: all hear of them.
+    for (round, phase, which, valid) in state.iter().flat_map(|(_, own)| own) {
+        let polka = if *phase == Phase::Precommit { Some(*round) } else { valid.checked_sub(1) };
+        polka.into_iter().for_each(|round| ballot.cast(cast(3, (round, Phase::Prevote, *which, 0))));
     }
     let mut machines: Vec<Voting> = (0..3).map(Voting::new).collect();
     let furthest = state.iter().map(|(round, _)| *round).max().expect("three of them");
     for machine in &mut machines {
-        (0..furthest).for_each(|_| drop(machine.waited(&ballot, Wait::Precommits)));
+        (0..furthest).for_each(|_| assert_eq!(machine.waited(&ballot, Wait::Precommits), None));
     }
     for _ in 0..8 {
         let round = machines.iter().map(Voting::round).max().expect("three of them");

@@ -6,6 +6,8 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { Block, ChainHalt } from "./blocks.js";
+import type { ChangesetInfo } from "./history.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
@@ -87,7 +89,14 @@ export interface Engine {
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
-  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
+  /** With a `max` of 0 they make no blocks. */
+  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number, max: number, anew: boolean): string;
+  blockCount(): number;
+  /** By its place in the chain. Of a log whose rows are all here. */
+  block(at: number): Omit<Block, "operations"> | undefined;
+  blockOperations(at: number): ChangesetInfo[];
+  blocksHalt(): ChainHalt | undefined;
+  verifyBlocks(): { blocks: number; height?: number; reason?: string };
   /** A member, its weight, and so on. */
   validators(): (string | number)[];
   quorum(): number;

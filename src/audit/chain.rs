@@ -225,14 +225,7 @@ impl Chain {
     pub fn draft(&mut self, graph: &CausalGraph, named: &[ChangesetIx]) -> Option<BlockHeader> {
         let at = self.current(graph)?;
         let (statements, depths, era) = (&self.statements, &self.depths, &mut self.eras[at]);
-        let open = era.open()?.clone();
-        let named: Vec<ChangesetIx> = named
-            .iter()
-            .copied()
-            .filter(|ix| statements.attester(*ix).is_some_and(|member| open.set.weight(&member) > 0))
-            .collect();
-        let cut = era.cut(&named, &open, statements, graph, depths)?;
-        Some(era.header(&named, &open, &cut, statements, graph))
+        era.draft(named, statements, graph, depths)
     }
 
     /// Works out the chain that counts once more; the height from which on it is another one, if it is.
@@ -257,6 +250,12 @@ impl Chain {
     #[must_use]
     pub fn open(&self, graph: &CausalGraph) -> Option<&Open> {
         self.era(graph)?.open()
+    }
+
+    /// Whether a changeset has no other ops than attestations, blocks and votes.
+    #[must_use]
+    pub fn is_statement(&self, ix: ChangesetIx) -> bool {
+        self.statements.is_statement(ix)
     }
 
     /// Whether it is about none but the first so many changesets.

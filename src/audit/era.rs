@@ -342,7 +342,7 @@ impl Era {
 
     /// What a block holds that names these attestations; none if one is no attestation of a validator, or it would hold nothing
     /// that is worth a block. O(k * validators * log n) for k changesets that are not settled.
-    pub(super) fn cut(
+    fn cut(
         &mut self,
         named: &[ChangesetIx],
         open: &Open,
@@ -380,8 +380,27 @@ impl Era {
         (content > 0).then(|| self.follow(unsettled, statements, graph))
     }
 
+    /// The block that these attestations are for, as far as they are of validators.
+    pub(super) fn draft(
+        &mut self,
+        named: &[ChangesetIx],
+        statements: &Statements,
+        graph: &CausalGraph,
+        depths: &Depths,
+    ) -> Option<BlockHeader> {
+        let open = self.open.take_if(|_| self.halt.is_none())?;
+        let of_validator = |ix: &ChangesetIx| {
+            statements.attester(*ix).is_some_and(|member| open.set.weight(&member) > 0)
+        };
+        let named: Vec<ChangesetIx> = named.iter().copied().filter(of_validator).collect();
+        let cut = self.cut(&named, &open, statements, graph, depths);
+        let header = cut.map(|cut| self.header(&named, &open, &cut, statements, graph));
+        self.open = Some(open);
+        header
+    }
+
     /// The block with this in it, made in round 0 at the first time that is right.
-    pub(super) fn header(
+    fn header(
         &self,
         named: &[ChangesetIx],
         open: &Open,

@@ -3,7 +3,7 @@
 //! Invariant: nothing here delays or refuses a write. What is said is a changeset as any other, made between two batches, and
 //! sent only once it is stored; what was said is read from there.
 
-use super::{Env, Replica};
+use super::{ChangesetSummary, Env, Replica};
 use crate::audit::{
     Beginning, Block, BlockHeader, BlockId, Halt, Open, Proposal, Say, SignedProposal, SignedVote, Vote,
     Voting, Wait,
@@ -266,6 +266,13 @@ impl Replica {
             certificate: votes.collect::<Option<_>>()?,
             changesets: era.changesets(at).iter().map(|ix| graph.id(*ix)).collect(),
         })
+    }
+
+    /// What a block holds of what is no statement of validators, in its order. O(what it holds).
+    pub fn block_operations(&self, at: usize) -> Vec<ChangesetSummary> {
+        let era = self.chain.era(self.log.graph()).filter(|era| at < era.blocks().len());
+        let held = era.map_or(&[][..], |era| era.changesets(at));
+        self.summaries(held.iter().copied().filter(|ix| !self.chain.is_statement(*ix)))
     }
 
     fn ops_of(&self, carrier: ChangesetIx) -> Option<Vec<Op>> {
