@@ -4,6 +4,7 @@ import type { Block, BlocksOptions, ChainHalt, ChainReport } from "./blocks.js";
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { StemmaError } from "./errors.js";
+import { Journal, type LogChain, type LogEntry, type LogOptions, type LogQuery } from "./journal.js";
 import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
 import { hex } from "./verify.js";
@@ -79,12 +80,15 @@ export interface Attestation extends AuditHead {
  * final, and everything else goes on.
  */
 export class Audit {
+  /** @internal */
+  readonly journal: Journal;
   readonly #core: SpaceCore;
   readonly #validating = new Set<object>();
 
   /** @internal */
   constructor(core: SpaceCore) {
     this.#core = core;
+    this.journal = new Journal(core);
   }
 
   /**
@@ -197,17 +201,45 @@ export class Audit {
     const one = {};
     const end = () => {
       signal?.removeEventListener("abort", end);
-      if (this.#validating.delete(one)) this.restore();
+      if (this.#validating.delete(one)) this.#tell();
     };
     signal?.addEventListener("abort", end);
     this.#validating.add(one);
-    this.restore();
+    this.#tell();
     return end;
   }
 
   /** An engine knows nothing of what the last one was told. @internal */
   restore(): void {
-    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
+    this.#tell();
+    this.journal.restore();
+  }
+
+  /**
+   * What happened on this device, in all tabs: what came and was refused, waits or has no effect; sessions with relays and peers; words of policy, keys,
+   * evidence, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
+   * order, and else by time. Nothing of it is sent; an attestation tells the hash of its end. O(entries).
+   *
+   * The newest {@link OpenOptions.auditEntries} are kept. Entries are stored within a second, and those of a tab that dies before are lost.
+   * Throws `E_ARGUMENT` for what cannot be asked for; the loop throws `E_STORAGE_LOST` at its end where records do not open.
+   */
+  log(o: LogOptions = {}): AsyncIterable<LogEntry> {
+    return this.journal.read(o);
+  }
+
+  /** Whether the audit log is whole: nothing in it was changed, left out or cut off. One chain for each actor that this device had. O(entries). */
+  checkLog(): Promise<readonly LogChain[]> {
+    return this.journal.check();
+  }
+
+  /**
+   * Drops what entries are about, and keeps when something of their type happened: the chains stay whole. Resolves, once that is stored, with how
+   * many it were. What another tab noted within the last second may be left; it is found by asking again.
+   *
+   * Rejects with `E_ARGUMENT` for a query that names nothing, `E_STORAGE_*` if it could not be stored.
+   */
+  redactLog(query: LogQuery): Promise<number> {
+    return this.journal.redact(query);
   }
 
   /**
@@ -274,6 +306,10 @@ export class Audit {
     const { pump, snapshots } = this.#core;
     if (!pump.call((engine) => engine.isWhole())) await abortable(snapshots.whole(), signal);
     signal?.throwIfAborted();
+  }
+
+  #tell(): void {
+    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
   }
 
   #known<T>(changeset: string, ask: (engine: Engine) => T | undefined): T {

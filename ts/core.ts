@@ -252,6 +252,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     switch (output.type) {
       case "commit":
         this.#mayBeSealed = true;
+        this.audit.journal.storing(output.id, output.batch.put);
         return this.commits.add(output);
       case "draft":
         return this.commits.draft(output);
@@ -284,6 +285,10 @@ export class SpaceCore implements Outlet, CommitObserver {
         return;
       case "look":
         return this.#look();
+      case "noted":
+        return this.audit.journal.more();
+      case "trim":
+        return void this.audit.journal.trim((work, run) => this.#home.alone(work, run)).catch((error) => this.report("storage", StemmaError.from(error, "E_STORAGE_LOST") as StemmaError));
       case "grown":
         return this.#growth.settle(() => true);
       case "events":
@@ -420,11 +425,13 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#rows.own(numbers);
     this.#relays.stored(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
+    if (this.audit.journal.stored(id)) this.#residence.tabs?.post({ noted: true });
     if (this.pump.isOpen) this.sync.review(); // what was waited for may have been this alone
     this.snapshots.consider();
   }
 
   commitFailed(id: number, error: StemmaError): void {
+    this.audit.journal.stored(id);
     this.pump.post((engine) => engine.commitFailed(id, error.code));
     this.#relays.goAlone();
   }
@@ -483,6 +490,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#saves.fail(fault);
       this.#growth.fail(fault);
       this.blobs.fail(fault);
+      this.audit.journal.fail(fault);
       this.sync.fail(fault);
       this.#relays.leave();
     }
@@ -491,7 +499,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #watch(): void {
     const { storage, tabs } = this.#residence;
     storage.onLost = (fault) => this.report("storage", fault);
-    tabs?.listen((message) => this.#relays.heard(message));
+    tabs?.listen((message) => (typeof message === "object" && "noted" in message ? this.audit.journal.more() : this.#relays.heard(message)));
   }
 
   // The end.
@@ -508,11 +516,13 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
     this.sync.end();
+    this.pump.post((engine) => engine.settleNoted());
     this.#endLook();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
     this.blobs.fail(closed);
+    this.audit.journal.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();

@@ -10,6 +10,7 @@ import type { Block, ChainHalt } from "./blocks.js";
 import type { ChangesetInfo } from "./history.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
+import type { LogChain, LogEntry } from "./journal.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
 import type { StorageBatch } from "./storage.js";
@@ -103,6 +104,15 @@ export interface Engine {
   validate(on: boolean): void;
   isFinal(changeset: string): boolean | undefined;
   attestedBy(changeset: string): string[];
+  /** Entries of the audit log from `places` on (an actor, a number, and so on); `records` as `journal.ts` gathers them. */
+  journal(records: Records, places: (string | number)[], filter: JournalQuery, limit: number): { entries: LogEntry[]; places: (string | number)[]; damaged: number };
+  journalCheck(records: Records): LogChain[];
+  forgetNoted(records: Records, filter: JournalQuery): { batch: StorageBatch; count: number };
+  trimNoted(records: Records): void;
+  keepNoted(entries: number): void;
+  /** Says `"noted"`, once, when there is another entry. */
+  watchNoted(): void;
+  settleNoted(): void;
   attestations(): { changeset: string; member: string; size: number; root: string }[];
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
@@ -416,6 +426,18 @@ export interface HistoryQuery {
   to: number;
 }
 
+/** Which entries of the audit log. */
+export interface JournalQuery {
+  type?: string;
+  block?: string;
+  changeset?: string;
+  actor?: string;
+  member?: string;
+  object?: number;
+  since?: number;
+  until?: number;
+}
+
 /** What a view is made of: what was claimed or received by then, or is in a past; everything if none of them is there. */
 export interface ViewQuery {
   claimed?: number;
@@ -445,6 +467,10 @@ export type Output =
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
   | { type: "grown" }
+  /** There is more in the audit log. */
+  | { type: "noted" }
+  /** It is too long: {@link Engine.trimNoted}. */
+  | { type: "trim" }
   /** There is a first look, for {@link Engine.takeLook}, or it is over. */
   | { type: "look" }
   | { type: "policy" }

@@ -343,7 +343,7 @@ export class Space extends Readable implements AsyncDisposable {
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
   async export(): Promise<Uint8Array> {
     await this.#core.stored("export");
-    return this.#core.pump.read((engine) => engine.exportSpace());
+    return this.#core.pump.call((engine) => engine.exportSpace());
   }
 
   /** Takes in what {@link export}, or `export` of a handle, gave, at this replica or another; doing it twice changes nothing. */

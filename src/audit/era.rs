@@ -389,9 +389,8 @@ impl Era {
         depths: &Depths,
     ) -> Option<BlockHeader> {
         let open = self.open.take_if(|_| self.halt.is_none())?;
-        let of_validator = |ix: &ChangesetIx| {
-            statements.attester(*ix).is_some_and(|member| open.set.weight(&member) > 0)
-        };
+        let of_validator =
+            |ix: &ChangesetIx| statements.attester(*ix).is_some_and(|member| open.set.weight(&member) > 0);
         let named: Vec<ChangesetIx> = named.iter().copied().filter(of_validator).collect();
         let cut = self.cut(&named, &open, statements, graph, depths);
         let header = cut.map(|cut| self.header(&named, &open, &cut, statements, graph));

@@ -7,6 +7,7 @@
 //! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
 //! - [`Chain`]: the chains of blocks that follow from all that was said.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod ballot;
@@ -15,6 +16,7 @@ mod canonical;
 mod chain;
 mod era;
 mod finality;
+mod journal;
 mod merkle;
 mod validators;
 mod vote;
@@ -27,6 +29,9 @@ pub use canonical::CanonicalTree;
 pub use chain::Chain;
 pub use era::{Block, Era, Halt, Open, Seen};
 pub use finality::{Attested, Finality};
+pub use journal::{
+    Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
+};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};

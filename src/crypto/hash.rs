@@ -149,6 +149,12 @@ impl Tag {
     pub const PRESENCE: Self = Self::new("presence");
     /// Keys of drafts.
     pub const DRAFT: Self = Self::new("draft");
+    /// Entries of the audit log of a device, and keys of their records.
+    pub const JOURNAL: Self = Self::new("journal");
+    /// What such an entry is about.
+    pub const JOURNAL_DETAIL: Self = Self::new("jrnl-det");
+    /// Signatures of what stands for entries that were dropped.
+    pub const JOURNAL_CHECKPOINT: Self = Self::new("jrnl-chk");
     /// Blobs and their chunks.
     pub const BLOB: Self = Self::new("blob");
     /// The chain over a relay's log.

@@ -6,7 +6,7 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Chain, Finality};
+use crate::audit::{Chain, Detail, Finality, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -36,6 +36,7 @@ impl Replica {
     /// Continues an actor whose lock is held.
     pub fn use_actor(&mut self, actor: ActorId, env: &mut Env<'_>) {
         self.actor = self.identity.actor_key(actor).is_some().then_some(actor);
+        self.begin_journal(env);
         self.last_write = self.log.graph().tips_of(&actor).first().map(|tip| tip.id);
         self.tick(env);
     }
@@ -47,10 +48,13 @@ impl Replica {
         if !lasting {
             self.volatile.insert(actor);
         }
+        self.actor = Some(actor);
+        self.begin_journal(env);
+        let made = Detail { actor: Some(actor), member: Some(self.member()), ..Detail::default() };
+        self.note(NoteKind::Key, Detail { text: "an actor was made here".to_owned(), ..made }, env.now_ms);
         // A new space is stored now in any case.
         let put = if lasting { put } else { Vec::new() };
         self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
-        self.actor = Some(actor);
         self.tick(env);
         actor
     }
@@ -116,6 +120,7 @@ impl Replica {
         let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
         self.volatile.insert(actor);
         self.actor = Some(actor);
+        self.begin_journal(env);
         let mut resigned = Resigned::default();
         for id in &lost {
             let ix = old_log.graph().get(id).expect("own changesets are in the graph");

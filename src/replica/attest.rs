@@ -126,6 +126,7 @@ impl Replica {
             let head = replica.audit_head();
             let attestation =
                 Attestation::sign(replica.signing_key(), &replica.space(), head.size, head.root);
+            let attestation = Attestation { journal: replica.journal_head(), ..attestation };
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
         self.state_alone(Class::Audit, sign, env);
@@ -167,7 +168,11 @@ impl Replica {
                 (!is_right).then_some(Judged::Inert)
             }
             Op::Audit { kind: kind @ (AuditKind::Attest | AuditKind::Block | AuditKind::Vote), payload } => {
-                if payload.first() != Some(&1) {
+                let is_known = match kind {
+                    AuditKind::Attest => Attestation::is_known(payload),
+                    _ => payload.first() == Some(&1),
+                };
+                if !is_known {
                     return Some(Judged::Unsupported);
                 }
                 let (actor, space) = (&header.actor(), &self.space());
@@ -187,7 +192,7 @@ impl Replica {
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton) {
+    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, now_ms: u64) {
         use AuditKind::{Attest, Block, Vote};
         let is_statement = |op: &Op| matches!(op, Op::Audit { kind: Attest | Block | Vote, .. });
         if !skeleton.ops.iter().all(is_statement) {
@@ -195,8 +200,12 @@ impl Replica {
         } else {
             self.chain.note_statement(at.changeset);
         }
-        let (graph, mut is_said) = (self.log.graph(), false);
+        let mut is_said = false;
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            if let Op::Control { kind, .. } = op {
+                self.note_control(at, *kind, now_ms);
+            }
+            let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");

@@ -102,7 +102,7 @@ impl Replica {
         let mut past = graph.within(&[attested.changeset]);
         past[attested.changeset.0 as usize] = false;
         let tree = CanonicalTree::over(graph, &past);
-        let Attestation { size, root, signature: vouched } = attested.attestation;
+        let Attestation { size, root, signature: vouched, .. } = attested.attestation;
         if (tree.size(), tree.root(graph, size)) != (size, root) {
             return Err(ProofFault::Root);
         }

@@ -303,7 +303,7 @@ impl Replica {
     pub(super) fn is_at_rest(&self) -> bool {
         !self.fold.has_batch()
             && !self.batch.in_transact
-            && self.commits.is_empty()
+            && !self.is_storing()
             && self.unstored.is_empty()
             && self.creating.is_none()
             && self.memory_only.is_none()

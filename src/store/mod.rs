@@ -15,6 +15,8 @@ pub enum StoreName {
     Actors,
     /// Open batches that were not sealed.
     Drafts,
+    /// What happened on this device.
+    Audit,
 }
 
 impl StoreName {
@@ -25,6 +27,7 @@ impl StoreName {
             Self::Keys => "keys",
             Self::Actors => "actors",
             Self::Drafts => "drafts",
+            Self::Audit => "audit",
         }
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod error;
 mod events;
 mod idb;
+mod journal;
 mod ledger;
 mod lists;
 mod locks;

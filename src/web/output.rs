@@ -117,6 +117,8 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Rows => of("rows", &[]),
         Output::Grown => of("grown", &[]),
         Output::Look => of("look", &[]),
+        Output::Noted => of("noted", &[]),
+        Output::Trim => of("trim", &[]),
         Output::Policy => of("policy", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),

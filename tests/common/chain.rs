@@ -1,7 +1,9 @@
 //! A chain of blocks that four validators make, without keys and without replicas: a graph, and what they say.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use stemma::audit::{BlockHeader, BlockId, BlockRules, Beginning, Chain, Phase, Proposal, ValidatorSet, Vote};
+use stemma::audit::{
+    Beginning, BlockHeader, BlockId, BlockRules, Chain, Phase, Proposal, ValidatorSet, Vote,
+};
 use stemma::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, Hlc, MemberId};
 
 pub struct Made {

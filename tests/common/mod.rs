@@ -100,6 +100,9 @@ pub struct Node {
     pub slow_disk: bool,
     /// How often it said that the log has grown.
     pub grown: usize,
+    /// How often it said that there is more in the audit log, and that it is too long.
+    pub noted: usize,
+    pub trims: usize,
     pub waiting_commits: VecDeque<(u64, StoreBatch)>,
     /// The draft that is written when no commit waits.
     waiting_draft: Option<(ActorId, Option<Vec<u8>>)>,
@@ -152,6 +155,8 @@ impl Node {
             told: Vec::new(),
             slow_disk: false,
             grown: 0,
+            noted: 0,
+            trims: 0,
             waiting_commits: VecDeque::new(),
             waiting_draft: None,
             drafted: 0,
@@ -282,6 +287,8 @@ impl Node {
                 Output::Trouble(trouble) => self.troubles.push(trouble),
                 Output::Grown => self.grown += 1,
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
+                Output::Noted => self.noted += 1,
+                Output::Trim => self.trims += 1,
                 Output::Policy | Output::Events | Output::Presence => {}
             }
         }

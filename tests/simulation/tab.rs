@@ -300,7 +300,7 @@ impl World {
             }
             Output::Sync | Output::Events | Output::Policy | Output::Presence => {}
             Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
-            Output::Grown | Output::Look => {}
+            Output::Grown | Output::Look | Output::Noted | Output::Trim => {}
         }
     }
 
