@@ -210,7 +210,7 @@ impl Blocks {
     pub fn new(blocks: usize, waiting: usize) -> Self {
         let mut made = Made::new();
         (0..blocks).for_each(|_| made.block_of(1));
-        (0..waiting).for_each(|n| drop(made.write(10 + (n % 8) as u8)));
+        made.write_more(waiting);
         made.attest();
         Self(made)
     }

@@ -23,7 +23,7 @@ fn grows(times: f64, n: usize, run: impl Fn(usize) -> u64) {
 fn waiting(changesets: usize) -> Made {
     let mut made = Made::new();
     made.block_of(1);
-    (0..changesets).for_each(|n| drop(made.write(10 + (n % 8) as u8)));
+    made.write_more(changesets);
     made.attest();
     made
 }
@@ -51,7 +51,7 @@ fn creating_and_validating_a_block_do_not_grow_with_the_chain() {
     grows(1.1, 60, |n| {
         let mut made = Made::new();
         (0..n).for_each(|_| made.block_of(5));
-        (0..20).for_each(|n| drop(made.write(10 + n % 8)));
+        made.write_more(20);
         made.attest();
         steps_of(|| {
             let header = made.draft().expect("something was written");

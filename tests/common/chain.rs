@@ -34,16 +34,44 @@ impl Made {
         self.graph.add(ChangesetId(id), actor, prev, &deps)
     }
 
+    /// Some actors add so many.
+    pub fn write_more(&mut self, changesets: usize) {
+        for n in 0..changesets {
+            self.write(10 + (n % 8) as u8);
+        }
+    }
+
     /// Everybody attests what is there.
     pub fn attest(&mut self) {
+        self.attest_by(&[1, 2, 3, 4]);
+    }
+
+    /// Some do.
+    pub fn attest_by(&mut self, members: &[u8]) {
         self.named.clear();
-        for n in 1..=4 {
-            let carrier = self.write(n);
+        for n in members {
+            let carrier = self.write(*n);
             self.chain.note_statement(carrier);
-            self.chain.attest(carrier, MemberId([n; 32]));
+            self.chain.attest(carrier, MemberId([*n; 32]));
             self.named.push(carrier);
         }
         self.chain.advance(&self.graph);
+    }
+
+    /// A member votes for a block in a round of the height that is open.
+    pub fn vote(&mut self, member: u8, phase: Phase, round: u32, block: Option<BlockId>) {
+        let open = self.chain.open(&self.graph).expect("a height is open");
+        let vote = Vote { height: open.height, round, phase, valid: None, set: open.digest, block };
+        let carrier = self.write(member);
+        self.chain.note_statement(carrier);
+        self.chain.vote(carrier, MemberId([member; 32]), vote);
+        self.chain.advance(&self.graph);
+    }
+
+    /// Who proposes in the next rounds of the height that is open.
+    pub fn proposers(&self, rounds: u32) -> Vec<u8> {
+        let open = self.chain.open(&self.graph).expect("a height is open");
+        (0..rounds).map(|round| open.proposer(round) as u8 + 1).collect()
     }
 
     pub fn draft(&mut self) -> Option<BlockHeader> {
@@ -76,8 +104,13 @@ impl Made {
 
     /// So much is written, attested and in a block.
     pub fn block_of(&mut self, changesets: usize) {
-        (0..changesets).for_each(|n| drop(self.write(10 + (n % 8) as u8)));
-        self.attest();
+        self.block_by(changesets, &[1, 2, 3, 4]);
+    }
+
+    /// The same attested by some alone.
+    pub fn block_by(&mut self, changesets: usize, members: &[u8]) {
+        self.write_more(changesets);
+        self.attest_by(members);
         let header = self.draft().expect("something was written");
         self.propose(&header);
         self.decide(&header);
