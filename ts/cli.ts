@@ -90,22 +90,30 @@ async function main(): Promise<void> {
   const isNew = (await readdir(dir).catch(() => [])).length === 0;
   if (isNew && !invite) refuse("there is no space in this folder, and no invite");
   const webSocket = await findWebSocket();
-  await using space = await open({ name: "validator", storage: { dir }, relay, webSocket, signal, ...(invite ? { invite } : {}) });
+  const space = await open({ name: "validator", storage: { dir }, relay, webSocket, signal, ...(invite ? { invite } : {}) });
+  try {
+    await watch(space, signal);
+  } finally {
+    await space.close();
+  }
+  say("close");
+}
+
+/** Makes blocks and says what it sees, until it is to end. */
+async function watch(space: Space, signal: AbortSignal): Promise<void> {
   space.on("sync", ({ status, pending }) => say("sync", { status, pending }));
   space.on("storage", ({ code }: StemmaError) => say("storage", { code }));
   space.on("error", ({ code }: StemmaError) => say("error", { code }));
   say("open", { space: space.id, member: space.me });
   space.audit.validate({ signal });
-  const watch = new Watch(space);
+  const seen = new Watch(space);
   while (!signal.aborted) {
-    await watch.look();
+    await seen.look();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, LOOK_MS);
       signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
     });
   }
-  await space.flush().saved("local");
-  say("close");
 }
 
 const LOOK_MS = 500;
