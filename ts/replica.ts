@@ -8,6 +8,7 @@
 
 import type { Block, ChainHalt } from "./blocks.js";
 import type { ChangesetInfo } from "./history.js";
+import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
 import type { LogChain, LogEntry } from "./journal.js";
@@ -89,6 +90,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   /** With a `max` of 0 they make no blocks. */
   chooseValidators(members: string[], weights: Uint32Array, pauseMs: number, max: number, anew: boolean): string;
@@ -103,6 +105,10 @@ export interface Engine {
   quorum(): number;
   validate(on: boolean): void;
   isFinal(changeset: string): boolean | undefined;
+  /** 64 hex digits are a member, nothing is this one, anything else somebody outside. */
+  consent(subject: string | undefined, purpose: string, terms: string | undefined, given: boolean): string;
+  consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
+  consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
   /** Entries of the audit log from `places` on (an actor, a number, and so on); `records` as `journal.ts` gathers them. */
   journal(records: Records, places: (string | number)[], filter: JournalQuery, limit: number): { entries: LogEntry[]; places: (string | number)[]; damaged: number };
@@ -274,7 +280,7 @@ export interface Engine {
 
   mark(): number;
   rollback(mark: number): void;
-  beginTransact(message?: string, headers?: Value, command?: string): void;
+  beginTransact(message: string | undefined, headers: Value | undefined, command: string | undefined, disclosable: boolean): void;
   /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
   closeTransact(): boolean;
   /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */
@@ -474,6 +480,7 @@ export type Output =
   /** There is a first look, for {@link Engine.takeLook}, or it is over. */
   | { type: "look" }
   | { type: "policy" }
+  | { type: "consent" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" };

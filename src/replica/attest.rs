@@ -5,7 +5,7 @@
 use super::blocks::Making;
 use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier};
-use crate::audit::{Attestation, Attested, SignedProposal, SignedVote, ValidatorSet};
+use crate::audit::{Attestation, Attested, Consent, Consented, SignedProposal, SignedVote, ValidatorSet};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
 use crate::trust::Authored;
@@ -141,10 +141,21 @@ impl Replica {
         op: impl FnOnce(&mut Self) -> Op,
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
+        self.state_with(class, Value::Null, op, env)
+    }
+
+    /// The same with something that can be read beside the op.
+    pub(super) fn state_with(
+        &mut self,
+        class: Class,
+        value: Value,
+        op: impl FnOnce(&mut Self) -> Op,
+        env: &mut Env<'_>,
+    ) -> Option<ChangesetId> {
         let (actor, mut sealed) = (self.actor?, Sealed::default());
         let parents = self.parents(actor, env.now_ms, env, &mut sealed);
         let op = op(self);
-        let content = Content { values: vec![Value::Null], ..Content::default() };
+        let content = Content { values: vec![value], ..Content::default() };
         let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
         self.sign_apart(class, actor, parents, (&skeleton, Some(&content)), &mut sealed, env);
         let (id, last_write) = (sealed.ids.last().copied(), self.last_write);
@@ -187,21 +198,35 @@ impl Replica {
                 };
                 (!is_signed).then_some(Judged::Inert)
             }
+            Op::Audit { kind: AuditKind::Consent, payload } => {
+                if payload.first() != Some(&1) {
+                    return Some(Judged::Unsupported);
+                }
+                let consent = Consent::decode(payload);
+                let is_own = consent.is_ok_and(|consent| !self.is_consent_of_another(&consent, ready));
+                (!is_own).then_some(Judged::Inert)
+            }
             _ => None,
         })
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, now_ms: u64) {
-        use AuditKind::{Attest, Block, Vote};
-        let is_statement = |op: &Op| matches!(op, Op::Audit { kind: Attest | Block | Vote, .. });
-        if !skeleton.ops.iter().all(is_statement) {
+    pub(super) fn take_statements(
+        &mut self,
+        at: &Authored,
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        now_ms: u64,
+    ) {
+        if !skeleton.ops.iter().all(is_of_validators) {
             self.note_unattested();
         } else {
             self.chain.note_statement(at.changeset);
         }
+        let mut clear = content.map(|content| content.by_op(&skeleton.ops));
         let mut is_said = false;
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            let values = clear.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
             if let Op::Control { kind, .. } = op {
                 self.note_control(at, *kind, now_ms);
             }
@@ -219,13 +244,22 @@ impl Replica {
                     self.chain.attest(at.changeset, at.member);
                     self.finality.attest(graph, attested);
                 }
-                Op::Audit { kind: Block, payload } => {
+                Op::Audit { kind: AuditKind::Block, payload } => {
                     let signed = SignedProposal::decode(payload).expect("an integrated block decodes");
                     self.chain.propose(at.changeset, at.member, signed.proposal);
                 }
-                Op::Audit { kind: Vote, payload } => {
+                Op::Audit { kind: AuditKind::Vote, payload } => {
                     let signed = SignedVote::decode(payload).expect("an integrated vote decodes");
                     self.chain.vote(at.changeset, at.member, signed.vote);
+                }
+                Op::Audit { kind: AuditKind::Consent, payload } => {
+                    let consent = Consent::decode(payload).expect("an integrated consent decodes");
+                    let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
+                    let clear = values.first().cloned();
+                    let said = Consented { consent, changeset, index, stamp, member, clear };
+                    self.consents.say(graph, said);
+                    self.outputs.push_back(Output::Consent);
+                    continue;
                 }
                 _ => continue,
             }
@@ -255,4 +289,9 @@ pub(super) enum Judged {
     Unsupported,
     /// Against the rules.
     Inert,
+}
+
+/// What validators say among themselves is no news to attest.
+pub(super) fn is_of_validators(op: &Op) -> bool {
+    matches!(op, Op::Audit { kind: AuditKind::Attest | AuditKind::Block | AuditKind::Vote, .. })
 }

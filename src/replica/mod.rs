@@ -14,6 +14,7 @@ mod blocks;
 mod child;
 mod commit;
 mod compare;
+mod consent;
 mod digest;
 mod draft;
 mod edit;
@@ -56,6 +57,7 @@ pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use blocks::{BlockInfo, ChainFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
+pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use digest::blob_hash;
 pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};
@@ -81,7 +83,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Chain, Detail, Finality, NoteKind};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -175,6 +177,7 @@ pub struct Replica {
     witness: audit::Witness,
     finality: Finality,
     chain: Chain,
+    consents: Consents,
     validating: attest::Validating,
     making: blocks::Making,
     journal: journal::Journal,
@@ -264,6 +267,7 @@ impl Replica {
             witness: audit::Witness::default(),
             finality: Finality::default(),
             chain: Chain::default(),
+            consents: Consents::default(),
             validating: attest::Validating::default(),
             making: blocks::Making::default(),
             journal: journal::Journal::default(),

@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Chain, Finality};
+use crate::audit::{Chain, Consents, Finality};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -187,6 +187,7 @@ impl Replica {
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
         self.chain.save(&mut state);
+        self.consents.save(&mut state);
         state
     }
 
@@ -334,11 +335,13 @@ impl Replica {
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let finality = Finality::load(&mut from)?;
         let chain = Chain::load(&mut from)?;
+        let consents = Consents::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
             || !chain.is_within(changesets)
+            || !consents.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
                 what: "snapshot",
@@ -356,8 +359,7 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        self.finality = finality;
-        self.chain = chain;
+        (self.finality, self.chain, self.consents) = (finality, chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.note_places();
         self.follow_blocks();

@@ -7,6 +7,7 @@ mod audit;
 mod batch;
 mod blocks;
 mod connection;
+mod consent;
 mod error;
 mod events;
 mod idb;
