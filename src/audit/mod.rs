@@ -5,11 +5,14 @@
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`Evidence`]: two things that somebody signed and that contradict each other; [`Cases`]: all of it, and what follows.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod block;
 mod canonical;
+mod cases;
+mod evidence;
 mod finality;
 mod journal;
 mod merkle;
@@ -19,6 +22,8 @@ mod vote;
 pub use attestation::Attestation;
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
+pub use cases::{Case, Cases, Resolution};
+pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
 pub use finality::{Attested, Finality};
 pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,

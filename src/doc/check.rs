@@ -91,8 +91,8 @@ impl Fold {
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
-            Op::Control { kind, .. } => *kind == ControlKind::Validators,
-            Op::Audit { kind, .. } => *kind == AuditKind::Attest,
+            Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Resolve),
+            Op::Audit { kind, .. } => matches!(kind, AuditKind::Attest | AuditKind::Evidence),
         })
     }
 

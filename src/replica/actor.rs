@@ -94,6 +94,7 @@ impl Replica {
         self.notes = Notes::default();
         self.policy = Policy::new(self.member());
         self.finality = Finality::default();
+        self.inquiry.begin_again();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.

@@ -113,7 +113,7 @@ impl Replica {
     }
 
     /// Signs a changeset with one op, which is made when nothing comes between it and the changeset any more, and takes it in.
-    fn state_alone(
+    pub(super) fn state_alone(
         &mut self,
         class: Class,
         op: impl FnOnce(&mut Self) -> Op,
@@ -153,7 +153,7 @@ impl Replica {
                 let is_signed = attestation.is_ok_and(|one| one.is_signed_by(&header.actor(), &self.space()));
                 (!is_signed).then_some(Judged::Inert)
             }
-            _ => None,
+            _ => self.judge_evidence(op),
         })
     }
 
@@ -177,6 +177,11 @@ impl Replica {
                         Attestation::decode(payload).expect("an integrated attestation decodes");
                     let attested = Attested { changeset: at.changeset, member: at.member, attestation };
                     self.finality.attest(graph, attested);
+                }
+                Op::Audit { kind: AuditKind::Evidence, .. }
+                | Op::Control { kind: ControlKind::Resolve, .. } => {
+                    self.take_evidence(at, op, now_ms);
+                    continue;
                 }
                 _ => continue,
             }
@@ -202,4 +207,6 @@ pub(super) enum Judged {
     Unsupported,
     /// Against the rules.
     Inert,
+    /// Only who has a key can say.
+    Key,
 }

@@ -442,6 +442,9 @@ impl Replica {
             batch.delete.extend(replaced.map(|first| (StoreName::Audit, key(first))));
             noted.push((actor, head));
         }
+        if let Some(record) = self.scores.take_news() {
+            batch.put.push((StoreName::Meta, "scores".to_owned(), record));
+        }
         noted
     }
 

@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
 
+/// The same of one that brought much that is forged.
+const THROTTLED_BYTES: u64 = 256 << 10;
+
 /// Frames that may wait behind rows of one relay.
 const FRAMES_MAX: usize = 1_024;
 
@@ -215,7 +218,7 @@ impl Replica {
             space: self.space(),
             from: self.links.positions.get(url).copied(),
             own: Vec::new(),
-            credit_bytes: CREDIT_BYTES,
+            credit_bytes: if self.is_throttled(url, env.now_ms) { THROTTLED_BYTES } else { CREDIT_BYTES },
             look: !self.shared.is_off,
         };
         self.links.last_session += 1;
@@ -361,6 +364,7 @@ impl Replica {
         self.integrate_ready(env);
         self.share(env);
         self.attest_if_due(env);
+        self.inquire(env);
         self.note_if_due(env.now_ms);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
@@ -398,7 +402,12 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due(), self.noted_due()]);
+        let due = due.into_iter().chain([
+            self.links.mends.due_ms(),
+            self.attest_due(),
+            self.noted_due(),
+            self.inquiry_due(),
+        ]);
         due.flatten().min()
     }
 

@@ -20,6 +20,7 @@ mod events;
 mod export;
 mod history;
 mod identity;
+mod inquiry;
 mod journal;
 mod ladder;
 mod ledger;
@@ -40,6 +41,7 @@ mod read;
 mod receive;
 mod refusal;
 mod relay_link;
+mod reputation;
 mod restore;
 mod seal;
 mod shared;
@@ -61,6 +63,7 @@ pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite, LaneEnd};
 pub use identity::{Identity, IdentityError};
+pub use inquiry::{EvidenceInfo, ResolveFault};
 pub use journal::{JournalPlaces, JournalRow, JournalState};
 pub use ledger_read::{Assignment, Debt, EntryId, EntryStanding, LedgerAccount, LedgerEntry, Signature};
 pub use link::{SyncState, SyncStatus};
@@ -71,6 +74,7 @@ pub use preview::Preview;
 pub use read::Stats;
 pub use receive::HoldReason;
 pub use refusal::Obstacle;
+pub use reputation::{Reputation, Rung};
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
@@ -174,6 +178,8 @@ pub struct Replica {
     finality: Finality,
     validating: attest::Validating,
     journal: journal::Journal,
+    inquiry: inquiry::Inquiry,
+    scores: reputation::Scores,
 }
 
 impl Replica {
@@ -200,6 +206,7 @@ impl Replica {
         replica.durable_tips = commit::durable_tips(actors);
         replica.links.load(meta);
         replica.journal.load(meta);
+        replica.scores = reputation::Scores::load(meta.get("scores"));
         Ok(replica)
     }
 
@@ -261,6 +268,8 @@ impl Replica {
             finality: Finality::default(),
             validating: attest::Validating::default(),
             journal: journal::Journal::default(),
+            inquiry: inquiry::Inquiry::default(),
+            scores: reputation::Scores::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Replica;
 use super::receive::Origin;
+use super::reputation::Fact;
 use crate::audit::{Detail, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::doc::ObjectIx;
@@ -114,11 +115,13 @@ impl Replica {
     }
 
     /// Rows came over a session.
-    pub(super) fn tally(&mut self, origin: Origin, new: usize, refused: usize) {
+    pub(super) fn tally(&mut self, origin: Origin, new: usize, refused: usize, now_ms: u64) {
         if let Origin::Session(session, _) = origin
             && let Some(tally) = self.links.tallies.get_mut(&session)
         {
             (tally.new, tally.refused) = (tally.new + new as u64, tally.refused + refused as u64);
+            self.count_peer(session, Fact::Good, new as u64, now_ms);
+            self.count_peer(session, Fact::Junk, refused as u64, now_ms);
         }
     }
 
