@@ -8,6 +8,7 @@ mod batch;
 mod connection;
 mod error;
 mod events;
+mod evidence;
 mod idb;
 mod journal;
 mod ledger;
