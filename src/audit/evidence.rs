@@ -167,6 +167,12 @@ impl<T> Said<T> {
         Box::new(pair)
     }
 
+    /// Whether they are in the order that makes the id one.
+    fn is_ordered(pair: &[Self; 2], encode: impl Fn(&T) -> Vec<u8>) -> bool {
+        let key = |said: &Self| (said.actor, encode(&said.statement));
+        key(&pair[0]) < key(&pair[1])
+    }
+
     /// Whether both are of one member: of one actor, or of two with certificates of the same one.
     fn accused(pair: &[Self; 2], genesis: &Genesis) -> Result<Accused, EvidenceFault> {
         if pair[0].actor == pair[1].actor {
@@ -356,7 +362,10 @@ impl Evidence {
                 if !pair.iter().all(|said| said.statement.is_signed_by(&said.actor, &space)) {
                     return Err(EvidenceFault::Signature);
                 }
-                one.statement.vote.contradicts(&other.statement.vote).ok_or(EvidenceFault::Consistent)?;
+                let contradicts = one.statement.vote.contradicts(&other.statement.vote);
+                contradicts
+                    .filter(|_| Said::is_ordered(pair, SignedVote::encode))
+                    .ok_or(EvidenceFault::Consistent)?;
                 Said::accused(pair, genesis)
             }
             Self::Blocks(pair) => {
@@ -364,9 +373,9 @@ impl Evidence {
                 if !pair.iter().all(|said| said.statement.is_signed_by(&said.actor, &space)) {
                     return Err(EvidenceFault::Signature);
                 }
-                one.statement
-                    .proposal
-                    .contradicts(&other.statement.proposal)
+                let contradicts = one.statement.proposal.contradicts(&other.statement.proposal);
+                contradicts
+                    .filter(|_| Said::is_ordered(pair, SignedProposal::encode))
                     .ok_or(EvidenceFault::Consistent)?;
                 Said::accused(pair, genesis)
             }

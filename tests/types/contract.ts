@@ -23,6 +23,12 @@ export async function contract(): Promise<void> {
   await space.audit.configure({ validators: [space.me, { member: actor, weight: 2 }], blockTimeMs: 500 }).saved("final");
   const stop: () => void = space.audit.validate({ signal: AbortSignal.timeout(1) });
   for (const { member, weight } of space.audit.validators) if (weight > space.audit.quorum) text.append(member);
+  for await (const { type, time, actor } of space.audit.log({ type: "session", live: true, signal: AbortSignal.timeout(1) })) text.append(type + time + (actor ?? ""));
+  const chains: readonly LogChain[] = await space.audit.checkLog();
+  const dropped: number = await space.audit.redactLog({ member: space.me, object: text });
+  for (const { kind, proof: shown, settled } of space.audit.evidence(space.actor)) if (!settled) text.append(kind + (await verifyEvidence(shown)).actor + chains.length + dropped);
+  const { score, state }: Reputation = space.audit.reputation(space.actor);
+  if (space.audit.isByzantine(space.actor) && score < 50 && state === "quarantined") await space.audit.resolve("id").saved("relay");
   for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
   space.view({ finalOnly: true });
   stop();
