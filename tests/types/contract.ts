@@ -1,8 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type LogChain, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, type Reputation, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
-import { type Proven, verifyConsistency, verifyProof } from "stemma/verify";
+import { type Proven, verifyConsistency, verifyEvidence, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
