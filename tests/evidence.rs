@@ -207,6 +207,24 @@ fn a_third_branch_is_evidence_of_its_own_which_has_to_be_settled_too() {
     assert_eq!(shows(&mut world.a, &ALL), [true, false, false]);
 }
 
+/// A member who forks as often as it likes makes others write once.
+#[test]
+fn a_hundred_branches_in_one_place_are_told_of_once_until_that_is_settled() {
+    let mut world = World::new();
+    let (lane, rows) = forked(&world, 1);
+    let branch = |n: u32| {
+        let mut lane = Lane { seq: 1, prev: Some(rows[0].id()), ..lane.clone() };
+        encoded(&world.attacker.next(&mut lane, &[], &world.attacker.set(&format!("k{n}"), "x", 20)))
+    };
+    let all: Vec<Vec<u8>> = [encoded(&rows[0])].into_iter().chain((0..100).map(branch)).collect();
+    world.attacker.give(&mut world.a, &all);
+    for _ in 0..20 {
+        pass(&mut world.a, LONG_MS);
+    }
+    assert_eq!(evidence_of(&world.a).len(), 1);
+    assert_eq!(shows(&mut world.a, &["before", "k0", "k99"]), [true, false, false]);
+}
+
 /// Hostile input 28.
 #[test]
 fn the_same_contradiction_has_one_id_in_whatever_order_and_with_whatever_signature() {

@@ -141,7 +141,7 @@ impl Replica {
         }
         let Ok(accused) = evidence.check(self.identity.genesis(), self.identity.keyring()) else { return };
         self.inquiry.found.insert(id);
-        if self.inquiry.cases.get(&id).is_some() || evidence.encode().len() > EVIDENCE_BYTES_MAX {
+        if self.adds_nothing(&evidence, accused) || evidence.encode().len() > EVIDENCE_BYTES_MAX {
             return;
         }
         let is_own = matches!(accused, Accused::Actor(actor) if self.member_of(actor) == Some(self.member()));
@@ -175,8 +175,9 @@ impl Replica {
             }
             let is_due = |(due, ..): &(u64, EvidenceId, Evidence)| *due <= env.now_ms;
             let Some(at) = self.inquiry.open.iter().position(is_due) else { break };
-            let (_, id, evidence) = self.inquiry.open.swap_remove(at);
-            if self.inquiry.cases.get(&id).is_none() {
+            let (_, _, evidence) = self.inquiry.open.swap_remove(at);
+            let accused = evidence.accused(self.identity.genesis());
+            if accused.is_some_and(|accused| !self.adds_nothing(&evidence, accused)) {
                 let op = Op::Audit { kind: AuditKind::Evidence, payload: evidence.encode() };
                 self.state_alone(Class::Audit, |_| op, env);
             }
@@ -306,6 +307,20 @@ impl Replica {
         }
         // Who may not, or cannot sign, leaves it to others.
         let _ = self.resolve_evidence(id, env);
+    }
+
+    /// Whether it is known, or follows from what is: whoever forks a thousand times in one place is told of once, until that is settled.
+    fn adds_nothing(&self, evidence: &Evidence, accused: Accused) -> bool {
+        let is_like = |case: &Case| {
+            let is_said = case.evidence.is_about_votes() && evidence.is_about_votes();
+            let is_open = || self.inquiry.cases.settled(case, |actor| self.member_of(actor)).is_none();
+            is_said && case.accused == accused && is_open()
+        };
+        let is_doubted = evidence
+            .doubts()
+            .is_some_and(|(actor, seq)| self.policy.doubted().get(&actor).is_some_and(|from| *from <= seq));
+        let is_known = self.inquiry.cases.get(&evidence.id(&self.space())).is_some();
+        is_known || is_doubted || self.inquiry.cases.all().any(is_like)
     }
 
     fn look_into_forks(&mut self, env: &mut Env<'_>) {
