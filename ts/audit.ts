@@ -32,6 +32,8 @@ export interface Proof extends AuditHead {
   readonly signature: string;
   /** Where a validator was asked for: what it signed about the tree, and the certificates that show who it is. */
   readonly attested?: { readonly actor: string; readonly signature: string; readonly genesis: string; readonly chain: string };
+  /** Where one op was asked for: what it says, as an encoded value, with what leads from it to the root that the header has of all ops. */
+  readonly event?: { readonly index: number; readonly count: number; readonly salt: string; readonly statement: string; readonly path: readonly string[] };
 }
 
 /** That a tree begins with an earlier one. Plain JSON; `verifyConsistency` of `stemma/verify` checks it. */
@@ -98,12 +100,17 @@ export class Audit {
    * With `attestedBy` it is the tree of that member's latest attestation with the changeset in it, and the proof shows that it signed it: nobody has to be
    * believed about the root. O(n log n).
    *
-   * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, `E_SIGNATURE` for one whose own signature was spoilt on the way
-   * (a later one of its author vouches for it), and where the member signed something else than the root over what it had seen; `E_STORAGE_LOST` if its bytes are
+   * Of one op, `"changeset:index"`, it also shows what that op says, and nothing of the others: the changeset has to be one of a {@link Space.transact} with
+   * `disclosable`. Whoever has the key can make it, the author or not.
+   *
+   * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, and for an op that cannot be shown or is not there; `E_SIGNATURE` for one whose own signature was spoilt on the way
+   * (a later one of its author vouches for it), and where the author or the member signed another root than that over the ops, or over what it had seen; `E_STORAGE_LOST` if its bytes are
    * gone; `E_ARGUMENT` for a member who has not attested the changeset.
    */
-  async proof(changeset: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
-    checkString(changeset, "changeset");
+  async proof(target: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
+    checkString(target, "changeset");
+    const [changeset = "", op] = target.split(":", 2);
+    if (op !== undefined && !/^\d{1,5}$/.test(op)) throw argumentError("changeset", `no op has the id ${target}`);
     checkOptions(o, "o", ["attestedBy", "signal"]);
     const { attestedBy, signal } = o;
     if (attestedBy !== undefined) checkString(attestedBy, "attestedBy");
@@ -115,7 +122,8 @@ export class Audit {
     return pump.call((engine) => {
       const vouched = attestedBy === undefined ? undefined : engine.auditAttested(changeset, attestedBy);
       const { size, root, index, path, header, signature } = vouched ?? engine.auditProof(changeset);
-      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature) } as const;
+      const event = op === undefined ? {} : { event: eventOf(engine, changeset, Number(op)) };
+      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature), ...event } as const;
       if (!vouched) return freeze(proof);
       const { actor, genesis, chain } = vouched;
       return freeze({ ...proof, attested: { actor, signature: hex(vouched.vouched), genesis: hex(genesis), chain: hex(chain) } });
@@ -302,6 +310,11 @@ export class Audit {
 const VALIDATORS_MAX = 256;
 /** A relay below it is asked later, and for less at once. */
 const THROTTLED = 25;
+
+function eventOf(engine: Engine, changeset: string, index: number): Proof["event"] & object {
+  const { count, salt, statement, path } = engine.auditDisclose(changeset, index);
+  return { index, count, salt: hex(salt), statement: hex(statement), path: hashesOf(path) };
+}
 
 function hashesOf(path: Uint8Array): string[] {
   return Array.from({ length: path.length / 32 }, (_, i) => hex(path.subarray(32 * i, 32 * (i + 1))));

@@ -12,6 +12,7 @@ import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
 import { StemmaError } from "./errors.js";
 import type { Home, Residence } from "./home.js";
+import { Consent } from "./consent.js";
 import { Definitions } from "./emit.js";
 import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
@@ -45,6 +46,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly consent = new Consent(this);
   readonly audit = new Audit(this);
   readonly blobs = new Blobs(this);
   readonly presence: Presence;
@@ -67,6 +69,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     sync: new Listeners<SpaceEvents["sync"]>(),
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
+    consent: new Listeners<Consent>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -90,6 +93,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
   #policyChanged = false;
+  #consentChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -280,6 +284,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "policy":
         this.#policyChanged = true;
         return;
+      case "consent":
+        this.#consentChanged = true;
+        return;
       case "presence":
         this.#presenceChanged = true;
         return;
@@ -311,6 +318,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#mayBeSealed = false;
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
+    const consentChanged = this.#consentChanged;
+    this.#consentChanged = false;
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -322,6 +331,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
+    if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();

@@ -6,6 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
 import type { Evidence, Reputation } from "./evidence.js";
@@ -88,6 +89,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
   /** A member, its weight, and so on. */
@@ -95,6 +97,10 @@ export interface Engine {
   quorum(): number;
   validate(on: boolean): void;
   isFinal(changeset: string): boolean | undefined;
+  /** 64 hex digits are a member, nothing is this one, anything else somebody outside. */
+  consent(subject: string | undefined, purpose: string, terms: string | undefined, given: boolean): string;
+  consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
+  consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
@@ -272,7 +278,7 @@ export interface Engine {
 
   mark(): number;
   rollback(mark: number): void;
-  beginTransact(message?: string, headers?: Value, command?: string): void;
+  beginTransact(message: string | undefined, headers: Value | undefined, command: string | undefined, disclosable: boolean): void;
   /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
   closeTransact(): boolean;
   /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */
@@ -475,6 +481,7 @@ export type Output =
   /** There is a first look, for {@link Engine.takeLook}, or it is over. */
   | { type: "look" }
   | { type: "policy" }
+  | { type: "consent" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" };

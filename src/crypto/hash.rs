@@ -81,6 +81,10 @@ impl Tag {
     pub const SEGMENT_AAD: Self = Self::new("seg-aad");
     /// Segment keys.
     pub const SEGMENT_KEY: Self = Self::new("seg-key");
+    /// Salts of ops that can be shown one by one.
+    pub const OP_SALT: Self = Self::new("op-salt");
+    /// Leaves of a tree over ops.
+    pub const OP_LEAF: Self = Self::new("op-leaf");
     /// Segment salts.
     pub const SEGMENT_SALT: Self = Self::new("seg-salt");
     /// Certificate ids.

@@ -92,7 +92,9 @@ impl Fold {
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
             Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Resolve),
-            Op::Audit { kind, .. } => matches!(kind, AuditKind::Attest | AuditKind::Evidence),
+            Op::Audit { kind, .. } => {
+                matches!(kind, AuditKind::Attest | AuditKind::Consent | AuditKind::Evidence)
+            }
         })
     }
 

@@ -6,11 +6,11 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Detail, Finality, NoteKind};
+use crate::audit::{Consents, Detail, Finality, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
-use crate::event::{Class, Content, Log, Ready, Skeleton};
+use crate::event::{AuditKind, Class, Content, Log, Op, Ready, Skeleton};
 use crate::sorted::sort_by_key;
 use crate::store::StoreBatch;
 use crate::trust::Policy;
@@ -95,6 +95,7 @@ impl Replica {
         self.policy = Policy::new(self.member());
         self.finality = Finality::default();
         self.inquiry.begin_again();
+        self.consents = Consents::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.
@@ -185,8 +186,10 @@ impl Replica {
         skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
         let class = changeset.header().class().expect("own changesets are supported");
         // An attestation was of another actor and another past. There will be a new one.
-        let content = if class == Class::Audit { None } else { content };
-        if class == Class::Audit {
+        let is_attestation = |op: &Op| matches!(op, Op::Audit { kind: AuditKind::Attest, .. });
+        let attests = skeleton.ops.iter().any(is_attestation);
+        let content = content.filter(|_| !attests);
+        if attests {
             skeleton.ops.clear();
             self.note_unattested();
         }

@@ -4,7 +4,7 @@
 
 use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier};
-use crate::audit::{Attestation, Attested, ValidatorSet};
+use crate::audit::{Attestation, Attested, Consent, Consented, ValidatorSet};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
 use crate::trust::Authored;
@@ -119,10 +119,21 @@ impl Replica {
         op: impl FnOnce(&mut Self) -> Op,
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
+        self.state_with(class, Value::Null, op, env)
+    }
+
+    /// The same with something that can be read beside the op.
+    pub(super) fn state_with(
+        &mut self,
+        class: Class,
+        value: Value,
+        op: impl FnOnce(&mut Self) -> Op,
+        env: &mut Env<'_>,
+    ) -> Option<ChangesetId> {
         let (actor, mut sealed) = (self.actor?, Sealed::default());
         let parents = self.parents(actor, env.now_ms, env, &mut sealed);
         let op = op(self);
-        let content = Content { values: vec![Value::Null], ..Content::default() };
+        let content = Content { values: vec![value], ..Content::default() };
         let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
         self.sign_apart(class, actor, parents, (&skeleton, Some(&content)), &mut sealed, env);
         let (id, last_write) = (sealed.ids.last().copied(), self.last_write);
@@ -153,16 +164,32 @@ impl Replica {
                 let is_signed = attestation.is_ok_and(|one| one.is_signed_by(&header.actor(), &self.space()));
                 (!is_signed).then_some(Judged::Inert)
             }
+            Op::Audit { kind: AuditKind::Consent, payload } => {
+                if payload.first() != Some(&1) {
+                    return Some(Judged::Unsupported);
+                }
+                let consent = Consent::decode(payload);
+                let is_own = consent.is_ok_and(|consent| !self.is_consent_of_another(&consent, ready));
+                (!is_own).then_some(Judged::Inert)
+            }
             _ => self.judge_evidence(op),
         })
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, now_ms: u64) {
-        if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
+    pub(super) fn take_statements(
+        &mut self,
+        at: &Authored,
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        now_ms: u64,
+    ) {
+        if !skeleton.ops.iter().all(is_of_validators) {
             self.note_unattested();
         }
+        let mut clear = content.map(|content| content.by_op(&skeleton.ops));
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            let values = clear.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
             if let Op::Control { kind, .. } = op {
                 self.note_control(at, *kind, now_ms);
             }
@@ -181,6 +208,15 @@ impl Replica {
                 Op::Audit { kind: AuditKind::Evidence, .. }
                 | Op::Control { kind: ControlKind::Resolve, .. } => {
                     self.take_evidence(at, op, now_ms);
+                    continue;
+                }
+                Op::Audit { kind: AuditKind::Consent, payload } => {
+                    let consent = Consent::decode(payload).expect("an integrated consent decodes");
+                    let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
+                    let clear = values.first().cloned();
+                    let said = Consented { consent, changeset, index, stamp, member, clear };
+                    self.consents.say(graph, said);
+                    self.outputs.push_back(Output::Consent);
                     continue;
                 }
                 _ => continue,
@@ -209,4 +245,9 @@ pub(super) enum Judged {
     Inert,
     /// Only who has a key can say.
     Key,
+}
+
+/// What validators say among themselves is no news to attest.
+fn is_of_validators(op: &Op) -> bool {
+    matches!(op, Op::Audit { kind: AuditKind::Attest | AuditKind::Block | AuditKind::Vote, .. })
 }

@@ -13,6 +13,7 @@ mod audit;
 mod child;
 mod commit;
 mod compare;
+mod consent;
 mod digest;
 mod draft;
 mod edit;
@@ -56,6 +57,7 @@ pub use attest::ChoiceFault;
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
+pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use digest::blob_hash;
 pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};
@@ -83,7 +85,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Detail, Finality, NoteKind};
+use crate::audit::{Consents, Detail, Finality, NoteKind};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -176,6 +178,7 @@ pub struct Replica {
     shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
+    consents: Consents,
     validating: attest::Validating,
     journal: journal::Journal,
     inquiry: inquiry::Inquiry,
@@ -266,6 +269,7 @@ impl Replica {
             shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
+            consents: Consents::default(),
             validating: attest::Validating::default(),
             journal: journal::Journal::default(),
             inquiry: inquiry::Inquiry::default(),

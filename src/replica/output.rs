@@ -63,6 +63,8 @@ pub enum Output {
     Events,
     /// Somebody said something about what counts, or something more waits for review.
     Policy,
+    /// Somebody gave or withdrew consent.
+    Consent,
     /// Somebody who is here gave a sign of life, or is gone.
     Presence,
     /// Something went wrong that the application should hear of.

@@ -270,7 +270,7 @@ impl Replica {
             Some(skeleton) => {
                 self.take_words(&authored, &skeleton, content.as_ref());
                 self.note_words(&authored, &skeleton, env.now_ms);
-                self.take_statements(&authored, &skeleton, env.now_ms);
+                self.take_statements(&authored, &skeleton, content.as_ref(), env.now_ms);
             }
             None => self.note_unattested(),
         }
@@ -302,6 +302,7 @@ impl Replica {
         let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
         self.report_own();
         self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
+        self.fill_consents(ix, &skeleton, &content);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
     }

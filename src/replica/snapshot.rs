@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Cases, Finality};
+use crate::audit::{Cases, Consents, Finality};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -18,7 +18,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-pub(super) const SNAPSHOT_VERSION: u8 = 8;
+pub(super) const SNAPSHOT_VERSION: u8 = 9;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -186,6 +186,7 @@ impl Replica {
         self.notes.save(&mut state);
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
+        self.consents.save(&mut state);
         self.inquiry.cases.save(&mut state);
         state
     }
@@ -333,11 +334,13 @@ impl Replica {
         let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let finality = Finality::load(&mut from)?;
+        let consents = Consents::load(&mut from)?;
         let cases = Cases::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
+            || !consents.is_within(changesets)
             || !cases.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
@@ -356,7 +359,7 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        self.finality = finality;
+        (self.finality, self.consents) = (finality, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.inquiry.cases = cases;
         let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));

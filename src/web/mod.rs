@@ -6,6 +6,7 @@
 mod audit;
 mod batch;
 mod connection;
+mod consent;
 mod error;
 mod events;
 mod evidence;

@@ -120,6 +120,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Noted => of("noted", &[]),
         Output::Trim => of("trim", &[]),
         Output::Policy => of("policy", &[]),
+        Output::Consent => of("consent", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),
         Output::Supply => of("supply", &[]),
