@@ -20,9 +20,6 @@ use std::collections::{BTreeMap, VecDeque};
 /// Row bytes that a session may hand over before they are stored.
 const CREDIT_BYTES: u64 = 4 << 20;
 
-/// The same of one that brought much that is forged.
-const THROTTLED_BYTES: u64 = 256 << 10;
-
 /// Frames that may wait behind rows of one relay.
 const FRAMES_MAX: usize = 1_024;
 
@@ -218,7 +215,7 @@ impl Replica {
             space: self.space(),
             from: self.links.positions.get(url).copied(),
             own: Vec::new(),
-            credit_bytes: if self.is_throttled(url, env.now_ms) { THROTTLED_BYTES } else { CREDIT_BYTES },
+            credit_bytes: self.credit_of(url, CREDIT_BYTES, env.now_ms),
             look: !self.shared.is_off,
         };
         self.links.last_session += 1;
@@ -290,9 +287,7 @@ impl Replica {
             link.session.connected(env.now_ms);
             self.drain_relay(session, env);
         }
-        if self.links.peers.get(&session).is_some() {
-            self.session_began(session, env.now_ms);
-        }
+        self.peer_began(session, env.now_ms);
         self.drain_peer(session, env);
     }
 

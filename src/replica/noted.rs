@@ -99,6 +99,13 @@ impl Replica {
         self.note_often(NoteKind::Session, detail, now_ms);
     }
 
+    /// The same of a peer, whose session there is no login to.
+    pub(super) fn peer_began(&mut self, session: u32, now_ms: u64) {
+        if self.links.peers.get(&session).is_some() {
+            self.session_began(session, now_ms);
+        }
+    }
+
     /// It is over; of one that was not established there is nothing to tell.
     pub(super) fn session_ended(&mut self, session: u32, now_ms: u64) {
         let Some(Tally { new, refused, sent, from }) = self.links.tallies.remove(&session) else { return };

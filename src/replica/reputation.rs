@@ -174,9 +174,9 @@ impl Replica {
         }
     }
 
-    /// Whether a session is asked later, and for less at once.
-    pub(super) fn is_throttled(&self, url: &str, now_ms: u64) -> bool {
-        self.scores.points(url, now_ms) < THROTTLED
+    /// What a relay may send before it is stored: less where it brought much that is forged.
+    pub(super) fn credit_of(&self, url: &str, most: u64, now_ms: u64) -> u64 {
+        if self.scores.points(url, now_ms) < THROTTLED { most / 16 } else { most }
     }
 
     fn contradicts_as_validator(&self, actor: ActorId, member: Option<MemberId>) -> bool {
