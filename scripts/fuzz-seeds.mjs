@@ -24,7 +24,7 @@ const SEEDS = {
   invite: () => input("invites").flatMap((one) => [Buffer.from(one.text), Buffer.from(one.text.split("stemma1.").at(-1), "base64url").subarray(0, -4)]),
   login: () => input("logins").map(loginOf),
   receive: () => bodies(),
-  saved: () => Array.from({ length: 12 }, (_, which) => which).map((which) => Buffer.concat([Buffer.from([which]), Buffer.alloc(24)])),
+  saved: () => Array.from({ length: 13 }, (_, which) => which).map((which) => Buffer.concat([Buffer.from([which]), Buffer.alloc(24)])),
   session: () => [Buffer.concat(frames().flatMap((frame) => [Buffer.from([9]), part(frame), Buffer.from([3])]))],
   skeleton: () => input("skeletons").map((one) => Buffer.concat([frontOf(one), hex(one.bytes)])),
   statement: () => [`01e80701${"07".repeat(32)}01`, `010500`, `0105${"07".repeat(96)}`].map(hex),

@@ -3,8 +3,8 @@
 use crate::Input;
 use prost::bytes::Bytes;
 use stemma::audit::{
-    Attestation, Cases, Checkpoint, Evidence, Finality, SignedProposal, SignedVote, ValidatorSet,
-    decode_entries, encode_entries,
+    Attestation, Cases, Chain as Blocks, Checkpoint, Evidence, Finality, SignedProposal, SignedVote,
+    ValidatorSet, decode_entries, encode_entries,
 };
 use stemma::causal::{ActorId, SpaceId};
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
@@ -96,8 +96,9 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 12 {
+    match which % 13 {
         11 => load::<Cases>(bytes),
+        12 => load::<Blocks>(bytes),
         10 => load::<Finality>(bytes),
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),

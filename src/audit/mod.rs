@@ -6,16 +6,21 @@
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
+//! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
+//! - [`Chain`]: the chains of blocks that follow from all that was said.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 //! - [`Evidence`]: two things that somebody signed and that contradict each other; [`Cases`]: all of it, and what follows.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
+mod ballot;
 mod block;
 mod canonical;
 mod cases;
+mod chain;
 mod consent;
 mod disclosure;
+mod era;
 mod evidence;
 mod finality;
 mod journal;
@@ -23,13 +28,17 @@ mod merkle;
 mod statement;
 mod validators;
 mod vote;
+mod voting;
 
 pub use attestation::Attestation;
+pub use ballot::{Ballot, Cast};
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
 pub use cases::{Case, Cases, Resolution};
+pub use chain::Chain;
 pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
+pub use era::{Block, Era, Halt, Open, Seen};
 pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
 pub use finality::{Attested, Finality};
 pub use journal::{
@@ -37,5 +46,6 @@ pub use journal::{
 };
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use statement::Statements;
-pub use validators::{VALIDATORS_MAX, ValidatorSet};
+pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};
+pub use voting::{Floor, Offer, Say, Voting, Wait};

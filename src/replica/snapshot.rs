@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Cases, Consents, Finality};
+use crate::audit::{Cases, Chain, Consents, Finality};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -186,6 +186,7 @@ impl Replica {
         self.notes.save(&mut state);
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
+        self.chain.save(&mut state);
         self.consents.save(&mut state);
         self.inquiry.cases.save(&mut state);
         state
@@ -334,12 +335,14 @@ impl Replica {
         let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let finality = Finality::load(&mut from)?;
+        let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
         let cases = Cases::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
+            || !chain.is_within(changesets)
             || !consents.is_within(changesets)
             || !cases.is_within(changesets)
         {
@@ -359,12 +362,13 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        (self.finality, self.consents) = (finality, consents);
+        (self.finality, self.chain, self.consents) = (finality, chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.inquiry.cases = cases;
         let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));
         self.policy.doubt(doubted);
         self.note_places();
+        self.follow_blocks();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
         self.last_snapshot = LastSnapshot { changesets: all.len() as u32, bytes, ..LastSnapshot::default() };
