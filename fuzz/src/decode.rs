@@ -2,7 +2,7 @@
 
 use crate::Input;
 use prost::bytes::Bytes;
-use stemma::audit::{Attestation, Chain, Finality, SignedProposal, SignedVote, ValidatorSet};
+use stemma::audit::{Attestation, Chain as Blocks, Finality, SignedProposal, SignedVote, ValidatorSet};
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
@@ -77,7 +77,7 @@ pub fn saved(data: &[u8]) {
     }
     let Some((which, bytes)) = data.split_first() else { return };
     match which % 12 {
-        11 => load::<Chain>(bytes),
+        11 => load::<Blocks>(bytes),
         10 => load::<Finality>(bytes),
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),
