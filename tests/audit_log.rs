@@ -197,7 +197,7 @@ fn what_an_entry_is_about_can_be_dropped_and_the_chain_stays_whole() {
     let head = node.replica.journal_head();
     let filter = JournalFilter { kind: Some(NoteKind::Read), ..JournalFilter::default() };
     let stored = records(&node);
-    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env));
+    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env.now_ms));
     assert_eq!((count, batch.put.len()), (4, 3));
     for (store, key, value) in batch.put {
         node.disk.keyed.insert((store, key), value);
@@ -212,7 +212,7 @@ fn what_an_entry_is_about_can_be_dropped_and_the_chain_stays_whole() {
     let about = JournalFilter { member: Some(node.replica.member()), ..filter };
     assert!(log(&node, &about).is_empty(), "nothing is found by what was dropped");
     let stored = records(&node);
-    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env));
+    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env.now_ms));
     assert!(batch.is_empty() && count == 0);
 }
 
@@ -309,7 +309,7 @@ fn an_attestation_tells_where_the_log_ends_and_older_ones_without_it_are_as_good
     let mut other = Node::join(2, &owner.invite(Role::Writer));
     write(&mut other, "k");
     sync(&mut owner, &mut other);
-    let set = ValidatorSet { pause_ms: 0, members: vec![(owner.replica.member(), 1)] };
+    let set = ValidatorSet { members: vec![(owner.replica.member(), 1)], ..ValidatorSet::default() };
     owner.with(|replica, env| replica.choose_validators(&set, env)).expect("the owner may");
     owner.with(|replica, _| replica.validate(true));
     let head = owner.replica.journal_head().expect("something happened");

@@ -90,7 +90,7 @@ impl Fold {
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
-            Op::Control { kind, .. } => *kind == ControlKind::Validators,
+            Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Resolve),
             Op::Audit { .. } => true,
         })
     }

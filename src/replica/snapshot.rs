@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Chain, Consents, Finality};
+use crate::audit::{Cases, Chain, Consents, Finality};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -18,7 +18,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-pub(super) const SNAPSHOT_VERSION: u8 = 8;
+pub(super) const SNAPSHOT_VERSION: u8 = 9;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -188,6 +188,7 @@ impl Replica {
         self.finality.save(&mut state);
         self.chain.save(&mut state);
         self.consents.save(&mut state);
+        self.inquiry.cases.save(&mut state);
         state
     }
 
@@ -336,12 +337,14 @@ impl Replica {
         let finality = Finality::load(&mut from)?;
         let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
+        let cases = Cases::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
             || !chain.is_within(changesets)
             || !consents.is_within(changesets)
+            || !cases.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
                 what: "snapshot",
@@ -361,6 +364,9 @@ impl Replica {
         self.policy = Policy::of(self.member(), log.graph(), words);
         (self.finality, self.chain, self.consents) = (finality, chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
+        self.inquiry.cases = cases;
+        let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));
+        self.policy.doubt(doubted);
         self.note_places();
         self.follow_blocks();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();

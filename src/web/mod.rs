@@ -10,6 +10,7 @@ mod connection;
 mod consent;
 mod error;
 mod events;
+mod evidence;
 mod idb;
 mod journal;
 mod ledger;

@@ -21,6 +21,7 @@ impl Made {
         let members = (1..=4).map(|n| (MemberId([n; 32]), 1)).collect();
         let first = made.write(9);
         made.chain.choose(first, 0, Hlc { ms: 1, counter: 0 }, ValidatorSet { pause_ms: 0, blocks, members });
+        made.chain.advance(&made.graph);
         made
     }
 

@@ -67,7 +67,7 @@ test("a view of what is final, and a space that was closed meanwhile", async (t)
   await owner.transact(() => owner.getMap("m").set("old", 1)).saved("final", soon());
   stop();
   owner.transact(() => owner.getMap("m").set("new", 1));
-  using view = owner.view({ finalOnly: true });
+  const view = owner.view({ finalOnly: true });
   assert.deepEqual([...view.getMap("m").keys()], ["old"]);
   const blocks = await owner.audit.blocks();
   await owner.close();
