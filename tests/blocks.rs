@@ -341,6 +341,19 @@ fn more_liars_than_a_third_are_named_and_the_owner_begins_anew_without_them() {
     let halt = crowd.nodes[0].replica.blocks_halt().expect("two blocks at one height").clone();
     assert_eq!((halt.height, halt.blocks.len()), (common as u64 + 1, 2));
     assert_eq!(halt.liars.into_iter().collect::<BTreeSet<_>>(), liars, "and nobody else");
+    for node in &crowd.nodes[..2] {
+        let accused = node.replica.evidence().map(|one| {
+            assert!(one.is_proven && one.case.evidence.is_about_votes());
+            one.member.expect("whose it is is known")
+        });
+        assert_eq!(accused.collect::<BTreeSet<_>>(), liars, "everybody tells everybody, with both statements");
+        let score = |at: usize| {
+            let actor = crowd.nodes[at].replica.actor().expect("it signs");
+            node.replica.reputation(actor, 0).validator
+        };
+        assert_eq!((score(2), score(3)), (Some(0), Some(0)));
+        assert!(score(0) > Some(0) && score(1) > Some(0));
+    }
     assert_eq!(crowd.blocks(1), common);
     assert!(!crowd.is_final(0, near) && !crowd.is_final(0, far) && crowd.is_final(0, old));
     let during = crowd.write(1, "during");

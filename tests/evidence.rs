@@ -408,7 +408,7 @@ fn two_votes_and_two_blocks_are_shown_by_their_signatures_alone() {
     sync(&mut world.a, &mut world.b);
     assert_eq!(evidence_of(&world.b).len(), 2, "against the actor once, and against its member");
     assert!(world.b.replica.is_byzantine(actor(&mine)) && world.b.replica.is_byzantine(actor(&other)));
-    assert!(world.b.replica.reputation(actor(&mine), 0).is_faulty_validator);
+    assert_eq!(world.b.replica.reputation(actor(&mine), 0).validator, Some(0));
     // What it wrote otherwise is not in doubt.
     let mut lane = world.attacker.lane(1);
     let row = world.attacker.next(&mut lane, &[world.first], &world.attacker.set("before", "x", 10));

@@ -5,6 +5,7 @@ mod chain;
 
 use chain::Made;
 use stemma::audit::{BlockHeader, BlockId, Phase};
+use stemma::causal::MemberId;
 use stemma::crypto::Digest;
 
 const A: Option<BlockId> = Some(BlockId([0xa; 32]));
@@ -55,6 +56,23 @@ fn who_says_nothing_for_eight_blocks_has_none_until_it_does() {
     assert!(!made.proposers(8).contains(&4));
     made.block_of(1);
     assert!(made.proposers(8).contains(&4));
+}
+
+#[test]
+fn who_is_heard_in_how_many_blocks_is_counted_for_all_alike() {
+    let mut made = Made::new();
+    let heard = |made: &Made, n: u8| made.chain.heard(&made.graph, MemberId([n; 32]));
+    assert_eq!(heard(&made, 1), None, "there is no block");
+    made.block_of(1);
+    for _ in 0..19 {
+        made.block_by(1, &[1, 2, 3]);
+    }
+    assert_eq!((heard(&made, 1), heard(&made, 4)), (Some(100), Some(40)), "8 of 20 came while it was heard");
+    assert_eq!(heard(&made, 9), Some(0), "who never attests");
+    for _ in 0..100 {
+        made.block_of(1);
+    }
+    assert_eq!(heard(&made, 4), Some(100), "a hundred blocks count");
 }
 
 #[test]

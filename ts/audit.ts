@@ -278,8 +278,8 @@ export class Audit {
       const score = this.#core.pump.read((engine) => engine.relayScore(actor));
       return freeze({ score, state: score < THROTTLED ? "throttled" : "ok" });
     }
-    const { score, state, faulty } = this.#core.pump.read((engine) => engine.reputation(actor));
-    return freeze({ score, state, ...(faulty ? { validator: 0 } : {}) });
+    const { score, state, validator } = this.#core.pump.read((engine) => engine.reputation(actor));
+    return freeze({ score, state, ...(validator === undefined ? {} : { validator }) });
   }
 
   /**

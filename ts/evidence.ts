@@ -45,6 +45,9 @@ export interface Reputation {
    * what it wrote from there on is hidden for everybody who did not say otherwise (`policy.include`, `policy.accept`, `policy.unban`). `"banned"`: by this member.
    */
   readonly state: "ok" | "throttled" | "quarantined" | "banned";
-  /** 0 for one that contradicted itself as a validator; absent otherwise. */
+  /**
+   * Of a validator, the same for everybody: 0 for one that contradicted itself; else how many of the last hundred blocks, in percent, came while it
+   * was heard, that is within eight blocks of one that names an attestation of it. Absent of others, and where there are no blocks.
+   */
   readonly validator?: number;
 }

@@ -114,7 +114,7 @@ export interface Engine {
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
   isByzantine(actor: string): boolean;
-  reputation(actor: string): { score: number; state: Reputation["state"]; faulty: boolean };
+  reputation(actor: string): { score: number; state: Reputation["state"]; validator: number | undefined };
   relayScore(url: string): number;
   resolveEvidence(evidence: string): string;
   /** Entries of the audit log from `places` on (an actor, a number, and so on); `records` as `journal.ts` gathers them. */

@@ -5,13 +5,16 @@
 
 use super::block::{BlockHeader, BlockId, Proposal};
 use super::canonical::Depths;
-use super::era::{Era, Open};
+use super::era::{Era, Open, SILENT};
 use super::validators::ValidatorSet;
 use super::vote::Vote;
 use crate::causal::{CausalGraph, ChangesetId, ChangesetIx, Hlc, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer};
 use crate::crypto::{Digest, Signature};
 use foldhash::HashMap;
+
+/// Blocks that say how diligent a validator is.
+const COUNTED: usize = 100;
 
 /// A choice of validators as it was signed.
 #[derive(Clone, Debug)]
@@ -153,6 +156,41 @@ impl Chain {
     /// A member votes.
     pub fn vote(&mut self, carrier: ChangesetIx, member: MemberId, vote: Vote) {
         self.statements.push(Said { carrier, member, what: What::Vote(vote) });
+    }
+
+    /// What the same member said elsewhere that contradicts what a changeset carries, if anything does: the changeset that carries it. O(what it said about
+    /// the same height).
+    #[must_use]
+    pub fn contrary(&self, carrier: ChangesetIx) -> Option<ChangesetIx> {
+        let statements = &self.statements;
+        statements.said[statements.by(carrier)].iter().find_map(|one| {
+            let (set, height, _) = one.of()?;
+            let others = statements.about(set, height).iter().map(|at| &statements.said[*at as usize]);
+            let is_contrary = |other: &&Said| other.member == one.member && one.contradicts(other);
+            others.into_iter().find(is_contrary).map(|other| other.carrier)
+        })
+    }
+
+    /// How many of the last blocks of the chain that counts, a hundred at most, and one at least, came while a member was heard: one of the blocks before, eight at
+    /// most, or they themselves name an attestation of it. In percent; none without blocks. It is the same for everybody. O(what these blocks name).
+    #[must_use]
+    pub fn heard(&self, graph: &CausalGraph, member: MemberId) -> Option<u32> {
+        let blocks = self.era(graph)?.blocks();
+        let counted = blocks.len().saturating_sub(COUNTED);
+        let names = |id: &ChangesetId| {
+            graph.get(id).is_some_and(|ix| self.statements.attester(ix) == Some(member))
+        };
+        let (mut last, mut heard) = (None, 0);
+        for (at, block) in blocks.iter().enumerate().skip(counted.saturating_sub(SILENT)) {
+            if block.header.attestations.iter().any(names) {
+                last = Some(at);
+            }
+            if at >= counted && last.is_some_and(|last| last + SILENT > at) {
+                heard += 1;
+            }
+        }
+        let total = blocks.len() - counted;
+        (total > 0).then(|| (100 * heard / total) as u32)
     }
 
     /// A member proposes a block.

@@ -17,7 +17,7 @@ use crate::steps;
 use foldhash::{HashMap, HashSet};
 
 /// Who of the last so many blocks had nothing to do with any is not asked to propose.
-const SILENT: usize = 8;
+pub(super) const SILENT: usize = 8;
 
 /// How far the time of a block may be from that of whoever votes for it.
 const TOLERANCE_MS: u64 = 600_000;

@@ -252,10 +252,12 @@ impl Replica {
                 Op::Audit { kind: AuditKind::Block, payload } => {
                     let signed = SignedProposal::decode(payload).expect("an integrated block decodes");
                     self.chain.propose(at.changeset, at.member, signed.proposal);
+                    self.suspect_validator(at.changeset);
                 }
                 Op::Audit { kind: AuditKind::Vote, payload } => {
                     let signed = SignedVote::decode(payload).expect("an integrated vote decodes");
                     self.chain.vote(at.changeset, at.member, signed.vote);
+                    self.suspect_validator(at.changeset);
                 }
                 Op::Audit { kind: AuditKind::Consent, payload } => {
                     let consent = Consent::decode(payload).expect("an integrated consent decodes");

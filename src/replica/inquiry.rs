@@ -41,6 +41,8 @@ pub(super) struct Inquiry {
     /// Changesets without effect, and snapshots that show something else than this, to be looked into.
     bodies: Vec<ChangesetIx>,
     snapshots: Vec<(SignedSnapshot, Digest)>,
+    /// Changesets that carry what contradicts each other.
+    contrary: Vec<(ChangesetIx, ChangesetIx)>,
 }
 
 impl Inquiry {
@@ -54,6 +56,13 @@ impl Inquiry {
     pub fn suspect_body(&mut self, ix: ChangesetIx) {
         if self.bodies.len() < OPEN_MAX {
             self.bodies.push(ix);
+        }
+    }
+
+    /// Two changesets carry what contradicts each other.
+    pub fn suspect_validator(&mut self, one: ChangesetIx, other: ChangesetIx) {
+        if self.contrary.len() < OPEN_MAX {
+            self.contrary.push((one, other));
         }
     }
 
@@ -157,8 +166,8 @@ impl Replica {
         if is_busy || self.actor.is_none() || self.role() < Role::Writer {
             return None;
         }
-        let Inquiry { owed, bodies, snapshots, next_fork, .. } = &self.inquiry;
-        let is_unseen = !(bodies.is_empty() && snapshots.is_empty())
+        let Inquiry { owed, bodies, snapshots, contrary, next_fork, .. } = &self.inquiry;
+        let is_unseen = !(bodies.is_empty() && snapshots.is_empty() && contrary.is_empty())
             || self.log.has_broken()
             || (*next_fork < self.log.forks().len() && self.log.is_whole());
         let owed = (is_unseen || !owed.is_empty()).then_some(0);
@@ -199,6 +208,9 @@ impl Replica {
             std::mem::take(&mut self.inquiry.snapshots)
         {
             self.report_evidence(Evidence::Snapshot { manifest, chain, signature, found }, env);
+        }
+        for (one, other) in std::mem::take(&mut self.inquiry.contrary) {
+            self.look_into_validator(one, other, env);
         }
         self.look_into_forks(env);
     }

@@ -36,6 +36,7 @@ mod notes;
 mod output;
 mod passage;
 mod peer_link;
+mod perjury;
 mod policy;
 mod presence;
 mod preview;

@@ -75,8 +75,8 @@ pub struct Reputation {
     pub score: u32,
     /// How far up the ladder.
     pub rung: Rung,
-    /// Whether it contradicted itself as a validator.
-    pub is_faulty_validator: bool,
+    /// Of a validator: 0 if it contradicted itself; else how many of the last blocks came while it was heard, in percent, if there are any.
+    pub validator: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -151,8 +151,13 @@ impl Replica {
         } else {
             Rung::Ok
         };
-        let is_faulty_validator = self.contradicts_as_validator(actor, member);
-        Reputation { score: points / 100, rung, is_faulty_validator }
+        let validator = if self.contradicts_as_validator(actor, member) {
+            Some(0)
+        } else {
+            let is_asked = |member: &MemberId| self.validators().is_some_and(|set| set.weight(member) > 0);
+            member.filter(is_asked).and_then(|member| self.chain.heard(self.log.graph(), member))
+        };
+        Reputation { score: points / 100, rung, validator }
     }
 
     /// What is held of a relay, by its address.

@@ -37,7 +37,7 @@ impl Replica {
         Ok(object(&[
             ("score", held.score.into()),
             ("state", held.rung.name().into()),
-            ("faulty", held.is_faulty_validator.into()),
+            ("validator", held.validator.into()),
         ]))
     }
 
