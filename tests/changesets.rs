@@ -199,16 +199,18 @@ fn known_entries_keep_their_rules() {
 #[test]
 fn redactions_name_their_targets_in_order() {
     let skeleton = with_ops(Vec::new()).encode(0);
-    let redact = |targets: &[ChangesetId]| {
+    let place = |seq| (ActorId([7; 32]), seq);
+    let redact = |targets: &[(ChangesetId, (ActorId, u32))]| {
         let draft = Draft {
             class: Class::Control,
             redacts: targets,
             ..draft(1, Some(ChangesetId([1; 32])), &skeleton, None)
         };
         let changeset = draft.seal(&key(OWNER_ACTOR), &epoch(), &RANDOM)?;
-        Ok(changeset.header().redacts().to_vec())
+        let header = changeset.header();
+        Ok(header.redacts().iter().copied().zip(header.redacts_at().iter().copied()).collect::<Vec<_>>())
     };
-    let targets = [ChangesetId([1; 32]), ChangesetId([2; 32])];
+    let targets = [(ChangesetId([1; 32]), place(3)), (ChangesetId([2; 32]), place(2))];
     assert_eq!(redact(&targets), Ok(targets.to_vec()));
     let unsorted = redact(&[targets[1], targets[0]]);
     assert!(matches!(unsorted, Err(DraftError::Header(DecodeError::Unsorted { .. }))), "{unsorted:?}");

@@ -91,7 +91,7 @@ impl Fold {
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
-            Op::Control { kind, .. } => *kind == ControlKind::Validators,
+            Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Redact),
             Op::Audit { kind, .. } => *kind == AuditKind::Attest,
         })
     }

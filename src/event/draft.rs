@@ -1,6 +1,6 @@
 //! What becomes a changeset when it is sealed and signed.
 
-use super::header::{EXT_CHAIN, EXT_REDACTS, Header, Prefix, SegmentRef};
+use super::header::{EXT_CHAIN, EXT_PLACES, EXT_REDACTS, Header, Prefix, SegmentRef};
 use super::{Chain, Changeset, Class};
 use crate::causal::{ActorId, ChangesetId, SpaceId};
 use crate::codec::limits::CHANGESET_BYTES_MAX;
@@ -22,8 +22,8 @@ pub struct Draft<'a> {
     pub deps: &'a [ChangesetId],
     /// Who the actor is; at `seq` 0 only.
     pub chain: Option<&'a Chain>,
-    /// The changesets to redact, strictly ascending; in class control only.
-    pub redacts: &'a [ChangesetId],
+    /// The changesets to redact, strictly ascending, each with its place in the chain of its actor; in class control only.
+    pub redacts: &'a [(ChangesetId, (ActorId, u32))],
     /// The encoded skeleton.
     pub skeleton: &'a [u8],
     /// The encoded content, if there is any.
@@ -87,10 +87,13 @@ impl Draft<'_> {
         if !self.redacts.is_empty() {
             let mut targets = Writer::new();
             targets.varint(self.redacts.len() as u64);
-            self.redacts.iter().for_each(|target| {
+            let mut places = targets.clone();
+            for (target, (actor, seq)) in self.redacts {
                 targets.raw(&target.0);
-            });
+                places.raw(&actor.0).varint((*seq).into());
+            }
             ext.entry(EXT_REDACTS, targets.as_slice());
+            ext.entry(EXT_PLACES, places.as_slice());
         }
         ext
     }

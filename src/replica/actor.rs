@@ -6,7 +6,7 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::Finality;
+use crate::audit::{Finality, Redactions};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -90,6 +90,8 @@ impl Replica {
         self.notes = Notes::default();
         self.policy = Policy::new(self.member());
         self.finality = Finality::default();
+        self.redactions = Redactions::default();
+        self.names.release_all();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.

@@ -112,7 +112,7 @@ impl Replica {
     }
 
     /// Signs a changeset with one op, which is made when nothing comes between it and the changeset any more, and takes it in.
-    fn state_alone(
+    pub(super) fn state_alone(
         &mut self,
         class: Class,
         op: impl FnOnce(&mut Self) -> Op,
@@ -135,6 +135,10 @@ impl Replica {
     /// What the ops of a class that is not folded come to before anything is decided: none where they are fine.
     pub(super) fn judge_statements(&self, skeleton: &Skeleton, ready: &Ready) -> Option<Judged> {
         let header = ready.changeset.header();
+        let is_redaction = |op: &Op| matches!(op, Op::Control { kind: ControlKind::Redact, .. });
+        if !header.redacts().is_empty() && !skeleton.ops.iter().any(is_redaction) {
+            return Some(Judged::Inert);
+        }
         skeleton.ops.iter().find_map(|op| match op {
             Op::Control { kind: ControlKind::Validators, payload } => {
                 if payload.first() != Some(&1) {
@@ -144,6 +148,7 @@ impl Replica {
                     self.log.role_of(ready) >= Role::Admin && ValidatorSet::decode(payload).is_ok();
                 (!is_right).then_some(Judged::Inert)
             }
+            Op::Control { kind: ControlKind::Redact, payload } => self.judge_redaction(payload, skeleton, ready),
             Op::Audit { kind: AuditKind::Attest, payload } => {
                 if payload.first() != Some(&1) {
                     return Some(Judged::Unsupported);
@@ -157,13 +162,22 @@ impl Replica {
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton) {
+    pub(super) fn take_statements(
+        &mut self,
+        at: &Authored,
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+    ) {
         if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
             self.note_unattested();
         }
-        let graph = self.log.graph();
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            let graph = self.log.graph();
             match op {
+                Op::Control { kind: ControlKind::Redact, .. } => {
+                    self.take_redaction(at, content);
+                    continue;
+                }
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
                     self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);

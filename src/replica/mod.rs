@@ -36,6 +36,7 @@ mod presence;
 mod preview;
 mod read;
 mod receive;
+mod redact;
 mod refusal;
 mod relay_link;
 mod restore;
@@ -67,6 +68,7 @@ pub use presence::Agreement;
 pub use preview::Preview;
 pub use read::Stats;
 pub use receive::HoldReason;
+pub use redact::{RedactFault, Redacted};
 pub use refusal::Obstacle;
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
@@ -76,7 +78,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::Finality;
+use crate::audit::{Finality, Redactions};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -169,6 +171,8 @@ pub struct Replica {
     shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
+    redactions: Redactions,
+    erasing: redact::Erasing,
     validating: attest::Validating,
 }
 
@@ -254,6 +258,8 @@ impl Replica {
             shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
+            redactions: Redactions::default(),
+            erasing: redact::Erasing::default(),
             validating: attest::Validating::default(),
         }
     }

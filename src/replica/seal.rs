@@ -6,6 +6,7 @@
 //! open batch neither stored nor sent, and nothing else is integrated.
 
 use super::notes::Said;
+use super::redact::redacted_by;
 use super::{Env, Replica};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
@@ -270,7 +271,9 @@ impl Replica {
             let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
-            self.notes.keep(ix, Said::of(&skeleton, &content, self.identity.keyring().names()));
+            let keys = self.identity.keyring().names();
+            self.names.hold(&skeleton, &content, || content.confirmed_ids(&skeleton, keys));
+            self.notes.keep(ix, Said::of(&skeleton, &content, keys));
             self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.sealed(ix, (stamp, group), &draft);
             next.ops -= draft.ops();
@@ -364,13 +367,15 @@ impl Replica {
         let body = skeleton.encode(deps.len());
         let again = Skeleton::decode(&body, class, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
-        resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
+        let refs =
+            resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
         let content = content.map(Content::encode);
         let key = self.identity.actor_key(actor).expect("the key of the actor in use is here");
         let mut random = [0; 32];
         (env.random)(&mut random);
         let chain = prev.is_none().then(|| self.identity.actor_chain(actor));
         let deps: Vec<ChangesetId> = deps.iter().map(|dep| graph.id(*dep)).collect();
+        let redacts = redacted_by(graph, &again, &refs);
         let unsealed = Unsealed {
             space: self.identity.space(),
             class,
@@ -378,7 +383,7 @@ impl Replica {
             prev: prev.map(|prev| graph.id(prev)),
             deps: &deps,
             chain: chain.as_ref(),
-            redacts: &[],
+            redacts: &redacts,
             skeleton: &body,
             content: content.as_deref(),
         };

@@ -15,6 +15,8 @@ pub enum StoreName {
     Actors,
     /// Open batches that were not sealed.
     Drafts,
+    /// The state as it was.
+    Snapshots,
 }
 
 impl StoreName {
@@ -25,6 +27,7 @@ impl StoreName {
             Self::Keys => "keys",
             Self::Actors => "actors",
             Self::Drafts => "drafts",
+            Self::Snapshots => "snapshots",
         }
     }
 }
