@@ -44,6 +44,7 @@ export type { KeyWrite, MapOptions, SharedMap } from "./map.js";
 export type { OptionsOf } from "./options.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
 export type { Presence, PresenceState, Present } from "./presence.js";
+export type { RedactOptions, Redaction } from "./erasure.js";
 export type { Agreement, BanOptions, Comparison, ExcludeOptions, Policy, PolicyEntry, Preview, PreviewOptions, Standing, Target, TargetSelection, WordOptions } from "./policy.js";
 export type { Live, QueryOptions, ReadOptions } from "./query.js";
 export type { Readable } from "./readable.js";

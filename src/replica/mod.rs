@@ -268,6 +268,9 @@ impl Replica {
     pub fn poll(&mut self) -> Option<Output> {
         self.report_own();
         let next = self.outputs.pop_front();
+        if next.is_none() {
+            self.release_gone();
+        }
         if next.is_none() && self.has_grown() {
             self.told_beyond = None;
             return Some(Output::Grown);

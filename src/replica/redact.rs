@@ -65,15 +65,17 @@ pub struct Redacted {
 }
 
 /// Whether something is to be erased from the store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Erasing {
     /// How often there was something.
     noted: u64,
     done: u64,
+    /// Contents whose names are forgotten once everybody was told what is gone.
+    gone: Vec<Changeset>,
 }
 
 impl Erasing {
-    pub fn is_due(self) -> bool {
+    pub fn is_due(&self) -> bool {
         self.noted > self.done
     }
 }
@@ -226,18 +228,16 @@ impl Replica {
         let is_away = self.log.entry(ix).changeset().is_none();
         self.notes.forget(ix);
         let whole = self.log.redact(ix);
-        if let Some(whole) = &whole {
-            self.release(whole);
-        }
+        self.erasing.noted += u64::from(is_away || whole.is_some());
+        self.erasing.gone.extend(whole);
         let objects = self.fold.redact(self.log.graph(), ix);
         self.show_anew(&objects);
-        self.erasing.noted += u64::from(is_away || whole.is_some());
     }
 
     /// Contents that were redacted before their bytes were here came with these all the same.
     pub(super) fn erase_late(&mut self) {
         for whole in self.log.take_late() {
-            self.release(&whole);
+            self.erasing.gone.push(whole);
             if !self.erasing.is_due() {
                 self.outputs.push_back(Output::Erase);
             }
@@ -245,7 +245,11 @@ impl Replica {
         }
     }
 
-    /// Forgets the names that a content held alone.
+    /// Forgets the names that contents held alone which are gone.
+    pub(super) fn release_gone(&mut self) {
+        std::mem::take(&mut self.erasing.gone).iter().for_each(|whole| self.release(whole));
+    }
+
     fn release(&mut self, whole: &Changeset) {
         let keys = self.identity.keyring();
         let Ok(skeleton) = whole.open_skeleton(keys) else { return };
@@ -292,7 +296,7 @@ impl Replica {
     }
 
     /// The store has nothing any more of what was redacted when that began. Whether it has to be gone through again.
-    pub fn finish_erasing(&mut self, begun: u64, _env: &mut Env<'_>) -> bool {
+    pub fn finish_erasing(&mut self, begun: u64) -> bool {
         self.erasing.done = self.erasing.done.max(begun);
         self.erasing.is_due()
     }

@@ -6,6 +6,7 @@
 mod audit;
 mod batch;
 mod connection;
+mod erasure;
 mod error;
 mod events;
 mod idb;

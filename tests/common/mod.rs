@@ -180,7 +180,7 @@ impl Node {
                 *record = erased;
             }
         }
-        self.erases = self.with(|replica, env| replica.finish_erasing(begun, env));
+        self.erases = self.with(|replica, _| replica.finish_erasing(begun));
         self.erase();
     }
 
