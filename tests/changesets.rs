@@ -9,7 +9,7 @@ use fixture::{
     OWNER_ACTOR, RANDOM, draft, epoch, first_changeset, key, keyring, next_changeset, owner_chain, space,
     unhex,
 };
-use stemma::causal::{ChangesetId, SpaceId};
+use stemma::causal::{ActorId, ChangesetId, SpaceId};
 use stemma::codec::DecodeError;
 use stemma::crypto::{Signature, Tag};
 use stemma::event::{Changeset, Class, Draft, DraftError, Header, SignedChangeset, Unsupported, VerifyError};

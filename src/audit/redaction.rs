@@ -7,7 +7,7 @@ use crate::causal::{ChangesetIx, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::sorted::sort;
 
-/// The payload of the op that says so (`docs/format.md` §14).
+/// The payload of the op that says so (`docs/format.md` §15).
 pub const REDACTION_PAYLOAD: [u8; 1] = [1];
 
 /// A redaction that counts.
