@@ -2,7 +2,7 @@
 
 use crate::Input;
 use prost::bytes::Bytes;
-use stemma::audit::{Attestation, Finality, ValidatorSet};
+use stemma::audit::{Attestation, Finality, SignedProposal, SignedVote, ValidatorSet};
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
@@ -49,7 +49,7 @@ pub fn value(data: &[u8]) {
     }
 }
 
-/// The payload of an op that is not folded: a choice of validators, or an attestation.
+/// The payload of an op that is not folded: a choice of validators, an attestation, a block, a vote.
 pub fn statement(data: &[u8]) {
     if let Ok(set) = ValidatorSet::decode(data) {
         assert_eq!(set.encode(), data);
@@ -57,6 +57,14 @@ pub fn statement(data: &[u8]) {
     }
     if let Ok(attestation) = Attestation::decode(data) {
         assert_eq!(attestation.encode(), data);
+    }
+    if let Ok(vote) = SignedVote::decode(data) {
+        assert_eq!(vote.encode(), data);
+        assert_eq!(vote.vote.contradicts(&vote.vote), None);
+    }
+    if let Ok(block) = SignedProposal::decode(data) {
+        assert_eq!(block.encode(), data);
+        assert_eq!(block.proposal.contradicts(&block.proposal), None);
     }
 }
 

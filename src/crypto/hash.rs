@@ -131,6 +131,16 @@ impl Tag {
     pub const VIEW: Self = Self::new("view");
     /// Signatures of attestations.
     pub const ATTEST: Self = Self::new("attest");
+    /// Sets of validators.
+    pub const VALIDATORS: Self = Self::new("valset");
+    /// Ids of blocks.
+    pub const BLOCK_ID: Self = Self::new("block-id");
+    /// Signatures of proposals of blocks.
+    pub const BLOCK: Self = Self::new("block");
+    /// Signatures of votes on blocks.
+    pub const VOTE: Self = Self::new("vote");
+    /// The ends of chains that blocks hold.
+    pub const FRONTIER: Self = Self::new("frontier");
     /// Login signatures.
     pub const LOGIN: Self = Self::new("login");
     /// What is said to whoever is there.
