@@ -54,6 +54,7 @@ export const PLANS: Plan[] = [
   { group: "batching", job: "batching", traces: ["1 types alone", "1 types, 1 reads", "2 type at once", "8 type at once"], libraries: ["stemma"] },
   { group: "crypto", job: "crypto", traces: ["suite 1"], libraries: ["stemma"] },
   { group: "audit", job: "audit", traces: ["Merkle trees"], libraries: ["stemma"] },
+  { group: "audit", job: "redaction", traces: ["100,000 changesets"], libraries: ["stemma"] },
   { group: "size", job: "size", traces: ["the package"], libraries: ["stemma"] },
   { group: "large", job: "large", traces: ["automerge-paper x100"], libraries: ["stemma", "diamond-types", "json-joy"], isLarge: true, isPrepared: true },
 ];
@@ -150,6 +151,7 @@ export const MEASURES: Record<string, Measure> = {
   "tree of 1,000": { unit: "ms", title: "a Merkle tree of 1,000 made", goal: at(1.2, 0.6) },
   "proof of 1,000": { unit: "ms", title: "a proof of inclusion in it", goal: at(0.03, 0.015) },
   "proof of 1,000 checked": { unit: "ms", title: "and checked", goal: at(0.02, 0.01) },
+  "a redaction of 100,000": { unit: "ms", title: "one of 100,000 changesets redacted: signed, handed over, gone from what is read", goal: at(50, 10) },
   "append to 1,000,000": { unit: "µs", title: "a leaf added to 1,000,000", goal: at(10, 5) },
   download: { unit: "bytes", title: "wasm and glue, brotli", goal: at(220_000, 160_000) },
   "early edit": { unit: "µs", title: "an edit among the first 26,000" },

@@ -23,7 +23,7 @@ export const list: Api["list"] = api.list;
 /** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
 export const destroy: Api["destroy"] = api.destroy;
 
-export type { Attestation, Audit, AuditHead, AuditOptions, ConsistencyProof, Proof, Validator } from "./audit.js";
+export type { Attestation, Audit, AuditHead, AuditOptions, ConsistencyProof, Proof, RedactionStanding, Validator } from "./audit.js";
 export type { BlobOptions, BlobRef } from "./blob.js";
 export type { SharedCart } from "./cart.js";
 export type { CartChange, Change, CounterChange, LedgerChange, ListChange, MapChange, SetChange, TextChange } from "./change.js";

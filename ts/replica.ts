@@ -65,8 +65,17 @@ export interface Engine {
   beginErasing(): number;
   /** Those of some rows that hold what was redacted, without it. */
   erased(records: [number, Uint8Array][]): [number, Uint8Array][];
-  /** Whether the store has to be gone through once more. */
-  finishErasing(begun: number): boolean;
+  /** Whether the store, of a kind (1 browser, 2 folder, 4 another, 0 memory), has to be gone through once more. */
+  finishErasing(begun: number, stores: number): boolean;
+  redactions(): string[];
+  redaction(id: string): {
+    targets: string[];
+    reason: string;
+    member: string;
+    time: number;
+    confirmed: { device: string; member: string; time: number; stores: number }[];
+    missing: { device: string; member: string }[];
+  };
   /** Whether the head of a snapshot counts on a record. */
   snapshotReaches(head: Uint8Array | undefined, key: string): boolean;
   /** A snapshot of everything, if nothing is on its way; `rows` is a number up to which every row is here. */

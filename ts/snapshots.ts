@@ -105,7 +105,7 @@ export class Snapshots {
       if (begun === undefined) return;
       const done = await this.#home.alone("snapshots", () => this.#rewrite(residence));
       if (residence !== this.#residence) return; // the next engine finds it anew
-      if (done) isDue = this.#pump.peek((engine) => engine.finishErasing(begun)) ?? false;
+      if (done) isDue = this.#pump.peek((engine) => engine.finishErasing(begun, this.#home.kindOfStore)) ?? false;
       else if (this.#isOver) return;
       else await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }

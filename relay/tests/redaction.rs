@@ -99,13 +99,20 @@ async fn keeps_to_redactions(store: Arc<dyn Store>) {
     assert!(lane.iter().all(|row| has(&now, row)) && has(&now, &foreign));
 
     // Its author's does, for who is listening and has it at hand, and for who comes; and snapshots go.
-    let own = redaction(&space, &writer, (5, Some(id(&misplaced))), &[(&lane[1], &writer, 1), (&lane[2], &writer, 2)]);
+    let own = redaction(
+        &space,
+        &writer,
+        (5, Some(id(&misplaced))),
+        &[(&lane[1], &writer, 1), (&lane[2], &writer, 2)],
+    );
     assert_eq!(client.push(&space, std::slice::from_ref(&own)).await, Ok(accepted(8..=8)));
     let now = rows(&node, &space, &other).await;
     assert_eq!(lane.each_ref_has(&now), [true, false, false, true]);
     let chunk = {
         let (store, of) = (Arc::clone(&store), space.id());
-        spawn_blocking(move || (store.snapshots(of).expect("reads"), store.chunk(of, kept.id, 0).expect("reads")))
+        spawn_blocking(move || {
+            (store.snapshots(of).expect("reads"), store.chunk(of, kept.id, 0).expect("reads"))
+        })
     };
     assert_eq!(chunk.await.expect("no panic"), (Vec::new(), None));
     // Asked for by its place, it comes without.
@@ -194,7 +201,8 @@ async fn a_relay_on_a_file_keeps_to_redactions() {
 async fn a_relay_on_a_database_keeps_to_redactions() {
     let Some(server) = server::server() else { return };
     let url = server.database();
-    let store = spawn_blocking(move || PostgresStore::open(&url).expect("a new store")).await.expect("no panic");
+    let store =
+        spawn_blocking(move || PostgresStore::open(&url).expect("a new store")).await.expect("no panic");
     keeps_to_redactions(Arc::new(store)).await;
 }
 
@@ -216,7 +224,12 @@ async fn nothing_of_it_is_left_in_the_file_or_beside_it() {
     // Of a large one a page of the file has a part.
     let parts = [&sealed[0][..100], &sealed[0][15_000..15_100], &sealed[1][..], &sealed[2][..]];
     assert_eq!(parts.map(|part| folder_holds(folder.path(), part)), [true; 4]);
-    let redaction = redaction(&space, &writer, (3, Some(id(&rows[2]))), &[(&rows[0], &writer, 0), (&rows[1], &writer, 1)]);
+    let redaction = redaction(
+        &space,
+        &writer,
+        (3, Some(id(&rows[2]))),
+        &[(&rows[0], &writer, 0), (&rows[1], &writer, 1)],
+    );
     assert_eq!(client.push(&space, &[redaction]).await, Ok(accepted(4..=4)));
     assert_eq!(parts.map(|part| folder_holds(folder.path(), part)), [false, false, false, true]);
     node.stop().await;

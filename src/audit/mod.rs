@@ -21,6 +21,8 @@ pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX
 pub use canonical::CanonicalTree;
 pub use finality::{Attested, Finality};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
-pub use redaction::{REDACTION_PAYLOAD, Redaction, Redactions};
+pub use redaction::{
+    Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
+};
 pub use validators::{VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};

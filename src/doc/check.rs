@@ -92,7 +92,7 @@ impl Fold {
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
             Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Redact),
-            Op::Audit { kind, .. } => *kind == AuditKind::Attest,
+            Op::Audit { kind, .. } => matches!(kind, AuditKind::Attest | AuditKind::Erased),
         })
     }
 

@@ -264,9 +264,10 @@ impl ObjectName {
             (ObjectOrigin::Named(named), NameEntry::Object { kind, options, name }) => {
                 **named == **name && is_it(*kind, options)
             }
-            (ObjectOrigin::Child { parent, key }, NameEntry::Child { parent: of, key: at, kind, options }) => {
-                (parent, key) == (of, at) && is_it(*kind, options)
-            }
+            (
+                ObjectOrigin::Child { parent, key },
+                NameEntry::Child { parent: of, key: at, kind, options },
+            ) => (parent, key) == (of, at) && is_it(*kind, options),
             _ => false,
         }
     }

@@ -313,7 +313,9 @@ impl Log {
     pub fn member_of(&self, ready: &Ready) -> MemberId {
         match ready.prev {
             Some(prev) => self.author(prev).member,
-            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0").member,
+            None => {
+                self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0").member
+            }
         }
     }
 

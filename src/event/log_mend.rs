@@ -17,7 +17,8 @@ impl Log {
         match self.find(id) {
             Some(changeset) => {
                 let signed = changeset.signed();
-                let is_partial = if self.is_redacted(id) { !signed.has_skeleton() } else { signed.is_partial() };
+                let is_partial =
+                    if self.is_redacted(id) { !signed.has_skeleton() } else { signed.is_partial() };
                 is_partial || self.is_spoilt(id)
             }
             None => !self.knows(id),

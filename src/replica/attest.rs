@@ -148,7 +148,9 @@ impl Replica {
                     self.log.role_of(ready) >= Role::Admin && ValidatorSet::decode(payload).is_ok();
                 (!is_right).then_some(Judged::Inert)
             }
-            Op::Control { kind: ControlKind::Redact, payload } => self.judge_redaction(payload, skeleton, ready),
+            Op::Control { kind: ControlKind::Redact, payload } => {
+                self.judge_redaction(payload, skeleton, ready)
+            }
             Op::Audit { kind: AuditKind::Attest, payload } => {
                 if payload.first() != Some(&1) {
                     return Some(Judged::Unsupported);
@@ -157,17 +159,13 @@ impl Replica {
                 let is_signed = attestation.is_ok_and(|one| one.is_signed_by(&header.actor(), &self.space()));
                 (!is_signed).then_some(Judged::Inert)
             }
+            Op::Audit { kind: AuditKind::Erased, payload } => self.judge_erased(payload, skeleton, ready),
             _ => None,
         })
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(
-        &mut self,
-        at: &Authored,
-        skeleton: &Skeleton,
-        content: Option<&Content>,
-    ) {
+    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, content: Option<&Content>) {
         if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
             self.note_unattested();
         }
@@ -181,6 +179,10 @@ impl Replica {
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
                     self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);
+                }
+                Op::Audit { kind: AuditKind::Erased, payload } => {
+                    self.take_erased(at, skeleton, payload);
+                    continue;
                 }
                 Op::Audit { kind: AuditKind::Attest, payload } => {
                     let attestation =

@@ -352,6 +352,7 @@ impl Replica {
         self.integrate_ready(env);
         self.share(env);
         self.attest_if_due(env);
+        self.confirm_if_due(env);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
@@ -389,6 +390,7 @@ impl Replica {
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
         let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due()]);
+        let due = due.chain(self.confirms_now().then_some(now_ms).into_iter().map(Some));
         due.flatten().min()
     }
 

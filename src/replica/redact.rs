@@ -6,10 +6,12 @@
 use super::attest::Judged;
 use super::seal::Sealed;
 use super::{Env, HoldReason, Output, Replica, Source};
-use crate::audit::{REDACTION_PAYLOAD, Redaction};
-use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx};
+use crate::audit::{Erased, REDACTION_PAYLOAD, Redaction};
+use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, MemberId};
 use crate::doc::{ObjectOrigin, RefTable, resolve};
-use crate::event::{Changeset, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Target, Value};
+use crate::event::{
+    AuditKind, Changeset, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Target, Value,
+};
 use crate::sorted::{sort, sort_by_key};
 use crate::store::{StoreBatch, StoreName, TailRecord};
 use crate::trust::Authored;
@@ -64,6 +66,9 @@ pub struct Redacted {
     pub also: Vec<(ChangesetId, u32)>,
 }
 
+/// The key of a device, and whose it is.
+type DeviceOf = ([u8; 32], MemberId);
+
 /// Whether something is to be erased from the store.
 #[derive(Debug, Default)]
 pub(super) struct Erasing {
@@ -72,6 +77,10 @@ pub(super) struct Erasing {
     done: u64,
     /// Contents whose names are forgotten once everybody was told what is gone.
     gone: Vec<Changeset>,
+    /// The kinds of stores that were gone through.
+    stores: u8,
+    /// Whether this device may have to say that it deleted something.
+    confirms: bool,
 }
 
 impl Erasing {
@@ -173,7 +182,12 @@ impl Replica {
     }
 
     /// What a redaction comes to before anything is decided: none where it is right.
-    pub(super) fn judge_redaction(&self, payload: &[u8], skeleton: &Skeleton, ready: &Ready) -> Option<Judged> {
+    pub(super) fn judge_redaction(
+        &self,
+        payload: &[u8],
+        skeleton: &Skeleton,
+        ready: &Ready,
+    ) -> Option<Judged> {
         if payload.first() != REDACTION_PAYLOAD.first() {
             return Some(Judged::Unsupported);
         }
@@ -221,6 +235,7 @@ impl Replica {
             self.need_bytes();
             self.outputs.push_back(Output::Erase);
         }
+        self.erasing.confirms = true;
     }
 
     /// Forgets the content of a changeset, whatever of it is here.
@@ -296,9 +311,104 @@ impl Replica {
     }
 
     /// The store has nothing any more of what was redacted when that began. Whether it has to be gone through again.
-    pub fn finish_erasing(&mut self, begun: u64) -> bool {
+    /// `stores` are the kinds that it is of: [`STORE_BROWSER`](crate::audit::STORE_BROWSER) and the like.
+    pub fn finish_erasing(&mut self, begun: u64, stores: u8) -> bool {
         self.erasing.done = self.erasing.done.max(begun);
+        self.erasing.stores = stores;
+        self.erasing.confirms = true;
         self.erasing.is_due()
+    }
+
+    /// Whether it is time to say that this device has deleted what was redacted: not while anything is edited, or left of it.
+    pub(super) fn confirms_now(&self) -> bool {
+        let is_busy = self.fold.has_batch() || self.batch.in_transact || self.log.has_ready();
+        self.erasing.confirms && !self.erasing.is_due() && !is_busy && self.actor.is_some()
+    }
+
+    /// Says so, of all redactions that came to this device, in as many changesets as it takes. Nobody waits for it.
+    pub(super) fn confirm_if_due(&mut self, env: &mut Env<'_>) {
+        if !self.confirms_now() {
+            return;
+        }
+        self.erasing.confirms = false;
+        let device = self.identity.device();
+        let is_asked = |redaction: &&Redaction| {
+            self.asked_devices(redaction.changeset).any(|(asked, _)| asked == device)
+        };
+        let open = self.redactions.iter().filter(|one| !self.redactions.is_confirmed(one.changeset, &device));
+        let open: Vec<ChangesetIx> = open.filter(is_asked).map(|one| one.changeset).collect();
+        let Some(actor) = self.actor.filter(|_| self.role() >= Role::Writer && !open.is_empty()) else {
+            return;
+        };
+        let mut sealed = Sealed::default();
+        for portion in open.chunks(TARGETS_MAX) {
+            let (prev, deps) = self.parents(actor, env.now_ms, env, &mut sealed);
+            let mut refs = RefTable::new(self.log.graph(), prev, &deps);
+            portion.iter().for_each(|redaction| refs.add(*redaction));
+            let payload = Erased::payload(self.erasing.stores);
+            let ops = vec![Op::Audit { kind: AuditKind::Erased, payload }];
+            let hlc = self.clock.tick(env.now_ms);
+            let skeleton = Skeleton { hlc, refs: refs.into_refs(), ops, ..Skeleton::default() };
+            let content = Content { values: vec![Value::Null], ..Content::default() };
+            let written = (&skeleton, Some(&content));
+            self.sign_apart(Class::Audit, actor, (prev, deps), written, &mut sealed, env);
+        }
+        let last_write = self.last_write;
+        self.store_own(actor, sealed, env);
+        self.last_write = last_write; // the app wrote nothing
+    }
+
+    /// What is said of deletions comes to before anything is decided.
+    pub(super) fn judge_erased(&self, payload: &[u8], skeleton: &Skeleton, ready: &Ready) -> Option<Judged> {
+        if payload.first() != Some(&1) {
+            return Some(Judged::Unsupported);
+        }
+        let refs = resolve(self.log.graph(), ready.prev, &ready.deps, &skeleton.refs);
+        let is_control = |ix: &ChangesetIx| self.log.entry(*ix).class == Class::Control;
+        let is_right = Erased::stores_in(payload).is_some()
+            && skeleton.ops.len() == 1
+            && refs.is_some_and(|refs| !refs.is_empty() && refs.iter().all(is_control));
+        (!is_right).then_some(Judged::Inert)
+    }
+
+    /// Takes in that a device deleted what redactions name.
+    pub(super) fn take_erased(&mut self, at: &Authored, skeleton: &Skeleton, payload: &[u8]) {
+        let graph = self.log.graph();
+        let (prev, deps) = (graph.prev(at.changeset), graph.deps(at.changeset));
+        let refs = resolve(graph, prev, deps, &skeleton.refs).unwrap_or_default();
+        let device = self.log.author(at.changeset).device.key;
+        let stores = Erased::stores_in(payload).unwrap_or_default();
+        for redaction in refs {
+            let Authored { member, time_ms, .. } = *at;
+            self.redactions.confirm(Erased { redaction, device, member, time_ms, stores });
+        }
+    }
+
+    /// The devices that may have had what a redaction names: those with an actor that began before they can have known of it, and
+    /// that of whoever redacted. O(actors · log n).
+    fn asked_devices(&self, redaction: ChangesetIx) -> impl Iterator<Item = DeviceOf> + '_ {
+        let graph = self.log.graph();
+        let roots = (0..graph.len()).map(ChangesetIx).filter(|ix| graph.seq(*ix) == 0);
+        let before = roots.filter(move |root| !graph.contains(*root, redaction));
+        before.map(|root| {
+            let author = self.log.author(root);
+            (author.device.key, author.member)
+        })
+    }
+
+    /// Who has said that what a redaction names is deleted, and which devices with which members have not. Of a redaction that is known here. O(changesets).
+    pub fn redaction_standing(&self, id: &ChangesetId) -> Option<(&Redaction, Vec<Erased>, Vec<DeviceOf>)> {
+        let redaction = self.redactions.find(self.log.graph().get(id)?)?;
+        let mut missing: Vec<DeviceOf> = self.asked_devices(redaction.changeset).collect();
+        missing.retain(|(device, _)| !self.redactions.is_confirmed(redaction.changeset, device));
+        sort(&mut missing);
+        missing.dedup();
+        Some((redaction, self.redactions.erased_by(redaction.changeset).copied().collect(), missing))
+    }
+
+    /// The id of a changeset.
+    pub fn id_at(&self, ix: ChangesetIx) -> ChangesetId {
+        self.log.graph().id(ix)
     }
 }
 

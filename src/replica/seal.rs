@@ -367,8 +367,7 @@ impl Replica {
         let body = skeleton.encode(deps.len());
         let again = Skeleton::decode(&body, class, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
-        let refs =
-            resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
+        let refs = resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
         let content = content.map(Content::encode);
         let key = self.identity.actor_key(actor).expect("the key of the actor in use is here");
         let mut random = [0; 32];

@@ -136,7 +136,11 @@ impl Replica {
         let last = self.last_snapshot;
         let new = (last.changesets..self.log.graph().len()).map(ChangesetIx);
         let bytes: u64 = new.map(|ix| u64::from(self.log.entry(ix).size)).sum();
-        !last.is_newer && !last.is_hollow && !self.erasing.is_due() && bytes >= NEW_BYTES_MIN.max(last.bytes / 4) && self.is_at_rest()
+        !last.is_newer
+            && !last.is_hollow
+            && !self.erasing.is_due()
+            && bytes >= NEW_BYTES_MIN.max(last.bytes / 4)
+            && self.is_at_rest()
     }
 
     /// A snapshot of everything that is integrated. `rows` is a number up to which every row of the store is here. None while

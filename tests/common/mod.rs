@@ -180,7 +180,7 @@ impl Node {
                 *record = erased;
             }
         }
-        self.erases = self.with(|replica, _| replica.finish_erasing(begun));
+        self.erases = self.with(|replica, _| replica.finish_erasing(begun, stemma::audit::STORE_OTHER));
         self.erase();
     }
 

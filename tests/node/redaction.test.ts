@@ -67,6 +67,7 @@ test("what is erased is gone for everybody, and what was decided stays", async (
   await until(() => other.getText("notes").toString() === "[mine]");
   const late = await opened(t, { relay: relay.url, invite: await owner.invite() });
   await until(() => late.heads.join() === other.heads.join());
+  await until(() => late.heads.join() === other.heads.join() && late.heads.join() === owner.heads.join());
   for (const space of [owner, other, late]) {
     assert.equal(space.getText("notes").toString(), "[mine]");
     assert.equal(space.getMap("m").get("key"), undefined);
@@ -78,6 +79,13 @@ test("what is erased is gone for everybody, and what was decided stays", async (
   }
   assert.equal(view.getMap("m").get("key"), undefined, "also where it was read before");
   assert.equal(told.length, 1);
+  // The devices say that they deleted it; whoever came later has nothing to say.
+  await until(() => owner.audit.redaction(redaction.id).confirmed.length === 2);
+  const { targets, reason, by, confirmed, missing } = owner.audit.redaction(redaction.id);
+  assert.deepEqual([targets, reason, by, missing], [[written.id], "asked to", owner.me, []]);
+  assert.deepEqual(confirmed.map(({ member, stores }) => [member, stores]).sort(), [[owner.me, []], [other.me, []]].sort());
+  assert.deepEqual(owner.audit.redactions(), [redaction.id]);
+  assert.throws(() => owner.audit.redaction(written.id), code("E_ARGUMENT", "id"));
   // What was proven before holds, and is proven again in the same words.
   assert.equal((await verifyProof(proof)).changeset, written.id);
   const again = await late.audit.proof(written.id);
@@ -121,7 +129,8 @@ test("no file of a folder has anything of it, open or closed, with snapshots, dr
   assert.equal(again.getText("notes").toString(), "kept");
   assert.equal(again.getMap("m").get("k1"), "x".repeat(200));
   const { rows, damaged, unknown } = await again.doctor();
-  assert.deepEqual([rows.changesets, damaged, unknown], [4 * 401 + 2, 0, 0]);
+  assert.deepEqual([rows.changesets, damaged, unknown], [4 * 401 + 3, 0, 0]);
+  assert.deepEqual(again.audit.redaction(again.audit.redactions()[0]!).confirmed.map(({ stores }) => stores), [["folder"]]);
 });
 
 test("a space that is closed at once was erased before it closed", async (t) => {
