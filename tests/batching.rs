@@ -344,7 +344,7 @@ fn a_large_transaction_is_one_commit_of_consecutive_changesets_with_one_undo_gro
     let told: Vec<bool> = of_import.iter().map(|changeset| changeset.message.is_some()).collect();
     assert!(told[0]);
     assert!(told[1..].iter().all(|message| !message), "message and headers once");
-    let groups: Vec<u64> = undo_groups(&a, &rows.iter().map(|row| row.id()).collect::<Vec<_>>());
+    let groups: Vec<u64> = undo_groups(&mut a, &rows.iter().map(|row| row.id()).collect::<Vec<_>>());
     assert!(groups[0] > 0 && groups.iter().all(|group| *group == groups[0]), "{groups:?}");
     a.slow_disk = false;
     sync(&mut a, &mut b);
@@ -353,7 +353,7 @@ fn a_large_transaction_is_one_commit_of_consecutive_changesets_with_one_undo_gro
 }
 
 /// The undo groups in the skeletons of these changesets, read with the keys of an invite.
-fn undo_groups(node: &Node, ids: &[ChangesetId]) -> Vec<u64> {
+fn undo_groups(node: &mut Node, ids: &[ChangesetId]) -> Vec<u64> {
     let mut log = stemma::event::Log::new(reader_of(node).genesis().clone());
     let invite = reader_of(node);
     for record in &node.disk.tail {
@@ -372,7 +372,7 @@ fn undo_groups(node: &Node, ids: &[ChangesetId]) -> Vec<u64> {
     groups
 }
 
-fn reader_of(node: &Node) -> stemma::event::Invite {
+fn reader_of(node: &mut Node) -> stemma::event::Invite {
     let mut fill = |bytes: &mut [u8]| bytes.fill(7);
     let mut env = stemma::replica::Env { now_ms: 0, random: &mut fill };
     node.replica.invite(Role::Reader, 0, 0, Vec::new(), &mut env).expect("may invite")

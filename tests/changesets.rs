@@ -204,6 +204,7 @@ fn redactions_name_their_targets_in_order() {
         let draft = Draft {
             class: Class::Control,
             redacts: targets,
+            ops_root: None,
             ..draft(1, Some(ChangesetId([1; 32])), &skeleton, None)
         };
         let changeset = draft.seal(&key(OWNER_ACTOR), &epoch(), &RANDOM)?;

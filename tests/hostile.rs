@@ -277,6 +277,7 @@ fn an_actor_without_a_valid_chain_is_refused() {
         deps: &[],
         chain: Some(&other.chain),
         redacts: &[],
+        ops_root: None,
         skeleton: &skeleton,
         content: Some(&content),
     };

@@ -31,6 +31,7 @@ fn item_41_segments_under_another_key_are_inert_and_an_unknown_key_is_waited_for
             deps: &[],
             chain: Some(&lane.chain),
             redacts: &[],
+            ops_root: None,
             skeleton: &skeleton,
             content: Some(&content),
         }

@@ -2,6 +2,7 @@
 
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
+import { Journal, type LogChain, type LogEntry, type LogOptions, type LogQuery } from "./journal.js";
 import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
 import { hex } from "./verify.js";
@@ -30,6 +31,8 @@ export interface Proof extends AuditHead {
   readonly signature: string;
   /** Where a validator was asked for: what it signed about the tree, and the certificates that show who it is. */
   readonly attested?: { readonly actor: string; readonly signature: string; readonly genesis: string; readonly chain: string };
+  /** Where one op was asked for: what it says, as an encoded value, with what leads from it to the root that the header has of all ops. */
+  readonly event?: { readonly index: number; readonly count: number; readonly salt: string; readonly statement: string; readonly path: readonly string[] };
 }
 
 /** That a tree begins with an earlier one. Plain JSON; `verifyConsistency` of `stemma/verify` checks it. */
@@ -84,12 +87,15 @@ export interface Attestation extends AuditHead {
  * final, and everything else goes on.
  */
 export class Audit {
+  /** @internal */
+  readonly journal: Journal;
   readonly #core: SpaceCore;
   readonly #validating = new Set<object>();
 
   /** @internal */
   constructor(core: SpaceCore) {
     this.#core = core;
+    this.journal = new Journal(core);
   }
 
   /**
@@ -109,12 +115,17 @@ export class Audit {
    * With `attestedBy` it is the tree of that member's latest attestation with the changeset in it, and the proof shows that it signed it: nobody has to be
    * believed about the root. O(n log n).
    *
-   * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, `E_SIGNATURE` for one whose own signature was spoilt on the way
-   * (a later one of its author vouches for it), and where the member signed something else than the root over what it had seen; `E_STORAGE_LOST` if its bytes are
+   * Of one op, `"changeset:index"`, it also shows what that op says, and nothing of the others: the changeset has to be one of a {@link Space.transact} with
+   * `disclosable`. Whoever has the key can make it, the author or not.
+   *
+   * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, and for an op that cannot be shown or is not there; `E_SIGNATURE` for one whose own signature was spoilt on the way
+   * (a later one of its author vouches for it), and where the author or the member signed another root than that over the ops, or over what it had seen; `E_STORAGE_LOST` if its bytes are
    * gone; `E_ARGUMENT` for a member who has not attested the changeset.
    */
-  async proof(changeset: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
-    checkString(changeset, "changeset");
+  async proof(target: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
+    checkString(target, "changeset");
+    const [changeset = "", op] = target.split(":", 2);
+    if (op !== undefined && !/^\d{1,5}$/.test(op)) throw argumentError("changeset", `no op has the id ${target}`);
     checkOptions(o, "o", ["attestedBy", "signal"]);
     const { attestedBy, signal } = o;
     if (attestedBy !== undefined) checkString(attestedBy, "attestedBy");
@@ -126,7 +137,8 @@ export class Audit {
     return pump.call((engine) => {
       const vouched = attestedBy === undefined ? undefined : engine.auditAttested(changeset, attestedBy);
       const { size, root, index, path, header, signature } = vouched ?? engine.auditProof(changeset);
-      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature) } as const;
+      const event = op === undefined ? {} : { event: eventOf(engine, changeset, Number(op)) };
+      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature), ...event } as const;
       if (!vouched) return freeze(proof);
       const { actor, genesis, chain } = vouched;
       return freeze({ ...proof, attested: { actor, signature: hex(vouched.vouched), genesis: hex(genesis), chain: hex(chain) } });
@@ -198,17 +210,45 @@ export class Audit {
     const one = {};
     const end = () => {
       signal?.removeEventListener("abort", end);
-      if (this.#validating.delete(one)) this.restore();
+      if (this.#validating.delete(one)) this.#tell();
     };
     signal?.addEventListener("abort", end);
     this.#validating.add(one);
-    this.restore();
+    this.#tell();
     return end;
   }
 
   /** An engine knows nothing of what the last one was told. @internal */
   restore(): void {
-    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
+    this.#tell();
+    this.journal.restore();
+  }
+
+  /**
+   * What happened on this device, in all tabs: what came and was refused, waits or has no effect; sessions with relays and peers; words of policy, keys,
+   * evidence, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
+   * order, and else by time. Nothing of it is sent; an attestation tells the hash of its end. O(entries).
+   *
+   * The newest {@link OpenOptions.auditEntries} are kept. Entries are stored within a second, and those of a tab that dies before are lost.
+   * Throws `E_ARGUMENT` for what cannot be asked for; the loop throws `E_STORAGE_LOST` at its end where records do not open.
+   */
+  log(o: LogOptions = {}): AsyncIterable<LogEntry> {
+    return this.journal.read(o);
+  }
+
+  /** Whether the audit log is whole: nothing in it was changed, left out or cut off. One chain for each actor that this device had. O(entries). */
+  checkLog(): Promise<readonly LogChain[]> {
+    return this.journal.check();
+  }
+
+  /**
+   * Drops what entries are about, and keeps when something of their type happened: the chains stay whole. Resolves, once that is stored, with how
+   * many it were. What another tab noted within the last second may be left; it is found by asking again.
+   *
+   * Rejects with `E_ARGUMENT` for a query that names nothing, `E_STORAGE_*` if it could not be stored.
+   */
+  redactLog(query: LogQuery): Promise<number> {
+    return this.journal.redact(query);
   }
 
   /** Whether a quorum has attested a changeset, and so all that it builds on. Throws `E_ARGUMENT` for one that is not known here or is pending. */
@@ -243,6 +283,10 @@ export class Audit {
     return freeze(this.#core.pump.read((engine) => engine.attestations()));
   }
 
+  #tell(): void {
+    this.#core.pump.post((engine) => engine.validate(this.#validating.size > 0));
+  }
+
   #known<T>(changeset: string, ask: (engine: Engine) => T | undefined): T {
     checkString(changeset, "changeset");
     const answer = this.#core.pump.read(ask);
@@ -254,6 +298,11 @@ export class Audit {
 const VALIDATORS_MAX = 256;
 
 const STORES = ["browser", "folder", "other"] as const;
+
+function eventOf(engine: Engine, changeset: string, index: number): Proof["event"] & object {
+  const { count, salt, statement, path } = engine.auditDisclose(changeset, index);
+  return { index, count, salt: hex(salt), statement: hex(statement), path: hashesOf(path) };
+}
 
 function hashesOf(path: Uint8Array): string[] {
   return Array.from({ length: path.length / 32 }, (_, i) => hex(path.subarray(32 * i, 32 * (i + 1))));

@@ -12,6 +12,7 @@ import { argumentError } from "./check.js";
 import { type CommitObserver, CommitQueue } from "./commits.js";
 import { StemmaError } from "./errors.js";
 import type { Home, Residence } from "./home.js";
+import { Consent } from "./consent.js";
 import { Definitions } from "./emit.js";
 import { type Dial, Links } from "./links.js";
 import { Listeners, type ListenOptions } from "./listeners.js";
@@ -45,6 +46,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly links: Links;
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
+  readonly consent = new Consent(this);
   readonly audit = new Audit(this);
   readonly blobs = new Blobs(this);
   readonly presence: Presence;
@@ -69,6 +71,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     sync: new Listeners<SpaceEvents["sync"]>(),
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
+    consent: new Listeners<Consent>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -92,6 +95,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
   #policyChanged = false;
+  #consentChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -259,6 +263,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     switch (output.type) {
       case "commit":
         this.#mayBeSealed = true;
+        this.audit.journal.storing(output.id, output.batch.put);
         return this.commits.add(output);
       case "draft":
         return this.commits.draft(output);
@@ -288,11 +293,18 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "policy":
         this.#policyChanged = true;
         return;
+      case "consent":
+        this.#consentChanged = true;
+        return;
       case "presence":
         this.#presenceChanged = true;
         return;
       case "look":
         return this.#look();
+      case "noted":
+        return this.audit.journal.more();
+      case "trim":
+        return void this.audit.journal.trim((work, run) => this.#home.alone(work, run)).catch((error) => this.report("storage", StemmaError.from(error, "E_STORAGE_LOST") as StemmaError));
       case "grown":
         return this.#growth.settle(() => true);
       case "events":
@@ -315,6 +327,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#mayBeSealed = false;
     const policyChanged = this.#policyChanged;
     this.#policyChanged = false;
+    const consentChanged = this.#consentChanged;
+    this.#consentChanged = false;
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -326,6 +340,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
+    if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();
@@ -429,11 +444,13 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#rows.own(numbers);
     this.#relays.stored(numbers);
     this.pump.post((engine) => engine.committed(id, numbers));
+    if (this.audit.journal.stored(id)) this.#residence.tabs?.post({ noted: true });
     if (this.pump.isOpen) this.sync.review(); // what was waited for may have been this alone
     this.snapshots.consider();
   }
 
   commitFailed(id: number, error: StemmaError): void {
+    this.audit.journal.stored(id);
     this.pump.post((engine) => engine.commitFailed(id, error.code));
     this.#relays.goAlone();
   }
@@ -492,6 +509,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#saves.fail(fault);
       this.#growth.fail(fault);
       this.blobs.fail(fault);
+      this.audit.journal.fail(fault);
       this.sync.fail(fault);
       this.#relays.leave();
     }
@@ -500,7 +518,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #watch(): void {
     const { storage, tabs } = this.#residence;
     storage.onLost = (fault) => this.report("storage", fault);
-    tabs?.listen((message) => this.#relays.heard(message));
+    tabs?.listen((message) => (typeof message === "object" && "noted" in message ? this.audit.journal.more() : this.#relays.heard(message)));
   }
 
   // The end.
@@ -517,11 +535,13 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.pump.post((engine) => engine.flush());
     this.#saves.nameSealed();
     this.sync.end();
+    this.pump.post((engine) => engine.settleNoted());
     this.#endLook();
     this.presence.hide();
     this.pump.shut(closed);
     this.#growth.fail(closed);
     this.blobs.fail(closed);
+    this.audit.journal.fail(closed);
     this.#endWatch();
     await this.commits.idle();
     await this.snapshots.end();

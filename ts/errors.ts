@@ -76,6 +76,7 @@ const CODES = {
   E_BLOB_DAMAGED: [true, "Somebody wrote other bytes over a part of the blob. Whoever has the right ones stores them again."],
   E_CLOCK: [false, "The device's clock is far off. Set it and try again."],
   E_CLOSED: [false, "The space is closed. Open it again."],
+  E_CONSENT: [false, "Ask the person first, and record what they say with `consent.give`."],
   E_CSP: [false, "The page's content security policy forbids WebAssembly: add 'wasm-unsafe-eval' to script-src."],
   E_DECRYPT: [false, "The bytes were not sealed under a key of this space, or were changed."],
   E_ENGINE_CRASHED: [true, "The engine stopped on a fault of its own. Everything saved is safe: open the space again."],

@@ -37,6 +37,8 @@ export type TabMessage =
   | { url: string; word: Word }
   /** These, and what their chains have before them, are at a relay. */
   | { acked: string[] }
+  /** There is more in the audit log. */
+  | { noted: true }
   /** What sessions show of themselves: said in a tab, or heard from a relay. */
   | { said: boolean; bytes: Uint8Array };
 

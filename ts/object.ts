@@ -103,7 +103,8 @@ export class ObjectCore {
   /** What every handle's `export` gives. */
   async export(): Promise<Uint8Array> {
     await this.space.stored("export");
-    return this.read((engine, object) => engine.exportObject(object));
+    const { number } = this;
+    return this.space.pump.call((engine) => engine.exportObject(number));
   }
 
   /** The object of a kind under a key. */

@@ -40,6 +40,8 @@ export interface OpenOptions {
    * taken to be online where a relay is.
    */
   batchMs?: number;
+  /** How many entries of {@link Audit.log} are kept on this device, for all its tabs: 64 to 1,000,000, unless stated 10,000. The oldest go first. */
+  auditEntries?: number;
   /** Runs every reducer twice, so that one that is not pure is found out: its object then shows an error. */
   development?: boolean;
   /** For where there is no global one, as in Node 20. */
@@ -181,6 +183,8 @@ async function start(
   const { residence, isNew } = await home.enter(signal);
   const core = new SpaceCore(home, residence, dialer(glue, o.webSocket));
   core.definitions.isDevelopment = o.development ?? false;
+  core.audit.journal.limit = o.auditEntries;
+  core.audit.journal.restore();
   try {
     const space = new Space(core);
     core.pump.drain(LOADED);
@@ -243,7 +247,7 @@ function defaultStorage(): "indexeddb" | "memory" {
 /** Gives the addresses of the relays. */
 function checkOpenOptions(o: OpenOptions): string[] {
   if (o === undefined) throw argumentError("o", "open needs an object of options");
-  checkOptions(o, "o", ["name", "storage", "relay", "invite", "init", "batchMs", "development", "webSocket", "wasm", "signal"]);
+  checkOptions(o, "o", ["name", "storage", "relay", "invite", "init", "batchMs", "auditEntries", "development", "webSocket", "wasm", "signal"]);
   checkString(o.name, "name");
   if (o.name === "") throw argumentError("name", "name is empty");
   checkSignal(o.signal);
@@ -254,6 +258,7 @@ function checkOpenOptions(o: OpenOptions): string[] {
   if (o.invite !== undefined) checkString(o.invite, "invite");
   if (o.init !== undefined) checkFunction(o.init, "init");
   if (o.batchMs !== undefined) checkInteger(o.batchMs, "batchMs", 0, 60_000);
+  if (o.auditEntries !== undefined) checkInteger(o.auditEntries, "auditEntries", 64, 1_000_000);
   if (o.development !== undefined && typeof o.development !== "boolean") throw argumentError("development", "development is not a boolean");
   if (o.webSocket !== undefined) checkFunction(o.webSocket, "webSocket");
   if (relays.length > 0 && (o.webSocket ?? globalThis.WebSocket) === undefined) {

@@ -6,8 +6,10 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
+import type { LogChain, LogEntry } from "./journal.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
 import type { StorageBatch } from "./storage.js";
@@ -103,6 +105,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
   /** A member, its weight, and so on. */
@@ -110,7 +113,20 @@ export interface Engine {
   quorum(): number;
   validate(on: boolean): void;
   isFinal(changeset: string): boolean | undefined;
+  /** 64 hex digits are a member, nothing is this one, anything else somebody outside. */
+  consent(subject: string | undefined, purpose: string, terms: string | undefined, given: boolean): string;
+  consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
+  consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
+  /** Entries of the audit log from `places` on (an actor, a number, and so on); `records` as `journal.ts` gathers them. */
+  journal(records: Records, places: (string | number)[], filter: JournalQuery, limit: number): { entries: LogEntry[]; places: (string | number)[]; damaged: number };
+  journalCheck(records: Records): LogChain[];
+  forgetNoted(records: Records, filter: JournalQuery): { batch: StorageBatch; count: number };
+  trimNoted(records: Records): void;
+  keepNoted(entries: number): void;
+  /** Says `"noted"`, once, when there is another entry. */
+  watchNoted(): void;
+  settleNoted(): void;
   attestations(): { changeset: string; member: string; size: number; root: string }[];
   stream(actor: string): { head: string; length: number } | undefined;
   stats(): Omit<Stats, "events">;
@@ -272,7 +288,7 @@ export interface Engine {
 
   mark(): number;
   rollback(mark: number): void;
-  beginTransact(message?: string, headers?: Value, command?: string): void;
+  beginTransact(message: string | undefined, headers: Value | undefined, command: string | undefined, disclosable: boolean): void;
   /** Whether anything was edited. It is sealed by {@link tick}, or by whatever asks for what only sealed ones have. */
   closeTransact(): boolean;
   /** The ids of closed transactions that were sealed since the last time, 32 bytes each; `all` seals the others first. */
@@ -424,6 +440,18 @@ export interface HistoryQuery {
   to: number;
 }
 
+/** Which entries of the audit log. */
+export interface JournalQuery {
+  type?: string;
+  block?: string;
+  changeset?: string;
+  actor?: string;
+  member?: string;
+  object?: number;
+  since?: number;
+  until?: number;
+}
+
 /** What a view is made of: what was claimed or received by then, or is in a past; everything if none of them is there. */
 export interface ViewQuery {
   claimed?: number;
@@ -453,9 +481,14 @@ export type Output =
   | { type: "change"; changes: EngineChange[] }
   | { type: "rows" }
   | { type: "grown" }
+  /** There is more in the audit log. */
+  | { type: "noted" }
+  /** It is too long: {@link Engine.trimNoted}. */
+  | { type: "trim" }
   /** There is a first look, for {@link Engine.takeLook}, or it is over. */
   | { type: "look" }
   | { type: "policy" }
+  | { type: "consent" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" }

@@ -10,6 +10,7 @@ import type { StemmaError } from "./errors.js";
 import { figuresOf } from "./figures.js";
 import { type ChangesetInfo, type HistoryOptions, history } from "./history.js";
 import type { ListenOptions } from "./listeners.js";
+import type { Consent, ConsentOptions } from "./consent.js";
 import type { SpaceCore } from "./core.js";
 import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
@@ -38,6 +39,8 @@ export interface SpaceEvents {
   storage: StemmaError;
   /** Somebody said something about what counts, or something more waits for review. */
   policy: Policy;
+  /** Somebody gave or withdrew consent. */
+  consent: Consent;
   /** Anything else that went wrong without a caller to hear of it. */
   error: StemmaError;
 }
@@ -90,6 +93,8 @@ export class Space extends Readable implements AsyncDisposable {
   readonly policy: Policy;
   /** Who is here. */
   readonly presence: Presence;
+  /** What people let be done with what is about them. */
+  readonly consent: Consent;
   /** What can be proven to others, and what is final. */
   readonly audit: Audit;
   #isGrouping = false;
@@ -112,6 +117,7 @@ export class Space extends Readable implements AsyncDisposable {
     this.policy = core.policy;
     this.presence = core.presence;
     this.audit = core.audit;
+    this.consent = core.consent;
   }
 
   /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */
@@ -362,7 +368,7 @@ export class Space extends Readable implements AsyncDisposable {
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
   async export(): Promise<Uint8Array> {
     await this.#core.stored("export");
-    return this.#core.pump.read((engine) => engine.exportSpace());
+    return this.#core.pump.call((engine) => engine.exportSpace());
   }
 
   /** Takes in what {@link export}, or `export` of a handle, gave, at this replica or another; doing it twice changes nothing. */
@@ -411,9 +417,17 @@ export class Space extends Readable implements AsyncDisposable {
     return this.#core.changes.add(cb, o);
   }
 
+  /**
+   * Throws `E_CONSENT` unless somebody, this member if no `subject` is named, consented to a purpose and has not withdrawn it: call it before what needs
+   * it. Throws `E_ARGUMENT` for no purpose. O(log n).
+   */
+  requireConsent(purpose: string, o?: ConsentOptions): void {
+    this.consent.require(purpose, o);
+  }
+
   /** Tells of what happens apart from changes. Faults from before anybody listened are told to the first who does. */
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
-    checkWord(type, "type", ["sync", "storage", "policy", "error"]);
+    checkWord(type, "type", ["sync", "storage", "policy", "consent", "error"]);
     this.#core.pump.check();
     return this.#core.on(type, cb, o);
   }

@@ -29,6 +29,11 @@ export interface TransactOptions {
    * {@link ChangesetInfo.repeats} says so.
    */
   command?: string;
+  /**
+   * Whether what this writes can be shown later, one op at a time, to somebody who has nothing of the space: {@link Audit.proof}. Takes 50 bytes and
+   * some hashes for each op. Where the content is redacted nothing can be shown any more, and what was shown remains proven.
+   */
+  disclosable?: boolean;
 }
 
 /** The origin of edits that were taken back before anybody was told of them. */
@@ -92,10 +97,10 @@ export class Transactions {
   #begin(fn: () => unknown, o: TransactOptions): Write {
     // Loose edits are told with their own origin, that is none.
     this.#pump.settle();
-    const { message, headers, command } = o;
+    const { message, headers, command, disclosable = false } = o;
     const { pending } = this.#pump;
-    if (message === undefined && headers === undefined && command === undefined) pending.begin();
-    else this.#pump.read((engine) => engine.beginTransact(message, headers, command));
+    if (message === undefined && headers === undefined && command === undefined && !disclosable) pending.begin();
+    else this.#pump.read((engine) => engine.beginTransact(message, headers, command, disclosable));
     const outer = new OpenWrite(this.#saves);
     this.#outer = outer;
     this.#pump.hold();
@@ -145,6 +150,7 @@ export class Transactions {
 
   #join(outer: OpenWrite, fn: () => unknown, o: TransactOptions): Write {
     if (o.command !== undefined) throw argumentError("command", "a transact inside another one cannot have a command of its own");
+    if (o.disclosable) throw argumentError("disclosable", "the outermost transact says whether it can be shown");
     const mark = this.#pump.read((engine) => engine.mark());
     try {
       refuseThenable(fn(), "fn");
@@ -175,8 +181,9 @@ export function refuseThenable(result: unknown, argument: string): void {
 }
 
 function checkTransactOptions(o: TransactOptions): void {
-  checkOptions(o, "o", ["message", "headers", "origin", "command"]);
+  checkOptions(o, "o", ["message", "headers", "origin", "command", "disclosable"]);
   if (o.message !== undefined) checkString(o.message, "message");
   if (o.command !== undefined) checkString(o.command, "command");
   if (o.headers !== undefined) checkValue(o.headers, "headers");
+  if (o.disclosable !== undefined && typeof o.disclosable !== "boolean") throw argumentError("disclosable", "disclosable is not a boolean");
 }

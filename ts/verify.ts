@@ -7,7 +7,9 @@
  */
 
 import type { AuditHead, ConsistencyProof, Proof } from "./audit.js";
+import { decodeValue } from "./encoded.js";
 import { StemmaError } from "./errors.js";
+import { freeze, type Value } from "./value.js";
 
 export type { AuditHead, ConsistencyProof, Proof };
 
@@ -24,6 +26,8 @@ export interface Proven {
   readonly root: string;
   /** The member who signed that this is the tree over everything it had seen, as the certificates of the space show. Whether it is one to be believed is for you to know. */
   readonly attestedBy?: string;
+  /** What one op of the changeset says, where the proof shows one: `op` is its kind, the other fields are as `docs/format.md`, section 12, lists them. Its author signed it. */
+  readonly event?: { readonly [field: string]: Value };
 }
 
 /** Options of {@link verifyProof} and {@link verifyConsistency}. */
@@ -50,19 +54,71 @@ export async function verifyProof(proof: unknown, o: VerifyOptions = {}): Promis
   if (!same(space, bytesOf(fields, "space", 32))) throw refused("space", "the changeset is of another space");
   if (!(await isSigned(actor, [tag("cs-sig"), id], signature))) throw refused("signature", "the signature is not that of the actor");
   if (index >= size) throw refused("index", "the tree has no such leaf");
-  let [at, last, hash] = [index, size - 1, await sha256(LEAF, id)];
-  for (const beside of pathOf(fields)) {
+  if (!same(await climb(id, index, size, pathOf(fields)), root)) throw refused("root", "the path leads to another root");
+  const attested = fields["attested"] === undefined ? undefined : (await attesting(fieldsOf(fields["attested"], "attested"), space, size, root));
+  return {
+    ...{ space: hex(space), changeset: hex(id), actor: hex(actor), seq, size, root: hex(root) },
+    ...(attested ? { attestedBy: hex(attested) } : {}),
+    ...(fields["event"] === undefined ? {} : { event: await shown(fieldsOf(fields["event"], "event"), header) }),
+  };
+}
+
+/** Where the path from a leaf leads, in a tree that has it. */
+async function climb(leaf: Uint8Array, index: number, size: number, path: Uint8Array[]): Promise<Uint8Array> {
+  let [at, last, hash] = [index, size - 1, await sha256(LEAF, leaf)];
+  for (const beside of path) {
     if (last === 0) throw refused("path", "the path is too long");
     const isRight = at % 2 === 1 || at === last;
     hash = isRight ? await sha256(NODE, beside, hash) : await sha256(NODE, hash, beside);
     [at, last] = up(at, last, isRight);
   }
   if (last !== 0) throw refused("path", "the path is too short");
-  if (!same(hash, root)) throw refused("root", "the path leads to another root");
-  const proven = { space: hex(space), changeset: hex(id), actor: hex(actor), seq, size, root: hex(root) };
-  if (fields["attested"] === undefined) return proven;
-  return { ...proven, attestedBy: hex(await attesting(fieldsOf(fields["attested"], "attested"), space, size, root)) };
+  return hash;
 }
+
+/** What an op says that the author signed in the ops root: `docs/format.md`, section 12. */
+async function shown(fields: Fields, header: Uint8Array<ArrayBuffer>): Promise<{ readonly [field: string]: Value }> {
+  const [index, count] = [countOf(fields, "index"), countOf(fields, "count")];
+  const [salt, statement] = [bytesOf(fields, "salt", 16), bytesOf(fields, "statement")];
+  if (index >= count) throw refused("index", "the changeset has no such op");
+  const root = opsRootOf(header);
+  if (!root) throw refused("header", "the changeset was not made so that its ops can be shown");
+  const leaf = await sha256(tag("op-leaf"), salt, statement);
+  if (!same(await climb(leaf, index, count, pathOf(fields)), root)) throw refused("event", "the path leads to another root");
+  let says: Value;
+  try {
+    says = decodeValue(statement);
+  } catch {
+    throw refused("statement", "the statement is not a value");
+  }
+  const { index: stated } = fieldsOf(says, "statement");
+  if (stated !== index) throw refused("statement", "the statement is about another op");
+  return freeze(says as { [field: string]: Value });
+}
+
+/** What the extension of a header says of its ops, if it does: section 4. */
+function opsRootOf(header: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
+  let at = varint(header, 68)[1] + 32;
+  const number = () => {
+    const [value, end] = varint(header, at);
+    at = end;
+    return value;
+  };
+  at += 32 * number() + 16;
+  for (let segments = 2; segments > 0; segments--) {
+    number();
+    at += 32;
+  }
+  const length = number();
+  for (const end = at + length; at < end && at < header.length; ) {
+    const [kind, size] = [number(), number()];
+    if (kind === OPS_ROOT) return header.slice(at, at + size);
+    at += size;
+  }
+  return undefined;
+}
+
+const OPS_ROOT = 3 << 1;
 
 /** The member who attested a tree: `docs/format.md`, sections 3 and 13. */
 async function attesting(fields: Fields, space: Uint8Array, size: number, root: Uint8Array): Promise<Uint8Array> {

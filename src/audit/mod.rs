@@ -2,27 +2,40 @@
 //!
 //! - [`MerkleTree`]: hashes over a list that grows, proofs that something is in it and that it only grew.
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
+//! - [`Statements`], [`OpTree`]: one event of a changeset, shown without its key.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Redactions`]: what was erased, by whom.
+//! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod block;
 mod canonical;
+mod consent;
+mod disclosure;
 mod finality;
+mod journal;
 mod merkle;
 mod redaction;
+mod statement;
 mod validators;
 mod vote;
 
 pub use attestation::Attestation;
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
+pub use consent::{Consent, Consented, Consenter, Consents};
+pub use disclosure::{Disclosure, OpTree};
 pub use finality::{Attested, Finality};
+pub use journal::{
+    Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
+};
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
 pub use redaction::{
     Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
 };
+pub use statement::Statements;
 pub use validators::{VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};

@@ -1,5 +1,5 @@
 //! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is kept for a short time.
-//! Presence is said to whoever is there, and kept by nobody; a draft waits on its device until it is sealed.
+//! Presence is said to whoever is there, and kept by nobody; a draft waits on its device until it is sealed; the audit log stays there.
 //!
 //! Key and nonce are derived from the epoch key and the salt, which is random: every key seals one payload. Who said it is
 //! the body's business: all members hold the epoch key.
@@ -40,6 +40,24 @@ pub fn seal_draft(
 #[must_use]
 pub fn open_draft(keys: &Keyring, actor: &[u8; 32], payload: &[u8]) -> Option<Vec<u8>> {
     open_as((Tag::DRAFT, actor), keys, payload)
+}
+
+/// Seals entries of the audit log of an actor. `salt` has to be fresh.
+#[must_use]
+pub fn seal_journal(
+    key: &EpochKey,
+    space: &[u8; 32],
+    actor: &[u8; 32],
+    salt: &[u8; 16],
+    body: &[u8],
+) -> Vec<u8> {
+    seal_as((Tag::JOURNAL, actor), key, space, salt, body)
+}
+
+/// Opens them; none if no key of the ring does, or they are another actor's.
+#[must_use]
+pub fn open_journal(keys: &Keyring, actor: &[u8; 32], payload: &[u8]) -> Option<Vec<u8>> {
+    open_as((Tag::JOURNAL, actor), keys, payload)
 }
 
 fn seal_as(

@@ -81,6 +81,10 @@ impl Tag {
     pub const SEGMENT_AAD: Self = Self::new("seg-aad");
     /// Segment keys.
     pub const SEGMENT_KEY: Self = Self::new("seg-key");
+    /// Salts of ops that can be shown one by one.
+    pub const OP_SALT: Self = Self::new("op-salt");
+    /// Leaves of a tree over ops.
+    pub const OP_LEAF: Self = Self::new("op-leaf");
     /// Segment salts.
     pub const SEGMENT_SALT: Self = Self::new("seg-salt");
     /// Certificate ids.
@@ -149,6 +153,12 @@ impl Tag {
     pub const PRESENCE: Self = Self::new("presence");
     /// Keys of drafts.
     pub const DRAFT: Self = Self::new("draft");
+    /// Entries of the audit log of a device, and keys of their records.
+    pub const JOURNAL: Self = Self::new("journal");
+    /// What such an entry is about.
+    pub const JOURNAL_DETAIL: Self = Self::new("jrnl-det");
+    /// Signatures of what stands for entries that were dropped.
+    pub const JOURNAL_CHECKPOINT: Self = Self::new("jrnl-chk");
     /// Blobs and their chunks.
     pub const BLOB: Self = Self::new("blob");
     /// The chain over a relay's log.

@@ -92,7 +92,9 @@ impl Fold {
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
             Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Redact),
-            Op::Audit { kind, .. } => matches!(kind, AuditKind::Attest | AuditKind::Erased),
+            Op::Audit { kind, .. } => {
+                matches!(kind, AuditKind::Attest | AuditKind::Consent | AuditKind::Erased)
+            }
         })
     }
 

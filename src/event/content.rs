@@ -36,6 +36,8 @@ pub struct Meta {
     pub headers: Option<Value>,
     /// The application's id of the command that caused it.
     pub command: Option<String>,
+    /// What the salts of its ops are made of, if they can be shown one by one.
+    pub seed: Option<[u8; 16]>,
     /// Entries that this version does not know and may ignore: tag and value, ascending.
     pub others: Vec<(u64, Vec<u8>)>,
 }
@@ -233,7 +235,10 @@ impl Meta {
                 found if entry.is_critical() => {
                     return Err(Unsupported { what: "meta", found }.into());
                 }
-                tag => meta.others.push((tag, entry.value.to_vec())),
+                tag => match entry.value.try_into() {
+                    Ok(seed) if tag == META_SEED => meta.seed = Some(seed),
+                    _ => meta.others.push((tag, entry.value.to_vec())),
+                },
             }
         }
         Ok(meta)
@@ -244,6 +249,7 @@ impl Meta {
         entries.extend(self.message.iter().map(|message| (META_MESSAGE, message.as_bytes().to_vec())));
         entries.extend(self.headers.iter().map(|headers| (META_HEADERS, headers.to_bytes())));
         entries.extend(self.command.iter().map(|command| (META_COMMAND, command.as_bytes().to_vec())));
+        entries.extend(self.seed.iter().map(|seed| (META_SEED, seed.to_vec())));
         sort_by_key(&mut entries, |(tag, _)| *tag);
         let mut tlv = TlvWriter::new();
         for (tag, value) in &entries {
@@ -280,3 +286,4 @@ const ENTRY_CHILD: u8 = 255;
 const META_MESSAGE: u64 = 1 << 1;
 const META_HEADERS: u64 = 2 << 1;
 const META_COMMAND: u64 = 3 << 1;
+const META_SEED: u64 = 4 << 1;

@@ -301,12 +301,17 @@ impl Log {
         self.graph.at(actor, 0).first().map(|ix| self.author(*ix))
     }
 
+    /// Who signed a ready changeset.
+    pub fn author_at(&self, ready: &Ready) -> &Author {
+        match ready.prev {
+            Some(prev) => self.author(prev),
+            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0"),
+        }
+    }
+
     /// The role of a ready changeset's author.
     pub fn role_of(&self, ready: &Ready) -> Role {
-        match ready.prev {
-            Some(prev) => self.author(prev).role,
-            None => self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0").role,
-        }
+        self.author_at(ready).role
     }
 
     /// The member who wrote a ready changeset.

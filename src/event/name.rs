@@ -57,6 +57,10 @@ pub enum Sort {
     Asset = 8,
     /// A key of a mark in a text.
     MarkKey = 9,
+    /// Somebody outside of whom something is said.
+    Subject = 10,
+    /// What a consent is for.
+    Purpose = 11,
 }
 
 impl Sort {
@@ -73,6 +77,8 @@ impl Sort {
             Self::EventObject,
             Self::Asset,
             Self::MarkKey,
+            Self::Subject,
+            Self::Purpose,
         ];
         sorts.into_iter().find(|sort| *sort as u8 == code)
     }

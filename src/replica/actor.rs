@@ -6,11 +6,11 @@
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Finality, Redactions};
+use crate::audit::{Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
-use crate::event::{Class, Content, Log, Ready, Skeleton};
+use crate::event::{AuditKind, Class, Content, Log, Op, Ready, Skeleton};
 use crate::sorted::sort_by_key;
 use crate::store::StoreBatch;
 use crate::trust::Policy;
@@ -36,6 +36,7 @@ impl Replica {
     /// Continues an actor whose lock is held.
     pub fn use_actor(&mut self, actor: ActorId, env: &mut Env<'_>) {
         self.actor = self.identity.actor_key(actor).is_some().then_some(actor);
+        self.begin_journal(env);
         self.last_write = self.log.graph().tips_of(&actor).first().map(|tip| tip.id);
         self.tick(env);
     }
@@ -47,10 +48,13 @@ impl Replica {
         if !lasting {
             self.volatile.insert(actor);
         }
+        self.actor = Some(actor);
+        self.begin_journal(env);
+        let made = Detail { actor: Some(actor), member: Some(self.member()), ..Detail::default() };
+        self.note(NoteKind::Key, Detail { text: "an actor was made here".to_owned(), ..made }, env.now_ms);
         // A new space is stored now in any case.
         let put = if lasting { put } else { Vec::new() };
         self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
-        self.actor = Some(actor);
         self.tick(env);
         actor
     }
@@ -92,6 +96,7 @@ impl Replica {
         self.finality = Finality::default();
         self.redactions = Redactions::default();
         self.names.release_all();
+        self.consents = Consents::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.
@@ -117,6 +122,7 @@ impl Replica {
         let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
         self.volatile.insert(actor);
         self.actor = Some(actor);
+        self.begin_journal(env);
         let mut resigned = Resigned::default();
         for id in &lost {
             let ix = old_log.graph().get(id).expect("own changesets are in the graph");
@@ -181,8 +187,10 @@ impl Replica {
         skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
         let class = changeset.header().class().expect("own changesets are supported");
         // An attestation was of another actor and another past. There will be a new one.
-        let content = if class == Class::Audit { None } else { content };
-        if class == Class::Audit {
+        let is_attestation = |op: &Op| matches!(op, Op::Audit { kind: AuditKind::Attest, .. });
+        let attests = skeleton.ops.iter().any(is_attestation);
+        let content = content.filter(|_| !attests);
+        if attests {
             skeleton.ops.clear();
             self.note_unattested();
         }

@@ -4,7 +4,7 @@
 
 use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier};
-use crate::audit::{Attestation, Attested, ValidatorSet};
+use crate::audit::{Attestation, Attested, Consent, Consented, ValidatorSet};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
 use crate::trust::Authored;
@@ -104,6 +104,7 @@ impl Replica {
             let actor = replica.actor.expect("whoever attests has an actor");
             let key = replica.identity.actor_key(actor).expect("the key of the actor in use is here");
             let attestation = Attestation::sign(key, &replica.space(), head.size, head.root);
+            let attestation = Attestation { journal: replica.journal_head(), ..attestation };
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
         self.state_alone(Class::Audit, sign, env);
@@ -118,10 +119,21 @@ impl Replica {
         op: impl FnOnce(&mut Self) -> Op,
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
+        self.state_with(class, Value::Null, op, env)
+    }
+
+    /// The same with something that can be read beside the op.
+    pub(super) fn state_with(
+        &mut self,
+        class: Class,
+        value: Value,
+        op: impl FnOnce(&mut Self) -> Op,
+        env: &mut Env<'_>,
+    ) -> Option<ChangesetId> {
         let (actor, mut sealed) = (self.actor?, Sealed::default());
         let parents = self.parents(actor, env.now_ms, env, &mut sealed);
         let op = op(self);
-        let content = Content { values: vec![Value::Null], ..Content::default() };
+        let content = Content { values: vec![value], ..Content::default() };
         let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
         self.sign_apart(class, actor, parents, (&skeleton, Some(&content)), &mut sealed, env);
         let (id, last_write) = (sealed.ids.last().copied(), self.last_write);
@@ -152,7 +164,7 @@ impl Replica {
                 self.judge_redaction(payload, skeleton, ready)
             }
             Op::Audit { kind: AuditKind::Attest, payload } => {
-                if payload.first() != Some(&1) {
+                if !Attestation::is_known(payload) {
                     return Some(Judged::Unsupported);
                 }
                 let attestation = Attestation::decode(payload);
@@ -160,16 +172,35 @@ impl Replica {
                 (!is_signed).then_some(Judged::Inert)
             }
             Op::Audit { kind: AuditKind::Erased, payload } => self.judge_erased(payload, skeleton, ready),
+            Op::Audit { kind: AuditKind::Consent, payload } => {
+                if payload.first() != Some(&1) {
+                    return Some(Judged::Unsupported);
+                }
+                let consent = Consent::decode(payload);
+                let is_own = consent.is_ok_and(|consent| !self.is_consent_of_another(&consent, ready));
+                (!is_own).then_some(Judged::Inert)
+            }
             _ => None,
         })
     }
 
     /// Takes in what the statements of an integrated changeset say.
-    pub(super) fn take_statements(&mut self, at: &Authored, skeleton: &Skeleton, content: Option<&Content>) {
-        if !skeleton.ops.iter().all(|op| matches!(op, Op::Audit { .. })) {
+    pub(super) fn take_statements(
+        &mut self,
+        at: &Authored,
+        skeleton: &Skeleton,
+        content: Option<&Content>,
+        now_ms: u64,
+    ) {
+        if !skeleton.ops.iter().all(is_of_validators) {
             self.note_unattested();
         }
+        let mut clear = content.map(|content| content.by_op(&skeleton.ops));
         for (op, index) in skeleton.ops.iter().zip(0..) {
+            let values = clear.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
+            if let Op::Control { kind, .. } = op {
+                self.note_control(at, *kind, now_ms);
+            }
             let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Redact, .. } => {
@@ -189,6 +220,15 @@ impl Replica {
                         Attestation::decode(payload).expect("an integrated attestation decodes");
                     let attested = Attested { changeset: at.changeset, member: at.member, attestation };
                     self.finality.attest(graph, attested);
+                }
+                Op::Audit { kind: AuditKind::Consent, payload } => {
+                    let consent = Consent::decode(payload).expect("an integrated consent decodes");
+                    let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
+                    let clear = values.first().cloned();
+                    let said = Consented { consent, changeset, index, stamp, member, clear };
+                    self.consents.say(graph, said);
+                    self.outputs.push_back(Output::Consent);
+                    continue;
                 }
                 _ => continue,
             }
@@ -214,4 +254,9 @@ pub(super) enum Judged {
     Unsupported,
     /// Against the rules.
     Inert,
+}
+
+/// What validators say among themselves is no news to attest.
+fn is_of_validators(op: &Op) -> bool {
+    matches!(op, Op::Audit { kind: AuditKind::Attest | AuditKind::Block | AuditKind::Vote, .. })
 }

@@ -1,9 +1,10 @@
 //! Proofs over all changesets that are here, for whoever has nothing of them.
 
 use super::Replica;
-use crate::audit::{Attestation, Attested, CanonicalTree};
+use crate::audit::{Attestation, Attested, CanonicalTree, Disclosure, OpTree, Statements};
 use crate::causal::{ActorId, ChangesetId, MemberId};
 use crate::crypto::Digest;
+use crate::doc::resolve;
 
 /// The tree, which is of one numbering of changesets.
 #[derive(Default)]
@@ -64,6 +65,15 @@ pub enum ProofFault {
     /// The member has not attested it.
     #[error("this member has not attested this changeset")]
     Unattested,
+    /// Its author did not make it so that its ops can be shown, or its content is gone.
+    #[error("the ops of this changeset cannot be shown one by one")]
+    Undisclosable,
+    /// It has fewer ops.
+    #[error("this changeset has no such op")]
+    NoOp,
+    /// What its author signed is not the root over its ops: nothing leads there.
+    #[error("what the author signed is not the root over the ops")]
+    OpsRoot,
     /// What the member signed is not the root over what it had seen: nothing leads there.
     #[error("what this member signed is not the root over what it had seen")]
     Root,
@@ -102,7 +112,7 @@ impl Replica {
         let mut past = graph.within(&[attested.changeset]);
         past[attested.changeset.0 as usize] = false;
         let tree = CanonicalTree::over(graph, &past);
-        let Attestation { size, root, signature: vouched } = attested.attestation;
+        let Attestation { size, root, signature: vouched, .. } = attested.attestation;
         if (tree.size(), tree.root(graph, size)) != (size, root) {
             return Err(ProofFault::Root);
         }
@@ -114,6 +124,24 @@ impl Replica {
         let genesis = self.identity.genesis().as_bytes().to_vec();
         let vouched = Vouched { actor, signature: vouched.0, genesis, chain: chain.encode() };
         Ok((InclusionProof { head: AuditHead { size, root }, index, path, header, signature }, vouched))
+    }
+
+    /// One op of a changeset for whoever has no key, of one that was made to be shown. O(ops of it).
+    pub fn audit_disclose(&self, id: &ChangesetId, index: u32) -> Result<Disclosure, ProofFault> {
+        let (graph, keys) = (self.log.graph(), self.identity.keyring());
+        let ix = graph.get(id).ok_or(ProofFault::Unknown)?;
+        let changeset = self.log.entry(ix).changeset().ok_or(ProofFault::Absent)?;
+        let root = changeset.header().ops_root().ok_or(ProofFault::Undisclosable)?;
+        let skeleton = changeset.open_skeleton(keys).map_err(|_| ProofFault::Undisclosable)?;
+        let content = changeset.open_content(keys, &skeleton).ok().flatten();
+        let content = content.ok_or(ProofFault::Undisclosable)?;
+        let seed = content.meta.seed.ok_or(ProofFault::Undisclosable)?;
+        let refs = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs);
+        let refs = refs.ok_or(ProofFault::Undisclosable)?.into_iter().map(|at| graph.id(at)).collect();
+        let statements = Statements::new(&skeleton, &content, refs, keys.names());
+        let tree = OpTree::new(seed, &statements);
+        let shown = tree.disclose(index, &statements).ok_or(ProofFault::NoOp)?;
+        if tree.root() == root { Ok(shown) } else { Err(ProofFault::OpsRoot) }
     }
 
     /// The header of a changeset and its signature, which is looked at first.

@@ -4,6 +4,7 @@
 use super::link::Receipt;
 use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier, Trouble};
+use crate::audit::JournalHead;
 use crate::causal::{ActorId, ChangesetId};
 use crate::codec::{Reader, Writer};
 use crate::sorted::SortedMap;
@@ -24,6 +25,10 @@ pub(super) struct InFlight {
     pub from: u32,
     /// Whose draft goes with it.
     pub draft: Option<ActorId>,
+    /// Nothing that anybody waits for: entries of the audit log alone.
+    pub is_aside: bool,
+    /// Up to where entries of the audit log go along.
+    pub noted: Vec<(ActorId, JournalHead)>,
     /// What is written again with the next commit if this one fails: rows of others, that nobody sends twice.
     pub again: Option<StoreBatch>,
 }
@@ -32,6 +37,7 @@ impl Replica {
     /// The store wrote a batch.
     pub fn committed(&mut self, id: u64, env: &mut Env<'_>) {
         let Some(done) = self.take_commit(id) else { return };
+        self.noted_stored(&done.noted, true, env.now_ms);
         if done.rows {
             self.outputs.push_back(Output::Rows);
         }
@@ -60,6 +66,7 @@ impl Replica {
             return;
         }
         let Some(failed) = self.take_commit(id) else { return };
+        self.noted_stored(&failed.noted, false, env.now_ms);
         self.trouble(Trouble::Storage(code.to_owned()));
         self.unstored.extend(failed.again);
         for (session, receipt) in failed.received {
@@ -98,6 +105,12 @@ impl Replica {
             creating.put.append(&mut batch.put);
             batch = StoreBatch { append: batch.append, delete: batch.delete, ..creating };
         }
+        if batch.is_empty() && !in_flight.is_aside {
+            return;
+        }
+        let of_others = in_flight.own.is_empty() && !batch.append.is_empty() && batch.absent.is_none();
+        in_flight.again = of_others.then(|| batch.clone());
+        in_flight.noted = self.take_noted(&mut batch);
         if batch.is_empty() {
             return;
         }
@@ -106,8 +119,6 @@ impl Replica {
         in_flight.rows = !batch.append.is_empty();
         let first = in_flight.own.first().and_then(|first| self.log.graph().get(first));
         in_flight.from = first.map_or(self.log.graph().len(), |first| first.0);
-        let of_others = in_flight.own.is_empty() && in_flight.rows && batch.absent.is_none();
-        in_flight.again = of_others.then(|| batch.clone());
         let strict = strict || batch.absent.is_some();
         self.outputs.push_back(Output::Commit { id: in_flight.id, batch, strict });
         self.commits.push_back(in_flight);
@@ -142,6 +153,11 @@ impl Replica {
             self.saved.extend(reached.iter().map(|id| (*id, tier)));
             self.outputs.push_back(Output::Saved { tier, ids: reached });
         }
+    }
+
+    /// Whether something is on its way to the store that anybody may wait for.
+    pub(super) fn is_storing(&self) -> bool {
+        !self.commits.iter().all(|commit| commit.is_aside)
     }
 
     fn take_commit(&mut self, id: u64) -> Option<InFlight> {

@@ -70,7 +70,7 @@ impl Replica {
 
     /// Rows came that were asked for; with the last of an answer, where to ask on.
     pub(super) fn take_chain(&mut self, session: u32, rows: &[Row], next: Option<u64>, env: &mut Env<'_>) {
-        let signed = self.decoded(rows);
+        let signed = self.decoded(session, rows, env);
         let ids: Vec<ChangesetId> = signed.iter().map(|signed| signed.id()).collect();
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if let Some(ladder) = &mut link.ladder {

@@ -2,6 +2,7 @@
 
 use super::ladder::{Ladder, Question};
 use super::mend::Mends;
+use super::noted::Tallies;
 use super::passage::Passage;
 use super::receive::Origin;
 use super::refusal::Refusals;
@@ -140,6 +141,8 @@ pub(super) struct Links {
     pub(super) taken_rows: usize,
     /// What is looked at before it goes out.
     pub(super) passage: Passage,
+    /// What went over each session.
+    pub(super) tallies: Tallies,
 }
 
 impl Links {
@@ -245,6 +248,7 @@ impl Replica {
     pub fn disconnect(&mut self, url: &str) {
         let session = self.links.relays.iter().find(|(_, link)| link.url == url).map(|(session, _)| *session);
         if let Some(session) = session {
+            self.session_ended(session, self.journal.now_ms);
             self.links.relays.remove(&session);
             self.outputs.push_back(Output::Close { session });
             self.outputs.push_back(Output::Sync);
@@ -271,6 +275,7 @@ impl Replica {
 
     /// Ends the session with a peer.
     pub fn detach(&mut self, session: u32) {
+        self.session_ended(session, self.journal.now_ms);
         self.links.peers.remove(&session);
     }
 
@@ -281,6 +286,9 @@ impl Replica {
             link.session.set_own(own);
             link.session.connected(env.now_ms);
             self.drain_relay(session, env);
+        }
+        if self.links.peers.get(&session).is_some() {
+            self.session_began(session, env.now_ms);
         }
         self.drain_peer(session, env);
     }
@@ -318,6 +326,7 @@ impl Replica {
 
     /// The socket or port of a session is closed, or could not be opened.
     pub fn closed(&mut self, session: u32, env: &mut Env<'_>) {
+        self.session_ended(session, env.now_ms);
         self.links.peers.remove(&session);
         self.leave_share(session);
         let Some(link) = self.links.relays.get_mut(&session) else { return };
@@ -353,6 +362,7 @@ impl Replica {
         self.share(env);
         self.attest_if_due(env);
         self.confirm_if_due(env);
+        self.note_if_due(env.now_ms);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.relays.get_mut(&session) {
@@ -389,8 +399,8 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due()]);
-        let due = due.chain(self.confirms_now().then_some(now_ms).into_iter().map(Some));
+        let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due(), self.noted_due()]);
+        let due = due.chain([self.confirms_now().then_some(now_ms)]);
         due.flatten().min()
     }
 
@@ -422,7 +432,7 @@ impl Replica {
             last_heard_ms: self.links.last_heard_ms,
             connected: !self.links.peers.is_empty()
                 || self.links.relays.values().any(|link| link.session.status() == Status::Live),
-            settled: self.commits.is_empty()
+            settled: !self.is_storing()
                 && !self.fold.has_batch()
                 && !self.log.has_ready()
                 && !self.links.has_rows()

@@ -13,6 +13,7 @@ mod audit;
 mod child;
 mod commit;
 mod compare;
+mod consent;
 mod digest;
 mod draft;
 mod edit;
@@ -20,6 +21,7 @@ mod events;
 mod export;
 mod history;
 mod identity;
+mod journal;
 mod ladder;
 mod ledger;
 mod ledger_read;
@@ -27,6 +29,7 @@ mod link;
 mod list_edit;
 mod look;
 mod mend;
+mod noted;
 mod notes;
 mod output;
 mod passage;
@@ -53,6 +56,7 @@ pub use attest::ChoiceFault;
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
+pub use consent::{ConsentFault, ConsentInfo, Whose};
 pub use digest::blob_hash;
 pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};
@@ -60,6 +64,7 @@ pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite, LaneEnd};
 pub use identity::{Identity, IdentityError};
+pub use journal::{JournalPlaces, JournalRow, JournalState};
 pub use ledger_read::{Assignment, Debt, EntryId, EntryStanding, LedgerAccount, LedgerEntry, Signature};
 pub use link::{SyncState, SyncStatus};
 pub use output::{Change, Output, Source, Tier, Trouble};
@@ -78,7 +83,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Finality, Redactions};
+use crate::audit::{Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -173,7 +178,9 @@ pub struct Replica {
     finality: Finality,
     redactions: Redactions,
     erasing: redact::Erasing,
+    consents: Consents,
     validating: attest::Validating,
+    journal: journal::Journal,
 }
 
 impl Replica {
@@ -199,6 +206,7 @@ impl Replica {
         let mut replica = Self::with(Identity::load(meta, keys)?, settings);
         replica.durable_tips = commit::durable_tips(actors);
         replica.links.load(meta);
+        replica.journal.load(meta);
         Ok(replica)
     }
 
@@ -260,7 +268,9 @@ impl Replica {
             finality: Finality::default(),
             redactions: Redactions::default(),
             erasing: redact::Erasing::default(),
+            consents: Consents::default(),
             validating: attest::Validating::default(),
+            journal: journal::Journal::default(),
         }
     }
 
@@ -311,19 +321,24 @@ impl Replica {
     /// An invite that lets a newcomer in; none unless this member may invite. `not_after_ms` 0 is never, `uses` 0 without
     /// limit; both gate the newcomer's login at a relay, nothing else.
     pub fn invite(
-        &self,
+        &mut self,
         role: Role,
         not_after_ms: u64,
         uses: u64,
         relays: Vec<String>,
         env: &mut Env<'_>,
     ) -> Option<Invite> {
-        self.identity.invite(role, not_after_ms, uses, relays, env.random)
+        let invite = self.identity.invite(role, not_after_ms, uses, relays, env.random)?;
+        let detail = Detail { text: format!("an invite for {} was made", role.name()), ..Detail::default() };
+        self.note(NoteKind::Key, detail, env.now_ms);
+        Some(invite)
     }
 
     /// A fresh link for a member whose first was refused at the relay. The work done meanwhile is kept.
     pub fn rejoin(&mut self, invite: &Invite, env: &mut Env<'_>) -> Result<(), IdentityError> {
         let put = self.identity.rejoin(invite)?;
+        let detail = Detail { text: "another invite was taken".to_owned(), ..Detail::default() };
+        self.note(NoteKind::Key, detail, env.now_ms);
         self.commit(StoreBatch { put, ..StoreBatch::default() }, true, InFlight::default());
         self.links.renew();
         self.tick(env);

@@ -63,6 +63,8 @@ pub enum Output {
     Events,
     /// Somebody said something about what counts, or something more waits for review.
     Policy,
+    /// Somebody gave or withdrew consent.
+    Consent,
     /// Somebody who is here gave a sign of life, or is gone.
     Presence,
     /// Something went wrong that the application should hear of.
@@ -78,6 +80,11 @@ pub enum Output {
     Look,
     /// New changesets are in the store: other tabs may read on.
     Rows,
+    /// There is more in the audit log, as somebody asked to be told: [`Replica::watch_noted`](super::Replica::watch_noted).
+    Noted,
+    /// The audit log is longer than it may be: its records are wanted by [`Replica::trim_noted`](super::Replica::trim_noted), from one tab at
+    /// a time.
+    Trim,
     /// The log has more changesets, as somebody asked to be told: [`Replica::tell_growth`](super::Replica::tell_growth).
     Grown,
 }

@@ -82,7 +82,7 @@ impl Replica {
     }
 
     pub(super) fn pump_peer(&mut self, session: u32) {
-        let Links { peers, passage, .. } = &mut self.links;
+        let Links { peers, passage, tallies, .. } = &mut self.links;
         let Some(link) = peers.get_mut(&session) else { return };
         while link.session.is_writable() && !link.queue.is_empty() {
             let (mut rows, mut bytes, mut is_later) = (VecDeque::new(), 0, false);
@@ -103,6 +103,9 @@ impl Replica {
                     }
                 }
                 link.queue.pop_front();
+            }
+            if let Some(tally) = tallies.get_mut(&session) {
+                tally.sent += rows.len() as u64;
             }
             link.session.send_rows(&mut rows);
             if is_later {

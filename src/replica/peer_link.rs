@@ -28,6 +28,9 @@ impl Replica {
                     let signed: Vec<SignedChangeset> =
                         rows.iter().filter_map(|row| from_row(row).ok()).collect();
                     self.refused += (rows.len() - signed.len()) as u64;
+                    for _ in signed.len()..rows.len() {
+                        self.note_refused(Some(session), None, "it does not decode", env.now_ms);
+                    }
                     if let Some(link) = self.links.peers.get_mut(&session) {
                         let new = signed.iter().map(SignedChangeset::id).filter(|id| !self.log.knows(id));
                         link.delivered.extend(new);

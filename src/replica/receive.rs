@@ -5,6 +5,7 @@ use super::commit::InFlight;
 use super::link::Receipt;
 use super::notes::Said;
 use super::{Env, Replica, Source, Trouble};
+use crate::audit::NoteKind;
 use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
 use crate::crypto::{OpenError, SegmentKind};
 use crate::doc::{Fold, Incoming, ObjectName, ObjectOrigin, resolve};
@@ -42,6 +43,15 @@ pub(super) enum Origin {
     Session(u32, Receipt),
     /// An export that the application imported.
     Import,
+}
+
+impl Origin {
+    pub fn session(self) -> Option<u32> {
+        match self {
+            Self::Session(session, _) => Some(session),
+            Self::Import => None,
+        }
+    }
 }
 
 impl Replica {
@@ -119,6 +129,7 @@ impl Replica {
                 }
                 Offer::Refused(reason) => {
                     refused += 1;
+                    self.note_refused(origin.session(), Some(id), &reason.to_string(), env.now_ms);
                     self.trouble(Trouble::Refused(id, reason.to_string()));
                     is_damaged |= reason == Refusal::Signature;
                 }
@@ -129,6 +140,7 @@ impl Replica {
         }
         self.refused += refused as u64;
         let added = new.len() - mended.len();
+        self.tally(origin, added, refused);
         new.extend(self.log.take_proven());
         self.note_spoilt(origin, env);
         mended.extend(&completed);
@@ -202,6 +214,9 @@ impl Replica {
                     self.note_hollow(id, (header.actor(), header.seq()), env);
                 }
                 if !self.held.contains_key(&id) {
+                    let actor = ready.changeset.header().actor();
+                    let by = (actor, self.member_of(actor));
+                    self.note_verdict(NoteKind::Pending, id, by, &reason.to_string(), env.now_ms);
                     self.trouble(Trouble::Pending(id, reason.to_string()));
                 }
                 match self.log.hold(ready) {
@@ -230,6 +245,8 @@ impl Replica {
             .and_then(|skeleton| self.open_content(ix, skeleton));
         if checked.is_none() {
             self.log.decide(ix, Fate::Inert);
+            let by = (self.log.graph().actor(ix), Some(self.log.author(ix).member));
+            self.note_verdict(NoteKind::Inert, id, by, "against the rules of the space", env.now_ms);
         } else {
             self.clock.observe(stamp);
         }
@@ -248,11 +265,15 @@ impl Replica {
         match skeleton.filter(|_| ops > 0) {
             Some(skeleton) => {
                 self.take_words(&authored, &skeleton, content.as_ref());
-                self.take_statements(&authored, &skeleton, content.as_ref());
+                self.note_words(&authored, &skeleton, env.now_ms);
+                self.take_statements(&authored, &skeleton, content.as_ref(), env.now_ms);
             }
             None => self.note_unattested(),
         }
         self.hear_awaited(&authored);
+        if prev.is_none() {
+            self.note_admitted(ix, env.now_ms);
+        }
         Some(ix)
     }
 
@@ -274,6 +295,7 @@ impl Replica {
         let Some(refs) = resolve(graph, graph.prev(ix), graph.deps(ix), &skeleton.refs) else { return };
         self.report_own();
         self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
+        self.fill_consents(ix, &skeleton, &content);
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
     }

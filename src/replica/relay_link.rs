@@ -28,6 +28,7 @@ impl Replica {
                     if let Some(place) = place {
                         self.take_place(session, place);
                     }
+                    self.session_began(session, env.now_ms);
                     self.subscribed(session, resync.is_some(), &tips)
                 }
                 SessionOutput::Compare { place } => self.begin_ladder(session, place),
@@ -96,7 +97,7 @@ impl Replica {
         let proof = Proof { genesis: genesis.to_vec().into(), chain: chain.into(), signature };
         // What is still to be stored is nothing to go by: it may be lost.
         let graph = self.log.graph();
-        let compares = self.commits.is_empty() && !graph.is_empty();
+        let compares = !self.is_storing() && !graph.is_empty();
         let heads = compares.then(|| (event::heads_digest(graph.tips()), u64::from(graph.len())));
         if let Some(link) = self.links.relays.get_mut(&session) {
             link.has_old_login = false;
@@ -151,7 +152,7 @@ impl Replica {
                 Delivery::Row(row) => whole.push(row),
             }
         }
-        let signed = self.decoded(&whole);
+        let signed = self.decoded(session, &whole, env);
         let ids: Vec<ChangesetId> = signed.iter().map(SignedChangeset::id).chain(own).collect();
         let Some(link) = self.links.relays.get_mut(&session) else { return };
         if link.resync {
@@ -179,13 +180,14 @@ impl Replica {
     }
 
     /// Those rows that decode. Of the others the application is told.
-    pub(super) fn decoded(&mut self, rows: &[Row]) -> Vec<SignedChangeset> {
+    pub(super) fn decoded(&mut self, session: u32, rows: &[Row], env: &Env<'_>) -> Vec<SignedChangeset> {
         let mut signed = Vec::new();
         for row in rows {
             match from_row(row) {
                 Ok(changeset) => signed.push(changeset),
                 Err(reason) => {
                     self.refused += 1;
+                    self.note_refused(Some(session), None, "it does not decode", env.now_ms);
                     self.trouble(Trouble::Relay(format!("a row does not decode: {reason}")));
                 }
             }
@@ -316,7 +318,7 @@ impl Replica {
     }
 
     fn pump_relay(&mut self, session: u32) {
-        let Links { relays, passage, .. } = &mut self.links;
+        let Links { relays, passage, tallies, .. } = &mut self.links;
         let Some(link) = relays.get_mut(&session) else { return };
         if !link.is_subscribed() {
             return;
@@ -349,6 +351,9 @@ impl Replica {
             }
             if batch.is_empty() {
                 return;
+            }
+            if let Some(tally) = tallies.get_mut(&session) {
+                tally.sent += batch.len() as u64;
             }
             link.session.push(batch);
         }

@@ -8,6 +8,7 @@
 use super::notes::Said;
 use super::redact::redacted_by;
 use super::{Env, Replica};
+use crate::audit::{OpTree, Statements};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
 use crate::codec::limits;
 use crate::doc::{BatchMark, Draft, ObjectIx, resolve};
@@ -31,6 +32,8 @@ pub(super) struct OpenBatch {
     pub headers: Option<Value>,
     pub command: Option<String>,
     pub in_transact: bool,
+    /// Whether its ops can be shown one by one.
+    pub is_disclosable: bool,
     /// It is a step of undo for itself, also while it is being sealed.
     pub is_step: bool,
     pub composing: bool,
@@ -112,6 +115,11 @@ impl Replica {
         self.batch =
             OpenBatch { message, headers, command, in_transact: true, is_step: true, ..OpenBatch::default() };
         Ok(())
+    }
+
+    /// What the open transaction writes can be shown op by op to people outside: [`Replica::audit_disclose`].
+    pub fn make_disclosable(&mut self) {
+        self.batch.is_disclosable = self.batch.in_transact;
     }
 
     /// Seals the transaction; the id of its last changeset, none if nothing was edited.
@@ -268,7 +276,12 @@ impl Replica {
                 (group, begun) =
                     (self.undo.group_for(&next.facts, actor, u64::from(seq) + 1, next.closed_ms), seq);
             }
-            let (skeleton, content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
+            let (skeleton, mut content) = self.written_down(&draft, &next.facts, stamp, group, seq - begun);
+            if next.facts.is_disclosable {
+                let mut seed = [0; 16];
+                (env.random)(&mut seed);
+                content.meta.seed = Some(seed);
+            }
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
             let keys = self.identity.keyring().names();
@@ -368,6 +381,12 @@ impl Replica {
         let again = Skeleton::decode(&body, class, deps.len()).expect("a skeleton of this replica decodes");
         assert_eq!(again.encode(deps.len()), body, "the encoding is canonical");
         let refs = resolve(graph, prev, deps, &again.refs).expect("refs of this replica are in its past");
+        let ops_root = content.and_then(|content| {
+            let seed = content.meta.seed?;
+            let refs = refs.iter().map(|at| graph.id(*at)).collect();
+            let statements = Statements::new(skeleton, content, refs, self.identity.keyring().names());
+            Some(OpTree::new(seed, &statements).root())
+        });
         let content = content.map(Content::encode);
         let key = self.identity.actor_key(actor).expect("the key of the actor in use is here");
         let mut random = [0; 32];
@@ -383,6 +402,7 @@ impl Replica {
             deps: &deps,
             chain: chain.as_ref(),
             redacts: &redacts,
+            ops_root,
             skeleton: &body,
             content: content.as_deref(),
         };

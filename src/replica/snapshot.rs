@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Finality, Redactions};
+use crate::audit::{Consents, Finality, Redactions};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -18,7 +18,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-pub(super) const SNAPSHOT_VERSION: u8 = 8;
+pub(super) const SNAPSHOT_VERSION: u8 = 9;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -191,6 +191,7 @@ impl Replica {
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
         self.redactions.save(&mut state);
+        self.consents.save(&mut state);
         state
     }
 
@@ -308,7 +309,7 @@ impl Replica {
     pub(super) fn is_at_rest(&self) -> bool {
         !self.fold.has_batch()
             && !self.batch.in_transact
-            && self.commits.is_empty()
+            && !self.is_storing()
             && self.unstored.is_empty()
             && self.creating.is_none()
             && self.memory_only.is_none()
@@ -338,11 +339,13 @@ impl Replica {
         let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let (finality, redactions) = (Finality::load(&mut from)?, Redactions::load(&mut from)?);
+        let consents = Consents::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
             || !redactions.is_within(changesets)
+            || !consents.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
                 what: "snapshot",
@@ -360,7 +363,7 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        (self.finality, self.redactions) = (finality, redactions);
+        (self.finality, self.redactions, self.consents) = (finality, redactions, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.note_places();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();

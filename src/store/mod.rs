@@ -17,6 +17,8 @@ pub enum StoreName {
     Drafts,
     /// The state as it was.
     Snapshots,
+    /// What happened on this device.
+    Audit,
 }
 
 impl StoreName {
@@ -28,6 +30,7 @@ impl StoreName {
             Self::Actors => "actors",
             Self::Drafts => "drafts",
             Self::Snapshots => "snapshots",
+            Self::Audit => "audit",
         }
     }
 }

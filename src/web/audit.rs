@@ -28,6 +28,19 @@ impl Replica {
         self.flushed().audit_proof(&id).map(|proof| proof_to_js(&proof, &[])).map_err(proof_error)
     }
 
+    /// One op of a changeset that was made to be shown, with what leads to the ops root.
+    #[wasm_bindgen(js_name = auditDisclose)]
+    pub fn audit_disclose(&self, changeset: &str, index: u32) -> Answer<JsValue> {
+        let shown = self.core().audit_disclose(&ChangesetId(id32(changeset, "changeset")?), index);
+        let shown = shown.map_err(proof_error)?;
+        Ok(object(&[
+            ("count", shown.count.into()),
+            ("salt", Uint8Array::from(&shown.salt[..]).into()),
+            ("statement", Uint8Array::from(shown.statement.as_slice()).into()),
+            ("path", packed(&shown.path)),
+        ]))
+    }
+
     /// The same for the tree that a member attested, with what shows that it did.
     #[wasm_bindgen(js_name = auditAttested)]
     pub fn audit_attested(&mut self, changeset: &str, member: &str) -> Answer<JsValue> {
@@ -123,10 +136,14 @@ impl Replica {
 
 fn proof_error(fault: ProofFault) -> EdgeError {
     match fault {
-        ProofFault::Unknown => EdgeError::argument("changeset", fault.to_string()),
+        ProofFault::Unknown | ProofFault::Undisclosable | ProofFault::NoOp => {
+            EdgeError::argument("changeset", fault.to_string())
+        }
         ProofFault::Unattested => EdgeError::argument("attestedBy", fault.to_string()),
         ProofFault::Absent => EdgeError::new(Code::StorageLost, fault.to_string()),
-        ProofFault::Signature | ProofFault::Root => EdgeError::new(Code::Signature, fault.to_string()),
+        ProofFault::Signature | ProofFault::Root | ProofFault::OpsRoot => {
+            EdgeError::new(Code::Signature, fault.to_string())
+        }
     }
 }
 

@@ -6,10 +6,12 @@
 mod audit;
 mod batch;
 mod connection;
+mod consent;
 mod erasure;
 mod error;
 mod events;
 mod idb;
+mod journal;
 mod ledger;
 mod lists;
 mod locks;

@@ -375,10 +375,15 @@ impl Replica {
         message: Option<String>,
         headers: &JsValue,
         command: Option<String>,
+        disclosable: bool,
     ) -> Answer<()> {
         let headers = if headers.is_undefined() { None } else { Some(value::from_js(headers, "headers")?) };
         self.marks.clear();
-        with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)
+        with_env(|env| self.core.begin_transact(message, headers, command, env)).map_err(transact_error)?;
+        if disclosable {
+            self.core.make_disclosable();
+        }
+        Ok(())
     }
 
     /// Whether anything was edited.

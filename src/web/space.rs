@@ -7,11 +7,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::error::{Code, EdgeError};
 use super::replica::{Replica, changeset, id32, role, with_env};
 use super::value;
+use crate::Fate;
 use crate::replica::{
     ChangesetSummary, Elsewhere, HistoryFilter, ImportError, LaneEnd, SyncState, SyncStatus,
 };
 use crate::{ActorId, MemberId};
-use crate::{Fate, Role};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -119,13 +119,7 @@ impl Replica {
     }
 
     pub fn role(&self) -> String {
-        match self.core().role() {
-            Role::Reader => "reader",
-            Role::Writer => "writer",
-            Role::Admin => "admin",
-            Role::Owner => "owner",
-        }
-        .to_owned()
+        self.core().role().name().to_owned()
     }
 
     pub fn heads(&mut self) -> Vec<String> {
@@ -237,7 +231,7 @@ impl Replica {
     }
 
     pub fn invite(
-        &self,
+        &mut self,
         role_name: &str,
         not_after_ms: f64,
         uses: f64,
@@ -245,7 +239,8 @@ impl Replica {
     ) -> Answer<String> {
         let role = role(role_name)?;
         let may_not = || EdgeError::new(Code::Access, "only the owner of a space invites");
-        let invite = with_env(|env| self.core().invite(role, not_after_ms as u64, uses as u64, relays, env));
+        let invite =
+            with_env(|env| self.core_mut().invite(role, not_after_ms as u64, uses as u64, relays, env));
         let token = invite.ok_or_else(may_not)?.encode();
         let too_long = || EdgeError::argument("relays", "the invite would be too long");
         token.map(|token| token.to_string()).ok_or_else(too_long)
@@ -253,12 +248,14 @@ impl Replica {
 
     #[wasm_bindgen(js_name = exportSpace)]
     pub fn export_space(&mut self) -> Vec<u8> {
+        self.note_export(None);
         self.sealed_core().export_space()
     }
 
     #[wasm_bindgen(js_name = exportObject)]
     pub fn export_object(&mut self, handle: u32) -> Answer<Vec<u8>> {
         let object = self.object_at(handle)?;
+        self.note_export(Some(object));
         Ok(self.sealed_core().export_object(object))
     }
 

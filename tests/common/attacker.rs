@@ -122,6 +122,7 @@ impl Attacker {
             deps,
             chain: (lane.seq == 0).then_some(&lane.chain),
             redacts: &[],
+            ops_root: None,
             skeleton,
             content,
         };

@@ -103,6 +103,9 @@ pub struct Node {
     pub slow_disk: bool,
     /// How often it said that the log has grown.
     pub grown: usize,
+    /// How often it said that there is more in the audit log, and that it is too long.
+    pub noted: usize,
+    pub trims: usize,
     pub waiting_commits: VecDeque<(u64, StoreBatch)>,
     /// The draft that is written when no commit waits.
     waiting_draft: Option<(ActorId, Option<Vec<u8>>)>,
@@ -157,6 +160,8 @@ impl Node {
             told: Vec::new(),
             slow_disk: false,
             grown: 0,
+            noted: 0,
+            trims: 0,
             waiting_commits: VecDeque::new(),
             waiting_draft: None,
             drafted: 0,
@@ -311,7 +316,9 @@ impl Node {
                 Output::Grown => self.grown += 1,
                 Output::Erase => self.erases = true,
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
-                Output::Policy | Output::Events | Output::Presence => {}
+                Output::Noted => self.noted += 1,
+                Output::Trim => self.trims += 1,
+                Output::Policy | Output::Consent | Output::Events | Output::Presence => {}
             }
         }
     }

@@ -343,3 +343,96 @@ test("misuse of validators is told by name", async (t) => {
   assert.throws(() => audit.validate({ signal: 1 as never }), code("E_ARGUMENT", "signal"));
   assert.throws(() => owner.view({ finalOnly: 1 as never }), code("E_ARGUMENT", "finalOnly"));
 });
+
+test("one event is shown to an outsider, and nothing of the others", async (t) => {
+  const space = await openSpace(t);
+  const other = await openSpace(t, { invite: await space.invite() });
+  const [orders, page] = [space.getMap("orders"), space.getText("page")];
+  other.getText("page").append("!");
+  await space.import(await other.export());
+  page.append("before");
+  const earlier = space.flush().id;
+  const write = space.transact(
+    () => {
+      orders.set("A", { price: 1_200, "sécret": [1.5, null, true, -7, 2n ** 70n, new Uint8Array([1, 2])] });
+      orders.set("B", "of somebody else");
+      page.insert(4, "XY");
+      space.getCounter("stock").add(-3);
+      space.getSet("tags").add({ deep: ["x"] });
+      space.getList("steps").push("one", 2);
+      space.getCart("cart").add("pears", 2);
+      space.getLedger("money").transfer({ to: other.me, amount: 5n, memo: "rent" });
+      orders.delete("B");
+    },
+    { disclosable: true, message: "for both" },
+  );
+  const events: Record<string, unknown>[] = [];
+  for (let index = 0; ; index++) {
+    const proof = await space.audit.proof(`${write.id}:${index}`);
+    const json = JSON.stringify(proof);
+    assert.ok(!json.includes(Buffer.from("of somebody else").toString("hex")) || index === 1, "only the second shows it");
+    const proven = await verifyProof(JSON.parse(json));
+    assert.deepEqual([proven.changeset, proven.actor], [write.id, space.actor]);
+    const { index: at, time, ...event } = proven.event as { index: number; time: number };
+    assert.ok(at === index && Math.abs(time - Date.now()) < 600_000);
+    events.push(event);
+    if (index + 1 === proof.event?.count) break;
+  }
+  const object = (kind: string, name: string) => ({ kind, name });
+  const find = (op: string) => events.filter((event) => event["op"] === op);
+  const changeset = Uint8Array.from(Buffer.from(earlier, "hex"));
+  assert.deepEqual(find("map set")[0], { op: "map set", object: object("map", "orders"), key: "A", value: { price: 1_200, "sécret": [1.5, null, true, -7, 2n ** 70n, new Uint8Array([1, 2])] } });
+  assert.deepEqual(find("text insert"), [{ op: "text insert", object: object("text", "page"), left: { changeset, offset: 2 }, right: { changeset, offset: 3 }, text: "XY" }]);
+  assert.deepEqual(find("counter add"), [{ op: "counter add", object: object("counter", "stock"), amount: -3 }]);
+  assert.deepEqual(find("set add"), [{ op: "set add", object: object("set", "tags"), element: { deep: ["x"] } }]);
+  assert.deepEqual(find("list insert"), [{ op: "list insert", object: object("list", "steps"), left: null, right: null, values: ["one", 2] }]);
+  assert.deepEqual(find("cart add"), [{ op: "cart add", object: object("cart", "cart"), item: "pears", quantity: 2 }]);
+  const member = (id: string) => ({ member: Uint8Array.from(Buffer.from(id, "hex")) });
+  const [transfer] = find("ledger transfer");
+  assert.deepEqual([transfer?.["from"], transfer?.["to"], transfer?.["amount"], transfer?.["value"]], [member(space.me), member(other.me), 5n, "rent"]);
+  assert.deepEqual(find("map delete"), [{ op: "map delete", object: object("map", "orders"), key: "B" }]);
+  assert.ok(Object.isFrozen(events[0]?.["value"] ?? events[0]?.["object"]));
+
+  // Whoever has the key shows the same, and a validator may vouch for it.
+  await other.import(await space.export());
+  const mine = await space.audit.proof(`${write.id}:0`);
+  assert.deepEqual((await other.audit.proof(`${write.id}:0`)).event, mine.event);
+  space.audit.configure({ validators: [space.me], blockTimeMs: 0 });
+  const end = space.audit.validate();
+  while (space.audit.attestedBy(write.id).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  end();
+  const vouched = await verifyProof(await space.audit.proof(`${write.id}:0`, { attestedBy: space.me }));
+  assert.deepEqual([vouched.attestedBy, vouched.event?.["op"]], [space.me, (await verifyProof(mine)).event?.["op"]]);
+
+  const next = await space.audit.proof(`${write.id}:1`);
+  const wrong: [string, (copy: any) => void][] = [
+    ["event", (copy) => (copy.event.statement = next.event?.statement)],
+    ["event", (copy) => (copy.event.salt = flipped(copy.event.salt))],
+    ["event", (copy) => (copy.event.path[0] = flipped(copy.event.path[0]))],
+    ["event", (copy) => (copy.event.index = 1)],
+    ["event", (copy) => Object.assign(copy, { event: 7 })],
+    ["index", (copy) => (copy.event.index = copy.event.count)],
+    ["path", (copy) => copy.event.path.pop()],
+    ["path", (copy) => copy.event.path.push("00".repeat(32))],
+    ["salt", (copy) => (copy.event.salt += "00")],
+    ["statement", (copy) => (copy.event.statement += "0")],
+    ["header", (copy) => (copy.header = flipped(copy.header, 20))],
+  ];
+  for (const [argument, change] of wrong) await assert.rejects(verifyProof(altered(mine, change)), code("E_PROOF", argument), argument);
+  for (let at = 0; at < mine.event!.statement.length; at++) await assert.rejects(verifyProof(altered(mine, (copy) => (copy.event.statement = flipped(copy.event.statement, at)))), code("E_PROOF", "event"));
+});
+
+test("what was not made to be shown is not, and says so", async (t) => {
+  const space = await openSpace(t);
+  const map = space.getMap("m");
+  const plain = space.transact(() => map.set("a", 1)).id;
+  const shown = space.transact(() => map.set("a", 2), { disclosable: true }).id;
+  const empty = space.transact(() => undefined, { disclosable: true }).id;
+  assert.equal(empty, shown, "nothing was written");
+  for (const target of [`${plain}:0`, `${shown}:1`, `${shown}:-1`, `${shown}:x`, `${shown}:`, `${"0".repeat(64)}:0`, ":0"]) {
+    await assert.rejects(space.audit.proof(target), code("E_ARGUMENT", "changeset"), target);
+  }
+  assert.equal((await space.audit.proof(shown)).event, undefined);
+  assert.throws(() => space.transact(() => {}, { disclosable: 1 as never }), code("E_ARGUMENT", "disclosable"));
+  assert.throws(() => space.transact(() => void space.transact(() => {}, { disclosable: true })), code("E_ARGUMENT", "disclosable"));
+});

@@ -54,7 +54,7 @@ test("each sees what the other shows, field by field, with the member that signe
   assert.deepEqual(Object.keys(states(bob)[0] as object).sort(), ["bytes", "cursor", "name"]);
   assert.deepEqual(ann.presence.state, { name: "Ann", cursor: null, bytes: new Uint8Array([1, 2]) });
   assert.ok(told > before);
-  // Bob is seen too, for he looked.
+  await until("Bob is seen too, for he looked", () => states(ann).length === 1);
   assert.deepEqual(states(ann), [{}]);
   ann.presence.leave();
   await until("Ann left", () => states(bob).length === 0);

@@ -98,6 +98,7 @@ impl Intruder {
             deps,
             chain: (seq == 0).then_some(&self.chain),
             redacts: &[],
+            ops_root: None,
             skeleton: &body.0,
             content: Some(&body.1),
         };

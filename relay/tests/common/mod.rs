@@ -119,6 +119,7 @@ impl Space {
             deps,
             chain: (seq == 0).then_some(&author.chain),
             redacts: &[],
+            ops_root: None,
             skeleton: b"what decides",
             content: Some(content),
         };

@@ -417,6 +417,7 @@ impl Space {
             deps: &[],
             chain: (seq == 0).then_some(&chain),
             redacts: &[],
+            ops_root: None,
             skeleton: b"skeleton",
             content: Some(content),
         };

@@ -61,6 +61,7 @@ impl Writer {
             deps,
             chain: (self.seq == 0).then_some(&self.chain),
             redacts: &[],
+            ops_root: None,
             skeleton: b"what decides",
             content,
         };
