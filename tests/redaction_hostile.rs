@@ -32,6 +32,7 @@ fn signed(world: &World, lane: &mut Lane, deps: &[ChangesetId], redaction: Forge
         deps,
         chain: (lane.seq == 0).then_some(&lane.chain),
         redacts: &targets,
+        ops_root: None,
         skeleton: &skeleton,
         content: Some(&content),
     };

@@ -36,6 +36,7 @@ fn redaction(
         deps: &[],
         chain: (seq == 0).then_some(&author.chain),
         redacts: &named,
+        ops_root: None,
         skeleton: b"what decides",
         content: Some(b"the reason"),
     };
