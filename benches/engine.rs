@@ -2,8 +2,12 @@
 //! alone. Functions do their work many times, so that the calls from JavaScript do not count.
 #![cfg(target_arch = "wasm32")]
 
+#[path = "../tests/common/chain.rs"]
+mod chain;
+
+use chain::Made;
 use std::hint::black_box;
-use stemma::audit::{MerkleTree, verify_inclusion};
+use stemma::audit::{BlockHeader, MerkleTree, verify_inclusion};
 use stemma::causal::{ChangesetIx, OpIx};
 use stemma::codec::{Reader, Saved, Writer};
 use stemma::crdt::Text;
@@ -193,6 +197,55 @@ impl OpenedText {
         self.0.insert(position, string).expect("a position in the text");
         !self.0.drain_deltas().changes.is_empty()
     }
+}
+
+/// A chain of blocks, and what waits for the next one.
+#[wasm_bindgen]
+pub struct Blocks(Made);
+
+#[wasm_bindgen]
+impl Blocks {
+    /// So many blocks of one changeset, and so many changesets behind them that four validators have attested.
+    #[wasm_bindgen(constructor)]
+    pub fn new(blocks: usize, waiting: usize) -> Self {
+        let mut made = Made::new();
+        (0..blocks).for_each(|_| made.block_of(1));
+        made.write_more(waiting);
+        made.attest();
+        Self(made)
+    }
+
+    /// The next block, made so many times; how many changesets there are in all with it.
+    pub fn create(&mut self, times: usize) -> f64 {
+        let mut size = 0;
+        for _ in 0..times {
+            size = self.0.draft().expect("something waits for it").size;
+        }
+        size as f64
+    }
+
+    /// Makes the next block, so that it can be looked at.
+    pub fn propose(&mut self) -> Proposed {
+        let header = self.0.draft().expect("something waits for it");
+        Proposed { header }
+    }
+
+    /// Looks whether a block is right; once.
+    pub fn validate(&mut self, proposed: &Proposed) {
+        self.0.propose(&proposed.header);
+    }
+
+    /// Works the chain out anew; how many blocks it has.
+    pub fn verify(&self) -> usize {
+        assert_eq!(self.0.chain.verify(&self.0.graph), None);
+        self.0.blocks()
+    }
+}
+
+/// A block that was made.
+#[wasm_bindgen]
+pub struct Proposed {
+    header: BlockHeader,
 }
 
 /// A Merkle tree over numbers.

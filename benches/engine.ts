@@ -19,7 +19,18 @@ interface Merkle {
   free(): void;
 }
 
+interface Blocks {
+  /** How many changesets there are in all with the next block. */
+  create(times: number): number;
+  propose(): object;
+  validate(proposed: object): void;
+  /** How many blocks there are. */
+  verify(): number;
+  free(): void;
+}
+
 export interface BenchEngine {
+  Blocks: new (blocks: number, waiting: number) => Blocks;
   Costs: new (bytes: number) => Costs;
   Arrivals: new (invite: string, rows: Uint8Array[]) => { apply(): number; text(): string };
   savedText(edits: Uint32Array, inserted: string, size: number): Uint8Array<ArrayBuffer>;

@@ -15,7 +15,7 @@ export async function main(args) {
   await installPeers();
   await bundlePage();
   if (isWanted("crypto", "remote", "open", "audit")) await buildBenchEngine();
-  if (isWanted("relay", "month")) env.STEMMA_RELAY = buildRelay();
+  if (isWanted("relay", "month", "audit")) env.STEMMA_RELAY = buildRelay();
   env.STEMMA_CHROMIUM = findBrowser().chromium;
   run(process.execPath, ["--import", "./scripts/typescript.mjs", "benches/run.ts", ...args], env);
 }

@@ -28,6 +28,7 @@ export function manifest() {
       "./engine.wasm": "./engine.wasm",
       "./package.json": "./package.json",
     },
+    bin: { stemma: "./cli.js" },
     files: ["**/*.js", "**/*.d.ts", "engine.wasm", "LICENSE-MIT", "LICENSE-APACHE"],
     peerDependencies: Object.fromEntries(OPTIONAL_PEERS.map((name) => [name, caretMajor(devDependencies[name])])),
     peerDependenciesMeta: Object.fromEntries(OPTIONAL_PEERS.map((name) => [name, { optional: true }])),

@@ -41,7 +41,8 @@ fn meet(nodes: &mut [Node]) {
 
 fn set(nodes: &[&Node]) -> ValidatorSet {
     let members: BTreeSet<MemberId> = nodes.iter().map(|node| node.replica.member()).collect();
-    ValidatorSet { pause_ms: PAUSE_MS, members: members.into_iter().map(|member| (member, 1)).collect() }
+    let members = members.into_iter().map(|member| (member, 1)).collect();
+    ValidatorSet { pause_ms: PAUSE_MS, members, ..ValidatorSet::default() }
 }
 
 fn choose(node: &mut Node, set: &ValidatorSet) -> ChangesetId {
@@ -177,7 +178,7 @@ fn only_who_administers_chooses_and_only_in_order() {
         world.attacker.say(Class::Control, &mut world.attacker.lane(1), &[], vec![all(chosen.encode())]);
     let smuggled =
         world.attacker.say(Class::Data, &mut world.attacker.lane(2), &[], vec![all(chosen.encode())]);
-    let newer = world.attacker.say(Class::Control, &mut world.attacker.lane(3), &[], vec![all(vec![2, 7])]);
+    let newer = world.attacker.say(Class::Control, &mut world.attacker.lane(3), &[], vec![all(vec![3, 7])]);
     let world = world.agree(&[&said, &smuggled, &newer].map(encoded));
     assert_eq!(world.fate(said.id()), Some(Fate::Inert), "a writer has no right to");
     assert_eq!(world.fate(smuggled.id()), Some(Fate::Inert));
@@ -189,7 +190,7 @@ fn only_who_administers_chooses_and_only_in_order() {
 fn a_lie_about_an_attestation_is_inert_and_one_about_the_root_proves_itself() {
     let mut world = World::new();
     let attacker = world.attacker.member();
-    let chosen = ValidatorSet { pause_ms: 0, members: vec![(attacker, 1)] };
+    let chosen = ValidatorSet { members: vec![(attacker, 1)], ..ValidatorSet::default() };
     choose(&mut world.a, &chosen);
     let first = world.first;
     let space = world.a.replica.space();
@@ -338,7 +339,7 @@ fn policy_hides_no_attestation_and_none_waits_for_review() {
 fn more_heads_than_a_changeset_can_name_are_attested_at_once() {
     let mut world = World::new();
     let me = world.a.replica.member();
-    choose(&mut world.a, &ValidatorSet { pause_ms: 0, members: vec![(me, 1)] });
+    choose(&mut world.a, &ValidatorSet { members: vec![(me, 1)], ..ValidatorSet::default() });
     let one = |n: u8| world.attacker.next(&mut world.attacker.lane(n), &[], &world.attacker.set("k", "v", 5));
     let rows: Vec<Vec<u8>> = (1..=40).map(|n| encoded(&one(n))).collect();
     world.attacker.give(&mut world.a, &rows);

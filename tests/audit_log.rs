@@ -309,7 +309,7 @@ fn an_attestation_tells_where_the_log_ends_and_older_ones_without_it_are_as_good
     let mut other = Node::join(2, &owner.invite(Role::Writer));
     write(&mut other, "k");
     sync(&mut owner, &mut other);
-    let set = ValidatorSet { pause_ms: 0, members: vec![(owner.replica.member(), 1)] };
+    let set = ValidatorSet { members: vec![(owner.replica.member(), 1)], ..ValidatorSet::default() };
     owner.with(|replica, env| replica.choose_validators(&set, env)).expect("the owner may");
     owner.with(|replica, _| replica.validate(true));
     let head = owner.replica.journal_head().expect("something happened");

@@ -1,7 +1,9 @@
 /** Proofs that need no authority: what was signed, and that nothing of it was changed since. */
 
+import type { Block, BlocksOptions, ChainHalt, ChainReport } from "./blocks.js";
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
+import { StemmaError } from "./errors.js";
 import { Journal, type LogChain, type LogEntry, type LogOptions, type LogQuery } from "./journal.js";
 import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
@@ -69,8 +71,17 @@ export interface RedactionStanding {
 export interface AuditOptions {
   /** Members, or members with weights; an empty list asks nobody any more. 256 at most, with a weight of 1 to 2^32 - 1 each. */
   validators: readonly (string | { member: string; weight?: number })[];
-  /** How long a validator waits at least from one attestation to the next, in ms: 1,000 unless stated, a day at most. */
+  /**
+   * How long there is at least from one block to the next, in ms, a day at most. 0, or nothing: there are no blocks, what a quorum has attested is
+   * final; and a validator waits from one attestation to the next not at all, or 1,000 ms.
+   */
   blockTimeMs?: number;
+  /** How many changesets a block takes at most, besides what validators said: 1,000 unless stated, up to 2^32 - 1. The first block takes whatever there was. */
+  maxOpsPerBlock?: number;
+  /** Which part of the weight may lie. A third is what a quorum of two thirds and something more is for; there is no other. */
+  tolerance?: number;
+  /** Begins a new chain behind the last block: where so many validators are lost, or have lied, that they certify no change any more. */
+  anew?: boolean;
 }
 
 /** What a validator has signed of all that it had seen. */
@@ -82,7 +93,7 @@ export interface Attestation extends AuditHead {
 
 /**
  * Proofs over everything that is here, made on this device and checked anywhere; and validators, members who are asked to sign what they have
- * seen. What a quorum of them has seen is *final*: nobody can pretend any more that it was not there, or was something else, unless more than a third
+ * seen, and, if one likes, to put that into a chain of blocks. What a quorum of them has seen, or a block holds, is *final*: nobody can pretend any more that it was not there, or was something else, unless more than a third
  * of them sign two stories, which their signatures then show. That is all it means. Nothing waits for them: without a quorum nothing new becomes
  * final, and everything else goes on.
  */
@@ -162,15 +173,19 @@ export class Audit {
   }
 
   /**
-   * Asks members to attest, in place of those asked before. A quorum has two thirds of all the weight and something more: 3 of 4, 5 of 7, all of 3. Of
+   * Asks members to attest, and with `blockTimeMs` to make blocks, in place of those asked before, who certify the block with the change. A quorum has two thirds of all the weight and something more: 3 of 4, 5 of 7, all of 3. Of
    * choices made apart the later one holds, as of writes of a key. What is final follows from who is asked now.
    *
    * Throws `E_ACCESS` for whoever is not the owner, `E_ARGUMENT` for what is no list of members and inside `transact`.
    */
   configure(o: AuditOptions): Write {
-    checkOptions(o, "o", ["validators", "blockTimeMs"]);
-    const { validators, blockTimeMs = 1_000 } = o;
+    checkOptions(o, "o", ["validators", "blockTimeMs", "maxOpsPerBlock", "tolerance", "anew"]);
+    const { validators, blockTimeMs = 1_000, maxOpsPerBlock = 1_000, tolerance = 1 / 3, anew = false } = o;
     checkInteger(blockTimeMs, "blockTimeMs", 0, 86_400_000);
+    checkInteger(maxOpsPerBlock, "maxOpsPerBlock", 1, 0xffff_ffff);
+    if (typeof tolerance !== "number" || !(Math.abs(tolerance - 1 / 3) < 1e-9)) throw argumentError("tolerance", "tolerance is not a third: with any other, blocks could contradict each other or stop for nothing");
+    if (typeof anew !== "boolean") throw argumentError("anew", "anew is not a boolean");
+    const max = (o.blockTimeMs ?? 0) > 0 ? maxOpsPerBlock : 0;
     const asked = copyList(validators, "validators", `validators is not a list of ${VALIDATORS_MAX} members at most`, VALIDATORS_MAX).map((one) => {
       const { member, weight = 1 } = typeof one === "string" ? { member: one } : ((one ?? {}) as Partial<Validator>);
       checkString(member, "validators");
@@ -182,7 +197,7 @@ export class Audit {
     const { pump, transactions } = this.#core;
     transactions.refuse("configure");
     const weights = Uint32Array.from(asked, ({ weight }) => weight);
-    return transactions.sealed(pump.call((engine) => engine.chooseValidators(members, weights, blockTimeMs)));
+    return transactions.sealed(pump.call((engine) => engine.chooseValidators(members, weights, blockTimeMs, max, anew)));
   }
 
   /** Who is asked to attest, by their ids. */
@@ -197,8 +212,8 @@ export class Audit {
   }
 
   /**
-   * Attests what is here from now on, while this member is among the validators: when something is new, and `blockTimeMs` after the last time. Each
-   * attestation is a changeset. For a device that is always on; a tab may as well. What it gives ends that, as does the signal; nobody attests who was
+   * Attests what is here from now on, while this member is among the validators, when something is new, and proposes blocks and votes on them if there are to be any. Each
+   * such word is a changeset. On one device of a member at a time: two that vote at once may contradict each other. For a device that is always on; a tab may as well. What it gives ends that, as does the signal; nobody attests who was
    * not told to.
    */
   validate(o: { signal?: AbortSignal } = {}): () => void {
@@ -251,7 +266,52 @@ export class Audit {
     return this.journal.redact(query);
   }
 
-  /** Whether a quorum has attested a changeset, and so all that it builds on. Throws `E_ARGUMENT` for one that is not known here or is pending. */
+  /**
+   * The blocks, the first one first, each with what of it can be read here. O(what they hold). Rejects with `E_ARGUMENT` for a height or a limit that is
+   * none, `E_STORAGE_LOST` if bytes of one are gone.
+   */
+  async blocks(o: BlocksOptions = {}): Promise<readonly Block[]> {
+    checkOptions(o, "o", ["since", "limit", "signal"]);
+    const { since = 1, limit = Number.MAX_SAFE_INTEGER, signal } = o;
+    checkInteger(since, "since", 0, Number.MAX_SAFE_INTEGER);
+    checkInteger(limit, "limit", 0, Number.MAX_SAFE_INTEGER);
+    checkSignal(signal);
+    await this.#whole(signal);
+    const found: Block[] = [];
+    const { pump } = this.#core;
+    // From the last one back, so that none before the first one that is asked for is made.
+    for (let at = pump.read((engine) => engine.blockCount()) - 1; at >= 0; at--) {
+      const block = pump.read((engine) => engine.block(at));
+      if (!block) throw new StemmaError("E_STORAGE_LOST", "bytes of a block are not loaded");
+      if (block.height < since) break;
+      found.push(freeze({ ...block, operations: pump.read((engine) => engine.blockOperations(at)) }));
+    }
+    return freeze(found.reverse().slice(0, limit));
+  }
+
+  /**
+   * Works the whole chain out once more, from what validators said: what each block holds, all hashes, whose turn it was, the times, the sets, the votes. Signatures
+   * were checked when they came in; here those on the last block, and on each with which the set changes, are checked again. O(n log n): 10,000 blocks take about a second.
+   */
+  async verify(o: { signal?: AbortSignal } = {}): Promise<ChainReport> {
+    checkOptions(o, "o", ["signal"]);
+    const { signal } = o;
+    checkSignal(signal);
+    await this.#whole(signal);
+    const { blocks, height, reason } = this.#core.pump.read((engine) => engine.verifyBlocks());
+    return freeze(height === undefined || reason === undefined ? { blocks } : { blocks, fault: { height, reason } });
+  }
+
+  /**
+   * Why nothing more becomes final: two blocks are certified at one height, which takes more than a third of the weight that signs two stories. What was in
+   * blocks before stays final. Who administers the space chooses other validators, and the chain goes on behind the last block before. `undefined` while it goes on.
+   */
+  get halt(): ChainHalt | undefined {
+    const halt = this.#core.pump.read((engine) => engine.blocksHalt());
+    return halt && freeze(halt);
+  }
+
+  /** Whether a changeset, and so all that it builds on, is in a block; or, where no blocks are asked for, a quorum has attested it. Throws `E_ARGUMENT` for one that is not known here or is pending. */
   isFinal(changeset: string): boolean {
     return this.#known(changeset, (engine) => engine.isFinal(changeset));
   }
@@ -281,6 +341,12 @@ export class Audit {
   /** The latest attestation of each member; several where it has signed with several keys and none knows the other. */
   attestations(): readonly Attestation[] {
     return freeze(this.#core.pump.read((engine) => engine.attestations()));
+  }
+
+  async #whole(signal: AbortSignal | undefined): Promise<void> {
+    const { pump, snapshots } = this.#core;
+    if (!pump.call((engine) => engine.isWhole())) await abortable(snapshots.whole(), signal);
+    signal?.throwIfAborted();
   }
 
   #tell(): void {

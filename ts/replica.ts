@@ -6,6 +6,8 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
+import type { Block, ChainHalt } from "./blocks.js";
+import type { ChangesetInfo } from "./history.js";
 import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
@@ -107,7 +109,14 @@ export interface Engine {
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
   auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
-  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number): string;
+  /** With a `max` of 0 they make no blocks. */
+  chooseValidators(members: string[], weights: Uint32Array, pauseMs: number, max: number, anew: boolean): string;
+  blockCount(): number;
+  /** By its place in the chain. Of a log whose rows are all here. */
+  block(at: number): Omit<Block, "operations"> | undefined;
+  blockOperations(at: number): ChangesetInfo[];
+  blocksHalt(): ChainHalt | undefined;
+  verifyBlocks(): { blocks: number; height?: number; reason?: string };
   /** A member, its weight, and so on. */
   validators(): (string | number)[];
   quorum(): number;

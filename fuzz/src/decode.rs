@@ -2,7 +2,7 @@
 
 use crate::Input;
 use prost::bytes::Bytes;
-use stemma::audit::{Attestation, Finality, SignedProposal, SignedVote, ValidatorSet};
+use stemma::audit::{Attestation, Chain, Finality, SignedProposal, SignedVote, ValidatorSet};
 use stemma::causal::ActorId;
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
@@ -76,7 +76,8 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 11 {
+    match which % 12 {
+        11 => load::<Chain>(bytes),
         10 => load::<Finality>(bytes),
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),

@@ -13,9 +13,29 @@ use crate::crypto::Digest;
 pub struct CanonicalTree {
     tree: MerkleTree,
     order: Vec<ChangesetIx>,
-    /// By number of the changeset: how deep it is, and where it stands.
-    depths: Vec<u32>,
+    depths: Depths,
+    /// By number of the changeset: where it stands.
     places: Vec<u32>,
+}
+
+/// How deep changesets are: one more than the deepest of their parents, or 0.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Depths(Vec<u32>);
+
+impl Depths {
+    /// Takes in what came since.
+    pub fn follow(&mut self, graph: &CausalGraph) {
+        for ix in (self.0.len() as u32..graph.len()).map(ChangesetIx) {
+            let parents = graph.prev(ix).into_iter().chain(graph.deps(ix).iter().copied());
+            let depth = parents.map(|parent| self.0[parent.0 as usize] + 1).max();
+            self.0.push(depth.unwrap_or(0));
+        }
+    }
+
+    /// By what changesets stand in canonical order.
+    pub fn key(&self, graph: &CausalGraph, ix: ChangesetIx) -> (u32, ChangesetId) {
+        (self.0[ix.0 as usize], graph.id(ix))
+    }
 }
 
 impl CanonicalTree {
@@ -23,9 +43,9 @@ impl CanonicalTree {
     /// behind the first of them.
     pub fn follow(&mut self, graph: &CausalGraph) {
         let fresh = (self.order.len() as u32..graph.len()).map(ChangesetIx);
-        self.measure(graph);
+        self.depths.follow(graph);
         let depths = &self.depths;
-        let key = |ix: &ChangesetIx| (depths[ix.0 as usize], graph.id(*ix));
+        let key = |ix: &ChangesetIx| depths.key(graph, *ix);
         let Some(first) = fresh.clone().map(|ix| key(&ix)).min() else { return };
         let from = self.order.partition_point(|ix| key(ix) < first);
         let mut behind = self.order.split_off(from);
@@ -37,15 +57,6 @@ impl CanonicalTree {
         behind.into_iter().for_each(|ix| self.append(graph, ix));
     }
 
-    /// How deep the changesets are that came since.
-    fn measure(&mut self, graph: &CausalGraph) {
-        for ix in (self.depths.len() as u32..graph.len()).map(ChangesetIx) {
-            let parents = graph.prev(ix).into_iter().chain(graph.deps(ix).iter().copied());
-            let depth = parents.map(|parent| self.depths[parent.0 as usize] + 1).max();
-            self.depths.push(depth.unwrap_or(0));
-        }
-    }
-
     fn append(&mut self, graph: &CausalGraph, ix: ChangesetIx) {
         self.places[ix.0 as usize] = self.order.len() as u32;
         self.order.push(ix);
@@ -55,12 +66,12 @@ impl CanonicalTree {
     /// The tree over some changesets, which with each have all its past. O(n log n).
     pub fn over(graph: &CausalGraph, chosen: &[bool]) -> Self {
         let mut tree = Self::default();
-        tree.measure(graph);
+        tree.depths.follow(graph);
         tree.places = vec![u32::MAX; chosen.len()];
         let depths = &tree.depths;
         let mut order: Vec<ChangesetIx> =
             (0..graph.len()).map(ChangesetIx).filter(|ix| chosen[ix.0 as usize]).collect();
-        order.sort_unstable_by_key(|ix| (depths[ix.0 as usize], graph.id(*ix)));
+        order.sort_unstable_by_key(|ix| depths.key(graph, *ix));
         order.into_iter().for_each(|ix| tree.append(graph, ix));
         tree
     }

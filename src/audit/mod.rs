@@ -7,14 +7,19 @@
 //! - [`Redactions`]: what was erased, by whom.
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
+//! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
+//! - [`Chain`]: the chains of blocks that follow from all that was said.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
+mod ballot;
 mod block;
 mod canonical;
+mod chain;
 mod consent;
 mod disclosure;
+mod era;
 mod finality;
 mod journal;
 mod merkle;
@@ -22,12 +27,16 @@ mod redaction;
 mod statement;
 mod validators;
 mod vote;
+mod voting;
 
 pub use attestation::Attestation;
+pub use ballot::{Ballot, Cast};
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
+pub use chain::Chain;
 pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
+pub use era::{Block, Era, Halt, Open, Seen};
 pub use finality::{Attested, Finality};
 pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
@@ -37,5 +46,6 @@ pub use redaction::{
     Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
 };
 pub use statement::Statements;
-pub use validators::{VALIDATORS_MAX, ValidatorSet};
+pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};
+pub use voting::{Floor, Offer, Say, Voting, Wait};

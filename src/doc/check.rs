@@ -5,8 +5,7 @@ use super::{Body, Fold, ObjectIx};
 use crate::causal::{CausalGraph, ChangesetIx, MemberId, OpIx};
 use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, SignedOp, Slot, UnitOp, UnitRef, UnitSpan};
 use crate::event::{
-    self, Account, AuditKind, ChangesetAt, ControlKind, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton,
-    UnitAt,
+    self, Account, ChangesetAt, ControlKind, Expand, NameAt, ObjectAt, Op, OpSpan, Skeleton, UnitAt,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -92,9 +91,7 @@ impl Fold {
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
             Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Redact),
-            Op::Audit { kind, .. } => {
-                matches!(kind, AuditKind::Attest | AuditKind::Consent | AuditKind::Erased)
-            }
+            Op::Audit { .. } => true,
         })
     }
 

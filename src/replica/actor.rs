@@ -3,14 +3,15 @@
 //! An actor is continued only by whoever holds its lock (the edge's business) and only if its tip here is the tip that was
 //! stored strictly: else a second changeset with the same seq could exist somewhere. When in doubt, a new actor is made.
 
+use super::attest::is_of_validators;
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Consents, Detail, Finality, NoteKind, Redactions};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
-use crate::event::{AuditKind, Class, Content, Log, Op, Ready, Skeleton};
+use crate::event::{Class, Content, Log, Ready, Skeleton};
 use crate::sorted::sort_by_key;
 use crate::store::StoreBatch;
 use crate::trust::Policy;
@@ -96,6 +97,7 @@ impl Replica {
         self.finality = Finality::default();
         self.redactions = Redactions::default();
         self.names.release_all();
+        self.chain = Chain::default();
         self.consents = Consents::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
@@ -186,11 +188,10 @@ impl Replica {
         skeleton.undo_group = resigned.undo_group(skeleton.undo_group, seq + 1);
         skeleton.ops.iter_mut().for_each(|op| self.rename_targets(op));
         let class = changeset.header().class().expect("own changesets are supported");
-        // An attestation was of another actor and another past. There will be a new one.
-        let is_attestation = |op: &Op| matches!(op, Op::Audit { kind: AuditKind::Attest, .. });
-        let attests = skeleton.ops.iter().any(is_attestation);
-        let content = content.filter(|_| !attests);
-        if attests {
+        // What a validator said was of another actor and another past. It says anew what it sees then.
+        let states = skeleton.ops.iter().any(is_of_validators);
+        let content = content.filter(|_| !states);
+        if states {
             skeleton.ops.clear();
             self.note_unattested();
         }

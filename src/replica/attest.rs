@@ -2,9 +2,10 @@
 //!
 //! Invariant: nothing here delays or refuses a write. Attestations are changesets as any other, made between two batches.
 
+use super::blocks::Making;
 use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier};
-use crate::audit::{Attestation, Attested, Consent, Consented, ValidatorSet};
+use crate::audit::{Attestation, Attested, Consent, Consented, SignedProposal, SignedVote, ValidatorSet};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
 use crate::trust::Authored;
@@ -35,7 +36,8 @@ pub enum ChoiceFault {
 }
 
 impl Replica {
-    /// Chooses who is to attest, in place of those chosen before; an empty set asks nobody. Seals the open batch first.
+    /// Chooses who is to attest, in place of those chosen before; an empty set asks nobody. Seals the open batch first. Where it
+    /// asks for blocks and there is no chain that goes on, it begins one, behind the last block that there is.
     pub fn choose_validators(
         &mut self,
         set: &ValidatorSet,
@@ -49,6 +51,11 @@ impl Replica {
         }
         self.actor.ok_or(ChoiceFault::Actor)?;
         self.flush(env);
+        let mut set = set.clone();
+        if let Some(rules) = &mut set.blocks {
+            let is_over = self.open_height().is_none();
+            rules.begins = rules.begins.or_else(|| is_over.then(|| self.beginning()));
+        }
         let op = Op::Control { kind: ControlKind::Validators, payload: set.encode() };
         self.state_alone(Class::Control, |_| op, env).ok_or(ChoiceFault::Actor)
     }
@@ -63,33 +70,49 @@ impl Replica {
         self.finality.attested().iter().map(|attested| (self.log.graph().id(attested.changeset), attested))
     }
 
-    /// Whether a quorum has attested a changeset; none for one that is not in the graph. O(validators * log n).
+    /// Whether a changeset is in a block, or, where no blocks are made, a quorum has attested it; none for one that is not in the
+    /// graph. O(validators * log n).
     pub fn is_final(&self, id: &ChangesetId) -> Option<bool> {
         let ix = self.log.graph().get(id)?;
-        Some(self.finality.is_final(self.log.graph(), ix))
+        Some(self.is_settled(ix))
+    }
+
+    fn is_settled(&self, ix: ChangesetIx) -> bool {
+        let graph = self.log.graph();
+        if self.has_blocks() { self.chain.is_final(graph, ix) } else { self.finality.is_final(graph, ix) }
     }
 
     /// Per changeset, whether it is final. O(n * validators * log n).
     pub(super) fn finals(&self) -> Vec<bool> {
-        let graph = self.log.graph();
-        (0..graph.len()).map(|ix| self.finality.is_final(graph, ChangesetIx(ix))).collect()
+        (0..self.log.graph().len()).map(|ix| self.is_settled(ChangesetIx(ix))).collect()
     }
 
     /// Attests from now on what is here, whenever there is something new and this member is among the validators; or no more.
     pub fn validate(&mut self, is_on: bool) {
         self.validating.is_on = is_on;
+        self.making = Making::anew();
         self.validating.is_due = is_on && !self.finality.has_attested_all(self.log.graph(), self.member());
     }
 
     /// When the next attestation is due; none while something is edited, for then it has to wait.
     pub(super) fn attest_due(&self) -> Option<u64> {
-        let Validating { is_on, is_due, last_ms } = self.validating;
-        let is_busy = self.fold.has_batch() || self.batch.in_transact || self.log.has_ready();
-        if !is_on || !is_due || is_busy || self.actor.is_none() {
+        let Validating { is_due, last_ms, .. } = self.validating;
+        if !is_due || !self.is_free_to_state() {
             return None;
         }
-        let set = self.validators().filter(|set| set.weight(&self.member()) > 0)?;
-        Some(last_ms + set.pause_ms)
+        let asks = |set: &&ValidatorSet| set.weight(&self.member()) > 0;
+        // Those who are chosen, and those who go on until the chosen ones have taken over.
+        let open = || self.chain.open(self.log.graph()).map(|open| &open.set);
+        let set = self.validators().filter(asks).or_else(|| open().filter(asks))?;
+        // For a block there has to be something that was attested before.
+        let pause_ms = if set.blocks.is_some() { set.pause_ms / 2 } else { set.pause_ms };
+        Some(last_ms + pause_ms)
+    }
+
+    /// Whether it is asked to say something, and nothing is being edited.
+    pub(super) fn is_free_to_state(&self) -> bool {
+        let is_busy = self.fold.has_batch() || self.batch.in_transact || self.log.has_ready();
+        self.validating.is_on && !is_busy && self.actor.is_some()
     }
 
     /// Attests, if it is time and nothing is being edited.
@@ -101,9 +124,8 @@ impl Replica {
         self.validating.last_ms = env.now_ms;
         let sign = |replica: &mut Self| {
             let head = replica.audit_head();
-            let actor = replica.actor.expect("whoever attests has an actor");
-            let key = replica.identity.actor_key(actor).expect("the key of the actor in use is here");
-            let attestation = Attestation::sign(key, &replica.space(), head.size, head.root);
+            let attestation =
+                Attestation::sign(replica.signing_key(), &replica.space(), head.size, head.root);
             let attestation = Attestation { journal: replica.journal_head(), ..attestation };
             Op::Audit { kind: AuditKind::Attest, payload: attestation.encode() }
         };
@@ -153,7 +175,7 @@ impl Replica {
         }
         skeleton.ops.iter().find_map(|op| match op {
             Op::Control { kind: ControlKind::Validators, payload } => {
-                if payload.first() != Some(&1) {
+                if !payload.first().is_some_and(|version| ValidatorSet::knows(*version)) {
                     return Some(Judged::Unsupported);
                 }
                 let is_right =
@@ -163,12 +185,24 @@ impl Replica {
             Op::Control { kind: ControlKind::Redact, payload } => {
                 self.judge_redaction(payload, skeleton, ready)
             }
-            Op::Audit { kind: AuditKind::Attest, payload } => {
-                if !Attestation::is_known(payload) {
+            Op::Audit { kind: kind @ (AuditKind::Attest | AuditKind::Block | AuditKind::Vote), payload } => {
+                let is_known = match kind {
+                    AuditKind::Attest => Attestation::is_known(payload),
+                    _ => payload.first() == Some(&1),
+                };
+                if !is_known {
                     return Some(Judged::Unsupported);
                 }
-                let attestation = Attestation::decode(payload);
-                let is_signed = attestation.is_ok_and(|one| one.is_signed_by(&header.actor(), &self.space()));
+                let (actor, space) = (&header.actor(), &self.space());
+                let is_signed = match kind {
+                    AuditKind::Attest => {
+                        Attestation::decode(payload).is_ok_and(|one| one.is_signed_by(actor, space))
+                    }
+                    AuditKind::Block => {
+                        SignedProposal::decode(payload).is_ok_and(|one| one.is_signed_by(actor, space))
+                    }
+                    _ => SignedVote::decode(payload).is_ok_and(|one| one.is_signed_by(actor, space)),
+                };
                 (!is_signed).then_some(Judged::Inert)
             }
             Op::Audit { kind: AuditKind::Erased, payload } => self.judge_erased(payload, skeleton, ready),
@@ -194,8 +228,11 @@ impl Replica {
     ) {
         if !skeleton.ops.iter().all(is_of_validators) {
             self.note_unattested();
+        } else {
+            self.chain.note_statement(at.changeset);
         }
         let mut clear = content.map(|content| content.by_op(&skeleton.ops));
+        let mut is_said = false;
         for (op, index) in skeleton.ops.iter().zip(0..) {
             let values = clear.as_mut().and_then(Iterator::next).map_or(&[][..], |(_, values)| values);
             if let Op::Control { kind, .. } = op {
@@ -209,6 +246,7 @@ impl Replica {
                 }
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
+                    self.chain.choose(at.changeset, index, skeleton.hlc, set.clone());
                     self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);
                 }
                 Op::Audit { kind: AuditKind::Erased, payload } => {
@@ -219,7 +257,16 @@ impl Replica {
                     let attestation =
                         Attestation::decode(payload).expect("an integrated attestation decodes");
                     let attested = Attested { changeset: at.changeset, member: at.member, attestation };
+                    self.chain.attest(at.changeset, at.member);
                     self.finality.attest(graph, attested);
+                }
+                Op::Audit { kind: AuditKind::Block, payload } => {
+                    let signed = SignedProposal::decode(payload).expect("an integrated block decodes");
+                    self.chain.propose(at.changeset, at.member, signed.proposal);
+                }
+                Op::Audit { kind: AuditKind::Vote, payload } => {
+                    let signed = SignedVote::decode(payload).expect("an integrated vote decodes");
+                    self.chain.vote(at.changeset, at.member, signed.vote);
                 }
                 Op::Audit { kind: AuditKind::Consent, payload } => {
                     let consent = Consent::decode(payload).expect("an integrated consent decodes");
@@ -232,6 +279,10 @@ impl Replica {
                 }
                 _ => continue,
             }
+            is_said = true;
+        }
+        if is_said {
+            self.follow_blocks();
             self.outputs.push_back(Output::Saved { tier: Tier::Final, ids: Vec::new() });
         }
     }
@@ -257,6 +308,6 @@ pub(super) enum Judged {
 }
 
 /// What validators say among themselves is no news to attest.
-fn is_of_validators(op: &Op) -> bool {
+pub(super) fn is_of_validators(op: &Op) -> bool {
     matches!(op, Op::Audit { kind: AuditKind::Attest | AuditKind::Block | AuditKind::Vote, .. })
 }

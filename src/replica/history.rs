@@ -173,6 +173,12 @@ impl Replica {
             .collect()
     }
 
+    /// Of some changesets, in this order. O(what they repeat).
+    pub(super) fn summaries(&self, of: impl Iterator<Item = ChangesetIx>) -> Vec<ChangesetSummary> {
+        let mut firsts = Firsts::default();
+        of.map(|ix| self.summary(ix, &mut firsts)).collect()
+    }
+
     /// Where whoever reads the changesets of these numbers gets to in each chain: what finds the place again where they have
     /// other numbers. O(changesets).
     pub fn lane_ends(&self, numbers: Range<u32>) -> Vec<LaneEnd> {

@@ -173,6 +173,11 @@ impl Links {
         self.relays.values().any(|link| link.session.next_rows() > 0 || !link.frames.is_empty())
     }
 
+    /// Whether there is none, here or in another tab.
+    pub fn is_without_relay(&self) -> bool {
+        self.relays.is_empty() && self.elsewhere.is_none()
+    }
+
     /// Whether a relay tells others at once what is written here.
     pub fn is_live(&self) -> bool {
         let live = |status| status == Status::Live;
@@ -362,6 +367,7 @@ impl Replica {
         self.share(env);
         self.attest_if_due(env);
         self.confirm_if_due(env);
+        self.make_blocks(env);
         self.note_if_due(env.now_ms);
         self.pump_peers(env);
         for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
@@ -399,7 +405,8 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        let due = due.into_iter().chain([self.links.mends.due_ms(), self.attest_due(), self.noted_due()]);
+        let stated = [self.attest_due(), self.blocks_due(), self.noted_due()];
+        let due = due.into_iter().chain([self.links.mends.due_ms()]).chain(stated);
         let due = due.chain([self.confirms_now().then_some(now_ms)]);
         due.flatten().min()
     }

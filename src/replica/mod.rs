@@ -10,6 +10,7 @@ mod actor;
 mod anchor;
 mod attest;
 mod audit;
+mod blocks;
 mod child;
 mod commit;
 mod compare;
@@ -54,6 +55,7 @@ mod why;
 
 pub use attest::ChoiceFault;
 pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
+pub use blocks::{BlockInfo, ChainFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
 pub use consent::{ConsentFault, ConsentInfo, Whose};
@@ -83,7 +85,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Consents, Detail, Finality, NoteKind, Redactions};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -178,8 +180,10 @@ pub struct Replica {
     finality: Finality,
     redactions: Redactions,
     erasing: redact::Erasing,
+    chain: Chain,
     consents: Consents,
     validating: attest::Validating,
+    making: blocks::Making,
     journal: journal::Journal,
 }
 
@@ -268,8 +272,10 @@ impl Replica {
             finality: Finality::default(),
             redactions: Redactions::default(),
             erasing: redact::Erasing::default(),
+            chain: Chain::default(),
             consents: Consents::default(),
             validating: attest::Validating::default(),
+            making: blocks::Making::default(),
             journal: journal::Journal::default(),
         }
     }

@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Consents, Finality, Redactions};
+use crate::audit::{Chain, Consents, Finality, Redactions};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -191,6 +191,7 @@ impl Replica {
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
         self.redactions.save(&mut state);
+        self.chain.save(&mut state);
         self.consents.save(&mut state);
         state
     }
@@ -339,12 +340,14 @@ impl Replica {
         let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
         let (finality, redactions) = (Finality::load(&mut from)?, Redactions::load(&mut from)?);
+        let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
             || !redactions.is_within(changesets)
+            || !chain.is_within(changesets)
             || !consents.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
@@ -363,9 +366,11 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        (self.finality, self.redactions, self.consents) = (finality, redactions, consents);
+        (self.finality, self.redactions) = (finality, redactions);
+        (self.chain, self.consents) = (chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.note_places();
+        self.follow_blocks();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();
         self.note_own_stored(&all);
         self.last_snapshot = LastSnapshot { changesets: all.len() as u32, bytes, ..LastSnapshot::default() };

@@ -8,7 +8,7 @@ use super::output::object;
 use super::replica::{Replica, id32, with_env};
 use crate::replica::{AuditHead, ChoiceFault, InclusionProof, ProofFault, Replica as Core};
 use crate::sorted::sort_by_key;
-use crate::{Attested, ChangesetId, Digest, MemberId, ValidatorSet};
+use crate::{Attested, BlockRules, ChangesetId, Digest, MemberId, ValidatorSet};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -65,19 +65,23 @@ impl Replica {
         Ok(path.map_or(JsValue::UNDEFINED, |path| packed(&path)))
     }
 
-    /// Chooses who is to attest, with their weights; the changeset that says so.
+    /// Chooses who is to attest, with their weights, and how many changesets a block has (0: no blocks); the changeset that says so.
     #[wasm_bindgen(js_name = chooseValidators)]
     pub fn choose_validators(
         &mut self,
         members: Vec<String>,
         weights: Vec<u32>,
         pause_ms: f64,
+        max: u32,
+        anew: bool,
     ) -> Answer<String> {
         let member = |id: &String| Ok(MemberId(id32(id, "validators")?));
         let members = members.iter().map(member).collect::<Answer<Vec<MemberId>>>()?;
         let mut members: Vec<(MemberId, u32)> = members.into_iter().zip(weights).collect();
         sort_by_key(&mut members, |(member, _)| *member);
-        let set = ValidatorSet { pause_ms: pause_ms as u64, members };
+        let begins = anew.then(|| self.core().beginning());
+        let blocks = (max > 0).then_some(BlockRules { max, begins });
+        let set = ValidatorSet { pause_ms: pause_ms as u64, blocks, members };
         let chosen = with_env(|env| self.core_mut().choose_validators(&set, env));
         chosen.map(|id| id.to_string()).map_err(|fault| match fault {
             ChoiceFault::Role => EdgeError::new(Code::Access, fault.to_string()),

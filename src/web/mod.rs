@@ -5,6 +5,7 @@
 //! held while a JavaScript function runs, so a callback may call back. The manual is in `ts/`.
 mod audit;
 mod batch;
+mod blocks;
 mod connection;
 mod consent;
 mod erasure;

@@ -16,7 +16,7 @@ use crate::{ActorId, MemberId};
 type Answer<T> = Result<T, EdgeError>;
 
 #[derive(Serialize)]
-struct Summary {
+pub(super) struct Summary {
     id: String,
     member: String,
     actor: String,
@@ -402,7 +402,7 @@ impl Replica {
     }
 }
 
-fn summary(entry: ChangesetSummary) -> Summary {
+pub(super) fn summary(entry: ChangesetSummary) -> Summary {
     Summary {
         id: entry.id.to_string(),
         member: entry.member.to_string(),
@@ -426,7 +426,7 @@ fn summary(entry: ChangesetSummary) -> Summary {
     }
 }
 
-fn to_js(value: &impl Serialize) -> Answer<JsValue> {
+pub(super) fn to_js(value: &impl Serialize) -> Answer<JsValue> {
     serde_wasm_bindgen::to_value(value).map_err(|error| EdgeError::new(Code::Unsupported, error.to_string()))
 }
 

@@ -1,6 +1,6 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Block, type ChainReport, type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
 import { type Proven, verifyConsistency, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
@@ -24,6 +24,11 @@ export async function contract(): Promise<void> {
   const stop: () => void = space.audit.validate({ signal: AbortSignal.timeout(1) });
   for (const { member, weight } of space.audit.validators) if (weight > space.audit.quorum) text.append(member);
   for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
+  space.audit.configure({ validators: [space.me], blockTimeMs: 1_000, maxOpsPerBlock: 1_000, tolerance: 1 / 3, anew: true });
+  const blocks: readonly Block[] = await space.audit.blocks({ since: 1, limit: 2, signal: AbortSignal.timeout(1) });
+  for (const { height, certificate, operations } of blocks) text.append(`${height} ${certificate[0]?.signature ?? ""} ${operations[0]?.message ?? ""}`);
+  const { fault }: ChainReport = await space.audit.verify({ signal: AbortSignal.timeout(1) });
+  text.append(`${fault?.reason} ${space.audit.halt?.signers.length}`);
   space.view({ finalOnly: true });
   stop();
   const alone: () => void = space.sync.direct({ iceServers: [{ urls: "stun:stun.example" }], signal: AbortSignal.timeout(1) });

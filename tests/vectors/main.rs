@@ -26,6 +26,8 @@ mod signed;
 #[rustfmt::skip]
 mod skeletons;
 #[rustfmt::skip]
+mod statements;
+#[rustfmt::skip]
 mod values;
 
 use serde_json::{Map, Value as Json, json};
@@ -58,7 +60,7 @@ struct File {
     run: fn(&Json) -> Outcome,
 }
 
-const FILES: [File; 12] = [
+const FILES: [File; 13] = [
     File { name: "keys", cases: keys::cases, run: keys::run },
     File { name: "signatures", cases: signatures::cases, run: signatures::run },
     File { name: "genesis", cases: signed::genesis_cases, run: signed::run_genesis },
@@ -71,6 +73,7 @@ const FILES: [File; 12] = [
     File { name: "contents", cases: contents::cases, run: contents::run },
     File { name: "changesets", cases: rows::cases, run: rows::run },
     File { name: "merkle", cases: merkle::cases, run: merkle::run },
+    File { name: "statements", cases: statements::cases, run: statements::run },
 ];
 
 impl Case {

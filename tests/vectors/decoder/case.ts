@@ -15,6 +15,7 @@ import { checkConsistency, checkInclusion, rootOf } from "./merkle.ts";
 import { childId, nameId, objectId } from "./names.ts";
 import { decodePlaintext, encodePlaintext } from "./segment.ts";
 import { decodeSkeleton, encodeSkeleton } from "./skeleton.ts";
+import { decodeStatement } from "./statement.ts";
 import { decodeValue, writeValue } from "./value.ts";
 import { Writer } from "./writer.ts";
 
@@ -78,6 +79,7 @@ export const KINDS: Record<string, Decode> = {
     else checkInclusion(unhex(leaf), index, size, beside, later.root);
     return { result: "valid", encoded: null };
   },
+  statements: (input) => ({ result: decodeStatement(input), encoded: null }),
   values: ({ bytes }) => {
     const value = decodeValue(unhex(bytes));
     return { result: value, encoded: hex(Writer.of((w) => writeValue(w, value))) };
