@@ -48,7 +48,9 @@ pub mod replica;
 pub mod web;
 
 // What an application or an edge names, without knowing the modules.
-pub use audit::{Attested, BlockRules, Consenter, Detail, JournalFilter, NoteKind, ValidatorSet};
+pub use audit::{
+    Accused, Attested, BlockRules, Consenter, Detail, EvidenceId, JournalFilter, NoteKind, ValidatorSet,
+};
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};
 pub use crdt::{AccountId, Bias, Flaw, List, MarkDelta, Part, Slot, Text};

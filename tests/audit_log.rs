@@ -197,7 +197,7 @@ fn what_an_entry_is_about_can_be_dropped_and_the_chain_stays_whole() {
     let head = node.replica.journal_head();
     let filter = JournalFilter { kind: Some(NoteKind::Read), ..JournalFilter::default() };
     let stored = records(&node);
-    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env));
+    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env.now_ms));
     assert_eq!((count, batch.put.len()), (4, 3));
     for (store, key, value) in batch.put {
         node.disk.keyed.insert((store, key), value);
@@ -212,7 +212,7 @@ fn what_an_entry_is_about_can_be_dropped_and_the_chain_stays_whole() {
     let about = JournalFilter { member: Some(node.replica.member()), ..filter };
     assert!(log(&node, &about).is_empty(), "nothing is found by what was dropped");
     let stored = records(&node);
-    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env));
+    let (batch, count) = node.with(|replica, env| replica.forget_noted(&stored, &filter, env.now_ms));
     assert!(batch.is_empty() && count == 0);
 }
 

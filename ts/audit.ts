@@ -4,6 +4,7 @@ import type { Block, BlocksOptions, ChainHalt, ChainReport } from "./blocks.js";
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { StemmaError } from "./errors.js";
+import type { Evidence, Reputation } from "./evidence.js";
 import { Journal, type LogChain, type LogEntry, type LogOptions, type LogQuery } from "./journal.js";
 import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
@@ -267,6 +268,50 @@ export class Audit {
   }
 
   /**
+   * What shows that somebody contradicts itself, all of it or what is against an actor or a member, settled or not. Members tell each other by signed
+   * changesets, so everybody has the same. O(evidence). Throws `E_ARGUMENT` for what is no id.
+   */
+  evidence(against?: string): readonly Evidence[] {
+    if (against !== undefined) checkString(against, "actor");
+    const found = this.#core.pump.read((engine) => engine.evidence(against));
+    const space = this.#core.pump.read((engine) => engine.id());
+    return freeze(found.map(({ bytes, ...one }) => ({ ...one, proof: { version: 1 as const, space, evidence: hex(bytes) } })));
+  }
+
+  /** Whether it is proven that an actor contradicts itself, and nobody who may has settled that. O(evidence). */
+  isByzantine(actor: string): boolean {
+    checkString(actor, "actor");
+    return this.#core.pump.read((engine) => engine.isByzantine(actor));
+  }
+
+  /**
+   * What is held of an actor, by this device and by all; of a relay, by its address, by this device alone. O(evidence).
+   * Throws `E_ARGUMENT` for what is neither the id of an actor nor the address of a relay.
+   */
+  reputation(actor: string): Reputation {
+    checkString(actor, "actor");
+    if (/^wss?:/.test(actor)) {
+      const score = this.#core.pump.read((engine) => engine.relayScore(actor));
+      return freeze({ score, state: score < THROTTLED ? "throttled" : "ok" });
+    }
+    const { score, state, faulty } = this.#core.pump.read((engine) => engine.reputation(actor));
+    return freeze({ score, state, ...(faulty ? { validator: 0 } : {}) });
+  }
+
+  /**
+   * Says that evidence is settled, by its id: what was hidden because of it shows again, for everybody. For whoever administers the space, and for the
+   * member whose actor it is against, with another one: a device does so by itself when its own actor forked. Seals the open batch first.
+   *
+   * Throws `E_ACCESS` for others, `E_ARGUMENT` for evidence that is not known here and inside `transact`.
+   */
+  resolve(evidence: string): Write {
+    checkString(evidence, "evidence");
+    const { pump, transactions } = this.#core;
+    transactions.refuse("resolve");
+    return transactions.sealed(pump.call((engine) => engine.resolveEvidence(evidence)));
+  }
+
+  /**
    * The blocks, the first one first, each with what of it can be read here. O(what they hold). Rejects with `E_ARGUMENT` for a height or a limit that is
    * none, `E_STORAGE_LOST` if bytes of one are gone.
    */
@@ -362,6 +407,8 @@ export class Audit {
 }
 
 const VALIDATORS_MAX = 256;
+/** A relay below it is asked later, and for less at once. */
+const THROTTLED = 25;
 
 const STORES = ["browser", "folder", "other"] as const;
 

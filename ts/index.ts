@@ -25,6 +25,7 @@ export const destroy: Api["destroy"] = api.destroy;
 
 export type { Block, BlocksOptions, BlockVote, ChainHalt, ChainReport } from "./blocks.js";
 export type { Attestation, Audit, AuditHead, AuditOptions, ConsistencyProof, Proof, RedactionStanding, Validator } from "./audit.js";
+export type { Evidence, EvidenceKind, EvidenceProof, Reputation } from "./evidence.js";
 export type { LogChain, LogEntry, LogOptions, LogQuery, LogType } from "./journal.js";
 export type { BlobOptions, BlobRef } from "./blob.js";
 export type { SharedCart } from "./cart.js";

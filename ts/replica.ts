@@ -11,6 +11,7 @@ import type { ChangesetInfo } from "./history.js";
 import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
 import type { EventFigures } from "./figures.js";
+import type { Evidence, Reputation } from "./evidence.js";
 import type { LogChain, LogEntry } from "./journal.js";
 import type { EngineEntryRow, EngineSigned } from "./ledger.js";
 import type { EngineEntry } from "./policy.js";
@@ -127,6 +128,12 @@ export interface Engine {
   consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
   consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
+  /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
+  evidence(against: string | undefined): EngineEvidence[];
+  isByzantine(actor: string): boolean;
+  reputation(actor: string): { score: number; state: Reputation["state"]; faulty: boolean };
+  relayScore(url: string): number;
+  resolveEvidence(evidence: string): string;
   /** Entries of the audit log from `places` on (an actor, a number, and so on); `records` as `journal.ts` gathers them. */
   journal(records: Records, places: (string | number)[], filter: JournalQuery, limit: number): { entries: LogEntry[]; places: (string | number)[]; damaged: number };
   journalCheck(records: Records): LogChain[];
@@ -448,6 +455,9 @@ export interface HistoryQuery {
   from: number;
   to: number;
 }
+
+/** Evidence before its bytes are hex digits. */
+export type EngineEvidence = Omit<Evidence, "proof"> & { bytes: Uint8Array };
 
 /** Which entries of the audit log. */
 export interface JournalQuery {

@@ -9,9 +9,10 @@
 import type { AuditHead, ConsistencyProof, Proof } from "./audit.js";
 import { decodeValue } from "./encoded.js";
 import { StemmaError } from "./errors.js";
+import type { EvidenceKind, EvidenceProof } from "./evidence.js";
 import { freeze, type Value } from "./value.js";
 
-export type { AuditHead, ConsistencyProof, Proof };
+export type { AuditHead, ConsistencyProof, EvidenceKind, EvidenceProof, Proof };
 
 /** What a {@link Proof} proves. All ids are 64 hex digits. */
 export interface Proven {
@@ -144,6 +145,177 @@ async function attesting(fields: Fields, space: Uint8Array, size: number, root: 
   return (certificates.at(-3) as Uint8Array).slice(68, 100);
 }
 
+/** What evidence shows. */
+export interface Contradiction {
+  readonly kind: EvidenceKind;
+  readonly space: string;
+  /** Who signed what contradicts itself. */
+  readonly actor: string;
+  /** From which number in its chain on; absent where it is about votes or blocks. */
+  readonly seq?: number;
+}
+
+/**
+ * What evidence shows, by signatures alone: a fork, a gap, two votes, a broken lock or two blocks of one actor. Takes anything. A few hashes, and two signatures.
+ *
+ * Rejects with `E_PROOF` for what contradicts nothing: `argument` names what does not fit. Rejects with `E_UNSUPPORTED` for what only members can see (a changeset that nobody
+ * can read, a snapshot, two actors of one member), and as {@link verifyProof} does.
+ */
+export async function verifyEvidence(proof: unknown): Promise<Contradiction> {
+  const fields = fieldsOf(proof, "proof");
+  const [space, bytes] = [bytesOf(fields, "space", 32), bytesOf(fields, "evidence")];
+  const from = new Bytes(bytes);
+  if (from.byte() !== 1) throw refused("version", "the evidence is of a version that is not known here");
+  const code = from.byte();
+  if (code === 1 || code === 2) {
+    const first = await runOf(from, space);
+    const second = code === 1 ? await runOf(from, space) : await headerOf(from.bytes());
+    from.end();
+    const isSame = same(first.actor, second.actor) && same(second.space, space);
+    const isFork = isSame && first.seq === second.seq && same(first.prev, second.prev) && hex(first.id) < hex(second.id);
+    const isGap = first.seq > 0 && same(first.prev, second.id) && !(isSame && second.seq === first.seq - 1);
+    if (!(code === 1 ? isFork : isGap)) throw refused("evidence", "what it shows does not contradict itself");
+    return { kind: code === 1 ? "fork" : "gap", space: hex(space), actor: hex(first.actor), seq: first.seq };
+  }
+  if (code !== 5 && code !== 6) throw new StemmaError("E_UNSUPPORTED", "only members can see what this shows", { argument: "evidence" });
+  const said = [];
+  for (let i = 0; i < 2; i++) {
+    const [actor, statement] = [from.take(32), new Bytes(from.bytes())];
+    from.bytes(); // certificates
+    said.push({ actor, ...(code === 5 ? await voteOf(statement, actor, space) : await proposalOf(statement, actor, space)) });
+  }
+  from.end();
+  const [a, b] = said as [Statement & { actor: Uint8Array }, Statement & { actor: Uint8Array }];
+  if (!same(a.actor, b.actor)) throw new StemmaError("E_UNSUPPORTED", "only members can see that two actors are one member", { argument: "evidence" });
+  const kind = code === 5 ? votesContradict(a, b) : a.round === b.round && a.block !== b.block && a.height === b.height && a.set === b.set ? "double-block" : undefined;
+  if (!kind) throw refused("evidence", "what it shows does not contradict itself");
+  return { kind, space: hex(space), actor: hex(a.actor) };
+}
+
+interface Statement {
+  readonly set: string;
+  readonly height: number;
+  readonly round: number;
+  readonly phase: number;
+  /** 0 for none, else the round after it. */
+  readonly valid: number;
+  readonly block: string;
+}
+
+function votesContradict(a: Statement, b: Statement): EvidenceKind | undefined {
+  if (a.set !== b.set || a.height !== b.height || a.block === b.block) return undefined;
+  if (a.round === b.round) return a.phase === b.phase ? "double-vote" : undefined;
+  const [first, later] = a.round < b.round ? [a, b] : [b, a];
+  const isLocked = first.phase === 1 && first.block !== "" && later.phase === 0 && later.block !== "";
+  return isLocked && later.valid <= first.round ? "broken-lock" : undefined;
+}
+
+/** `docs/format.md`, section 14. */
+async function voteOf(from: Bytes, actor: Uint8Array<ArrayBuffer>, space: Uint8Array): Promise<Statement> {
+  if (from.byte() !== 1) throw refused("version", "a vote is of a version that is not known here");
+  const [height, round, phase, valid] = [from.number(), from.number(), from.byte(), from.number()];
+  const set = from.take(32);
+  const block = from.number() === 1 ? from.take(32) : new Uint8Array();
+  const signature = from.take(64);
+  from.end();
+  const numbers = [little(height, 8), little(round, 4), Uint8Array.of(phase), little(valid, 4), Uint8Array.of(block.length / 32)];
+  const message = [tag("vote"), space, set, ...numbers, block.length > 0 ? block : new Uint8Array(32)];
+  if (!(await isSigned(actor, message, signature))) throw refused("signature", "a vote is not signed by its actor");
+  return { set: hex(set), height, round, phase, valid, block: hex(block) };
+}
+
+async function proposalOf(from: Bytes, actor: Uint8Array<ArrayBuffer>, space: Uint8Array): Promise<Statement> {
+  if (from.byte() !== 1) throw refused("version", "a block is of a version that is not known here");
+  const [round, valid] = [from.number(), from.number()];
+  const [header, signature] = [from.bytes(), from.take(64)];
+  from.end();
+  const block = await sha256(tag("block-id"), header);
+  const fields = new Bytes(header);
+  const [height] = [fields.number(), fields.number(), fields.number()];
+  fields.take(32);
+  fields.number();
+  fields.take(64);
+  const set = fields.take(32);
+  const message = [tag("block"), space, set, little(height, 8), little(round, 4), little(valid, 4), block];
+  if (!(await isSigned(actor, message, signature))) throw refused("signature", "a block is not signed by its actor");
+  return { set: hex(set), height, round, phase: 0, valid, block: hex(block) };
+}
+
+/** Headers linked by `prev`, of which the last is signed: the first. */
+async function runOf(from: Bytes, space: Uint8Array): Promise<Signed> {
+  const headers: Signed[] = [];
+  const count = from.number();
+  if (count < 1 || count > RUN_MAX) throw refused("evidence", "a run has 1 to 16 headers");
+  for (let i = 0; i < count; i++) headers.push(await headerOf(from.bytes()));
+  const [first, last] = [headers[0] as Signed, headers.at(-1) as Signed];
+  const isLinked = headers.every((header, i) => i === 0 || (header.seq > 0 && same(header.prev, (headers[i - 1] as Signed).id)));
+  const isOne = headers.every((header) => same(header.actor, first.actor) && same(header.space, space));
+  const isGood = isLinked && isOne && (await isSigned(first.actor, [tag("cs-sig"), last.id], from.take(64)));
+  if (!isGood) throw refused("signature", "a changeset is not signed by its actor");
+  return first;
+}
+
+async function headerOf(header: Uint8Array<ArrayBuffer>): Promise<Signed> {
+  const { space, actor, seq, end } = signedBy(header);
+  if (end + 32 > header.length) throw refused("header", "the header is cut off");
+  return { id: await sha256(tag("cs-id"), header), space, actor, seq, prev: header.slice(end, end + 32) };
+}
+
+interface Signed {
+  readonly id: Uint8Array;
+  readonly space: Uint8Array;
+  readonly actor: Uint8Array<ArrayBuffer>;
+  readonly seq: number;
+  readonly prev: Uint8Array;
+}
+
+const RUN_MAX = 16;
+
+/** Bytes that are read from front to back. */
+class Bytes {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #at = 0;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+  }
+
+  take(length: number): Uint8Array<ArrayBuffer> {
+    if (length > this.#bytes.length - this.#at) throw refused("evidence", "the evidence is cut off");
+    return this.#bytes.slice(this.#at, (this.#at += length));
+  }
+
+  byte(): number {
+    return this.take(1)[0] as number;
+  }
+
+  /** Minimal, and safe. */
+  number(): number {
+    let value = 0;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.byte();
+      value += (byte & 127) * 128 ** i;
+      if (byte < 128 && (byte > 0 || i === 0) && value <= Number.MAX_SAFE_INTEGER) return value;
+      if (byte < 128) break;
+    }
+    throw refused("evidence", "a number is not written as it should be");
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.take(this.number());
+  }
+
+  end(): void {
+    if (this.#at < this.#bytes.length) throw refused("evidence", "the evidence is longer than it says");
+  }
+}
+
+function little(value: number, bytes: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setBigUint64(0, BigInt(value), true);
+  return new Uint8Array(view.buffer, 0, bytes);
+}
+
 /** The certificates of a chain: how many, then each behind its length. */
 function certificatesOf(chain: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
   const certificates: Uint8Array<ArrayBuffer>[] = [];
@@ -222,11 +394,11 @@ function isPowerOfTwo(n: number): boolean {
 }
 
 /** Who signed a header, whose hash is known to be right: `docs/format.md`, section 4. */
-function signedBy(header: Uint8Array<ArrayBuffer>): { space: Uint8Array; actor: Uint8Array<ArrayBuffer>; seq: number } {
+function signedBy(header: Uint8Array<ArrayBuffer>): { space: Uint8Array; actor: Uint8Array<ArrayBuffer>; seq: number; end: number } {
   if (header[0] !== 1 || header[1] !== 1) throw refused("header", "the header is of a version that is not known here");
   const [seq, end] = varint(header, 68);
   if (end > header.length) throw refused("header", "the header is cut off");
-  return { space: header.slice(4, 36), actor: header.slice(36, 68), seq };
+  return { space: header.slice(4, 36), actor: header.slice(36, 68), seq, end };
 }
 
 async function isSigned(actor: Uint8Array<ArrayBuffer>, message: Uint8Array[], signature: Uint8Array<ArrayBuffer>): Promise<boolean> {

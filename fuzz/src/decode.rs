@@ -2,8 +2,11 @@
 
 use crate::Input;
 use prost::bytes::Bytes;
-use stemma::audit::{Attestation, Chain, Finality, SignedProposal, SignedVote, ValidatorSet};
-use stemma::causal::ActorId;
+use stemma::audit::{
+    Attestation, Cases, Chain as Blocks, Checkpoint, Evidence, Finality, SignedProposal, SignedVote,
+    ValidatorSet, decode_entries, encode_entries,
+};
+use stemma::causal::{ActorId, SpaceId};
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
@@ -68,6 +71,23 @@ pub fn statement(data: &[u8]) {
     }
 }
 
+/// Evidence, and what the audit log of a device keeps: entries, and what stands for some that were dropped.
+pub fn evidence(data: &[u8]) {
+    if let Ok(evidence) = Evidence::decode(data) {
+        assert_eq!(evidence.encode(), data);
+        let _ = (evidence.id(&SpaceId([0; 32])), evidence.kind(), evidence.actors(), evidence.doubts());
+    }
+    if let Ok(entries) = decode_entries(data) {
+        entries.iter().for_each(|entry| drop((entry.hash(), entry.detail())));
+        if !entries.is_empty() {
+            assert_eq!(encode_entries(&entries), data);
+        }
+    }
+    if let Ok(checkpoint) = Checkpoint::decode(data) {
+        assert_eq!(checkpoint.encode(), data);
+    }
+}
+
 /// What a snapshot or a segment of the store says, by the first byte: it loads and can be saved again, or is refused.
 pub fn saved(data: &[u8]) {
     fn load<T: Saved>(bytes: &[u8]) {
@@ -76,8 +96,9 @@ pub fn saved(data: &[u8]) {
         }
     }
     let Some((which, bytes)) = data.split_first() else { return };
-    match which % 12 {
-        11 => load::<Chain>(bytes),
+    match which % 13 {
+        11 => load::<Cases>(bytes),
+        12 => load::<Blocks>(bytes),
         10 => load::<Finality>(bytes),
         0 => load::<Fold>(bytes),
         1 => load::<Names>(bytes),

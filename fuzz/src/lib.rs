@@ -66,12 +66,13 @@ mod tests {
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [Target; 21] = [
+    const TARGETS: [Target; 22] = [
         decode::bigint,
         decode::tlv,
         decode::value,
         decode::saved,
         decode::statement,
+        decode::evidence,
         decode::genesis,
         decode::certificate,
         decode::chain,

@@ -10,16 +10,19 @@
 //! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
 //! - [`Chain`]: the chains of blocks that follow from all that was said.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
+//! - [`Evidence`]: two things that somebody signed and that contradict each other; [`Cases`]: all of it, and what follows.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
 mod ballot;
 mod block;
 mod canonical;
+mod cases;
 mod chain;
 mod consent;
 mod disclosure;
 mod era;
+mod evidence;
 mod finality;
 mod journal;
 mod merkle;
@@ -33,10 +36,12 @@ pub use attestation::Attestation;
 pub use ballot::{Ballot, Cast};
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
+pub use cases::{Case, Cases, Resolution};
 pub use chain::Chain;
 pub use consent::{Consent, Consented, Consenter, Consents};
 pub use disclosure::{Disclosure, OpTree};
 pub use era::{Block, Era, Halt, Open, Seen};
+pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
 pub use finality::{Attested, Finality};
 pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,

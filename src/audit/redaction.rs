@@ -7,7 +7,7 @@ use crate::causal::{ChangesetIx, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::sorted::sort;
 
-/// The payload of the op that says so (`docs/format.md` §16).
+/// The payload of the op that says so (`docs/format.md` §17).
 pub const REDACTION_PAYLOAD: [u8; 1] = [1];
 
 /// A redaction that counts.
@@ -48,7 +48,7 @@ pub const STORE_FOLDER: u8 = 2;
 pub const STORE_OTHER: u8 = 4;
 
 impl Erased {
-    /// The payload of the op that says so (`docs/format.md` §16).
+    /// The payload of the op that says so (`docs/format.md` §17).
     #[must_use]
     pub fn payload(stores: u8) -> Vec<u8> {
         vec![VERSION, stores]

@@ -153,6 +153,8 @@ impl Tag {
     pub const PRESENCE: Self = Self::new("presence");
     /// Keys of drafts.
     pub const DRAFT: Self = Self::new("draft");
+    /// Ids of evidence.
+    pub const EVIDENCE: Self = Self::new("evidence");
     /// Entries of the audit log of a device, and keys of their records.
     pub const JOURNAL: Self = Self::new("journal");
     /// What such an entry is about.

@@ -7,7 +7,7 @@
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
 use super::signatures::Signatures;
-use super::{Author, Changeset, Class, Genesis, Role, SignedChangeset};
+use super::{Author, Changeset, Class, Genesis, Header, Role, SignedChangeset};
 use crate::causal::{ActorId, ById, CausalGraph, ChangesetId, ChangesetIx, Ids, MemberId, SpaceId};
 use foldhash::{HashMap, HashSet};
 use std::collections::{VecDeque, hash_map};
@@ -16,6 +16,9 @@ use std::collections::{VecDeque, hash_map};
 const WAITING_BYTES_MAX: [usize; 2] = [16 << 20, 64 << 20];
 /// Changesets of one actor that may wait for parents.
 const WAITING_OF_ACTOR_MAX: usize = 1_000;
+
+/// Changesets that do not follow what they name, kept until somebody asks.
+const BROKEN_MAX: usize = 64;
 
 /// What became of a changeset that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +149,8 @@ pub struct Log {
     /// What came with a content that is gone for good.
     pub(super) late: Vec<Changeset>,
     pub(super) unsupported: HashSet<ChangesetId>,
+    /// Authentic changesets that do not follow what they name, with that.
+    pub(super) broken: Vec<(SignedChangeset, Header)>,
     /// Entries without bytes.
     pub(super) away: u32,
     pub(super) signatures: Signatures,
@@ -174,6 +179,7 @@ impl Log {
             late: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
+            broken: Vec::new(),
             signatures: Signatures::default(),
         }
     }
@@ -197,6 +203,8 @@ impl Log {
                 self.wait_for_parents(changeset, received_ms);
             } else if self.follows(&changeset, prev) {
                 return Some(Ready { changeset, received_ms, prev, deps });
+            } else {
+                self.note_broken(&changeset, prev);
             }
         }
         None
@@ -340,6 +348,23 @@ impl Log {
         self.ready.iter().map(|(changeset, received_ms)| (changeset, *received_ms)).chain(waiting)
     }
 
+    /// Changesets that were refused since the last time because they do not follow their `prev`, with its header.
+    pub fn take_broken(&mut self) -> Vec<(SignedChangeset, Header)> {
+        std::mem::take(&mut self.broken)
+    }
+
+    /// Whether there are any.
+    pub fn has_broken(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
+    fn note_broken(&mut self, changeset: &Changeset, prev: Option<ChangesetIx>) {
+        let prev = prev.and_then(|prev| self.entry(prev).changeset()).map(|prev| prev.header().clone());
+        if let Some(prev) = prev.filter(|_| self.broken.len() < BROKEN_MAX) {
+            self.broken.push((changeset.signed().clone(), prev));
+        }
+    }
+
     /// Whether [`Log::next_ready`] has something.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
@@ -406,6 +431,7 @@ impl Log {
         }
         let prev = changeset.header().prev().and_then(|prev| self.graph.get(&prev));
         if prev.is_some() && !self.follows(&changeset, prev) {
+            self.note_broken(&changeset, prev);
             return Offer::Refused(Refusal::Link);
         }
         self.wait_for_parents(changeset, received_ms)

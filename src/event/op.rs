@@ -163,6 +163,8 @@ pub enum AuditKind {
     Vote = 0x62,
     /// A consent given or withdrawn.
     Consent = 0x63,
+    /// Evidence that somebody contradicts itself.
+    Evidence = 0x64,
     /// What was redacted was deleted.
     Erased = 0x65,
 }

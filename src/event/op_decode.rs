@@ -33,9 +33,9 @@ impl Op {
                 let kind = [Epoch, Cut, Redact, Resolve, RevokeInvite, Validators][usize::from(kind - 0x50)];
                 Self::Control { kind, payload: payload(reader)? }
             }
-            0x60..=0x63 => {
-                use AuditKind::{Attest, Block, Consent, Vote};
-                let kind = [Attest, Block, Vote, Consent][usize::from(kind - 0x60)];
+            0x60..=0x64 => {
+                use AuditKind::{Attest, Block, Consent, Evidence, Vote};
+                let kind = [Attest, Block, Vote, Consent, Evidence][usize::from(kind - 0x60)];
                 Self::Audit { kind, payload: payload(reader)? }
             }
             0x65 => Self::Audit { kind: AuditKind::Erased, payload: payload(reader)? },

@@ -37,7 +37,7 @@ impl Replica {
     /// Continues an actor whose lock is held.
     pub fn use_actor(&mut self, actor: ActorId, env: &mut Env<'_>) {
         self.actor = self.identity.actor_key(actor).is_some().then_some(actor);
-        self.begin_journal(env);
+        self.begin_journal();
         self.last_write = self.log.graph().tips_of(&actor).first().map(|tip| tip.id);
         self.tick(env);
     }
@@ -50,7 +50,7 @@ impl Replica {
             self.volatile.insert(actor);
         }
         self.actor = Some(actor);
-        self.begin_journal(env);
+        self.begin_journal();
         let made = Detail { actor: Some(actor), member: Some(self.member()), ..Detail::default() };
         self.note(NoteKind::Key, Detail { text: "an actor was made here".to_owned(), ..made }, env.now_ms);
         // A new space is stored now in any case.
@@ -97,6 +97,7 @@ impl Replica {
         self.finality = Finality::default();
         self.redactions = Redactions::default();
         self.names.release_all();
+        self.inquiry.begin_again();
         self.chain = Chain::default();
         self.consents = Consents::default();
         self.refolds += 1;
@@ -124,7 +125,7 @@ impl Replica {
         let actor = self.identity.new_actor_beside(old_actor, &others, env.random);
         self.volatile.insert(actor);
         self.actor = Some(actor);
-        self.begin_journal(env);
+        self.begin_journal();
         let mut resigned = Resigned::default();
         for id in &lost {
             let ix = old_log.graph().get(id).expect("own changesets are in the graph");

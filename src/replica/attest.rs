@@ -214,7 +214,7 @@ impl Replica {
                 let is_own = consent.is_ok_and(|consent| !self.is_consent_of_another(&consent, ready));
                 (!is_own).then_some(Judged::Inert)
             }
-            _ => None,
+            _ => self.judge_evidence(op),
         })
     }
 
@@ -259,6 +259,11 @@ impl Replica {
                     let attested = Attested { changeset: at.changeset, member: at.member, attestation };
                     self.chain.attest(at.changeset, at.member);
                     self.finality.attest(graph, attested);
+                }
+                Op::Audit { kind: AuditKind::Evidence, .. }
+                | Op::Control { kind: ControlKind::Resolve, .. } => {
+                    self.take_evidence(at, op, now_ms);
+                    continue;
                 }
                 Op::Audit { kind: AuditKind::Block, payload } => {
                     let signed = SignedProposal::decode(payload).expect("an integrated block decodes");
@@ -305,6 +310,8 @@ pub(super) enum Judged {
     Unsupported,
     /// Against the rules.
     Inert,
+    /// Only who has a key can say.
+    Key,
 }
 
 /// What validators say among themselves is no news to attest.

@@ -29,7 +29,7 @@ impl Replica {
         let is_read = |number: &u32| member == self.member() || !words[*number as usize].is_private;
         let numbers: Vec<u32> = (0..words.len() as u32).filter(is_read).collect();
         let read = numbers.iter().map(|number| words[*number as usize].clone());
-        let theirs = Policy::of(member, graph, read);
+        let theirs = Policy::of(member, graph, read).doubting(self.policy.doubted().clone());
         let (mut here, mut there, mut waiting, mut entries) = (0, 0, 0, BTreeSet::new());
         let mut authors = HashMap::default();
         for ix in (0..graph.len()).map(ChangesetIx) {

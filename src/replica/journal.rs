@@ -5,7 +5,7 @@
 //! entry for the first time, and one for all that followed within [`WINDOW_MS`].
 
 use super::commit::InFlight;
-use super::{Env, Output, Replica};
+use super::{Output, Replica};
 use crate::audit::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
 };
@@ -70,9 +70,8 @@ pub(super) struct Journal {
     /// What happened before there was an actor.
     early: Vec<Note>,
     counted: Vec<Counted>,
-    /// Secret: salts come from it, and from how many records were sealed.
+    /// Secret, of the current actor: salts come from it, and from what they are for.
     seed: [u8; 32],
-    sealed: u64,
     due_ms: Option<u64>,
     /// Entries in the store, as far as is known, and how many may be.
     stored: u64,
@@ -334,7 +333,7 @@ impl Replica {
         &mut self,
         records: &BTreeMap<String, Vec<u8>>,
         filter: &JournalFilter,
-        env: &mut Env<'_>,
+        now_ms: u64,
     ) -> (StoreBatch, usize) {
         let mut forgotten = 0;
         let mut forget = |entries: &mut [JournalEntry]| {
@@ -348,16 +347,14 @@ impl Replica {
             if forget(&mut chain.unsaved) {
                 // What is on its way still says it.
                 chain.sent = chain.unsaved.first().map_or(chain.sent, |first| first.index);
-                self.journal.due_ms.get_or_insert(env.now_ms);
+                self.journal.due_ms.get_or_insert(now_ms);
             }
         }
         let mut put = Vec::new();
         for (key, record) in records {
             let Some((actor, mut entries)) = self.open_record(key, record) else { continue };
             if forget(&mut entries) {
-                let mut salt = [0; 16];
-                (env.random)(&mut salt);
-                put.push((StoreName::Audit, key.clone(), self.seal_record(actor, &entries, &salt)));
+                put.push((StoreName::Audit, key.clone(), self.seal_record(actor, &entries)));
             }
         }
         (StoreBatch { put, ..StoreBatch::default() }, forgotten)
@@ -431,16 +428,16 @@ impl Replica {
         for (actor, entries, replaced) in self.journal.take_unsent() {
             let last = entries.last().expect("only chains with entries are there");
             let head = JournalHead { size: last.index + 1, hash: last.hash() };
-            self.journal.sealed += 1;
-            let salt = hash(Tag::JOURNAL, &[&self.journal.seed, &self.journal.sealed.to_le_bytes()]);
-            let salt = salt.0.first_chunk().expect("32 bytes begin with 16");
             let key = |first: u64| format!("{actor}/{first:010}");
-            let record = self.seal_record(actor, &entries, salt);
+            let record = self.seal_record(actor, &entries);
             batch.put.push((StoreName::Audit, key(entries[0].index), record));
             batch.put.push((StoreName::Meta, format!("{META_PREFIX}{actor}"), head.encode()));
             let replaced = replaced.into_iter().filter(|first| *first != entries[0].index);
             batch.delete.extend(replaced.map(|first| (StoreName::Audit, key(first))));
             noted.push((actor, head));
+        }
+        if let Some(record) = self.scores.take_news() {
+            batch.put.push((StoreName::Meta, "scores".to_owned(), record));
         }
         noted
     }
@@ -461,10 +458,10 @@ impl Replica {
     }
 
     /// The current actor has a chain from now on.
-    pub(super) fn begin_journal(&mut self, env: &mut Env<'_>) {
+    pub(super) fn begin_journal(&mut self) {
         let Some(actor) = self.actor else { return };
-        let mut seed = [0; 32];
-        (env.random)(&mut seed);
+        let Some(key) = self.identity.actor_key(actor) else { return };
+        let seed = hash(Tag::JOURNAL, &[&*key.seed()]).0;
         let empty = JournalHead::empty(&self.space(), &actor);
         self.journal.begin(actor, empty, seed);
     }
@@ -509,10 +506,14 @@ impl Replica {
         (entries.first()?.index == first.parse::<u64>().ok()?).then_some((actor, entries))
     }
 
-    fn seal_record(&self, actor: ActorId, entries: &[JournalEntry], salt: &[u8; 16]) -> Vec<u8> {
+    /// The salt follows from the entries: no two that differ, be it in what was dropped of them, have the same one.
+    fn seal_record(&self, actor: ActorId, entries: &[JournalEntry]) -> Vec<u8> {
+        let body = encode_entries(entries);
+        let salt = hash(Tag::JOURNAL, &[&self.journal.seed, &actor.0, &body]);
+        let salt = salt.0.first_chunk().expect("32 bytes begin with 16");
         let keys = self.identity.keyring();
         let epoch = keys.current().expect("a space has an epoch from the start");
-        seal_journal(epoch, keys.space(), &actor.0, salt, &encode_entries(entries))
+        seal_journal(epoch, keys.space(), &actor.0, salt, &body)
     }
 
     fn checkpoint_of(&self, records: &BTreeMap<String, Vec<u8>>, actor: ActorId) -> Option<JournalHead> {

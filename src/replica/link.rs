@@ -220,7 +220,7 @@ impl Replica {
             space: self.space(),
             from: self.links.positions.get(url).copied(),
             own: Vec::new(),
-            credit_bytes: CREDIT_BYTES,
+            credit_bytes: self.credit_of(url, CREDIT_BYTES, env.now_ms),
             look: !self.shared.is_off,
         };
         self.links.last_session += 1;
@@ -292,9 +292,7 @@ impl Replica {
             link.session.connected(env.now_ms);
             self.drain_relay(session, env);
         }
-        if self.links.peers.get(&session).is_some() {
-            self.session_began(session, env.now_ms);
-        }
+        self.peer_began(session, env.now_ms);
         self.drain_peer(session, env);
     }
 
@@ -367,6 +365,7 @@ impl Replica {
         self.share(env);
         self.attest_if_due(env);
         self.confirm_if_due(env);
+        self.inquire(env);
         self.make_blocks(env);
         self.note_if_due(env.now_ms);
         self.pump_peers(env);
@@ -405,7 +404,7 @@ impl Replica {
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
-        let stated = [self.attest_due(), self.blocks_due(), self.noted_due()];
+        let stated = [self.attest_due(), self.blocks_due(), self.noted_due(), self.inquiry_due()];
         let due = due.into_iter().chain([self.links.mends.due_ms()]).chain(stated);
         let due = due.chain([self.confirms_now().then_some(now_ms)]);
         due.flatten().min()

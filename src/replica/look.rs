@@ -4,11 +4,12 @@
 //! Invariant: what is loaded is signed by a writer and, where it is looked at, vouched for by another device. The log is read all the
 //! same; then both are compared, and the look is over.
 
+use super::inquiry::SignedSnapshot;
 use super::shared::{StateSum, Step, Work};
 use super::snapshot::SNAPSHOT_VERSION;
 use super::{Env, Output, Replica, Settings, Trouble};
 use crate::causal::ChangesetIx;
-use crate::crypto::{ChunkContext, ChunkKey, Digest};
+use crate::crypto::{ChunkContext, ChunkKey, Digest, Signature};
 use crate::event::{Author, Manifest, Role, SealedDigest, SnapshotId, Voice};
 use crate::sync::{Due, SignedBy, Snap, SnapshotOffer, Status};
 use crate::trust::{Entry, Policy};
@@ -25,6 +26,8 @@ pub(super) struct Fetch {
     /// What of the state came so far, and of how many chunks.
     state: Vec<u8>,
     next: u32,
+    /// What its maker signed.
+    signed: SignedSnapshot,
     /// Who made it and who vouches for it, in words.
     who: String,
     /// To vouch for it, or else to look at it.
@@ -37,6 +40,7 @@ pub(super) struct Shown {
     session: u32,
     id: SnapshotId,
     digest: SealedDigest,
+    signed: SignedSnapshot,
     who: String,
 }
 
@@ -92,6 +96,11 @@ impl Replica {
         self.chunk_key(&manifest, manifest.chunks.len() as u32)?.open(&manifest.seal, &mut digest).ok()?;
         let digest = SealedDigest::decode(&digest).ok()?;
         let (state, attest) = (Vec::new(), offer.attest);
+        let signed = SignedSnapshot {
+            manifest: offer.manifest.to_vec(),
+            chain: offer.by[0].chain.to_vec(),
+            signature: Signature(offer.by[0].signature),
+        };
         (is_ours && !digest.frontier.is_empty()).then_some(Fetch {
             id,
             manifest,
@@ -99,6 +108,7 @@ impl Replica {
             digest,
             state,
             next: 0,
+            signed,
             who,
             attest,
         })
@@ -168,8 +178,8 @@ impl Replica {
             None => self.find_wrong(session, &fetch),
             Some(loaded) if fetch.attest => self.begin_witness(session, fetch, loaded, env),
             Some(loaded) => {
-                let Fetch { digest, who, .. } = *fetch;
-                self.shared.shown = Some(Shown { session, id, digest, who });
+                let Fetch { digest, signed, who, .. } = *fetch;
+                self.shared.shown = Some(Shown { session, id, digest, signed, who });
                 self.shared.loaded = Some(loaded);
                 self.outputs.push_back(Output::Look);
                 self.end_look(session);
@@ -190,7 +200,8 @@ impl Replica {
             Some(Entry { changeset, ..word.clone() })
         });
         let words: Vec<Entry> = loaded.policy.entries().iter().cloned().chain(private).collect();
-        loaded.policy = Policy::of(self.member(), theirs, words);
+        let doubted = loaded.policy.doubted().clone();
+        loaded.policy = Policy::of(self.member(), theirs, words).doubting(doubted);
         loaded.judge_all();
         (loaded.heads() == fetch.digest.frontier).then_some(loaded)
     }
@@ -239,6 +250,9 @@ impl Replica {
                 self.say_snap(session, Snap::Attest { id: fetched.id, by });
             }
         } else if self.is_complete() {
+            if let Some(found) = own.digest.filter(|found| Some(*found) != said) {
+                self.inquiry.suspect_snapshot(fetched.signed.clone(), found);
+            }
             self.find_wrong(session, &fetched);
         }
         None
@@ -275,7 +289,9 @@ impl Replica {
         let Some(shown) = self.shared.shown.take() else { return };
         self.shared.loaded = None;
         self.outputs.push_back(Output::Look);
-        if state_hash.is_some_and(|hash| hash != shown.digest.state_hash) && self.is_complete() {
+        if let Some(found) = state_hash.filter(|hash| *hash != shown.digest.state_hash && self.is_complete())
+        {
+            self.inquiry.suspect_snapshot(shown.signed, found);
             self.accuse(shown.session, shown.id, &shown.who);
         }
     }

@@ -6,6 +6,7 @@
 use super::receive::Origin;
 use super::{Env, Replica, Trouble};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
+use crate::sorted::sort;
 use crate::sync::{CHAIN_RANGES_MAX, ChainRange, Due, Status};
 use std::collections::BTreeMap;
 
@@ -107,14 +108,19 @@ impl Replica {
         if !self.links.mends.due.as_mut().is_some_and(|due| due.is_over(env.now_ms)) {
             return;
         }
-        let (log, mends) = (&self.log, &mut self.links.mends);
+        let (log, scores, mends) = (&self.log, &self.scores, &mut self.links.mends);
         mends.rows.retain(|id, _| log.is_lacking(id));
         mends.due = None;
         let relays = self.links.relays.iter();
         let relays =
             relays.filter(|(_, link)| matches!(link.session.status(), Status::Live | Status::CatchingUp));
         let peers = self.links.peers.iter().filter(|(_, link)| link.session.is_open());
-        let relays: Vec<u32> = relays.map(|(session, _)| *session).collect();
+        // Those that are believed more are asked first.
+        let mut relays: Vec<(u32, u32)> = relays
+            .map(|(session, link)| (u32::MAX - scores.points(&link.url, env.now_ms), *session))
+            .collect();
+        sort(&mut relays);
+        let relays: Vec<u32> = relays.into_iter().map(|(_, session)| session).collect();
         let peers = peers.map(|(session, _)| *session);
         let sources: Vec<u32> = relays.iter().copied().chain(peers).chain(relays.iter().copied()).collect();
         if mends.rows.is_empty() || mends.tries >= TRIES_MAX.min(sources.len()) {

@@ -22,6 +22,7 @@ mod events;
 mod export;
 mod history;
 mod identity;
+mod inquiry;
 mod journal;
 mod ladder;
 mod ledger;
@@ -43,6 +44,7 @@ mod receive;
 mod redact;
 mod refusal;
 mod relay_link;
+mod reputation;
 mod restore;
 mod seal;
 mod shared;
@@ -66,6 +68,7 @@ pub use events::{EventEntry, definition_digest};
 pub use export::{ImportError, ImportReport};
 pub use history::{ChangesetSummary, HistoryFilter, KeyWrite, LaneEnd};
 pub use identity::{Identity, IdentityError};
+pub use inquiry::{EvidenceInfo, ResolveFault};
 pub use journal::{JournalPlaces, JournalRow, JournalState};
 pub use ledger_read::{Assignment, Debt, EntryId, EntryStanding, LedgerAccount, LedgerEntry, Signature};
 pub use link::{SyncState, SyncStatus};
@@ -77,6 +80,7 @@ pub use read::Stats;
 pub use receive::HoldReason;
 pub use redact::{RedactFault, Redacted};
 pub use refusal::Obstacle;
+pub use reputation::{Reputation, Rung};
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
@@ -185,6 +189,8 @@ pub struct Replica {
     validating: attest::Validating,
     making: blocks::Making,
     journal: journal::Journal,
+    inquiry: inquiry::Inquiry,
+    scores: reputation::Scores,
 }
 
 impl Replica {
@@ -211,6 +217,7 @@ impl Replica {
         replica.durable_tips = commit::durable_tips(actors);
         replica.links.load(meta);
         replica.journal.load(meta);
+        replica.scores = reputation::Scores::load(meta.get("scores"));
         Ok(replica)
     }
 
@@ -277,6 +284,8 @@ impl Replica {
             validating: attest::Validating::default(),
             making: blocks::Making::default(),
             journal: journal::Journal::default(),
+            inquiry: inquiry::Inquiry::default(),
+            scores: reputation::Scores::default(),
         }
     }
 

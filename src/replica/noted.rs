@@ -2,6 +2,7 @@
 
 use super::Replica;
 use super::receive::Origin;
+use super::reputation::Fact;
 use crate::audit::{Detail, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::doc::ObjectIx;
@@ -98,6 +99,13 @@ impl Replica {
         self.note_often(NoteKind::Session, detail, now_ms);
     }
 
+    /// The same of a peer, whose session there is no login to.
+    pub(super) fn peer_began(&mut self, session: u32, now_ms: u64) {
+        if self.links.peers.get(&session).is_some() {
+            self.session_began(session, now_ms);
+        }
+    }
+
     /// It is over; of one that was not established there is nothing to tell.
     pub(super) fn session_ended(&mut self, session: u32, now_ms: u64) {
         let Some(Tally { new, refused, sent, from }) = self.links.tallies.remove(&session) else { return };
@@ -114,11 +122,13 @@ impl Replica {
     }
 
     /// Rows came over a session.
-    pub(super) fn tally(&mut self, origin: Origin, new: usize, refused: usize) {
+    pub(super) fn tally(&mut self, origin: Origin, new: usize, refused: usize, now_ms: u64) {
         if let Origin::Session(session, _) = origin
             && let Some(tally) = self.links.tallies.get_mut(&session)
         {
             (tally.new, tally.refused) = (tally.new + new as u64, tally.refused + refused as u64);
+            self.count_peer(session, Fact::Good, new as u64, now_ms);
+            self.count_peer(session, Fact::Junk, refused as u64, now_ms);
         }
     }
 

@@ -329,7 +329,7 @@ impl Replica {
     }
 
     /// Judges anew what a word bears on, and toggles what stands otherwise.
-    fn reconsider(&mut self, affected: &[Affected], by: &Authored) {
+    pub(super) fn reconsider(&mut self, affected: &[Affected], by: &Authored) {
         let toggles = self.toggles(&self.policy, affected);
         if !toggles.is_empty() {
             self.fold.set_active(self.log.graph(), toggles);
@@ -394,7 +394,8 @@ impl Replica {
     /// The policy of the words that stand in some changesets.
     pub(super) fn policy_then(&self, chosen: &[bool]) -> Policy {
         let entries = self.policy.entries().iter().filter(|entry| chosen[entry.changeset.0 as usize]);
-        Policy::of(self.member(), self.log.graph(), entries.cloned())
+        let doubted = self.inquiry.cases.doubted(Some(chosen), |actor| self.member_of(actor));
+        Policy::of(self.member(), self.log.graph(), entries.cloned()).doubting(doubted)
     }
 
     /// The ops that are hidden now.

@@ -4,6 +4,7 @@ use super::attest::Judged;
 use super::commit::InFlight;
 use super::link::Receipt;
 use super::notes::Said;
+use super::reputation::Fact;
 use super::{Env, Replica, Source, Trouble};
 use crate::audit::NoteKind;
 use crate::causal::{ChangesetId, ChangesetIx, Hlc, ObjectId, OpIx};
@@ -140,7 +141,7 @@ impl Replica {
         }
         self.refused += refused as u64;
         let added = new.len() - mended.len();
-        self.tally(origin, added, refused);
+        self.tally(origin, added, refused, env.now_ms);
         new.extend(self.log.take_proven());
         self.note_spoilt(origin, env);
         mended.extend(&completed);
@@ -245,7 +246,12 @@ impl Replica {
             .and_then(|skeleton| self.open_content(ix, skeleton));
         if checked.is_none() {
             self.log.decide(ix, Fate::Inert);
-            let by = (self.log.graph().actor(ix), Some(self.log.author(ix).member));
+            let actor = self.log.graph().actor(ix);
+            let by = (actor, Some(self.log.author(ix).member));
+            self.count(actor, Fact::Inert, env.now_ms);
+            if skeleton.is_none() && !self.loading {
+                self.inquiry.suspect_body(ix);
+            }
             self.note_verdict(NoteKind::Inert, id, by, "against the rules of the space", env.now_ms);
         } else {
             self.clock.observe(stamp);
@@ -273,6 +279,9 @@ impl Replica {
         self.hear_awaited(&authored);
         if prev.is_none() {
             self.note_admitted(ix, env.now_ms);
+            if self.has_cases() {
+                self.doubt_anew(&authored);
+            }
         }
         Some(ix)
     }
@@ -329,6 +338,7 @@ impl Replica {
             Ok(skeleton) => match self.judge_statements(&skeleton, ready) {
                 Some(Judged::Unsupported) => Opened::Held(HoldReason::Unsupported),
                 Some(Judged::Inert) => Opened::Inert,
+                Some(Judged::Key) => Opened::Held(HoldReason::Key),
                 None => Opened::Skeleton(skeleton),
             },
         }

@@ -1,4 +1,4 @@
-//! Redaction: content that is erased, here and wherever somebody keeps to it (`docs/format.md` §16).
+//! Redaction: content that is erased, here and wherever somebody keeps to it (`docs/format.md` §17).
 //!
 //! Invariant: a redaction decides nothing else. The ops stay and win what they won; what they wrote reads as absent, whether or
 //! not it was ever here, so old peers and newcomers show the same. It is never taken back.

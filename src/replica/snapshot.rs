@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Chain, Consents, Finality, Redactions};
+use crate::audit::{Cases, Chain, Consents, Finality, Redactions};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -193,6 +193,7 @@ impl Replica {
         self.redactions.save(&mut state);
         self.chain.save(&mut state);
         self.consents.save(&mut state);
+        self.inquiry.cases.save(&mut state);
         state
     }
 
@@ -342,6 +343,7 @@ impl Replica {
         let (finality, redactions) = (Finality::load(&mut from)?, Redactions::load(&mut from)?);
         let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
+        let cases = Cases::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
@@ -349,6 +351,7 @@ impl Replica {
             || !redactions.is_within(changesets)
             || !chain.is_within(changesets)
             || !consents.is_within(changesets)
+            || !cases.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
                 what: "snapshot",
@@ -369,6 +372,9 @@ impl Replica {
         (self.finality, self.redactions) = (finality, redactions);
         (self.chain, self.consents) = (chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
+        self.inquiry.cases = cases;
+        let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));
+        self.policy.doubt(doubted);
         self.note_places();
         self.follow_blocks();
         let all: Vec<ChangesetIx> = (0..self.log.graph().len()).map(ChangesetIx).collect();

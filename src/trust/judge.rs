@@ -46,6 +46,8 @@ pub struct OnAuthor {
     /// My word on the member.
     accepted: Option<u32>,
     reviews: bool,
+    /// From which changeset on it is in doubt.
+    doubted_from: Option<u32>,
     /// Bans by those whom I trust, and what their words weigh.
     votes: Vec<(MemberId, i64, u32)>,
     threshold: u64,
@@ -64,6 +66,7 @@ impl Policy {
             bans: subjects.into_iter().filter_map(|subject| self.winner(self.me, subject)).collect(),
             accepted: self.winner(self.me, Subject::Accept(Accepted::Member(member))),
             reviews: self.reviews(),
+            doubted_from: self.doubted().get(&actor).copied(),
             votes: subjects.into_iter().flat_map(by_trusted).filter_map(vote).collect(),
             threshold: self.threshold(),
         }
@@ -151,8 +154,15 @@ impl Policy {
         };
         let accept = |target: &Target| self.winner(self.me, Subject::Accept(Accepted::Target(*target)));
         let is_accepted = targets.iter().any(|target| accepts(accept(target)));
-        if !is_accepted && on.reviews && !accepts(on.accepted) {
+        let is_known = is_accepted || (on.reviews || on.doubted_from.is_some()) && accepts(on.accepted);
+        if on.reviews && !is_known {
             return Standing::Waits;
+        }
+        // Whoever lifts a ban speaks for whom it is about.
+        let is_lifted = |ban: &u32| self.entry(*ban).word == Word::Ban(BanScope::Lifted);
+        let is_in_doubt = on.doubted_from.is_some_and(|from| graph.seq(at.changeset) >= from);
+        if is_in_doubt && !is_known && !on.bans.iter().any(is_lifted) {
+            return Standing::Hidden;
         }
         if !is_accepted && self.outvoted(on, graph, at, targets, consider) {
             Standing::Hidden

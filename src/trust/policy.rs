@@ -34,6 +34,8 @@ pub struct Policy {
     trusted: BTreeMap<MemberId, i64>,
     /// Changesets with a word of their own, or for ops of theirs: which ones.
     named: HashMap<ChangesetId, BTreeSet<u32>>,
+    /// From which of their changesets on actors are in doubt, whatever anybody says.
+    doubted: BTreeMap<ActorId, u32>,
     /// Bans since changesets that had not arrived.
     awaited: HashMap<ChangesetId, Vec<BanSubject>>,
 }
@@ -50,7 +52,28 @@ impl Policy {
             trusted: BTreeMap::new(),
             named: HashMap::default(),
             awaited: HashMap::default(),
+            doubted: BTreeMap::new(),
         }
+    }
+
+    /// The same with these actors in doubt, each from one of its changesets on: that is proven, and hides what no word of mine shows.
+    #[must_use]
+    pub fn doubting(self, doubted: BTreeMap<ActorId, u32>) -> Self {
+        Self { doubted, ..self }
+    }
+
+    /// Other actors are in doubt now. Says what to judge anew.
+    pub fn doubt(&mut self, doubted: BTreeMap<ActorId, u32>) -> Vec<Affected> {
+        let before = std::mem::replace(&mut self.doubted, doubted);
+        let all = before.keys().chain(self.doubted.keys().filter(|actor| !before.contains_key(actor)));
+        let is_other = |actor: &&ActorId| before.get(actor) != self.doubted.get(actor);
+        all.filter(is_other).map(|actor| Affected::Actor(*actor)).collect()
+    }
+
+    /// Which actors are in doubt, and from where on.
+    #[must_use]
+    pub fn doubted(&self) -> &BTreeMap<ActorId, u32> {
+        &self.doubted
     }
 
     /// What these words make, in the order in which they were taken in.
@@ -135,7 +158,7 @@ impl Policy {
     /// Whether nothing can be hidden.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        !self.registers.contains_key(&self.me)
+        !self.registers.contains_key(&self.me) && self.doubted.is_empty()
     }
 
     /// The words that count, and those that were replaced, in the order in which they arrived.
@@ -179,6 +202,12 @@ impl Policy {
     #[must_use]
     pub fn reviews(&self) -> bool {
         self.word(self.me, Subject::Mode) == Some(Word::Review(true))
+    }
+
+    /// What I say on a subject.
+    #[must_use]
+    pub fn own_word(&self, subject: Subject) -> Option<Word> {
+        self.word(self.me, subject)
     }
 
     pub(super) fn entry(&self, number: u32) -> &Entry {

@@ -55,7 +55,7 @@ impl Replica {
     #[wasm_bindgen(js_name = forgetNoted)]
     pub fn forget_noted(&mut self, stored: &Array, filter: &JsValue) -> Answer<JsValue> {
         let (stored, filter) = (records(stored, "records")?, self.filter(filter)?);
-        let (batch, count) = with_env(|env| self.core_mut().forget_noted(&stored, &filter, env));
+        let (batch, count) = with_env(|env| self.core_mut().forget_noted(&stored, &filter, env.now_ms));
         Ok(object(&[("batch", batch_to_js(&batch)), ("count", count.into())]))
     }
 

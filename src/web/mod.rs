@@ -11,6 +11,7 @@ mod consent;
 mod erasure;
 mod error;
 mod events;
+mod evidence;
 mod idb;
 mod journal;
 mod ledger;

@@ -1,8 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Block, type ChainReport, type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Block, type ChainReport, type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type LogChain, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, type Reputation, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
-import { type Proven, verifyConsistency, verifyProof } from "stemma/verify";
+import { type Proven, verifyConsistency, verifyEvidence, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
@@ -23,6 +23,12 @@ export async function contract(): Promise<void> {
   await space.audit.configure({ validators: [space.me, { member: actor, weight: 2 }], blockTimeMs: 500 }).saved("final");
   const stop: () => void = space.audit.validate({ signal: AbortSignal.timeout(1) });
   for (const { member, weight } of space.audit.validators) if (weight > space.audit.quorum) text.append(member);
+  for await (const { type, time, actor } of space.audit.log({ type: "session", live: true, signal: AbortSignal.timeout(1) })) text.append(type + time + (actor ?? ""));
+  const chains: readonly LogChain[] = await space.audit.checkLog();
+  const dropped: number = await space.audit.redactLog({ member: space.me, object: text });
+  for (const { kind, proof: shown, settled } of space.audit.evidence(space.actor)) if (!settled) text.append(kind + (await verifyEvidence(shown)).actor + chains.length + dropped);
+  const { score, state }: Reputation = space.audit.reputation(space.actor);
+  if (space.audit.isByzantine(space.actor) && score < 50 && state === "quarantined") await space.audit.resolve("id").saved("relay");
   for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
   space.audit.configure({ validators: [space.me], blockTimeMs: 1_000, maxOpsPerBlock: 1_000, tolerance: 1 / 3, anew: true });
   const blocks: readonly Block[] = await space.audit.blocks({ since: 1, limit: 2, signal: AbortSignal.timeout(1) });
