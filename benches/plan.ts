@@ -55,6 +55,7 @@ export const PLANS: Plan[] = [
   { group: "crypto", job: "crypto", traces: ["suite 1"], libraries: ["stemma"] },
   { group: "audit", job: "audit", traces: ["Merkle trees and blocks"], libraries: ["stemma"] },
   { group: "audit", job: "finality", traces: ["4 validators"], libraries: ["stemma"] },
+  { group: "audit", job: "redaction", traces: ["100,000 changesets"], libraries: ["stemma"] },
   { group: "size", job: "size", traces: ["the package"], libraries: ["stemma"] },
   { group: "large", job: "large", traces: ["automerge-paper x100"], libraries: ["stemma", "diamond-types", "json-joy"], isLarge: true, isPrepared: true },
 ];
@@ -151,6 +152,7 @@ export const MEASURES: Record<string, Measure> = {
   "tree of 1,000": { unit: "ms", title: "a Merkle tree of 1,000 made", goal: at(1.2, 0.6) },
   "proof of 1,000": { unit: "ms", title: "a proof of inclusion in it", goal: at(0.03, 0.015) },
   "proof of 1,000 checked": { unit: "ms", title: "and checked", goal: at(0.02, 0.01) },
+  "a redaction of 100,000": { unit: "ms", title: "one of 100,000 changesets redacted: signed, handed over, gone from what is read", goal: at(50, 10) },
   "append to 1,000,000": { unit: "µs", title: "a leaf added to 1,000,000", goal: at(10, 5) },
   "block of 1,000": { unit: "ms", title: "a block of 1,000 changesets made, without signatures", goal: at(0.8, 0.4) },
   "block of 1,000 checked": { unit: "ms", title: "and looked whether it is right", goal: at(1.1, 0.6) },

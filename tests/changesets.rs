@@ -9,7 +9,7 @@ use fixture::{
     OWNER_ACTOR, RANDOM, draft, epoch, first_changeset, key, keyring, next_changeset, owner_chain, space,
     unhex,
 };
-use stemma::causal::{ChangesetId, SpaceId};
+use stemma::causal::{ActorId, ChangesetId, SpaceId};
 use stemma::codec::DecodeError;
 use stemma::crypto::{Signature, Tag};
 use stemma::event::{Changeset, Class, Draft, DraftError, Header, SignedChangeset, Unsupported, VerifyError};
@@ -199,7 +199,8 @@ fn known_entries_keep_their_rules() {
 #[test]
 fn redactions_name_their_targets_in_order() {
     let skeleton = with_ops(Vec::new()).encode(0);
-    let redact = |targets: &[ChangesetId]| {
+    let place = |seq| (ActorId([7; 32]), seq);
+    let redact = |targets: &[(ChangesetId, (ActorId, u32))]| {
         let draft = Draft {
             class: Class::Control,
             redacts: targets,
@@ -207,9 +208,10 @@ fn redactions_name_their_targets_in_order() {
             ..draft(1, Some(ChangesetId([1; 32])), &skeleton, None)
         };
         let changeset = draft.seal(&key(OWNER_ACTOR), &epoch(), &RANDOM)?;
-        Ok(changeset.header().redacts().to_vec())
+        let header = changeset.header();
+        Ok(header.redacts().iter().copied().zip(header.redacts_at().iter().copied()).collect::<Vec<_>>())
     };
-    let targets = [ChangesetId([1; 32]), ChangesetId([2; 32])];
+    let targets = [(ChangesetId([1; 32]), place(3)), (ChangesetId([2; 32]), place(2))];
     assert_eq!(redact(&targets), Ok(targets.to_vec()));
     let unsorted = redact(&[targets[1], targets[0]]);
     assert!(matches!(unsorted, Err(DraftError::Header(DecodeError::Unsorted { .. }))), "{unsorted:?}");

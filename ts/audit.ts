@@ -52,6 +52,22 @@ export interface Validator {
   readonly weight: number;
 }
 
+/** A redaction, and who has deleted what it names. */
+export interface RedactionStanding {
+  /** The changesets whose content is gone. */
+  readonly targets: readonly string[];
+  /** Why; `""` while it is not here. */
+  readonly reason: string;
+  /** The member who says so. */
+  readonly by: string;
+  /** When, by its clock, in ms since 1970. */
+  readonly at: number;
+  /** Devices that say they have deleted it, and from which kinds of stores; from none where it was in memory alone. */
+  readonly confirmed: readonly { readonly device: string; readonly member: string; readonly at: number; readonly stores: readonly ("browser" | "folder" | "other")[] }[];
+  /** Devices that may have had it and have not said so. */
+  readonly missing: readonly { readonly device: string; readonly member: string }[];
+}
+
 /** Options of {@link Audit.configure}. */
 export interface AuditOptions {
   /** Members, or members with weights; an empty list asks nobody any more. 256 at most, with a weight of 1 to 2^32 - 1 each. */
@@ -350,6 +366,23 @@ export class Audit {
     return freeze(this.#known(changeset, (engine) => (engine.isFinal(changeset) === undefined ? undefined : engine.attestedBy(changeset))));
   }
 
+  /** The redactions that are known here, by their ids, in the order in which they came: {@link redaction} says more of each. */
+  redactions(): readonly string[] {
+    return freeze(this.#core.pump.read((engine) => engine.redactions()));
+  }
+
+  /**
+   * What a redaction names, who says so, and who has deleted it. Devices say so by themselves, once it is gone from their stores; `missing` are those that may have had
+   * it, for they wrote something before they knew of the redaction. A device that only reads is not known, one that lies is believed, and what a relay has deleted only
+   * its answer to the push says: {@link Write.saved} of `"relay"`. Throws `E_ARGUMENT` for an id that is no redaction known here. O(changesets).
+   */
+  redaction(id: string): RedactionStanding {
+    checkString(id, "id");
+    const { targets, reason, member, time, confirmed, missing } = this.#core.pump.read((engine) => engine.redaction(id));
+    const erasures = confirmed.map(({ device, member, time, stores }) => ({ device, member, at: time, stores: STORES.filter((_, bit) => stores & (1 << bit)) }));
+    return freeze({ targets, reason, by: member, at: time, confirmed: erasures, missing });
+  }
+
   /** The latest attestation of each member; several where it has signed with several keys and none knows the other. */
   attestations(): readonly Attestation[] {
     return freeze(this.#core.pump.read((engine) => engine.attestations()));
@@ -376,6 +409,8 @@ export class Audit {
 const VALIDATORS_MAX = 256;
 /** A relay below it is asked later, and for less at once. */
 const THROTTLED = 25;
+
+const STORES = ["browser", "folder", "other"] as const;
 
 function eventOf(engine: Engine, changeset: string, index: number): Proof["event"] & object {
   const { count, salt, statement, path } = engine.auditDisclose(changeset, index);

@@ -58,6 +58,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly snapshots: Snapshots;
   readonly changes = new Listeners<readonly Change[]>();
   closing: Promise<void> | undefined;
+  /** How often something was erased: views forget what they kept. */
+  erasures = 0;
   /** Called when it is closed for good. */
   onClosed = () => {};
 
@@ -243,6 +245,11 @@ export class SpaceCore implements Outlet, CommitObserver {
   heard(output: Output): void {
     // Entries of ledgers say who speaks for them and against them.
     if (output.type === "policy") for (const { core } of this.#objects.values()) if (core.kind === "ledger") core.forgetOwn([]);
+    if (output.type === "erase") {
+      // Names that were forgotten tell nobody of which keys.
+      this.#forget();
+      this.erasures++;
+    }
     if (output.type !== "change") return;
     for (const { object, keys } of output.changes) {
       const known = this.#objects.get(object);
@@ -275,6 +282,8 @@ export class SpaceCore implements Outlet, CommitObserver {
         return this.#residence.tabs?.post({ said: output.said, bytes: output.bytes });
       case "supply":
         return void this.snapshots.whole();
+      case "erase":
+        return this.snapshots.erase(() => this.commits.idle());
       case "change":
         for (const change of output.changes) this.#noteChange(change, origin);
         return;

@@ -324,6 +324,14 @@ export class Home {
     return this.#o.storage === "indexeddb";
   }
 
+  /** 1 a database of a browser, 2 a folder, 4 another store; 0 memory. */
+  get kindOfStore(): number {
+    const { storage } = this.#o;
+    if (storage === "memory") return 0;
+    if (storage === "indexeddb") return 1;
+    return "dir" in storage ? 2 : 4;
+  }
+
   /** Whether no other tab or process can have the store open. */
   get #isExclusive(): boolean {
     const { storage } = this.#o;

@@ -48,6 +48,10 @@ export class IndexedDbStorage implements StorageAdapter {
     await this.#run(() => this.#edge.pack(through));
   }
 
+  async replace(records: [number, Uint8Array][]): Promise<void> {
+    await this.#run(() => this.#edge.replace(records));
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled(this.#commits);
     this.#edge.close();

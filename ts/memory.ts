@@ -47,6 +47,11 @@ export class MemoryStorage implements StorageAdapter {
     return append.map((record) => this.#tail.push(record.slice()));
   }
 
+  async replace(records: [number, Uint8Array][]): Promise<void> {
+    this.#check();
+    for (const [number, record] of records) this.#tail[number - 1] = record.slice();
+  }
+
   async close(): Promise<void> {
     this.#isOpen = false;
   }

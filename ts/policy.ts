@@ -346,6 +346,11 @@ export class Policy {
     return phrases;
   }
 
+  /** The ids that targets stand for. @internal */
+  chosen(target: Target | readonly Target[]): string[] {
+    return this.#targets(target, "").map((phrase) => phrase.slice(1));
+  }
+
   #targets(target: Target | readonly Target[], verb: string): string[] {
     return list(target).flatMap((one) => {
       if (typeof one !== "string") return this.#selected(one).map((found) => `${verb} ${found}`);

@@ -64,6 +64,23 @@ export interface Engine {
   snapshotDue(): boolean;
   /** Changesets in rows: known, unknown, damaged. */
   examine(records: [number, Uint8Array][]): Uint32Array;
+  /** Targets, one a line: what says so, what is gone, and the ops that were not asked for. */
+  redact(targets: string, reason: string): { redactions: string[]; changesets: string[]; also: string[] };
+  /** What `finishErasing` is told, once `erased` was asked of every row and each is in the store as it says. */
+  beginErasing(): number;
+  /** Those of some rows that hold what was redacted, without it. */
+  erased(records: [number, Uint8Array][]): [number, Uint8Array][];
+  /** Whether the store, of a kind (1 browser, 2 folder, 4 another, 0 memory), has to be gone through once more. */
+  finishErasing(begun: number, stores: number): boolean;
+  redactions(): string[];
+  redaction(id: string): {
+    targets: string[];
+    reason: string;
+    member: string;
+    time: number;
+    confirmed: { device: string; member: string; time: number; stores: number }[];
+    missing: { device: string; member: string }[];
+  };
   /** Whether the head of a snapshot counts on a record. */
   snapshotReaches(head: Uint8Array | undefined, key: string): boolean;
   /** A snapshot of everything, if nothing is on its way; `rows` is a number up to which every row is here. */
@@ -493,7 +510,8 @@ export type Output =
   | { type: "consent" }
   | { type: "presence" }
   | { type: "events" }
-  | { type: "supply" };
+  | { type: "supply" }
+  | { type: "erase" };
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
 export type EngineMark = [after: number, position: number, length: number, key: string, value: Value];

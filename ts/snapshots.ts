@@ -22,6 +22,7 @@ export class Snapshots {
   #whole: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #making: Promise<boolean> | undefined;
+  #erasing: Promise<void> | undefined;
   #isOver = false;
 
   constructor(pump: Pump, home: Home, residence: Residence, lastRow: () => number, onFault: (fault: StemmaError) => void) {
@@ -79,11 +80,53 @@ export class Snapshots {
     });
   }
 
+  /** Takes what was redacted out of the store: once no commit is on its way and no other tab is at it. */
+  erase(idle: () => Promise<void>): void {
+    this.#erasing ??= this.#erase(idle)
+      .catch((error: unknown) => this.#onFault(StemmaError.from(error, "E_STORAGE_LOST") as StemmaError))
+      .finally(() => (this.#erasing = undefined));
+  }
+
   /** No more from here on. */
   async end(): Promise<void> {
+    await this.#erasing;
     this.#isOver = true;
     clearTimeout(this.#timer);
     await this.#making;
+  }
+
+  async #erase(idle: () => Promise<void>): Promise<void> {
+    for (let isDue = true; isDue; ) {
+      await this.whole();
+      await idle();
+      await this.#making;
+      const residence = this.#residence;
+      const begun = this.#pump.peek((engine) => engine.beginErasing());
+      if (begun === undefined) return;
+      const done = await this.#home.alone("snapshots", () => this.#rewrite(residence));
+      if (residence !== this.#residence) return; // the next engine finds it anew
+      if (done) isDue = this.#pump.peek((engine) => engine.finishErasing(begun, this.#home.kindOfStore)) ?? false;
+      else if (this.#isOver) return;
+      else await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+
+  /** Goes through the store once. */
+  async #rewrite({ storage }: Residence): Promise<true> {
+    if (!storage.replace) throw new StemmaError("E_UNSUPPORTED", "this store has no way to erase: what was redacted stays in it");
+    const old = await storage.entries("snapshots");
+    await storage.commit({ delete: old.map(([key]) => ["snapshots", key]) }, { strict: true });
+    const records: [number, Uint8Array][] = [];
+    for (let after = 0; ; ) {
+      const page = await storage.read(after, PAGE_BYTES);
+      const last = page.at(-1);
+      if (!last) break;
+      after = last[0];
+      records.push(...(this.#pump.peek((engine) => engine.erased(page)) ?? []));
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    await storage.replace(records);
+    return true;
   }
 
   async #supply(residence: Residence): Promise<void> {

@@ -16,7 +16,8 @@ import type { SharedList } from "./list.js";
 import type { SharedMap } from "./map.js";
 import type { SharedSet } from "./set.js";
 import type { SharedText } from "./text.js";
-import type { Policy } from "./policy.js";
+import { type RedactOptions, type Redaction, redact } from "./erasure.js";
+import type { Policy, Target } from "./policy.js";
 import type { Presence } from "./presence.js";
 import { Readable } from "./readable.js";
 import type { Stats } from "./replica.js";
@@ -338,6 +339,24 @@ export class Space extends Readable implements AsyncDisposable {
     if (expires !== null && notAfterMs <= Date.now()) throw argumentError("expires", "expires is in the past");
     const { pump, sync } = this.#core;
     return pump.call((engine) => engine.invite(role, notAfterMs, Number.isFinite(uses) ? uses : 0, sync.urls));
+  }
+
+  /**
+   * Erases what was written: a changeset, an op as `changeset:index`, all that a member or an actor wrote, by its id, or what a
+   * selection finds here now. Everybody who has it deletes the content of these changesets, relays too, and whoever comes later never gets it. What
+   * they decided stays: a key whose last value is gone reads as not there, whatever it was before; text has no width, and what others typed into it
+   * stays where it is; sums and balances are as they were, memos and messages empty; an event is not applied. Signatures, hashes and proofs hold as before.
+   * Nothing brings it back, {@link undo}, {@link at} and {@link import} included.
+   *
+   * A changeset has one content, so everything in it goes: {@link Redaction.also} tells what was not asked for. Its author may erase it, and owners and
+   * admins; from others it means nothing to anybody. What a hostile member kept, or a backup, no program can take away: docs/threat-model.md.
+   *
+   * Seals the open batch first. Throws `E_ACCESS` for what somebody else wrote, unless this member is an owner or an admin; `E_ARGUMENT` for what is
+   * not here or pending, for control, audit and policy, for nothing at all, for a reason of another size and inside `transact`; nothing is
+   * signed then. O(what a selection passes over + targets).
+   */
+  redact(target: Target | readonly Target[], o: RedactOptions): Redaction {
+    return redact(this.#core, target, o);
   }
 
   /** Figures about the space. O(changesets + events). */

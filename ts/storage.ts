@@ -61,6 +61,12 @@ export interface StorageAdapter {
    * for everybody who has the database open. Never called by two at once. A store that gains nothing by it has none.
    */
   pack?(through: number): Promise<void>;
+  /**
+   * Writes tail records anew under the numbers that they have, which ascend, and resolves when that is on the medium: then nothing in the
+   * database holds what they were, nor snapshots and drafts that were written over or deleted. Never called beside {@link pack}, nor by two
+   * at once. A store that has none keeps what was redacted: a space says so.
+   */
+  replace?(records: [number, Uint8Array][]): Promise<void>;
   /** How many places were found so far where records are lost: {@link Space.doctor} counts them. A store that finds none has none. */
   damage?(): number;
   /** Lets go of the database. Commits that were begun are finished first. */

@@ -244,21 +244,27 @@ class ViewCore implements Source {
   }
 }
 
-/** An object as a view shows it. Nothing is ever forgotten of it: it does not change. */
+/** An object as a view shows it. Nothing is forgotten of it, for it does not change, unless something was erased. */
 class PastObject extends ObjectCore {
   readonly #view: ViewCore;
   readonly #numbered: () => number;
   #number: number | undefined;
+  #erasures: number;
 
   /** `numbered` is asked when it is first read: the engine puts it together then. */
   constructor(view: ViewCore, name: string, kind: Kind, options: ObjectOptions | undefined, numbered: () => number) {
     super(view.space, name, kind, options, 0);
     this.#view = view;
     this.#numbered = numbered;
+    this.#erasures = view.space.erasures;
   }
 
   override check(): void {
     this.#view.check();
+    const { erasures } = this.space;
+    if (this.#erasures === erasures) return;
+    this.#erasures = erasures;
+    this.forgetOwn();
   }
 
   override get number(): number {

@@ -18,6 +18,7 @@ use stemma::codec::limits::CHANGESET_BYTES_MAX;
 use stemma::event::Genesis;
 use stemma::sync::{Code, Row, Verdict};
 
+use crate::redaction;
 use crate::server::random;
 use crate::store::{Append, Newcomer, Store, StoreError};
 use crate::verify::verify_row;
@@ -235,8 +236,9 @@ fn append(
     let rows = rows.into_iter().map(|row| verify_row(row, space, genesis).map_err(refused));
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     counts.rows += rows.len() as u64;
-    let batch = [Append { space, quota_bytes: u64::MAX, rows }];
-    for verdict in store.append(&batch)?.into_iter().flat_map(|appended| appended.results) {
+    let mut batch = [Append { space, quota_bytes: u64::MAX, rows }];
+    let (appended, _) = redaction::append(store, &mut batch)?;
+    for verdict in appended.into_iter().flat_map(|appended| appended.results) {
         match verdict {
             Verdict::Accepted { .. } | Verdict::Forked { .. } => {}
             Verdict::Dup { .. } => counts.known += 1,

@@ -16,6 +16,7 @@ use tracing::{error, info};
 
 use crate::hub::{ConnectionId, Hub};
 use crate::metrics;
+use crate::redaction;
 use crate::store::{Admitted, Append, Appended, Newcomer, Store, StoreError};
 
 const QUEUE_JOBS: usize = 256;
@@ -159,13 +160,14 @@ fn commit(store: &dyn Store, hub: &Hub, waiting: Vec<Waiting>) -> Vec<Waiting> {
     }
     // Somebody who gave up waiting is no reason not to write: an answer that nobody takes is dropped.
     let begun = Instant::now();
-    let (appends, answers): (Vec<Append>, Vec<_>) = waiting
+    let (mut appends, answers): (Vec<Append>, Vec<_>) = waiting
         .into_iter()
         .map(|Waiting { append, connection, reply, since }| (append, (connection, reply, since)))
         .unzip();
     let mut busy = Vec::new();
-    match store.append(&appends) {
-        Ok(results) => {
+    match redaction::append(store, &mut appends) {
+        Ok((results, redacted)) => {
+            redacted.into_iter().for_each(|space| hub.forget(space));
             metrics::committed(results.iter().map(|appended| appended.results.len()).sum(), begun);
             for ((append, appended), (connection, reply, since)) in
                 appends.into_iter().zip(results).zip(answers)

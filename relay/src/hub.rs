@@ -124,6 +124,14 @@ impl Hub {
         }
     }
 
+    /// Something was dropped from rows of a space: those at hand are let go of.
+    pub fn forget(&self, space: SpaceId) {
+        let topic = self.topics().get(&space).and_then(Weak::upgrade);
+        if let Some(topic) = topic {
+            topic.state().forget();
+        }
+    }
+
     /// A log grew somewhere else.
     pub fn raise(&self, space: SpaceId, head: u64) {
         let topic = self.topics().get(&space).and_then(Weak::upgrade);
@@ -188,6 +196,8 @@ impl Topic {
         let mut state = self.state();
         if head > state.head {
             state.head = head;
+            // Another relay may have dropped something.
+            state.forget();
             let bells = Arc::clone(&state.bells);
             drop(state);
             ring(&bells);
@@ -305,6 +315,12 @@ impl Topic {
 }
 
 impl State {
+    fn forget(&mut self) {
+        self.ring.clear();
+        self.ring_bytes = 0;
+        self.shared = None;
+    }
+
     /// The rows at hand after a cursor, as many as fit; `None` if some before them are not, or if others are newer than all.
     fn after(
         &self,

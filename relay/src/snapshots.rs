@@ -174,7 +174,9 @@ pub(crate) fn receive(
     let is_new = kept.first().is_none_or(|newest| newest.manifest.cursor < manifest.cursor);
     let snapshot_bytes: u64 = kept.iter().map(|kept| kept.manifest.bytes()).sum();
     let has_room = record.bytes + snapshot_bytes + manifest.bytes() <= config.quota_bytes;
-    if !is_new || !has_room || !is_place(store, space, &record, &manifest)? {
+    // What was redacted since may be in it.
+    let is_current = manifest.cursor >= redacted_until(store, space)?;
+    if !is_new || !is_current || !has_room || !is_place(store, space, &record, &manifest)? {
         return Ok(None);
     }
     let there = store.stage(space, id)?;
@@ -244,11 +246,11 @@ fn is_intact(
 }
 
 fn sound(store: &dyn Store, space: SpaceId, record: &SpaceRecord) -> Result<Vec<Sound>, StoreError> {
-    let mut found = Vec::new();
+    let (mut found, until) = (Vec::new(), redacted_until(store, space)?);
     for kept in store.snapshots(space)? {
         let Some(offer) = offer_in(space, &kept) else { continue };
         let Ok(manifest) = Manifest::decode(&offer.manifest) else { continue };
-        if is_place(store, space, record, &manifest)? {
+        if manifest.cursor >= until && is_place(store, space, record, &manifest)? {
             found.push(Sound { kept, offer, manifest });
         }
     }
@@ -264,6 +266,11 @@ fn is_place(
     let Manifest { log_id, cursor, chain, .. } = *manifest;
     let place = Position { log_id, cursor, chain };
     Ok(cursor > 0 && record.check(space, place, |cursor| store.chain_at(space, cursor))?.is_none())
+}
+
+/// So many rows a snapshot has to stand for.
+fn redacted_until(store: &dyn Store, space: SpaceId) -> Result<u64, StoreError> {
+    Ok(store.redacted(&[space])?.first().map_or(0, |(_, until)| *until))
 }
 
 fn count(manifest: &Manifest) -> u32 {

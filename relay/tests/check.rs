@@ -5,13 +5,13 @@ mod common;
 use std::sync::Mutex;
 
 use common::{Author, Space, id};
-use stemma::causal::{ActorId, LogChain, LogId, MemberId, SpaceId, Tip};
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
 use stemma::event::SnapshotId;
 use stemma::sync::{ChainRange, Position, Row};
 use stemma_relay::check::check;
 use stemma_relay::store::{
-    Admitted, Append, Appended, Kept, MemoryStore, NewRow, Newcomer, Snapshots, SpaceRecord, Store,
-    StoreError, StoredRow,
+    Admitted, Append, Appended, Kept, MemoryStore, NewRow, Newcomer, Redaction, Redactions, Snapshots,
+    SpaceRecord, Store, StoreError, StoredRow,
 };
 
 /// A store into which a relay appends whenever somebody asks for ends, as long as it has something.
@@ -57,6 +57,26 @@ impl Snapshots for Busy {
 
     fn chunk(&self, space: SpaceId, id: SnapshotId, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.chunk(space, id, number)
+    }
+}
+
+impl Redactions for Busy {
+    fn redact(
+        &self,
+        space: SpaceId,
+        noted: &[Redaction],
+        places: &[(ActorId, u32, ChangesetId)],
+        until: u64,
+    ) -> Result<u64, StoreError> {
+        self.store.redact(space, noted, places, until)
+    }
+
+    fn redactions(&self, space: SpaceId, targets: &[ChangesetId]) -> Result<Vec<Redaction>, StoreError> {
+        self.store.redactions(space, targets)
+    }
+
+    fn redacted(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+        self.store.redacted(spaces)
     }
 }
 

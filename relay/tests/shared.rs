@@ -374,5 +374,5 @@ async fn a_database_that_is_not_there_or_not_ours_is_told() {
     server.execute(name(&url), "UPDATE stemma_relay.version SET number = 99");
     let error = spawn_blocking(move || PostgresStore::open(&url).expect_err("another version"));
     let words = error.await.expect("does not panic").to_string();
-    assert!(words.starts_with("store version 99 is not 2"), "{words}");
+    assert!(words.starts_with("store version 99 is not 3"), "{words}");
 }

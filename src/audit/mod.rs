@@ -4,6 +4,7 @@
 //! - [`CanonicalTree`]: that tree over the changesets of a graph, in an order that everybody has.
 //! - [`Statements`], [`OpTree`]: one event of a changeset, shown without its key.
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
+//! - [`Redactions`]: what was erased, by whom.
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
@@ -25,6 +26,7 @@ mod evidence;
 mod finality;
 mod journal;
 mod merkle;
+mod redaction;
 mod statement;
 mod validators;
 mod vote;
@@ -45,6 +47,9 @@ pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
 };
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
+pub use redaction::{
+    Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
+};
 pub use statement::Statements;
 pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};

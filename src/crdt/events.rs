@@ -238,6 +238,14 @@ impl Events {
         }
     }
 
+    /// The value of an event is gone.
+    pub fn withdraw(&mut self, op: OpIx) {
+        if let Ok(at) = self.rows.binary_search_by_key(&op, |row| row.event.op) {
+            self.rows[at].present = false;
+            self.reveal(at as u32);
+        }
+    }
+
     /// Shows an event or no more.
     fn reveal(&mut self, row: u32) {
         let Row { active, present, command, head, .. } = self.rows[row as usize];

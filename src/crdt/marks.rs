@@ -80,6 +80,15 @@ impl Marks {
         }
     }
 
+    /// Forgets the value of a mark that is switched off, unless another one has the same.
+    pub fn forget(&mut self, row: u32) {
+        let Some(number) = self.rows[row as usize].value.take() else { return };
+        if number != 0 && self.rows.iter().all(|other| other.value != Some(number)) {
+            let value = std::mem::take(&mut self.values.all[number as usize]);
+            self.values.numbers.remove(value.to_bytes().as_slice());
+        }
+    }
+
     /// Switches a mark; does nothing if it is so already.
     pub fn set_active(&mut self, row: u32, on: bool) {
         let of = &mut self.rows[row as usize];

@@ -122,6 +122,17 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         row.map(|row| marks.fill(row, value.clone())).is_some()
     }
 
+    /// Wipes the value of a mark: from now on it is absent. What that shows is told first, so what it was is still here then.
+    pub fn wipe_mark(&mut self, history: &impl Recency, op: OpIx) {
+        let row = self.marks.as_ref().and_then(|marks| marks.row_of(op));
+        let (Some(marks), Some(row)) = (&mut self.marks, row) else { return };
+        let active = marks.row(row).active;
+        marks.set_active(row, false);
+        marks.settle(&self.list, &mut self.deltas, history);
+        marks.forget(row);
+        marks.set_active(row, active);
+    }
+
     /// Takes back the marks made here since a point in the open batch, which has to be done before
     /// [`Text::rollback`] takes back the rest.
     ///

@@ -90,7 +90,9 @@ impl Fold {
             | Op::PolicyAccept { .. }
             | Op::Skipped { .. } => true,
             // They make no object, and say nothing of one: the caller reads them.
-            Op::Control { kind, .. } => matches!(kind, ControlKind::Validators | ControlKind::Resolve),
+            Op::Control { kind, .. } => {
+                matches!(kind, ControlKind::Validators | ControlKind::Redact | ControlKind::Resolve)
+            }
             Op::Audit { .. } => true,
         })
     }

@@ -64,6 +64,8 @@ pub struct Fold {
     pub(super) events: Events,
     pub(super) writings: Writings,
     pub(super) absent: BTreeSet<OpIx>,
+    /// Changesets whose content is gone for good.
+    pub(super) redacted: BTreeSet<ChangesetIx>,
     pub(super) reasons: Reasons,
     /// Objects that may read differently since patches were taken.
     pub(super) changed: Vec<ObjectIx>,
@@ -248,6 +250,46 @@ impl Fold {
             }
         }
         self.fill_marks(graph, marks);
+    }
+
+    /// The content of an integrated changeset is gone for good: what its ops wrote reads as absent from now on. They stay as they
+    /// are, active or not, and win what they won; nothing of them counts as missing. The objects that may read differently, each
+    /// once. O(ops + runs of text).
+    pub fn redact(&mut self, graph: &CausalGraph, changeset: ChangesetIx) -> Vec<ObjectIx> {
+        if !self.redacted.insert(changeset) {
+            return Vec::new();
+        }
+        let past = self.timeline.over(graph);
+        let mut objects = Vec::new();
+        for op in self.timeline.ops_of(changeset).map(OpIx) {
+            self.absent.remove(&op);
+            let wrote = self.writings.wipe(op);
+            match self.places[op.0 as usize] {
+                Place::Event => self.events.withdraw(op),
+                Place::Object { object, at } => {
+                    let of = &mut self.objects[object.0 as usize];
+                    match &mut of.body {
+                        Body::Text(text) => text.wipe_mark(&past, op),
+                        Body::List(_) => {}
+                        _ if wrote => of.touch(at),
+                        _ => continue,
+                    }
+                    objects.push(object);
+                }
+                Place::Revoke | Place::Nowhere => {}
+            }
+        }
+        sort(&mut objects);
+        objects.dedup();
+        for object in &objects {
+            match &mut self.objects[object.0 as usize].body {
+                Body::Text(text) => drop(text.wipe(changeset)),
+                Body::List(list) => drop(list.wipe(changeset)),
+                _ => {}
+            }
+            self.list(*object);
+        }
+        objects
     }
 
     /// Gives marks their values and settles their texts.
@@ -446,7 +488,9 @@ impl Fold {
         let past = self.timeline.over(graph);
         assert_eq!(self.places.len() as u32, self.timeline.next_op());
         self.objects.iter().for_each(|object| object.dbg_check(&past));
-        self.events.dbg_check(&past, |op| self.is_active(op), |op| !self.absent.contains(&op));
+        let is_redacted = |op| self.redacted.contains(&self.timeline.changeset_of(op));
+        let is_here = |op| !self.absent.contains(&op) && !is_redacted(op);
+        self.events.dbg_check(&past, |op| self.is_active(op), is_here);
         self.dbg_reasons();
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::causal::{NameId, ObjectId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits};
-use crate::event::{NameEntry, ObjectKind, Options, Skeleton, Sort, Value};
+use crate::event::{Content, NameEntry, NamedId, ObjectKind, Options, Skeleton, Sort, Value};
 use crate::sorted::sort_by_key;
 use foldhash::HashMap;
 use std::sync::Arc;
@@ -43,9 +43,12 @@ pub enum Clear {
 }
 
 /// Names that some integrated content holds, or that were used here.
+///
+/// Of each it is counted in how many contents it stands: a name that no content holds any more is forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     clear: HashMap<NameId, (Sort, Clear)>,
+    held: HashMap<NamedId, u32>,
     keys: HashMap<Arc<str>, NameId>,
     values: HashMap<Sort, HashMap<Box<[u8]>, NameId>>,
     objects: HashMap<ObjectId, ObjectName>,
@@ -155,6 +158,82 @@ impl Names {
         objects.chain(names).chain(command).collect()
     }
 
+    /// A content came in, or was made here: the names that it holds are known.
+    pub fn hold(&mut self, skeleton: &Skeleton, content: &Content, confirmed: impl FnOnce() -> Vec<NamedId>) {
+        for id in self.held_by(skeleton, content, confirmed) {
+            *self.held.entry(id).or_default() += 1;
+        }
+    }
+
+    /// It is gone: names that it held alone are forgotten, but for those of objects for which `stays` holds.
+    pub fn release(
+        &mut self,
+        skeleton: &Skeleton,
+        content: &Content,
+        confirmed: impl FnOnce() -> Vec<NamedId>,
+        stays: impl Fn(&ObjectId) -> bool,
+    ) {
+        for id in self.held_by(skeleton, content, confirmed) {
+            let Some(count) = self.held.get_mut(&id) else { continue };
+            *count -= 1;
+            if *count > 0 {
+                continue;
+            }
+            self.held.remove(&id);
+            match id {
+                NamedId::Object(id) if !stays(&id) => drop(self.objects.remove(&id)),
+                NamedId::Object(_) => {}
+                NamedId::Name(id) => self.forget(&id),
+            }
+        }
+    }
+
+    /// Nothing is in any content, for they are all taken in anew.
+    pub fn release_all(&mut self) {
+        self.held.clear();
+    }
+
+    fn forget(&mut self, id: &NameId) {
+        match self.clear.remove(id) {
+            Some((Sort::MapKey, Clear::Text(text))) => drop(self.keys.remove(&text)),
+            Some((sort, Clear::Value(value))) => {
+                if let Some(values) = self.values.get_mut(&sort) {
+                    values.remove(value.to_bytes().as_slice());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The names of a skeleton's tables that a content holds. Whoever wrote it put them in the order of the tables, and they are
+    /// known: then nothing has to be confirmed.
+    fn held_by(
+        &self,
+        skeleton: &Skeleton,
+        content: &Content,
+        confirmed: impl FnOnce() -> Vec<NamedId>,
+    ) -> Vec<NamedId> {
+        let (mut held, mut rest) = (Vec::new(), content.names.as_slice());
+        let mut hold = |id, is_it: &dyn Fn(&NameEntry) -> bool| {
+            if let Some((first, others)) = rest.split_first()
+                && is_it(first)
+            {
+                held.push(id);
+                rest = others;
+            }
+        };
+        for (id, _) in &skeleton.objects {
+            hold(NamedId::Object(*id), &|entry| self.object(id).is_some_and(|name| name.is(entry)));
+        }
+        for id in skeleton.names.iter().chain(&skeleton.command) {
+            hold(NamedId::Name(*id), &|entry| match (self.clear.get(id), entry) {
+                (Some((of, name)), NameEntry::Name { sort, clear }) => *of as u8 == *sort && name.is(clear),
+                _ => false,
+            });
+        }
+        if rest.is_empty() { held } else { confirmed() }
+    }
+
     /// Whether all names of a skeleton are known, so that nothing needs to be learnt.
     pub fn know(&self, skeleton: &Skeleton) -> bool {
         skeleton.objects.iter().all(|(id, _)| self.objects.contains_key(id))
@@ -163,6 +242,13 @@ impl Names {
 }
 
 impl Clear {
+    fn is(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Text(text) => text.as_bytes() == bytes,
+            Self::Value(value) => value.to_bytes() == bytes,
+        }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.as_bytes().to_vec(),
@@ -172,6 +258,20 @@ impl Clear {
 }
 
 impl ObjectName {
+    fn is(&self, entry: &NameEntry) -> bool {
+        let is_it = |of: u8, with: &[u8]| of == self.kind as u8 && self.options.encode() == with;
+        match (&self.origin, entry) {
+            (ObjectOrigin::Named(named), NameEntry::Object { kind, options, name }) => {
+                **named == **name && is_it(*kind, options)
+            }
+            (
+                ObjectOrigin::Child { parent, key },
+                NameEntry::Child { parent: of, key: at, kind, options },
+            ) => (parent, key) == (of, at) && is_it(*kind, options),
+            _ => false,
+        }
+    }
+
     fn to_entry(&self) -> NameEntry {
         let (kind, options) = (self.kind as u8, self.options.encode());
         match &self.origin {
@@ -185,37 +285,46 @@ impl ObjectName {
 
 impl Saved for Names {
     fn save(&self, out: &mut Writer) {
-        let mut names: Vec<(&NameId, &(Sort, Clear))> = self.clear.iter().collect();
-        sort_by_key(&mut names, |(id, _)| **id);
+        let count = |id| self.held.get(&id).copied();
+        let names = self.clear.iter().filter_map(|(id, name)| Some((id, name, count(NamedId::Name(*id))?)));
+        let mut names: Vec<(&NameId, &(Sort, Clear), u32)> = names.collect();
+        sort_by_key(&mut names, |(id, ..)| **id);
         out.varint(names.len() as u64);
-        for (id, (sort, clear)) in names {
+        for (id, (sort, clear), count) in names {
             id.save(out);
-            out.u8(*sort as u8).bytes(&clear.to_bytes());
+            out.varint(count.into()).u8(*sort as u8).bytes(&clear.to_bytes());
         }
-        let mut objects: Vec<(&ObjectId, &ObjectName)> = self.objects.iter().collect();
-        sort_by_key(&mut objects, |(id, _)| **id);
+        let objects =
+            self.objects.iter().filter_map(|(id, name)| Some((id, name, count(NamedId::Object(*id))?)));
+        let mut objects: Vec<(&ObjectId, &ObjectName, u32)> = objects.collect();
+        sort_by_key(&mut objects, |(id, ..)| **id);
         out.varint(objects.len() as u64);
-        for (id, name) in objects {
+        for (id, name, count) in objects {
             id.save(out);
+            out.varint(count.into());
             name.save(out);
         }
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let mut names = Self::default();
-        let count = from.count("names", u32::MAX as usize, 18)?;
+        let count = from.count("names", u32::MAX as usize, 19)?;
         names.clear.reserve(count);
         for _ in 0..count {
-            let (id, at) = (NameId::load(from)?, from.position());
+            let id = NameId::load(from)?;
+            names.held.insert(NamedId::Name(id), u32::load(from)?.max(1));
+            let at = from.position();
             let sort = from.u8("sort")?;
             let unknown = DecodeError::Unknown { what: "sort", at, found: sort.into() };
             let clear = from.bytes("name", u32::MAX as usize)?;
             names.learn(Sort::from_code(sort).ok_or(unknown)?, id, clear);
         }
-        let count = from.count("objects", u32::MAX as usize, 19)?;
+        let count = from.count("objects", u32::MAX as usize, 20)?;
         names.objects.reserve(count);
         for _ in 0..count {
-            names.objects.insert(ObjectId::load(from)?, ObjectName::load(from)?);
+            let id = ObjectId::load(from)?;
+            names.held.insert(NamedId::Object(id), u32::load(from)?.max(1));
+            names.objects.insert(id, ObjectName::load(from)?);
         }
         Ok(names)
     }

@@ -4,7 +4,7 @@
 use super::fold::Place;
 use super::objects::Sleeper;
 use super::{Fold, ObjectIx};
-use crate::causal::OpIx;
+use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use std::ops::Range;
 
@@ -24,6 +24,7 @@ impl Saved for Fold {
             );
         }
         saved::save_steps(out, self.absent.iter().map(|op| op.0));
+        saved::save_steps(out, self.redacted.iter().map(|changeset| changeset.0));
         self.reasons.save(out);
         self.events.save(out);
         self.writings.save(out);
@@ -43,6 +44,7 @@ impl Saved for Fold {
         let known = revokes.map(|(_, op)| OpIx(op)).eq(fold.revokes.keys().copied());
         saved::check(known, from, "revokes", "each revoke has its targets")?;
         fold.absent = saved::load_rising(from)?.into_iter().map(OpIx).collect();
+        fold.redacted = saved::load_rising(from)?.into_iter().map(ChangesetIx).collect();
         fold.reasons = Saved::load(from)?;
         let in_range = |op: Option<&OpIx>| op.is_none_or(|op| op.0 < ops);
         let known = in_range(fold.absent.last()) && in_range(fold.reasons.inactive().last());

@@ -24,6 +24,12 @@ impl Writings {
         }
     }
 
+    /// Forgets what an op wrote; says whether it wrote anything.
+    pub fn wipe(&mut self, op: OpIx) -> bool {
+        let found = self.rows.binary_search_by_key(&op, |row| row.0);
+        found.map(|at| self.rows[at].1 = None).is_ok()
+    }
+
     /// What an op wrote. O(1) where all ops from the first on wrote something, else O(log writes).
     pub fn get(&self, op: OpIx) -> Option<&Written> {
         let (first, last) = (self.rows.first()?.0, self.rows.len() - 1);

@@ -143,6 +143,12 @@ impl Content {
         })
     }
 
+    /// The ids of these names.
+    #[must_use]
+    pub fn confirmed_ids(&self, skeleton: &Skeleton, keys: &NameKey) -> Vec<NamedId> {
+        self.confirmed_names(skeleton, keys).into_iter().map(|(id, _)| id).collect()
+    }
+
     /// The names that are what they claim: their ids stand in the skeleton.
     #[must_use]
     pub fn confirmed_names<'a>(

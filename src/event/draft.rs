@@ -1,6 +1,6 @@
 //! What becomes a changeset when it is sealed and signed.
 
-use super::header::{EXT_CHAIN, EXT_OPS_ROOT, EXT_REDACTS, Header, Prefix, SegmentRef};
+use super::header::{EXT_CHAIN, EXT_OPS_ROOT, EXT_PLACES, EXT_REDACTS, Header, Prefix, SegmentRef};
 use super::{Chain, Changeset, Class};
 use crate::causal::{ActorId, ChangesetId, SpaceId};
 use crate::codec::limits::CHANGESET_BYTES_MAX;
@@ -24,8 +24,8 @@ pub struct Draft<'a> {
     pub deps: &'a [ChangesetId],
     /// Who the actor is; at `seq` 0 only.
     pub chain: Option<&'a Chain>,
-    /// The changesets to redact, strictly ascending; in class control only.
-    pub redacts: &'a [ChangesetId],
+    /// The changesets to redact, strictly ascending, each with its place in the chain of its actor; in class control only.
+    pub redacts: &'a [(ChangesetId, (ActorId, u32))],
     /// The root over its ops, if they can be shown one by one.
     pub ops_root: Option<Digest>,
     /// The encoded skeleton.
@@ -91,13 +91,21 @@ impl Draft<'_> {
         if !self.redacts.is_empty() {
             let mut targets = Writer::new();
             targets.varint(self.redacts.len() as u64);
-            self.redacts.iter().for_each(|target| {
+            self.redacts.iter().for_each(|(target, _)| {
                 targets.raw(&target.0);
             });
             ext.entry(EXT_REDACTS, targets.as_slice());
         }
         if let Some(root) = &self.ops_root {
             ext.entry(EXT_OPS_ROOT, &root.0);
+        }
+        if !self.redacts.is_empty() {
+            let mut places = Writer::new();
+            places.varint(self.redacts.len() as u64);
+            for (_, (actor, seq)) in self.redacts {
+                places.raw(&actor.0).varint((*seq).into());
+            }
+            ext.entry(EXT_PLACES, places.as_slice());
         }
         ext
     }

@@ -225,6 +225,12 @@ impl Header {
         &self.ext.redacts
     }
 
+    /// Where those are in the chains of their actors, one each; none if the header does not say.
+    #[must_use]
+    pub fn redacts_at(&self) -> &[(ActorId, u32)] {
+        &self.ext.places
+    }
+
     /// The Merkle root over its salted ops.
     #[must_use]
     pub fn ops_root(&self) -> Option<Digest> {
@@ -269,6 +275,7 @@ impl SegmentRef {
 struct Ext {
     chain: Option<Box<Chain>>,
     redacts: Vec<ChangesetId>,
+    places: Vec<(ActorId, u32)>,
     ops_root: Option<Digest>,
 }
 
@@ -301,6 +308,12 @@ impl Ext {
                     return Err(rule("only control changesets redact"));
                 }
                 EXT_REDACTS => ext.redacts = redaction_targets(entry)?,
+                EXT_PLACES => {
+                    ext.places = redaction_places(entry)?;
+                    if ext.places.len() != ext.redacts.len() {
+                        return Err(rule("each redaction target has a place"));
+                    }
+                }
                 EXT_OPS_ROOT => {
                     let root = entry.value.try_into().map_err(|_| rule("an ops root has 32 bytes"))?;
                     ext.ops_root = Some(Digest(root));
@@ -333,6 +346,18 @@ fn redaction_targets(entry: &TlvEntry<'_>) -> Result<Vec<ChangesetId>, DecodeErr
     Ok(targets.into_iter().map(ChangesetId).collect())
 }
 
+fn redaction_places(entry: &TlvEntry<'_>) -> Result<Vec<(ActorId, u32)>, DecodeError> {
+    let what = "redaction places";
+    let mut reader = Reader::new(entry.value);
+    let count = reader.count(what, EXT_BYTES_MAX, 33)?;
+    let mut places = Vec::with_capacity(count);
+    for _ in 0..count {
+        places.push((ActorId(reader.array(what)?), reader.varint_u32(what, u32::MAX)?));
+    }
+    reader.finish(what)?;
+    Ok(places)
+}
+
 fn support(suite: u8, class: u8, flags: u8, ext: &Tlv<'_>) -> Result<Class, Unsupported> {
     if suite != SUITE {
         return Err(Unsupported { what: "header suite", found: suite.into() });
@@ -352,7 +377,8 @@ fn support(suite: u8, class: u8, flags: u8, ext: &Tlv<'_>) -> Result<Class, Unsu
 pub(super) const EXT_CHAIN: u64 = 1 << 1 | 1;
 pub(super) const EXT_REDACTS: u64 = 2 << 1 | 1;
 pub(super) const EXT_OPS_ROOT: u64 = 3 << 1;
-const KNOWN_EXT: [u64; 3] = [EXT_CHAIN, EXT_REDACTS, EXT_OPS_ROOT];
+pub(super) const EXT_PLACES: u64 = 4 << 1;
+const KNOWN_EXT: [u64; 4] = [EXT_CHAIN, EXT_REDACTS, EXT_OPS_ROOT, EXT_PLACES];
 
 pub(super) const SIGNATURE_BYTES: usize = 64;
 const VERSION: u8 = 1;

@@ -7,8 +7,8 @@
 //! integrated) is decided by whoever opens the skeletons, and only recorded here.
 
 use super::signatures::Signatures;
-use super::{Author, Changeset, Genesis, Header, Role, SignedChangeset};
-use crate::causal::{ActorId, ById, CausalGraph, ChangesetId, ChangesetIx, Ids, SpaceId};
+use super::{Author, Changeset, Class, Genesis, Header, Role, SignedChangeset};
+use crate::causal::{ActorId, ById, CausalGraph, ChangesetId, ChangesetIx, Ids, MemberId, SpaceId};
 use foldhash::{HashMap, HashSet};
 use std::collections::{VecDeque, hash_map};
 
@@ -90,6 +90,10 @@ pub struct Entry {
     pub received_ms: u64,
     /// What it came to.
     pub fate: Fate,
+    /// What its ops are about.
+    pub class: Class,
+    /// Whether its content is gone for good: none is taken from a copy.
+    pub is_redacted: bool,
     pub(super) root: ChangesetIx,
 }
 
@@ -142,6 +146,8 @@ pub struct Log {
     pub(super) proven: Vec<Vec<u8>>,
     pub(super) stored: Vec<(SignedChangeset, u64)>,
     pub(super) completed: Vec<ChangesetId>,
+    /// What came with a content that is gone for good.
+    pub(super) late: Vec<Changeset>,
     pub(super) unsupported: HashSet<ChangesetId>,
     /// Authentic changesets that do not follow what they name, with that.
     pub(super) broken: Vec<(SignedChangeset, Header)>,
@@ -170,6 +176,7 @@ impl Log {
             proven: Vec::new(),
             stored: Vec::new(),
             completed: Vec::new(),
+            late: Vec::new(),
             unsupported: HashSet::default(),
             away: 0,
             broken: Vec::new(),
@@ -213,6 +220,7 @@ impl Log {
         if !is_next && let Some(first) = self.graph.at(&actor, seq).iter().find(branch) {
             self.forks.push(Fork { actor, seq, first: self.graph.id(*first), second: id });
         }
+        let class = header.class().expect("authentic changesets are supported");
         let ix = self.graph.add(id, actor, ready.prev, &ready.deps);
         let root = ready.prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
         self.entries.push(Entry {
@@ -220,6 +228,8 @@ impl Log {
             changeset: Some(ready.changeset.into()),
             received_ms: ready.received_ms,
             fate: Fate::Integrated,
+            class,
+            is_redacted: false,
             root,
         });
         for waiting in self.waited_for.remove(&id).unwrap_or_default() {
@@ -243,6 +253,22 @@ impl Log {
     /// Records what a changeset came to.
     pub fn decide(&mut self, ix: ChangesetIx, fate: Fate) {
         self.entries[ix.0 as usize].fate = fate;
+    }
+
+    /// The content of a changeset is gone for good. What there was of it, to be forgotten elsewhere too; none where it was not here.
+    pub fn redact(&mut self, ix: ChangesetIx) -> Option<Changeset> {
+        let entry = &mut self.entries[ix.0 as usize];
+        entry.is_redacted = true;
+        let changeset = entry.changeset.as_deref_mut().filter(|held| held.signed().has_content())?;
+        let whole = changeset.clone();
+        changeset.drop_content();
+        entry.size = changeset.signed().size() as u32;
+        Some(whole)
+    }
+
+    /// Those whose content was redacted before their bytes were supplied: as they came, each once.
+    pub fn take_late(&mut self) -> Vec<Changeset> {
+        std::mem::take(&mut self.late)
     }
 
     /// Keeps a ready changeset out of the graph, and with it all its descendants, until [`Log::release`]. Where too much
@@ -294,6 +320,16 @@ impl Log {
     /// The role of a ready changeset's author.
     pub fn role_of(&self, ready: &Ready) -> Role {
         self.author_at(ready).role
+    }
+
+    /// The member who wrote a ready changeset.
+    pub fn member_of(&self, ready: &Ready) -> MemberId {
+        match ready.prev {
+            Some(prev) => self.author(prev).member,
+            None => {
+                self.chains.get(&ready.changeset.id()).expect("a chain is admitted with its seq 0").member
+            }
+        }
     }
 
     /// Forks seen, in order of detection.

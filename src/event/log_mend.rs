@@ -15,9 +15,19 @@ impl Log {
     /// Whether something of a changeset is still to be got: it is not here, or without a segment, or spoilt.
     pub fn is_lacking(&self, id: &ChangesetId) -> bool {
         match self.find(id) {
-            Some(changeset) => changeset.signed().is_partial() || self.is_spoilt(id),
+            Some(changeset) => {
+                let signed = changeset.signed();
+                let is_partial =
+                    if self.is_redacted(id) { !signed.has_skeleton() } else { signed.is_partial() };
+                is_partial || self.is_spoilt(id)
+            }
             None => !self.knows(id),
         }
+    }
+
+    /// Whether the content of a changeset in the graph is gone for good.
+    pub fn is_redacted(&self, id: &ChangesetId) -> bool {
+        self.graph.get(id).is_some_and(|ix| self.entry(ix).is_redacted)
     }
 
     /// Those of which it was found out lately that they are spoilt, and where they are in their chains.
@@ -53,8 +63,11 @@ impl Log {
     }
 
     /// Fills in segments that are missing here. The copy's signature is not looked at: a segment fits its hash.
-    pub(super) fn complete(&mut self, copy: SignedChangeset) -> bool {
+    pub(super) fn complete(&mut self, mut copy: SignedChangeset) -> bool {
         let (id, actor) = (copy.id(), copy.header().actor());
+        if self.is_redacted(&id) {
+            copy.drop_content();
+        }
         let Some(held) = self.find_mut(&id) else { return false };
         let before = held.signed().size();
         let completed = held.complete_from(copy);

@@ -2,7 +2,7 @@
 //! supplied when something needs them.
 
 use super::chain::{Device, InviteTerms};
-use super::{Author, Entry, Fate, Fork, Log, Role, SignedChangeset};
+use super::{Author, Class, Entry, Fate, Fork, Log, Role, SignedChangeset};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::sorted::sort;
@@ -16,10 +16,17 @@ impl Log {
         let id = self.graph.id(ix);
         let entry = &mut self.entries[ix.0 as usize];
         if let Some(changeset) = &mut entry.changeset {
-            changeset.complete_from(signed);
+            if !entry.is_redacted {
+                changeset.complete_from(signed);
+            }
             return false;
         }
-        entry.changeset = signed.trust_by_id(id).map(Box::new);
+        let Some(mut changeset) = signed.trust_by_id(id) else { return false };
+        if entry.is_redacted && changeset.signed().has_content() {
+            self.late.push(changeset.clone());
+            changeset.drop_content();
+        }
+        entry.changeset = Some(changeset.into());
         self.away -= u32::from(entry.changeset.is_some());
         entry.changeset.is_some()
     }
@@ -53,7 +60,8 @@ impl Log {
             let received_ms = if arrivals { entry.received_ms } else { 0 };
             out.varint(saved::to_unsigned(received_ms.wrapping_sub(last_ms) as i64));
             last_ms = received_ms;
-            (entry.fate == Fate::Integrated).save(out);
+            let is_integrated = entry.fate == Fate::Integrated;
+            out.u8((entry.class as u8) << 2 | u8::from(entry.is_redacted) << 1 | u8::from(is_integrated));
             if entry.root == ix {
                 self.author(ix).save(out);
             }
@@ -111,13 +119,17 @@ impl Log {
         let size = u32::load(from)?;
         let received_ms = last_ms.wrapping_add(saved::from_unsigned(u64::load(from)?) as u64);
         *last_ms = received_ms;
-        let fate = if bool::load(from)? { Fate::Integrated } else { Fate::Inert };
+        let at = from.position();
+        let flags = from.u8("flags")?;
+        let unknown = DecodeError::Unknown { what: "class", at, found: flags.into() };
+        let (class, is_redacted) = (Class::from_code(flags >> 2).ok_or(unknown)?, flags & 2 != 0);
+        let fate = if flags & 1 != 0 { Fate::Integrated } else { Fate::Inert };
         let ix = self.graph.add(id, actor, prev, &deps);
         if prev.is_none() {
             self.chains.insert(id, Author::load(from)?);
         }
         let root = prev.map_or(ix, |prev| self.entries[prev.0 as usize].root);
-        self.entries.push(Entry { changeset: None, size, received_ms, fate, root });
+        self.entries.push(Entry { changeset: None, size, received_ms, fate, class, is_redacted, root });
         Ok(())
     }
 }

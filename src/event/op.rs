@@ -165,6 +165,8 @@ pub enum AuditKind {
     Consent = 0x63,
     /// Evidence that somebody contradicts itself.
     Evidence = 0x64,
+    /// What was redacted was deleted.
+    Erased = 0x65,
 }
 
 /// One op.

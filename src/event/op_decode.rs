@@ -38,6 +38,7 @@ impl Op {
                 let kind = [Attest, Block, Vote, Consent, Evidence][usize::from(kind - 0x60)];
                 Self::Audit { kind, payload: payload(reader)? }
             }
+            0x65 => Self::Audit { kind: AuditKind::Erased, payload: payload(reader)? },
             0x80.. => Self::Skipped { kind, payload: payload(reader)? },
             0x40..=0x45 => Self::decode_policy(kind, reader)?,
             _ => Self::decode_data(kind, reader, tables)?,

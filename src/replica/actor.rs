@@ -7,7 +7,7 @@ use super::attest::is_of_validators;
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Chain, Consents, Detail, Finality, NoteKind};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -95,6 +95,8 @@ impl Replica {
         self.notes = Notes::default();
         self.policy = Policy::new(self.member());
         self.finality = Finality::default();
+        self.redactions = Redactions::default();
+        self.names.release_all();
         self.inquiry.begin_again();
         self.chain = Chain::default();
         self.consents = Consents::default();

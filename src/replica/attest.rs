@@ -169,6 +169,10 @@ impl Replica {
     /// What the ops of a class that is not folded come to before anything is decided: none where they are fine.
     pub(super) fn judge_statements(&self, skeleton: &Skeleton, ready: &Ready) -> Option<Judged> {
         let header = ready.changeset.header();
+        let is_redaction = |op: &Op| matches!(op, Op::Control { kind: ControlKind::Redact, .. });
+        if !header.redacts().is_empty() && !skeleton.ops.iter().any(is_redaction) {
+            return Some(Judged::Inert);
+        }
         skeleton.ops.iter().find_map(|op| match op {
             Op::Control { kind: ControlKind::Validators, payload } => {
                 if !payload.first().is_some_and(|version| ValidatorSet::knows(*version)) {
@@ -177,6 +181,9 @@ impl Replica {
                 let is_right =
                     self.log.role_of(ready) >= Role::Admin && ValidatorSet::decode(payload).is_ok();
                 (!is_right).then_some(Judged::Inert)
+            }
+            Op::Control { kind: ControlKind::Redact, payload } => {
+                self.judge_redaction(payload, skeleton, ready)
             }
             Op::Audit { kind: kind @ (AuditKind::Attest | AuditKind::Block | AuditKind::Vote), payload } => {
                 let is_known = match kind {
@@ -198,6 +205,7 @@ impl Replica {
                 };
                 (!is_signed).then_some(Judged::Inert)
             }
+            Op::Audit { kind: AuditKind::Erased, payload } => self.judge_erased(payload, skeleton, ready),
             Op::Audit { kind: AuditKind::Consent, payload } => {
                 if payload.first() != Some(&1) {
                     return Some(Judged::Unsupported);
@@ -232,10 +240,18 @@ impl Replica {
             }
             let graph = self.log.graph();
             match op {
+                Op::Control { kind: ControlKind::Redact, .. } => {
+                    self.take_redaction(at, content);
+                    continue;
+                }
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
                     self.chain.choose(at.changeset, index, skeleton.hlc, set.clone());
                     self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);
+                }
+                Op::Audit { kind: AuditKind::Erased, payload } => {
+                    self.take_erased(at, skeleton, payload);
+                    continue;
                 }
                 Op::Audit { kind: AuditKind::Attest, payload } => {
                     let attestation =

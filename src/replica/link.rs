@@ -364,6 +364,7 @@ impl Replica {
         self.integrate_ready(env);
         self.share(env);
         self.attest_if_due(env);
+        self.confirm_if_due(env);
         self.inquire(env);
         self.make_blocks(env);
         self.note_if_due(env.now_ms);
@@ -405,6 +406,7 @@ impl Replica {
         let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
         let stated = [self.attest_due(), self.blocks_due(), self.noted_due(), self.inquiry_due()];
         let due = due.into_iter().chain([self.links.mends.due_ms()]).chain(stated);
+        let due = due.chain([self.confirms_now().then_some(now_ms)]);
         due.flatten().min()
     }
 

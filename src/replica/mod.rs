@@ -42,6 +42,7 @@ mod presence;
 mod preview;
 mod read;
 mod receive;
+mod redact;
 mod refusal;
 mod relay_link;
 mod reputation;
@@ -78,6 +79,7 @@ pub use presence::Agreement;
 pub use preview::Preview;
 pub use read::Stats;
 pub use receive::HoldReason;
+pub use redact::{RedactFault, Redacted};
 pub use refusal::Obstacle;
 pub use reputation::{Reputation, Rung};
 pub use restore::RestoreFault;
@@ -88,7 +90,7 @@ pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Chain, Consents, Detail, Finality, NoteKind};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -181,6 +183,8 @@ pub struct Replica {
     shared: shared::Shared,
     witness: audit::Witness,
     finality: Finality,
+    redactions: Redactions,
+    erasing: redact::Erasing,
     chain: Chain,
     consents: Consents,
     validating: attest::Validating,
@@ -274,6 +278,8 @@ impl Replica {
             shared: shared::Shared::default(),
             witness: audit::Witness::default(),
             finality: Finality::default(),
+            redactions: Redactions::default(),
+            erasing: redact::Erasing::default(),
             chain: Chain::default(),
             consents: Consents::default(),
             validating: attest::Validating::default(),
@@ -288,6 +294,9 @@ impl Replica {
     pub fn poll(&mut self) -> Option<Output> {
         self.report_own();
         let next = self.outputs.pop_front();
+        if next.is_none() {
+            self.release_gone();
+        }
         if next.is_none() && self.has_grown() {
             self.told_beyond = None;
             return Some(Output::Grown);

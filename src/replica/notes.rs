@@ -79,6 +79,18 @@ impl Notes {
         self.put(changeset.0, Note { said: said.into(), is_whole });
     }
 
+    /// Forgets what was said with a changeset.
+    pub fn forget(&mut self, changeset: ChangesetIx) {
+        if let Some(note) = self.notes.remove(&changeset.0) {
+            self.in_rows -= usize::from(!note.is_whole);
+            if let Some((command, _)) = &note.said.command
+                && let Some(at) = self.commands.get(command)
+            {
+                self.by_command[*at as usize].retain(|of| *of != changeset);
+            }
+        }
+    }
+
     /// Whether it is the first about its changeset.
     fn put(&mut self, changeset: u32, note: Note) -> bool {
         self.in_rows += usize::from(!note.is_whole);

@@ -73,6 +73,9 @@ pub enum Output {
     Change(Vec<Change>),
     /// Something needs the bytes that a snapshot stands for: [`Replica::supply`](super::Replica::supply).
     Supply,
+    /// Content is to be erased from the store: its snapshots go, and each record of its tail is what
+    /// [`Replica::erased`](super::Replica::erased) makes of it; then [`Replica::finish_erasing`](super::Replica::finish_erasing).
+    Erase,
     /// There is a first look, for [`Replica::take_look`](super::Replica::take_look), or it is over.
     Look,
     /// New changesets are in the store: other tabs may read on.

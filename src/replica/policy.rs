@@ -209,7 +209,7 @@ impl Replica {
     }
 
     /// What chooses all of a member's, or of an actor's, if the id is that of one.
-    fn written_by(&self, id: [u8; 32]) -> Option<Selected> {
+    pub(super) fn written_by(&self, id: [u8; 32]) -> Option<Selected> {
         let (member, actor) = (MemberId(id), ActorId(id));
         if self.is_member(member) {
             return Some(Selected { member: Some(member), ..Selected::default() });

@@ -67,6 +67,7 @@ impl Replica {
         for row in record.rows {
             self.log.offer_stored(row, record.received_ms);
         }
+        self.erase_late();
     }
 
     /// Authenticates and integrates what was loaded. Returns whether there is more to do: then call again.
@@ -107,7 +108,7 @@ impl Replica {
             let (id, row) = (signed.id(), signed.encode());
             if was_hollow && self.log.supply(signed.clone()) {
                 // The store had lost it: it is stored again.
-                new.push(row);
+                new.extend(self.log.find(&id).map(|changeset| changeset.signed().encode()));
                 continue;
             }
             arrived.push((id, row, (signed.header().actor(), signed.header().seq()), signed.is_damaged()));
@@ -163,6 +164,7 @@ impl Replica {
             let strict = matches!(origin, Origin::Import);
             self.commit(batch, strict, InFlight { received, ..InFlight::default() });
         }
+        self.erase_late();
         if was_hollow && self.log.is_whole() {
             self.go_on_whole(env);
         }
@@ -355,6 +357,8 @@ impl Replica {
         if !self.names.know(skeleton) {
             self.learn_names(skeleton, &content);
         }
+        let keys = self.identity.keyring().names();
+        self.names.hold(skeleton, &content, || content.confirmed_ids(skeleton, keys));
         self.notes.keep(ix, Said::of(skeleton, &content, self.identity.keyring().names()));
         Some(content)
     }

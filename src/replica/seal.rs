@@ -6,6 +6,7 @@
 //! open batch neither stored nor sent, and nothing else is integrated.
 
 use super::notes::Said;
+use super::redact::redacted_by;
 use super::{Env, Replica};
 use crate::audit::{OpTree, Statements};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, Hlc};
@@ -283,7 +284,9 @@ impl Replica {
             }
             let changeset = self.sign(actor, prev, &deps, &skeleton, Some(&content), env);
             let ix = self.add_own(changeset, prev, &deps, next.closed_ms, sealed);
-            self.notes.keep(ix, Said::of(&skeleton, &content, self.identity.keyring().names()));
+            let keys = self.identity.keyring().names();
+            self.names.hold(&skeleton, &content, || content.confirmed_ids(&skeleton, keys));
+            self.notes.keep(ix, Said::of(&skeleton, &content, keys));
             self.fold.rank(self.log.graph(), ix, Some(stamp));
             self.fold.sealed(ix, (stamp, group), &draft);
             next.ops -= draft.ops();
@@ -390,6 +393,7 @@ impl Replica {
         (env.random)(&mut random);
         let chain = prev.is_none().then(|| self.identity.actor_chain(actor));
         let deps: Vec<ChangesetId> = deps.iter().map(|dep| graph.id(*dep)).collect();
+        let redacts = redacted_by(graph, &again, &refs);
         let unsealed = Unsealed {
             space: self.identity.space(),
             class,
@@ -397,7 +401,7 @@ impl Replica {
             prev: prev.map(|prev| graph.id(prev)),
             deps: &deps,
             chain: chain.as_ref(),
-            redacts: &[],
+            redacts: &redacts,
             ops_root,
             skeleton: &body,
             content: content.as_deref(),

@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Cases, Chain, Consents, Finality};
+use crate::audit::{Cases, Chain, Consents, Finality, Redactions};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -18,7 +18,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-pub(super) const SNAPSHOT_VERSION: u8 = 9;
+pub(super) const SNAPSHOT_VERSION: u8 = 10;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -136,14 +136,18 @@ impl Replica {
         let last = self.last_snapshot;
         let new = (last.changesets..self.log.graph().len()).map(ChangesetIx);
         let bytes: u64 = new.map(|ix| u64::from(self.log.entry(ix).size)).sum();
-        !last.is_newer && !last.is_hollow && bytes >= NEW_BYTES_MIN.max(last.bytes / 4) && self.is_at_rest()
+        !last.is_newer
+            && !last.is_hollow
+            && !self.erasing.is_due()
+            && bytes >= NEW_BYTES_MIN.max(last.bytes / 4)
+            && self.is_at_rest()
     }
 
     /// A snapshot of everything that is integrated. `rows` is a number up to which every row of the store is here. None while
     /// anything is edited, stored or waiting to be integrated, and where too much waits for its parents.
     pub fn snapshot(&mut self, rows: u64, env: &mut Env<'_>) -> Option<SnapshotRecords> {
         let outside: usize = self.log.outside().map(|(changeset, _)| changeset.signed().size()).sum();
-        let is_last = self.last_snapshot.is_newer || self.last_snapshot.is_hollow;
+        let is_last = self.last_snapshot.is_newer || self.last_snapshot.is_hollow || self.erasing.is_due();
         if !self.is_at_rest() || outside > OUTSIDE_BYTES_MAX || is_last {
             return None;
         }
@@ -186,6 +190,7 @@ impl Replica {
         self.notes.save(&mut state);
         saved::save_list(&mut state, self.policy.entries());
         self.finality.save(&mut state);
+        self.redactions.save(&mut state);
         self.chain.save(&mut state);
         self.consents.save(&mut state);
         self.inquiry.cases.save(&mut state);
@@ -237,6 +242,7 @@ impl Replica {
         for row in record.rows {
             self.log.supply(row);
         }
+        self.erase_late();
     }
 
     /// All rows of the store were supplied. Says whether they are what the snapshot was made of; if not, it is to be removed,
@@ -334,7 +340,7 @@ impl Replica {
         log.load(&mut from)?;
         let (fold, names, notes) = (Fold::load(&mut from)?, Names::load(&mut from)?, Notes::load(&mut from)?);
         let words: Vec<Entry> = Saved::load(&mut from)?;
-        let finality = Finality::load(&mut from)?;
+        let (finality, redactions) = (Finality::load(&mut from)?, Redactions::load(&mut from)?);
         let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
         let cases = Cases::load(&mut from)?;
@@ -342,6 +348,7 @@ impl Replica {
         if fold.timeline().changesets() != changesets
             || words.iter().any(|word| word.changeset.0 >= changesets)
             || !finality.is_within(changesets)
+            || !redactions.is_within(changesets)
             || !chain.is_within(changesets)
             || !consents.is_within(changesets)
             || !cases.is_within(changesets)
@@ -362,7 +369,8 @@ impl Replica {
         drop(state);
         self.clock.observe(Hlc { ms, counter });
         self.policy = Policy::of(self.member(), log.graph(), words);
-        (self.finality, self.chain, self.consents) = (finality, chain, consents);
+        (self.finality, self.redactions) = (finality, redactions);
+        (self.chain, self.consents) = (chain, consents);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.inquiry.cases = cases;
         let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));

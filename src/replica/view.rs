@@ -118,6 +118,11 @@ impl Views {
         self.origins.get(&copy).copied()
     }
 
+    /// What views show of an object by each copy of it.
+    fn copies(&self, object: ObjectIx) -> impl Iterator<Item = (ObjectIx, &Selection)> {
+        self.open.values().filter_map(move |view| Some((*view.copies.get(&object)?, &view.ops)))
+    }
+
     fn get(&self, view: ViewIx) -> Result<&View, ViewFault> {
         self.open.get(&view).ok_or(ViewFault::Closed)
     }
@@ -131,6 +136,15 @@ impl Views {
 }
 
 impl Replica {
+    /// What was written to these objects is gone: views show them anew.
+    pub(super) fn show_anew(&mut self, objects: &[ObjectIx]) {
+        for object in objects {
+            for (copy, ops) in self.views.copies(*object) {
+                self.fold.copy(self.log.graph(), *object, ops, copy);
+            }
+        }
+    }
+
     /// Makes a view. Seals the open batch first, so that it can be in it; that of a transaction stays out.
     /// O(changesets + ops / 64).
     pub fn view(&mut self, filter: &ViewFilter, env: &mut Env<'_>) -> Result<ViewIx, ViewFault> {

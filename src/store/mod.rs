@@ -15,6 +15,8 @@ pub enum StoreName {
     Actors,
     /// Open batches that were not sealed.
     Drafts,
+    /// The state as it was.
+    Snapshots,
     /// What happened on this device.
     Audit,
 }
@@ -27,6 +29,7 @@ impl StoreName {
             Self::Keys => "keys",
             Self::Actors => "actors",
             Self::Drafts => "drafts",
+            Self::Snapshots => "snapshots",
             Self::Audit => "audit",
         }
     }

@@ -73,6 +73,20 @@ impl IdbStorage {
         })
     }
 
+    /// Writes numbered records anew.
+    pub fn replace(&self, records: Array) -> Promise {
+        let database = self.0.clone();
+        let record = |pair: JsValue| {
+            let pair: Array = pair.unchecked_into();
+            (pair.get(0).as_f64().unwrap_or(0.0), Uint8Array::new(&pair.get(1)).to_vec())
+        };
+        let records: Vec<(f64, Vec<u8>)> = records.iter().map(record).collect();
+        future_to_promise(async move {
+            database.with_handle(async |handle| replace_records(&handle, &records).await).await?;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+
     pub fn commit(&self, batch: JsValue, strict: bool) -> Promise {
         let database = self.0.clone();
         // Read at once: the caller may go on with its object before a future is polled.
@@ -396,6 +410,47 @@ async fn pack_tail(handle: &Connection, through: f64) -> Result<(), Fault> {
             })
             .await?;
     }
+}
+
+/// Writes records anew where they are, which ascend: in the tail or in the segment that has them, each of these in a transaction of
+/// its own. Nothing packs meanwhile.
+async fn replace_records(handle: &Connection, mut records: &[(f64, Vec<u8>)]) -> Result<(), Fault> {
+    while let [(number, record), rest @ ..] = records {
+        let before = number - 1.0;
+        let (keys, _) = handle.pairs(TAIL, Some(&before.into()), Some(1)).await?;
+        if keys.first().and_then(JsValue::as_f64) == Some(*number) {
+            let bytes = Uint8Array::from(record.as_slice());
+            handle
+                .commit_strict(&[TAIL], |tx| {
+                    tx.object_store(TAIL)?.put_with_key(&bytes, &(*number).into())?;
+                    Ok(Vec::new())
+                })
+                .await?;
+            records = rest;
+            continue;
+        }
+        let (keys, segments) = handle.pairs(SEGMENTS, Some(&segment_key(before).into()), Some(1)).await?;
+        let damaged = || EdgeError::new(Code::StorageLost, "a segment of the database is damaged");
+        let (Some(key), Some(bytes)) = (keys.first(), segments.first()) else { return Err(damaged().into()) };
+        let bytes = bytes.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default();
+        let mut segment = Segment::decode(&bytes).map_err(|_| damaged())?;
+        let last = segment.records.last().map_or(0.0, |(last, _)| *last as f64);
+        let within = records.iter().take_while(|(number, _)| *number <= last).count().max(1);
+        for (number, record) in &records[..within] {
+            for of in segment.records.iter_mut().filter(|(of, _)| *of as f64 == *number) {
+                of.1.clone_from(record);
+            }
+        }
+        let bytes = Uint8Array::from(segment.encode().as_slice());
+        handle
+            .commit_strict(&[SEGMENTS], |tx| {
+                tx.object_store(SEGMENTS)?.put_with_key(&bytes, key)?;
+                Ok(Vec::new())
+            })
+            .await?;
+        records = &records[within..];
+    }
+    Ok(())
 }
 
 /// The key of the segment that ends with a number.

@@ -8,6 +8,7 @@ mod batch;
 mod blocks;
 mod connection;
 mod consent;
+mod erasure;
 mod error;
 mod events;
 mod evidence;

@@ -124,6 +124,7 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),
         Output::Supply => of("supply", &[]),
+        Output::Erase => of("erase", &[]),
         Output::Trouble(trouble) => trouble_to_js(trouble),
         Output::Change(changes) => {
             let changes: Array = changes.iter().map(|change| change_to_js(change, replica)).collect();

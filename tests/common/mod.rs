@@ -55,6 +55,9 @@ impl Disk {
         self.tail.extend(batch.append.iter().cloned());
         for key in &batch.delete {
             self.keyed.remove(key);
+            if key.0 == StoreName::Snapshots {
+                self.snapshot.remove(&key.1);
+            }
         }
         for (store, key, value) in &batch.put {
             self.keyed.insert((*store, key.clone()), value.clone());
@@ -110,6 +113,8 @@ pub struct Node {
     pub drafted: usize,
     /// Drafts of tabs that died, which were not sealed.
     pub left: Vec<(ActorId, DraftFault)>,
+    /// Content is to be erased from the store.
+    pub erases: bool,
 }
 
 impl Node {
@@ -161,7 +166,27 @@ impl Node {
             waiting_draft: None,
             drafted: 0,
             left: Vec::new(),
+            erases: false,
         }
+    }
+
+    /// Goes through the store for what is to be erased, as an edge does when no commit waits.
+    pub fn erase(&mut self) {
+        if !std::mem::take(&mut self.erases) {
+            return;
+        }
+        if !self.replica.is_whole() {
+            self.supply();
+        }
+        let begun = self.replica.begin_erasing();
+        self.disk.snapshot.clear();
+        for record in &mut self.disk.tail {
+            if let Some(erased) = self.replica.erased(record) {
+                *record = erased;
+            }
+        }
+        self.erases = self.with(|replica, _| replica.finish_erasing(begun, stemma::audit::STORE_OTHER));
+        self.erase();
     }
 
     /// Closes without a word and opens again from the store.
@@ -257,6 +282,9 @@ impl Node {
         let mut fill = |bytes: &mut [u8]| random.fill(bytes);
         let result = call(&mut self.replica, &mut Env { now_ms: self.now_ms, random: &mut fill });
         self.drain();
+        if self.erases && self.waiting_commits.is_empty() && self.disk.broken.is_none() {
+            self.erase();
+        }
         result
     }
 
@@ -286,6 +314,7 @@ impl Node {
                 Output::Change(changes) => self.changes.extend(changes),
                 Output::Trouble(trouble) => self.troubles.push(trouble),
                 Output::Grown => self.grown += 1,
+                Output::Erase => self.erases = true,
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
                 Output::Noted => self.noted += 1,
                 Output::Trim => self.trims += 1,

@@ -300,7 +300,8 @@ impl World {
             }
             Output::Sync | Output::Events | Output::Policy | Output::Consent | Output::Presence => {}
             Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
-            Output::Grown | Output::Look | Output::Noted | Output::Trim => {}
+            // Nobody redacts here.
+            Output::Grown | Output::Look | Output::Noted | Output::Trim | Output::Erase => {}
         }
     }
 

@@ -85,6 +85,30 @@ export const cases: Case[] = [
     },
   ],
   [
+    "writes records anew where they are, packed or not, and numbers on",
+    async (place) => {
+      const storage = await opened(place);
+      const all = Array.from({ length: 200 }, (_, index) => `${index}:`.padEnd(3_000, "."));
+      let numbers: number[] = [];
+      for (let at = 0; at < all.length; at += 50) numbers = numbers.concat(await storage.commit({ append: all.slice(at, at + 50).map(bytes) }, RELAXED));
+      await storage.pack?.(numbers[149] as number);
+      await storage.replace?.([]);
+      const chosen = [0, 3, 4, 99, 149, 150, 199];
+      const anew = (index: number) => `anew ${index}`.repeat(index % 3 === 0 ? 1 : 900);
+      await storage.replace?.(chosen.map((index) => [numbers[index] as number, bytes(anew(index))]));
+      for (const index of chosen) all[index] = anew(index);
+      equal(texts(await storage.read(0, Number.POSITIVE_INFINITY)), all);
+      const [next] = await storage.commit({ append: [bytes("next")] }, STRICT);
+      equal(next, (numbers.at(-1) as number) + 1);
+      await storage.pack?.(next as number);
+      await storage.close();
+      const again = await opened(place);
+      equal(texts(await again.read(0, Number.POSITIVE_INFINITY)), [...all, "next"]);
+      equal(texts(await again.read(numbers[98] as number, 1)), [anew(99)]);
+      await again.close();
+    },
+  ],
+  [
     "reads many records page by page, none twice, none missed",
     async (place) => {
       const storage = await opened(place);

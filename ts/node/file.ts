@@ -85,6 +85,12 @@ export class FileStorage implements StorageAdapter {
     });
   }
 
+  async replace(records: [number, Uint8Array][]): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#opened().replace(new Map(records)).catch(rethrow("E_STORAGE_LOST"));
+    });
+  }
+
   async close(): Promise<void> {
     await this.#inTurn(async () => {
       const opened = this.#open;
@@ -296,6 +302,23 @@ class OpenFolder {
       this.#packed = segment;
     }
     this.#stale = 0;
+  }
+
+  /** Writes rows anew in their segments. Snapshots, drafts and what was cut off may hold what they were, so these go too. */
+  async replace(records: ReadonlyMap<number, Uint8Array>): Promise<void> {
+    if (this.lost) throw this.lost;
+    await this.#rotate();
+    if (this.lost) throw this.lost;
+    if (this.#checkpointed.segment !== this.#log.end.segment) throw new StemmaError("E_STORAGE_QUOTA", "there is no room to erase");
+    const held = new Set([...records.keys()].map((number) => lastAtMost(this.#segments, ({ first }) => first, number) + 1));
+    for (let segment = 1; segment < this.#checkpointed.segment; segment += 1) {
+      if (segment <= this.#packed && !held.has(segment)) continue;
+      await this.#log.strip(segment, STALE, records);
+      Object.assign(this.#segments[segment - 1] as Segment, { unread: Infinity, rows: [] });
+    }
+    this.#packed = this.#checkpointed.segment - 1;
+    this.#stale = 0;
+    await this.#log.forgetTorn();
   }
 
   async close(): Promise<void> {

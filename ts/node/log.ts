@@ -5,7 +5,7 @@
 // damage, which is reported and left as it is. What lies before a checkpoint is looked at when it is read.
 
 import { mkdirSync } from "node:fs";
-import { type FileHandle, open, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StoreName } from "../storage.js";
 import { type Commit, FRAME_HEAD_BYTES, decodeCommit, decodeFrame, encodeCommit, encodeFrame } from "./frame.js";
@@ -106,9 +106,9 @@ export class SegmentLog {
 
   /**
    * Rewrites a segment that is written to no more without the records of some keyed stores; those that are still of use lie
-   * elsewhere then. The new file takes the place of the old one as a whole.
+   * elsewhere then. Rows in `replaced`, by number, are written as they are there. The new file takes the place of the old one as a whole.
    */
-  async strip(segment: number, stores: readonly StoreName[]): Promise<void> {
+  async strip(segment: number, stores: readonly StoreName[], replaced: ReadonlyMap<number, Uint8Array> = new Map()): Promise<void> {
     const path = this.#path(segment);
     const bytes = await readFile(path);
     const frames: Uint8Array[] = [];
@@ -118,8 +118,9 @@ export class SegmentLog {
       if (!commit) throw new Error(`segment ${segment} is damaged at byte ${offset}`);
       offset = end;
       const put = commit.put.filter(([of]) => !stores.includes(of));
+      const append = commit.append.map((row, at) => replaced.get(commit.first + at) ?? row);
       if (commit.append.length + put.length + commit.delete.length === 0) continue;
-      frames.push(encodeFrame(encodeCommit({ ...commit, put })));
+      frames.push(encodeFrame(encodeCommit({ ...commit, append, put })));
     }
     const file = await open(`${path}.new`, "w", 0o600);
     try {
@@ -131,6 +132,13 @@ export class SegmentLog {
     await this.#readers.get(segment)?.close();
     this.#readers.delete(segment);
     await rename(`${path}.new`, path);
+    await syncFolder(this.#folder);
+  }
+
+  /** Removes what was cut off the ends of segments: it may hold what was erased. */
+  async forgetTorn(): Promise<void> {
+    const torn = (await readdir(this.#folder)).filter((name) => /^\d+\.torn$/.test(name));
+    for (const name of torn) await rm(join(this.#folder, name));
     await syncFolder(this.#folder);
   }
 

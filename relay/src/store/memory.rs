@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::event::{SnapshotId, next_chain, start_chain};
+use stemma::event::{Class, SnapshotId, next_chain, start_chain};
 use stemma::sync::{ChainRange, Code, Position, Verdict};
 
 use super::{
-    Admitted, Append, Appended, Judgement, KEPT_MAX, Kept, Lanes, Newcomer, Snapshots, SpaceRecord, Store,
-    StoreError, StoredRow, judge,
+    Admitted, Append, Appended, Judgement, KEPT_MAX, Kept, Lanes, Newcomer, Redaction, Redactions, Snapshots,
+    SpaceRecord, Store, StoreError, StoredRow, judge,
 };
 
 /// Everything in memory.
@@ -32,6 +32,8 @@ struct Space {
     members: Vec<([u8; 32], MemberId)>,
     /// The newest first.
     snapshots: Vec<Kept>,
+    redactions: Vec<Redaction>,
+    redacted_until: u64,
     chunks: BTreeMap<(SnapshotId, u32), Vec<u8>>,
 }
 
@@ -64,6 +66,8 @@ impl Store for MemoryStore {
             lanes: HashMap::new(),
             members: Vec::new(),
             snapshots: Vec::new(),
+            redactions: Vec::new(),
+            redacted_until: 0,
             chunks: BTreeMap::new(),
         });
         Ok(())
@@ -251,6 +255,51 @@ impl Snapshots for MemoryStore {
 
     fn chunk(&self, space: SpaceId, id: SnapshotId, number: u32) -> Result<Option<Vec<u8>>, StoreError> {
         self.on(space, |space| space.chunks.get(&(id, number)).cloned())
+    }
+}
+
+impl Redactions for MemoryStore {
+    fn redact(
+        &self,
+        space: SpaceId,
+        noted: &[Redaction],
+        places: &[(ActorId, u32, ChangesetId)],
+        until: u64,
+    ) -> Result<u64, StoreError> {
+        self.on(space, |space| {
+            space.redactions.extend_from_slice(noted);
+            space.redacted_until = space.redacted_until.max(until);
+            space.snapshots.clear();
+            space.chunks.clear();
+            let mut dropped = 0;
+            for (actor, seq, id) in places {
+                let rows = space.lanes.get(actor).and_then(|lanes| lanes.rows.get(seq));
+                let Some((cursor, _)) = rows.into_iter().flatten().find(|(_, known)| known == id) else {
+                    continue;
+                };
+                let row = &mut space.rows[usize::try_from(*cursor - 1).expect("a row is in memory")].row;
+                if row.header.get(2) == Some(&(Class::Data as u8))
+                    && let Some(content) = row.content.take()
+                {
+                    space.record.bytes -= content.len() as u64;
+                    dropped += 1;
+                }
+            }
+            dropped
+        })
+    }
+
+    fn redactions(&self, space: SpaceId, targets: &[ChangesetId]) -> Result<Vec<Redaction>, StoreError> {
+        self.on(space, |space| {
+            let all = space.redactions.iter();
+            all.filter(|redaction| targets.contains(&redaction.target)).copied().collect()
+        })
+    }
+
+    fn redacted(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError> {
+        let node = self.node();
+        let until = |space: &SpaceId| Some((*space, node.spaces.get(space)?.redacted_until));
+        Ok(spaces.iter().filter_map(until).filter(|(_, until)| *until > 0).collect())
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the relay keeps: spaces, who was let in, and one log per space. One trait, three stores, one acceptance suite.
 //!
 //! Invariants of every [`Store`]: what a method changed is durable when it returns; the cursors of a space are 1, 2, 3 …
-//! without a gap; the chain of a row is the one of `docs/protocol.md` §3 over everything before it; a row is never changed. A
+//! without a gap; the chain of a row is the one of `docs/protocol.md` §3 over everything before it; of a row nothing is ever
+//! changed but that its content is dropped. A
 //! store judges only places in chains: signatures, sizes and admission were checked before.
 
 mod memory;
 mod postgres;
+mod redactions;
 mod snapshots;
 mod sqlite;
 
@@ -16,11 +18,12 @@ use stemma::sync::{ChainRange, Position, Resync, Row, Verdict};
 
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
+pub use redactions::{Redaction, Redactions};
 pub use snapshots::{KEPT_MAX, Kept, Snapshots};
 pub use sqlite::SqliteStore;
 
 /// What a relay needs of its disk.
-pub trait Store: Snapshots + Send + Sync + 'static {
+pub trait Store: Snapshots + Redactions + Send + Sync + 'static {
     /// The seed of the relay's key; `fresh` becomes it the first time.
     ///
     /// # Errors
@@ -325,7 +328,7 @@ pub enum StoreError {
 
 /// What nothing reaches, in the SQL of both databases: a table, and when a row of it is a stray. In this order, since a stray
 /// of one makes strays of the next.
-const STRAYS: [(&str, &str); 6] = [
+const STRAYS: [(&str, &str); 7] = [
     (
         "changeset",
         "NOT EXISTS (SELECT 1 FROM space WHERE space.number = changeset.space AND changeset.cursor <= space.head)",
@@ -340,6 +343,7 @@ const STRAYS: [(&str, &str); 6] = [
         "NOT EXISTS (SELECT 1 FROM changeset WHERE changeset.space = actor.space AND changeset.actor = actor.number)",
     ),
     ("member", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = member.space)"),
+    ("redaction", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = redaction.space)"),
     ("snapshot", "NOT EXISTS (SELECT 1 FROM space WHERE space.number = snapshot.space)"),
     STRAY_CHUNKS,
 ];

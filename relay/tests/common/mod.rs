@@ -45,7 +45,7 @@ pub fn key(seed: u64) -> SigningKey {
 pub struct Space {
     pub root: SigningKey,
     pub genesis: Genesis,
-    epoch: EpochKey,
+    pub epoch: EpochKey,
 }
 
 impl Space {

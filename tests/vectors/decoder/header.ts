@@ -42,7 +42,7 @@ const CHANGESET_BYTES = 262_144;
 const DEPS = 32;
 const SEGMENT_BYTES_MIN = 32;
 const CLASSES = 6;
-const [CHAIN, REDACTION, OPS_ROOT] = [1n, 2n, 3n];
+const [CHAIN, REDACTION, OPS_ROOT, PLACES] = [1n, 2n, 3n, 4n];
 
 export function decodeHeader(bytes: Uint8Array): Header {
   return Reader.whole(bytes, (r) => {
@@ -92,7 +92,7 @@ function later(suite: number, cls: number, flags: number, ext: Entry[]): string 
   if (suite !== 1) return `suite ${suite}`;
   if (cls >= CLASSES) return `class ${cls}`;
   if (flags !== 0) return `flags ${flags}`;
-  const critical = ext.find((entry) => isCritical(entry) && entry[0] >> 1n > OPS_ROOT);
+  const critical = ext.find((entry) => isCritical(entry) && entry[0] >> 1n > PLACES);
   return critical === undefined ? null : `critical entry ${critical[0]}`;
 }
 
@@ -105,7 +105,7 @@ function readExt(ext: Entry[], header: Pick<Header, "seq" | "class" | "actor">, 
   for (const entry of ext) {
     const type = entry[0] >> 1n;
     if (type === CHAIN || type === REDACTION) check(isCritical(entry), "invalid", `entry ${type} is critical`);
-    if (type === OPS_ROOT) check(!isCritical(entry), "invalid", "the ops root is not critical");
+    if (type === OPS_ROOT || type === PLACES) check(!isCritical(entry), "invalid", `entry ${type} is not critical`);
   }
   const value = (type: bigint) => ext.find(([tag]) => tag >> 1n === type)?.[1];
   const [chain, redaction, root] = [value(CHAIN), value(REDACTION), value(OPS_ROOT)];
@@ -122,6 +122,11 @@ function readExt(ext: Entry[], header: Pick<Header, "seq" | "class" | "actor">, 
     check(header.class === 0, "invalid", "a redaction outside control");
     known.redacts = Reader.whole(redaction, (r) => r.ascending(U32));
     check(known.redacts.length > 0, "invalid", "a redaction of nothing");
+  }
+  const places = value(PLACES);
+  if (places !== undefined) {
+    const read = Reader.whole(places, (r) => r.list(U32, 33, () => (r.raw(32), r.number(U32))));
+    check(read.length === known.redacts.length, "invalid", "a place for each target");
   }
   if (root !== undefined) {
     check(root.length === 32, "invalid", "an ops root of another size");

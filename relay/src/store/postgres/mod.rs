@@ -8,6 +8,7 @@
 
 mod commit;
 mod hints;
+mod redactions;
 mod snapshots;
 
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ use super::{Admitted, Append, Appended, Hint, Newcomer, STRAYS, SpaceRecord, Sto
 use commit::Locked;
 use hints::Hints;
 
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 const SCHEMA: &str = "
     CREATE TABLE node (name text PRIMARY KEY, value bytea NOT NULL);
     CREATE TABLE version (number integer NOT NULL);
@@ -216,10 +217,14 @@ fn make(client: &mut Client) -> Result<(), StoreError> {
     if !is_there {
         transaction.batch_execute(SCHEMA)?;
         transaction.batch_execute(snapshots::TABLES)?;
+        transaction.batch_execute(redactions::TABLES)?;
         transaction.execute("INSERT INTO version VALUES ($1)", &[&SCHEMA_VERSION])?;
-    } else if transaction.query_opt("SELECT 1 FROM version WHERE number = 1", &[])?.is_some() {
+    } else if let found @ (1 | 2) = transaction.query_one("SELECT number FROM version", &[])?.get(0) {
         // Relays of the version before go on beside this one: they do not know these tables.
-        transaction.batch_execute(snapshots::TABLES)?;
+        if found == 1 {
+            transaction.batch_execute(snapshots::TABLES)?;
+        }
+        transaction.batch_execute(redactions::TABLES)?;
         transaction.execute("UPDATE version SET number = $1", &[&SCHEMA_VERSION])?;
     }
     check_version(&mut transaction)?;

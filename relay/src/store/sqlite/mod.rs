@@ -8,6 +8,7 @@
 //! epoch      (space, number) -> kid
 //! tip        (space, actor, seq, id) -> cursor   the ends of lanes
 //! changeset  (space, cursor) -> actor, seq, fork, chain, packed, skeleton, content
+//! redaction  (space, target, member)             what is dropped, whether it is here or comes
 //! snapshot   (space, id) -> record               what members made, and (space, id, number) -> chunk
 //! ```
 //! Rows are clustered by (space, cursor), so that a page of a log is one range of the file. What follows from other rows is not
@@ -19,6 +20,7 @@
 mod commit;
 mod migrate;
 mod packed;
+mod redactions;
 mod snapshots;
 
 use std::collections::HashMap;
@@ -38,7 +40,7 @@ use super::{Admitted, Append, Appended, Newcomer, STRAYS, SpaceRecord, Store, St
 use commit::{Commit, Recent, id_in};
 use packed::{Ids, Place, unpack};
 
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 const SCHEMA: &str = "
     CREATE TABLE node (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE space (
@@ -115,12 +117,18 @@ impl SqliteStore {
                 transaction.execute_batch(SCHEMA)?;
                 transaction.execute_batch(LOG_TABLES)?;
                 transaction.execute_batch(snapshots::TABLES)?;
+                transaction.execute_batch(redactions::TABLES)?;
             }
             1 => {
                 migrate::from_1(&transaction)?;
                 transaction.execute_batch(snapshots::TABLES)?;
+                transaction.execute_batch(redactions::TABLES)?;
             }
-            2 => transaction.execute_batch(snapshots::TABLES)?,
+            2 => {
+                transaction.execute_batch(snapshots::TABLES)?;
+                transaction.execute_batch(redactions::TABLES)?;
+            }
+            3 => transaction.execute_batch(redactions::TABLES)?,
             found => return Err(StoreError::Version { found, known: SCHEMA_VERSION }),
         }
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;

@@ -17,7 +17,7 @@ pub(super) const TABLES: &str = "
 ";
 
 impl SqliteStore {
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         space: SpaceId,
         change: impl FnOnce(&Transaction<'_>, i64) -> Result<T, StoreError>,
