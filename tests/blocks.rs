@@ -346,7 +346,11 @@ fn more_liars_than_a_third_are_named_and_the_owner_begins_anew_without_them() {
             assert!(one.is_proven && one.case.evidence.is_about_votes());
             one.member.expect("whose it is is known")
         });
-        assert_eq!(accused.collect::<BTreeSet<_>>(), liars, "everybody tells everybody, with both statements");
+        assert_eq!(
+            accused.collect::<BTreeSet<_>>(),
+            liars,
+            "everybody tells everybody, with both statements"
+        );
         let score = |at: usize| {
             let actor = crowd.nodes[at].replica.actor().expect("it signs");
             node.replica.reputation(actor, 0).validator

@@ -45,17 +45,19 @@ fn edit(node: &mut Node, rng: &mut Rng) {
             5 if len > 1 => replica.text_delete(notes, number % (len - 1), 1, env).expect("in range"),
             6 | 5 if len > 2 => {
                 let range = number % (len - 2)..len;
-                let expand = Expand { before: false, after: number % 3 == 0 };
+                let expand = Expand { before: false, after: number.is_multiple_of(3) };
                 replica.text_mark(notes, range, ("bold", word), Some(expand), env).expect("in range");
             }
             7 | 8 => replica.list_insert(todo, number % (items + 1), vec![word], env).expect("in range"),
             9 if items > 1 => {
                 replica.list_move(todo, number % items, (number + 1) % items, env).expect("in range")
             }
-            10 => replica.set_add(tags, &word, (number % 2 == 0).then(|| "v".into()), env).expect("a set"),
+            10 => replica
+                .set_add(tags, &word, number.is_multiple_of(2).then(|| "v".into()), env)
+                .expect("a set"),
             11 => replica.cart_add(basket, &word, 1, env).expect("a cart"),
             12 if replica.is_account(house, &pot) => {
-                let memo = (number % 2 == 0).then_some(word);
+                let memo = number.is_multiple_of(2).then_some(word);
                 replica
                     .ledger_transfer(house, (me, pot), &BigInt::from(1), memo, env)
                     .expect("it can be paid");

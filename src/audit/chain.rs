@@ -177,9 +177,8 @@ impl Chain {
     pub fn heard(&self, graph: &CausalGraph, member: MemberId) -> Option<u32> {
         let blocks = self.era(graph)?.blocks();
         let counted = blocks.len().saturating_sub(COUNTED);
-        let names = |id: &ChangesetId| {
-            graph.get(id).is_some_and(|ix| self.statements.attester(ix) == Some(member))
-        };
+        let names =
+            |id: &ChangesetId| graph.get(id).is_some_and(|ix| self.statements.attester(ix) == Some(member));
         let (mut last, mut heard) = (None, 0);
         for (at, block) in blocks.iter().enumerate().skip(counted.saturating_sub(SILENT)) {
             if block.header.attestations.iter().any(names) {

@@ -23,12 +23,15 @@ impl Replica {
     /// What two changesets say that contradict each other.
     pub(super) fn look_into_validator(&mut self, one: ChangesetIx, other: ChangesetIx, env: &mut Env<'_>) {
         let (Some(one), Some(other)) = (self.carried(one), self.carried(other)) else { return };
-        for (one, other) in one.votes.iter().flat_map(|one| other.votes.iter().map(move |other| (one, other))) {
+        for (one, other) in one.votes.iter().flat_map(|one| other.votes.iter().map(move |other| (one, other)))
+        {
             if one.statement.vote.contradicts(&other.statement.vote).is_some() {
                 return self.report_evidence(Evidence::votes([one.clone(), other.clone()]), env);
             }
         }
-        for (one, other) in one.blocks.iter().flat_map(|one| other.blocks.iter().map(move |other| (one, other))) {
+        for (one, other) in
+            one.blocks.iter().flat_map(|one| other.blocks.iter().map(move |other| (one, other)))
+        {
             if one.statement.proposal.contradicts(&other.statement.proposal).is_some() {
                 return self.report_evidence(Evidence::blocks([one.clone(), other.clone()]), env);
             }
