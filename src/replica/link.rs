@@ -403,11 +403,11 @@ impl Replica {
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
         let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
-        let due = [self.batch_deadline(), self.draft_due(), rows, ready, watch, redial, retry, strays, said];
+        let own =
+            [self.batch_deadline(), self.draft_due(), rows, ready, self.confirms_now().then_some(now_ms)];
+        let linked = [watch, redial, retry, strays, said, self.links.mends.due_ms()];
         let stated = [self.attest_due(), self.blocks_due(), self.noted_due(), self.inquiry_due()];
-        let due = due.into_iter().chain([self.links.mends.due_ms()]).chain(stated);
-        let due = due.chain([self.confirms_now().then_some(now_ms)]);
-        due.flatten().min()
+        own.into_iter().chain(linked).chain(stated).flatten().min()
     }
 
     /// The state of sync.

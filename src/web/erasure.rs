@@ -6,9 +6,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
-use crate::Digest;
 use crate::replica::RedactFault;
-use crate::trust::phrase;
+use crate::{Digest, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
 

@@ -91,7 +91,7 @@ fn good() -> Vec<Case> {
             "undecodable",
             Forge { content: Some([&plaintext(&content)[..], &[1]].concat()), ..second() }.row(),
         ),
-        ("unknown entry", "travels on", Forge { ext: ext(&[(8, b"later")]), ..second() }.row()),
+        ("unknown entry", "travels on", Forge { ext: ext(&[(10, b"later")]), ..second() }.row()),
         ("ops root", "not critical", Forge { ext: ext(&[(6, &[7; 32])]), ..second() }.row()),
         (
             "redaction",
@@ -268,7 +268,7 @@ fn unsupported() -> Vec<Case> {
         case("suite 2", later, Forge { suite: 2, ..second() }),
         case("class 6", later, Forge { class: 6, ..second() }),
         case("a flag", later, Forge { flags: 1, ..second() }),
-        case("critical entry", later, Forge { ext: ext(&[(9, b"x")]), ..second() }),
+        case("critical entry", later, Forge { ext: ext(&[(11, b"x")]), ..second() }),
         case("a chain of later certificates", later, Forge { ext: ext(&[(3, later_chain.as_slice())]), ..first }),
         case("segment codec 1", later, Forge { skeleton: [&[1][..], &plaintext(&skeleton)[1..]].concat(), ..second() }),
         case(
