@@ -28,7 +28,11 @@ async function count(dir: string, bytes: Uint8Array): Promise<number> {
   let found = 0;
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
-    const file = await readFile(join(entry.parentPath, entry.name));
+    // One that takes the place of another has that one's name by now.
+    const file = await readFile(join(entry.parentPath, entry.name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      return Buffer.of();
+    });
     for (let at = file.indexOf(bytes); at >= 0; at = file.indexOf(bytes, at + 1)) found++;
   }
   return found;
@@ -148,19 +152,19 @@ test("a body that is offered again is not taken, and a store without a way to er
   Object.defineProperty(storage, "replace", { value: undefined });
   const space = await opened(t, { storage });
   const { id } = secrets(space, 1);
+  const body = await lastContent(space);
   const whole = await space.export();
   const faults: StemmaError[] = [];
   space.on("storage", (fault) => faults.push(fault));
   space.redact(id, { reason: "asked to" });
-  const without = await space.export();
-  assert.ok(without.length < whole.length);
-  assert.deepEqual(await space.import(whole), { added: 0, known: 1, refused: 0 });
+  const holds = (bytes: Uint8Array) => Buffer.from(bytes).includes(body);
+  assert.deepEqual([holds(whole), holds(await space.export())], [true, false]);
+  assert.deepEqual(await space.import(whole), { added: 0, known: 1, refused: 0, pending: 0 });
   assert.equal(space.getMap("people").get("name"), undefined);
-  assert.equal((await space.export()).length, without.length);
+  assert.equal(holds(await space.export()), false);
   await until(() => faults.length > 0);
   assert.equal(faults[0]?.code, "E_UNSUPPORTED");
-  const object = await space.getMap("people").export();
-  assert.ok(object.length < whole.length, "the export of a handle has none of it");
+  assert.equal(holds(await space.getMap("people").export()), false, "the export of a handle has none of it");
 });
 
 test("a member's work, an object and a time are selections", async (t) => {
