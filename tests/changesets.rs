@@ -160,10 +160,10 @@ fn unknown_suites_classes_flags_and_critical_entries_wait_for_a_later_version() 
     waits(altered(at::FLAGS, &[0x80]), "header flags", 0x80);
     waits(
         with_ext(|ext| {
-            ext.entry(9, b"x");
+            ext.entry(11, b"x");
         }),
         "header ext",
-        9,
+        11,
     );
     assert_eq!(code(altered(0, &[2])), "unknown", "another version is not even kept");
 }
@@ -171,7 +171,7 @@ fn unknown_suites_classes_flags_and_critical_entries_wait_for_a_later_version() 
 #[test]
 fn an_unknown_entry_that_is_not_critical_travels_on_byte_for_byte() {
     let signed = with_ext(|ext| {
-        ext.entry(8, b"later");
+        ext.entry(10, b"later");
     })
     .expect("well-formed");
     let row = signed.encode();

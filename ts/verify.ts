@@ -105,7 +105,8 @@ function opsRootOf(header: Uint8Array<ArrayBuffer>): Uint8Array | undefined {
     at = end;
     return value;
   };
-  at += 32 * number() + 16;
+  const deps = number();
+  at += 32 * deps + 16;
   for (let segments = 2; segments > 0; segments--) {
     number();
     at += 32;
