@@ -31,6 +31,7 @@ export class AuditDrawer {
   /** The proof that was shown last. */
   #proof: Proof | undefined;
   #timer = 0;
+  #isBusy = false;
 
   constructor(element: HTMLElement, opener: HTMLElement, page: AuditPage) {
     this.#element = element;
@@ -185,12 +186,12 @@ export class AuditDrawer {
   }
 
   #on(selector: string, act: () => Promise<void>): void {
-    const button = this.#part(selector) as HTMLButtonElement;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
+    this.#part(selector).addEventListener("click", async () => {
+      if (this.#isBusy) return;
+      this.#isBusy = true; // a button that is disabled would lose the focus
       say(this.#part("#audit-trouble"), "");
       await act().catch((error: unknown) => say(this.#part("#audit-trouble"), messageOf(error)));
-      button.disabled = false;
+      this.#isBusy = false;
     });
   }
 

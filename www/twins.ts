@@ -1,5 +1,5 @@
 /** Somebody who signs two stories: in a space of its own, made and closed here, whose members are this page alone. */
-import { type Evidence, open } from "stemma";
+import { type Evidence, type Space, open } from "stemma";
 import { Disk } from "./disk.ts";
 
 /** What the others find. */
@@ -26,9 +26,20 @@ export async function signTwice(): Promise<Caught> {
     await liar.flush().saved("local");
     await judge.import(await liar.export());
   }
-  const [evidence] = judge.audit.evidence();
-  if (!evidence) throw new Error("no evidence was found");
+  const evidence = await told(judge);
   const [actor = ""] = evidence.actors;
   const reads = judge.getMap("debts").conflicts("rest").join(" · ") || "nothing of what came after";
   return { evidence, reads, state: judge.audit.reputation(actor).state };
 }
+
+/** Members wait some seconds before they tell of evidence, for one of them is enough. */
+async function told(judge: Space): Promise<Evidence> {
+  for (const begun = performance.now(); performance.now() - begun < PATIENCE_MS; ) {
+    const [evidence] = judge.audit.evidence();
+    if (evidence) return evidence;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("no evidence was found");
+}
+
+const PATIENCE_MS = 20_000;

@@ -391,9 +391,9 @@ impl Replica {
 
     /// When to call [`Replica::tick`] next.
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
-        let rows = (self.links.has_rows() || self.links.passage.is_held_up()).then_some(now_ms);
-        let ready =
-            (self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact).then_some(now_ms);
+        let is_ready = self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact;
+        let is_held_up = self.links.has_rows() || self.links.passage.is_held_up();
+        let now = (is_ready || is_held_up || self.shares_now() || self.confirms_now()).then_some(now_ms);
         let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
         let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
         let redial =
@@ -402,10 +402,8 @@ impl Replica {
         let retry =
             self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
         let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
-        let said = self.presence_due().into_iter().chain(self.shares_now().then_some(now_ms)).min();
-        let own =
-            [self.batch_deadline(), self.draft_due(), rows, ready, self.confirms_now().then_some(now_ms)];
-        let linked = [watch, redial, retry, strays, said, self.links.mends.due_ms()];
+        let own = [self.batch_deadline(), self.draft_due(), self.presence_due(), now];
+        let linked = [watch, redial, retry, strays, self.links.mends.due_ms()];
         let stated = [self.attest_due(), self.blocks_due(), self.noted_due(), self.inquiry_due()];
         own.into_iter().chain(linked).chain(stated).flatten().min()
     }

@@ -273,7 +273,7 @@ test("what is proven holds without an engine, also once its words are erased; an
 
   await page.click("#fork-make");
   const caught = page.locator("#fork-result .verdict");
-  await caught.waitFor();
+  await caught.waitFor({ timeout: 20_000 });
   assert.match(await caught.innerText(), /^✓ Caught: fork[^]*quarantined/);
   await page.keyboard.press("Escape");
   assert.equal(await page.locator("#audit").isHidden(), true);

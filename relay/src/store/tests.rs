@@ -385,17 +385,21 @@ fn sqlite_remembers_everything() {
 }
 
 #[test]
-fn a_store_of_version_2_gets_room_for_snapshots() {
+fn stores_of_versions_2_and_3_get_room_for_what_is_new() {
     let folder = tempfile::tempdir().expect("a folder");
     let rows = lane(1, 0, 3, None);
     verdicts(&SqliteStore::open(folder.path()).expect("a new store"), rows.clone());
-    let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
-    file.execute_batch("DROP TABLE snapshot; DROP TABLE snapshot_chunk; PRAGMA user_version = 2;")
-        .expect("as it was");
-    drop(file);
-    let store = SqliteStore::open(folder.path()).expect("the same store");
-    assert!(store.snapshots(SPACE).expect("reads").is_empty());
-    assert_eq!(tips(&store, &[1]), [(2, rows[2].id)]);
+    for older in [
+        "DROP TABLE redaction; PRAGMA user_version = 3;",
+        "DROP TABLE redaction; DROP TABLE snapshot; DROP TABLE snapshot_chunk; PRAGMA user_version = 2;",
+    ] {
+        let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
+        file.execute_batch(older).expect("as it was");
+        drop(file);
+        let store = SqliteStore::open(folder.path()).expect("the same store");
+        assert!(store.snapshots(SPACE).expect("reads").is_empty());
+        assert_eq!(tips(&store, &[1]), [(2, rows[2].id)]);
+    }
 }
 
 #[test]
@@ -410,9 +414,9 @@ fn another_schema_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     drop(SqliteStore::open(folder.path()).expect("a new store"));
     let file = rusqlite::Connection::open(folder.path().join("relay.sqlite")).expect("opens");
-    file.pragma_update(None, "user_version", 4).expect("writes");
+    file.pragma_update(None, "user_version", 5).expect("writes");
     drop(file);
-    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 4, known: 3 })));
+    assert!(matches!(SqliteStore::open(folder.path()), Err(StoreError::Version { found: 5, known: 4 })));
 }
 
 fn make(store: &impl Store) {
