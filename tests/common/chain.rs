@@ -32,6 +32,9 @@ impl Made {
         let deps: Vec<ChangesetIx> = self.graph.heads().filter(|head| Some(*head) != prev).collect();
         let mut id = [0; 32];
         id[..4].copy_from_slice(&self.graph.len().to_be_bytes());
+        // Tables of ids go by the last word, which is as good as random in a hash.
+        let word = u64::from(self.graph.len()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        id[24..].copy_from_slice(&word.to_le_bytes());
         self.graph.add(ChangesetId(id), actor, prev, &deps)
     }
 
