@@ -29,6 +29,7 @@ import { Rows } from "./rows.js";
 import { Snapshots } from "./snapshots.js";
 import type { SpaceEvents } from "./space.js";
 import type { StorageAdapter } from "./storage.js";
+import { Subjects } from "./subjects.js";
 import { SyncCore } from "./sync.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
@@ -47,6 +48,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
   readonly consent = new Consent(this);
+  readonly subjects = new Subjects(this);
   readonly audit = new Audit(this);
   readonly blobs = new Blobs(this);
   readonly presence: Presence;
@@ -72,6 +74,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
     consent: new Listeners<Consent>(),
+    subjects: new Listeners<Subjects>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -96,6 +99,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #mayBeSealed = false;
   #policyChanged = false;
   #consentChanged = false;
+  #subjectsChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -296,6 +300,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "consent":
         this.#consentChanged = true;
         return;
+      case "subjects":
+        this.#subjectsChanged = true;
+        return;
       case "presence":
         this.#presenceChanged = true;
         return;
@@ -329,6 +336,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#policyChanged = false;
     const consentChanged = this.#consentChanged;
     this.#consentChanged = false;
+    const subjectsChanged = this.#subjectsChanged;
+    this.#subjectsChanged = false;
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -341,6 +350,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
     if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
+    if (subjectsChanged && this.pump.isOpen) this.#events.subjects.emit(this.subjects);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();
