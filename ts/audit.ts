@@ -278,8 +278,8 @@ export class Audit {
   evidence(against?: string): readonly Evidence[] {
     if (against !== undefined) checkString(against, "actor");
     const found = this.#core.pump.read((engine) => engine.evidence(against));
-    const space = this.#core.pump.read((engine) => engine.id());
-    return freeze(found.map(({ bytes, ...one }) => ({ ...one, proof: { version: 1 as const, space, evidence: hex(bytes) } })));
+    const [space, genesis] = this.#core.pump.read((engine) => [engine.id(), hex(engine.genesis())]);
+    return freeze(found.map(({ bytes, ...one }) => ({ ...one, proof: { version: 1 as const, space, genesis, evidence: hex(bytes) } })));
   }
 
   /** Whether it is proven that an actor contradicts itself, and nobody who may has settled that. O(evidence). */

@@ -1,5 +1,6 @@
 /** Checks evidence without the engine: `docs/format.md`, section 16. Nothing but signatures of the accused shows anything. */
 
+import { memberOf, rootOf } from "./certificate.js";
 import { StemmaError } from "./errors.js";
 import type { EvidenceKind } from "./evidence.js";
 import { type Header, headerOf } from "./header.js";
@@ -10,21 +11,25 @@ import { proposalOf, type Statement, voteOf } from "./vote.js";
 export interface Contradiction {
   readonly kind: EvidenceKind;
   readonly space: string;
-  /** Who signed what contradicts itself. */
+  /** Who signed what contradicts itself: an actor, or the first of two of one member. */
   readonly actor: string;
+  /** That member, where it takes both. */
+  readonly member?: string;
   /** From which number in its chain on; absent where it is about votes or blocks. */
   readonly seq?: number;
 }
 
 /**
- * What evidence shows, by signatures alone: a fork, a gap, two votes, a broken lock or two blocks of one actor. Takes anything. A few hashes, and two signatures.
+ * What evidence shows, by signatures alone: a fork, a gap, two votes, a broken lock or two blocks of one member. Takes anything. A few hashes, two signatures, and the
+ * certificates where they are of two actors.
  *
  * Rejects with `E_PROOF` for what contradicts nothing: `argument` names what does not fit. Rejects with `E_UNSUPPORTED` for what only members can see (a changeset that nobody
- * can read, a snapshot, two actors of one member), and as {@link verifyProof} does.
+ * can read, a snapshot), for two actors without what their space began with, and as {@link verifyProof} does.
  */
 export async function verifyEvidence(proof: unknown): Promise<Contradiction> {
   const fields = fieldsOf(proof, "proof");
   const [space, bytes] = [bytesOf(fields, "space", 32), bytesOf(fields, "evidence")];
+  const root = fields["genesis"] === undefined ? undefined : await rootOf(bytesOf(fields, "genesis"), space);
   const from = new Bytes(bytes, "evidence");
   if (from.byte() !== 1) throw refused("version", "the evidence is of a version that is not known here");
   const code = from.byte();
@@ -38,26 +43,35 @@ export async function verifyEvidence(proof: unknown): Promise<Contradiction> {
     if (!(code === 1 ? isFork : isGap)) throw refused("evidence", "what it shows does not contradict itself");
     return { kind: code === 1 ? "fork" : "gap", space: hex(space), actor: hex(first.actor), seq: first.seq };
   }
-  if (code !== 5 && code !== 6) throw new StemmaError("E_UNSUPPORTED", "only members can see what this shows", { argument: "evidence" });
+  if (code !== 5 && code !== 6) {
+    const why = code === 3 || code === 4 ? "only members can see what this shows" : "the evidence is of a kind that is not known here";
+    throw new StemmaError("E_UNSUPPORTED", why, { argument: "evidence" });
+  }
   const said = [];
   for (let i = 0; i < 2; i++) {
-    const [actor, payload] = [from.take(32), from.bytes()];
-    from.bytes(); // certificates
+    const [actor, payload, chain] = [from.take(32), from.bytes(), from.bytes()];
     const statement = new Bytes(payload, "evidence");
-    const place = hex(actor) + hex(payload);
-    said.push({ actor, place, ...(code === 5 ? await voteOf(statement, actor, space) : await proposalOf(statement, actor, space)) });
+    said.push({ actor, chain, place: hex(actor) + hex(payload), ...(code === 5 ? await voteOf(statement, actor, space) : await proposalOf(statement, actor, space)) });
   }
   from.end();
   const [a, b] = said as [Said, Said];
-  if (!same(a.actor, b.actor)) throw new StemmaError("E_UNSUPPORTED", "only members can see that two actors are one member", { argument: "evidence" });
   const kind = code === 5 ? votesContradict(a, b) : a.round === b.round && a.block !== b.block && a.height === b.height && a.set === b.set ? "double-block" : undefined;
   if (!kind || a.place >= b.place) throw refused("evidence", "what it shows does not contradict itself");
-  return { kind, space: hex(space), actor: hex(a.actor) };
+  const one = { kind, space: hex(space), actor: hex(a.actor) };
+  if (same(a.actor, b.actor)) {
+    if (a.chain.length + b.chain.length > 0) throw refused("chain", "one actor needs no certificates");
+    return one;
+  }
+  if (!root) throw new StemmaError("E_UNSUPPORTED", "without what the space began with only members can see that two actors are one member", { argument: "genesis" });
+  const [member, other] = [await memberOf(a.actor, a.chain, root, space), await memberOf(b.actor, b.chain, root, space)];
+  if (!same(member, other)) throw refused("chain", "the two actors are of two members");
+  return { ...one, member: hex(member) };
 }
 
 /** With who said it, and the bytes by which the lesser comes first. */
 interface Said extends Statement {
   readonly actor: Uint8Array;
+  readonly chain: Uint8Array<ArrayBuffer>;
   readonly place: string;
 }
 

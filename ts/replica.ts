@@ -132,6 +132,8 @@ export interface Engine {
   attestedBy(changeset: string): string[];
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
+  /** What the space began with. */
+  genesis(): Uint8Array;
   isByzantine(actor: string): boolean;
   reputation(actor: string): { score: number; state: Reputation["state"]; validator: number | undefined };
   relayScore(url: string): number;

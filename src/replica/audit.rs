@@ -72,6 +72,9 @@ pub enum ProofFault {
     /// Its author did not make it so that its ops can be shown, or its content is gone.
     #[error("the ops of this changeset cannot be shown one by one")]
     Undisclosable,
+    /// Its content was erased, and the seed that its salts come from is in there.
+    #[error("the content of this changeset was erased")]
+    Erased,
     /// It has fewer ops.
     #[error("this changeset has no such op")]
     NoOp,
@@ -159,6 +162,9 @@ impl Replica {
         let changeset = self.log.entry(ix).changeset().ok_or(ProofFault::Absent)?;
         let root = changeset.header().ops_root().ok_or(ProofFault::Undisclosable)?;
         let skeleton = changeset.open_skeleton(keys).map_err(|_| ProofFault::Undisclosable)?;
+        if self.redactions.contains(ix) {
+            return Err(ProofFault::Erased);
+        }
         let content = changeset.open_content(keys, &skeleton).ok().flatten();
         let content = content.ok_or(ProofFault::Undisclosable)?;
         let seed = content.meta.seed.ok_or(ProofFault::Undisclosable)?;

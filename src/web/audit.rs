@@ -148,7 +148,7 @@ impl Replica {
 
 fn proof_error(fault: ProofFault) -> EdgeError {
     match fault {
-        ProofFault::Unknown | ProofFault::Undisclosable | ProofFault::NoOp => {
+        ProofFault::Unknown | ProofFault::Undisclosable | ProofFault::Erased | ProofFault::NoOp => {
             EdgeError::argument("changeset", fault.to_string())
         }
         ProofFault::Unattested => EdgeError::argument("attestedBy", fault.to_string()),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { StemmaError } from "stemma";
-import { verifyBlock } from "stemma/verify";
+import { verifyBlock, verifyEvidence } from "stemma/verify";
 import { memberOf, rootOf } from "../../ts/certificate.ts";
 import { canShare, isSigned, tag } from "../../ts/signed.ts";
 import { random as randomness } from "./random.ts";
@@ -20,6 +20,7 @@ interface Case {
 
 const casesOf = (name: string): Case[] => JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8"));
 const bytes = (hex: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(hex, "hex"));
+const code = (expected: string) => (error: StemmaError) => error.code === expected;
 const proof = (argument?: string) => (error: StemmaError) => error.code === "E_PROOF" && (argument === undefined || error.argument === argument);
 
 test("blocks of the vectors are certified as everywhere, or name what does not fit", async () => {
@@ -86,6 +87,45 @@ test("no flipped digit of a proof of a block passes", async () => {
       const digit = ((Number.parseInt(holder[field][at], 16) + 1 + random(15)) % 16).toString(16);
       holder[field] = holder[field].slice(0, at) + digit + holder[field].slice(at + 1);
       await assert.rejects(verifyBlock(copy), proof(), `${name}: ${field}[${at}], SEED=${SEED}`);
+    }
+  }
+});
+
+test("evidence of the vectors shows what it shows everywhere, or names why it shows nothing", async () => {
+  const cases = casesOf("evidence");
+  const shown = new Set<string>();
+  for (const { name, input, expect, result } of cases) {
+    const checked = verifyEvidence(input.proof);
+    // Whether a body can be read, and what a snapshot should say, only members see.
+    const isForMembers = /^(a|what a|another) (body|snapshot|skeleton)/.test(name);
+    if (isForMembers) {
+      await assert.rejects(checked, code("E_UNSUPPORTED"), name);
+    } else if (expect === "ok") {
+      const { kind, actors, member, since } = result;
+      const seq = since === null ? {} : { seq: since };
+      assert.deepEqual(await checked, { kind, space: input.proof.space, actor: actors[0], ...seq, ...(member ? { member } : {}) }, name);
+      shown.add(kind);
+    } else {
+      await assert.rejects(checked, expect === "unknown" ? code(name === "a later version" ? "E_PROOF" : "E_UNSUPPORTED") : proof(), `${name}: ${expect}`);
+    }
+  }
+  assert.deepEqual([...shown].sort(), ["broken-lock", "double-block", "double-vote", "fork", "gap"]);
+  const twoActors = cases.find(({ name }) => name === "two votes of two actors")?.input.proof;
+  const { genesis, ...without } = twoActors;
+  await assert.rejects(verifyEvidence(without), code("E_UNSUPPORTED"), "nothing says where certificates begin");
+  await assert.rejects(verifyEvidence({ ...twoActors, genesis: genesis.replace(/.$/, "1") }), proof("genesis"));
+});
+
+test("no flipped digit of evidence shows the same contradiction", async () => {
+  const random = randomness(SEED);
+  for (const { name, input, result } of casesOf("evidence").filter(({ expect, result }) => expect === "ok" && !result.kind.startsWith("bad"))) {
+    const { evidence } = input.proof;
+    for (let round = 0; round < 100; round++) {
+      const at = random(evidence.length);
+      const digit = ((Number.parseInt(evidence[at], 16) + 1 + random(15)) % 16).toString(16);
+      const altered = { ...input.proof, evidence: evidence.slice(0, at) + digit + evidence.slice(at + 1) };
+      // Every byte is signed, or is a signature; only the code of the kind may become one that is not known.
+      await assert.rejects(verifyEvidence(altered), (error: StemmaError) => ["E_PROOF", "E_UNSUPPORTED"].includes(error.code), `${name}: ${at}, SEED=${SEED}, ${result.kind}`);
     }
   }
 });

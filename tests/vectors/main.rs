@@ -14,6 +14,8 @@ mod certified;
 mod contents;
 #[rustfmt::skip]
 mod describe;
+#[rustfmt::skip]
+mod evidence;
 mod forge;
 #[rustfmt::skip]
 mod keys;
@@ -62,7 +64,7 @@ struct File {
     run: fn(&Json) -> Outcome,
 }
 
-const FILES: [File; 14] = [
+const FILES: [File; 15] = [
     File { name: "keys", cases: keys::cases, run: keys::run },
     File { name: "signatures", cases: signatures::cases, run: signatures::run },
     File { name: "genesis", cases: signed::genesis_cases, run: signed::run_genesis },
@@ -77,6 +79,7 @@ const FILES: [File; 14] = [
     File { name: "merkle", cases: merkle::cases, run: merkle::run },
     File { name: "statements", cases: statements::cases, run: statements::run },
     File { name: "blocks", cases: certified::cases, run: certified::run },
+    File { name: "evidence", cases: evidence::cases, run: evidence::run },
 ];
 
 impl Case {
