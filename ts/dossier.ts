@@ -8,7 +8,7 @@ import { StemmaError } from "./errors.js";
 import type { EngineDossierEntry } from "./replica.js";
 import type { SubjectEntry, SubjectRequest } from "./subjects.js";
 import { assign, freeze, isBytes, type Json, type Value } from "./value.js";
-import { hex } from "./verify.js";
+import { hex } from "./signed.js";
 
 /** A changeset that is by the person or about it. */
 export interface DossierEntry {

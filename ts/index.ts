@@ -23,7 +23,7 @@ export const list: Api["list"] = api.list;
 /** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
 export const destroy: Api["destroy"] = api.destroy;
 
-export type { Block, BlocksOptions, BlockVote, ChainHalt, ChainReport } from "./blocks.js";
+export type { Block, BlockProof, BlocksOptions, BlockVote, ChainHalt, ChainReport } from "./blocks.js";
 export type { Attestation, Audit, AuditHead, AuditOptions, ConsistencyProof, Proof, RedactionStanding, Validator } from "./audit.js";
 export type { Evidence, EvidenceKind, EvidenceProof, Reputation } from "./evidence.js";
 export type { LogChain, LogEntry, LogOptions, LogQuery, LogType } from "./journal.js";

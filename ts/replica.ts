@@ -6,7 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
-import type { Block, ChainHalt } from "./blocks.js";
+import type { Block, BlockProof, ChainHalt } from "./blocks.js";
 import type { ChangesetInfo } from "./history.js";
 import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
@@ -108,6 +108,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditInBlock(changeset: string): ReturnType<Engine["auditProof"]> & { block: BlockProof };
   auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   /** With a `max` of 0 they make no blocks. */
@@ -115,6 +116,7 @@ export interface Engine {
   blockCount(): number;
   /** By its place in the chain. Of a log whose rows are all here. */
   block(at: number): Omit<Block, "operations"> | undefined;
+  blockProof(height: number): BlockProof;
   blockOperations(at: number): ChangesetInfo[];
   blocksHalt(): ChainHalt | undefined;
   verifyBlocks(): { blocks: number; height?: number; reason?: string };
@@ -143,6 +145,8 @@ export interface Engine {
   dossier(subject: string, from: number, count: number): { entries: EngineDossierEntry[]; next: number | undefined };
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
+  /** What the space began with. */
+  genesis(): Uint8Array;
   isByzantine(actor: string): boolean;
   reputation(actor: string): { score: number; state: Reputation["state"]; validator: number | undefined };
   relayScore(url: string): number;

@@ -9,7 +9,7 @@
 //! - [`DataSubject`], [`Subjects`]: people that data is about, and the keys it is sealed under; [`Requests`]: what they ask for.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
-//! - [`Chain`]: the chains of blocks that follow from all that was said.
+//! - [`Chain`]: the chains of blocks that follow from all that was said; [`BlockProof`]: one block of them, for whoever has nothing of the space.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 //! - [`Evidence`]: two things that somebody signed and that contradict each other; [`Cases`]: all of it, and what follows.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
@@ -19,6 +19,7 @@ mod ballot;
 mod block;
 mod canonical;
 mod cases;
+mod certified;
 mod chain;
 mod consent;
 mod disclosure;
@@ -27,6 +28,7 @@ mod evidence;
 mod finality;
 mod journal;
 mod merkle;
+mod open;
 mod redaction;
 mod request;
 mod statement;
@@ -40,16 +42,18 @@ pub use ballot::{Ballot, Cast};
 pub use block::{BlockHeader, BlockId, HEIGHT_MAX, NAMED_MAX, Proposal, ROUND_MAX, SignedProposal};
 pub use canonical::CanonicalTree;
 pub use cases::{Case, Cases, Resolution};
+pub use certified::{BlockProof, BlockProofFault, Precommit, ProvenBlock};
 pub use chain::Chain;
 pub use consent::{Consent, Consented, Consents};
 pub use disclosure::{Disclosure, OpTree};
-pub use era::{Block, Era, Halt, Open, Seen};
+pub use era::{Block, Era, Halt};
 pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
 pub use finality::{Attested, Finality};
 pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
 };
 pub use merkle::{MerkleTree, verify_consistency, verify_inclusion};
+pub use open::{Open, Seen};
 pub use redaction::{
     Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
 };
