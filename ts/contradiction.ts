@@ -11,8 +11,10 @@ import { proposalOf, type Statement, voteOf } from "./vote.js";
 export interface Contradiction {
   readonly kind: EvidenceKind;
   readonly space: string;
-  /** Who signed what contradicts itself: an actor, or the first of two of one member. */
-  readonly actor: string;
+  /** Who signed what contradicts itself: an actor, or the first of two of one member; absent where it is a relay. */
+  readonly actor?: string;
+  /** The key of a relay that lacks what it signed that it holds. */
+  readonly relay?: string;
   /** That member, where it takes both. */
   readonly member?: string;
   /** From which number in its chain on; absent where it is about votes or blocks. */
@@ -20,7 +22,7 @@ export interface Contradiction {
 }
 
 /**
- * What evidence shows, by signatures alone: a fork, a gap, two votes, a broken lock or two blocks of one member. Takes anything. A few hashes, two signatures, and the
+ * What evidence shows, by signatures alone: a fork, a gap, two votes, a broken lock or two blocks of one member, a relay that lacks what it gave a receipt for. Takes anything. A few hashes, two signatures, and the
  * certificates where they are of two actors.
  *
  * Rejects with `E_PROOF` for what contradicts nothing: `argument` names what does not fit. Rejects with `E_UNSUPPORTED` for what only members can see (a changeset that nobody
@@ -42,6 +44,14 @@ export async function verifyEvidence(proof: unknown): Promise<Contradiction> {
     const isGap = first.seq > 0 && same(first.prev, second.id) && !(isSame && second.seq === first.seq - 1);
     if (!(code === 1 ? isFork : isGap)) throw refused("evidence", "what it shows does not contradict itself");
     return { kind: code === 1 ? "fork" : "gap", space: hex(space), actor: hex(first.actor), seq: first.seq };
+  }
+  if (code === 7) {
+    const relay = from.take(32);
+    const [receipt, later] = [await holdingOf(from, relay, space), await holdingOf(from, relay, space)];
+    from.end();
+    const lacks = ({ actor, seq }: Tip) => later.asked.includes(actor) && !later.held.some((end) => end.actor === actor && end.seq >= seq);
+    if (receipt.time + HOLDING_APART_MS >= later.time || !receipt.held.some(lacks)) throw refused("evidence", "what it shows does not contradict itself");
+    return { kind: "withheld", space: hex(space), relay: hex(relay) };
   }
   if (code !== 5 && code !== 6) {
     const why = code === 3 || code === 4 ? "only members can see what this shows" : "the evidence is of a kind that is not known here";
@@ -82,6 +92,31 @@ function votesContradict(a: Statement, b: Statement): EvidenceKind | undefined {
   const isLocked = first.phase === 1 && first.block !== "" && later.phase === 0 && later.block !== "";
   return isLocked && later.valid <= first.round ? "broken-lock" : undefined;
 }
+
+interface Tip {
+  readonly actor: string;
+  readonly seq: number;
+}
+
+/** What a relay signed that it holds: `docs/protocol.md`, section 3. */
+async function holdingOf(from: Bytes, relay: Uint8Array, space: Uint8Array): Promise<{ time: number; asked: string[]; held: Tip[] }> {
+  const [statement, signature] = [from.bytes(), from.take(64)];
+  const of = new Bytes(statement, "evidence");
+  const time = of.number();
+  const asked = Array.from({ length: of.number(NAMED_MAX) }, () => hex(of.take(32)));
+  const held = Array.from({ length: of.number(NAMED_MAX) }, () => {
+    const [actor, seq] = [hex(of.take(32)), of.number(0xffff_ffff)];
+    of.take(32);
+    return { actor, seq };
+  });
+  of.end();
+  if (!(await isSigned(relay, [tag("holding"), space, statement], signature))) throw refused("signature", "a statement is not signed by the relay");
+  return { time, asked, held };
+}
+
+/** Clocks of relays that share a database differ by less. */
+const HOLDING_APART_MS = 60_000;
+const NAMED_MAX = 8_192;
 
 /** Headers linked by `prev`, of which the last is signed: the first. */
 async function runOf(from: Bytes, space: Uint8Array): Promise<Header> {

@@ -2,9 +2,9 @@
 
 /**
  * What contradicts what: two changesets in one place of a chain; a changeset whose number does not follow; one that no member can read; a snapshot that
- * shows something else than the log; two votes, a vote against one's own precommit, two blocks.
+ * shows something else than the log; two votes, a vote against one's own precommit, two blocks; a relay that lacks what it signed that it holds.
  */
-export type EvidenceKind = "fork" | "gap" | "bad-body" | "bad-snapshot" | "double-vote" | "broken-lock" | "double-block";
+export type EvidenceKind = "fork" | "gap" | "bad-body" | "bad-snapshot" | "double-vote" | "broken-lock" | "double-block" | "withheld";
 
 /** What was signed, for whoever has nothing of the space. Plain JSON; `verifyEvidence` of `stemma/verify` checks it. */
 export interface EvidenceProof {
@@ -24,6 +24,8 @@ export interface Evidence {
   readonly actors: readonly string[];
   /** Whose they are; absent where that is not known here yet. */
   readonly member?: string;
+  /** The key of the relay that it is against; `actors` is empty then. */
+  readonly relay?: string;
   /** The changesets that it shows. */
   readonly changesets: readonly string[];
   /** From which number in the chain of its actor on what that wrote is hidden, as long as it is not settled. */

@@ -8,7 +8,7 @@ mod snap;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -31,6 +31,7 @@ use crate::hub::ConnectionId;
 use crate::metrics::{self, Open};
 use crate::pump::{Command, Pump, Subscription};
 use crate::rate::TokenBucket;
+use crate::receipt;
 use crate::server::{Relay, random};
 use crate::snapshots::{self, Making};
 use crate::store::{Admitted, Append, Hint, NewRow, StoreError};
@@ -178,7 +179,7 @@ impl Reader {
         let hello = Hello {
             min_version: VERSION,
             max_version: VERSION,
-            relay_key: self.relay.public_key,
+            relay_key: self.relay.key.public(),
             nonce: self.nonce,
             limits: LIMITS,
         };
@@ -236,9 +237,8 @@ impl Reader {
             return Err(End::refused(Code::Version, "this relay speaks version 1"));
         }
         let may_create = self.relay.config.create.allows(&auth.token);
-        let (relay_key, nonce) = (self.relay.public_key, self.nonce);
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let (relay_key, nonce) = (self.relay.key.public(), self.nonce);
+        let now_ms = receipt::now_ms();
         let verify = move || verify_login(&auth, &relay_key, &nonce, now_ms);
         let knocks =
             self.blocking(verify).await?.map_err(|message| End::refused(Code::AuthFailed, message))?;
@@ -307,6 +307,8 @@ impl Reader {
         }
         let topic = self.relay.hub.topic(space);
         let relay = Arc::clone(&self.relay);
+        // Before it looks: what was pushed until then it has to find.
+        let (asked, time_ms) = (own.clone(), receipt::now_ms());
         let look = move || {
             let store = &relay.store;
             let record = store.space(space)?.ok_or(StoreError::NoSpace)?;
@@ -351,8 +353,9 @@ impl Reader {
             metrics::resync(reason);
         }
         let (chain, place) = (same.map(|same| same.chain), other.map(|other| other.chain));
+        let said = receipt::holding(&self.relay.key, space, time_ms, asked, tips.clone());
         let subscribed =
-            Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips, chain, place };
+            Subscribed { space, resync, log_id: head.log_id, head: head.cursor, tips, chain, place, said };
         self.send(Frame::Subscribed(subscribed)).await?;
         if place.is_some() {
             return self.put(Command::Leave(space)).await;
@@ -452,12 +455,14 @@ impl Reader {
         };
         let verify = move || rows.into_iter().map(|row| verify_row(row, space, &genesis)).collect::<Vec<_>>();
         let judged = self.blocking(verify).await?;
+        let pushed = receipt::places(&judged);
         let Some(results) = self.append(space, judged).await else {
             return self.answer(Code::StoreUnavailable, space, Some(push_id), 1_000).await;
         };
         drop(in_flight);
         metrics::acked(&results, begun);
-        self.send(Frame::Ack(Ack { push_id, results })).await
+        let said = receipt::pushed(&self.relay.key, space, pushed, &results);
+        self.send(Frame::Ack(Ack { push_id, results, said })).await
     }
 
     /// Commits the rows that verified; the verdicts of all come back in order, `None` if the store failed.

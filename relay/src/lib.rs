@@ -22,6 +22,7 @@ mod neighbours;
 mod page;
 mod pump;
 mod rate;
+mod receipt;
 mod redaction;
 mod server;
 mod snapshots;

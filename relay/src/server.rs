@@ -46,7 +46,7 @@ pub(crate) struct Relay {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) jobs: mpsc::Sender<Job>,
-    pub(crate) public_key: [u8; 32],
+    pub(crate) key: SigningKey,
     pub(crate) push_bytes: Arc<Semaphore>,
     pub(crate) workers: Semaphore,
     pub(crate) draining: watch::Receiver<bool>,
@@ -67,10 +67,10 @@ pub async fn serve(
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let public_key = {
+    let key = {
         let store = Arc::clone(&store);
         let seed = spawn_blocking(move || store.identity(random())).await.map_err(io::Error::other)??;
-        SigningKey::from_seed(&seed).public()
+        SigningKey::from_seed(&seed)
     };
     let hub = Arc::new(Hub::default());
     neighbours::follow(&store, &hub);
@@ -89,7 +89,7 @@ pub async fn serve(
         store,
         hub,
         jobs,
-        public_key,
+        key,
         draining,
     });
     let router = Router::new()

@@ -78,7 +78,7 @@ impl Cases {
                 Accused::Actor(said.actor) != case.accused
             }
             Accused::Actor(actor) => said.actor != actor && member_of(actor) == Some(said.member),
-            Accused::Member(_) => false,
+            Accused::Member(_) | Accused::Relay(_) => false,
         };
         let said = self.resolutions.get(&case.id)?;
         said.iter().filter(may).map(|said| said.changeset).min()
@@ -116,6 +116,7 @@ impl Saved for Cases {
             match accused {
                 Accused::Actor(actor) => out.u8(0).raw(&actor.0),
                 Accused::Member(member) => out.u8(1).raw(&member.0),
+                Accused::Relay(relay) => out.u8(2).raw(relay),
             };
             out.varint(u64::from(changeset.0)).raw(&reporter.0);
         }
@@ -133,10 +134,11 @@ impl Saved for Cases {
         for _ in 0..from.count("evidence", u32::MAX as usize, 98)? {
             let id = EvidenceId(from.array("id")?);
             let evidence = Evidence::decode(from.bytes("evidence", usize::MAX)?)?;
-            let is_member = bool::load(from)?;
-            let key = from.array("accused")?;
-            let accused =
-                if is_member { Accused::Member(MemberId(key)) } else { Accused::Actor(ActorId(key)) };
+            let accused = match from.number("accused", 2)? {
+                0 => Accused::Actor(ActorId(from.array("actor")?)),
+                1 => Accused::Member(MemberId(from.array("member")?)),
+                _ => Accused::Relay(from.array("relay")?),
+            };
             let changeset = ChangesetIx(from.varint_u32("changeset", u32::MAX)?);
             cases.add(Case { id, evidence, accused, changeset, reporter: MemberId(from.array("reporter")?) });
         }

@@ -1,9 +1,9 @@
-//! Evidence: that an actor signed what contradicts itself. It holds what was signed, so whoever is shown it sees for themselves.
+//! Evidence: that somebody signed what contradicts itself. It holds what was signed, so whoever is shown it sees for themselves.
 //!
 //! Invariant: nothing but a valid signature of the accused makes evidence, so nobody can be framed. The id is a hash of what is claimed, not
 //! of the bytes that show it: the same contradiction has one id, whoever found it and whatever came first.
 
-use super::{Contradiction, SignedProposal, SignedVote};
+use super::{Contradiction, Holding, SignedProposal, SignedVote};
 use crate::causal::{ActorId, ChangesetId, MemberId, SpaceId};
 use crate::codec::{DecodeError, Reader, Writer, limits};
 use crate::crypto::{ChunkContext, ChunkKey, Digest, Keyring, Signature, Tag, VerifyingKey, hash};
@@ -74,6 +74,13 @@ pub enum Evidence {
     Votes(Box<[Said<SignedVote>; 2]>),
     /// Two proposals of blocks. The lesser first.
     Blocks(Box<[Said<SignedProposal>; 2]>),
+    /// What a relay said that it holds, and what it said later when it was asked.
+    Withheld {
+        /// Its key.
+        relay: [u8; 32],
+        /// The earlier first.
+        said: Box<[Holding; 2]>,
+    },
 }
 
 /// Whom evidence is against.
@@ -83,6 +90,8 @@ pub enum Accused {
     Actor(ActorId),
     /// A person: two of its chains contradict each other.
     Member(MemberId),
+    /// A relay, by its key.
+    Relay([u8; 32]),
 }
 
 /// Why evidence shows nothing.
@@ -235,6 +244,7 @@ impl Evidence {
                 _ => "double-vote",
             },
             Self::Blocks(_) => "double-block",
+            Self::Withheld { .. } => "withheld",
         }
     }
 
@@ -258,6 +268,7 @@ impl Evidence {
             }
             Self::Votes(pair) => pair.iter().map(|said| said.actor).collect(),
             Self::Blocks(pair) => pair.iter().map(|said| said.actor).collect(),
+            Self::Withheld { .. } => Vec::new(),
         };
         actors.dedup();
         actors
@@ -268,6 +279,7 @@ impl Evidence {
         match self {
             Self::Votes(pair) => Said::accused(pair, genesis).ok(),
             Self::Blocks(pair) => Said::accused(pair, genesis).ok(),
+            Self::Withheld { relay, .. } => Some(Accused::Relay(*relay)),
             _ => self.actors().first().map(|actor| Accused::Actor(*actor)),
         }
     }
@@ -277,7 +289,7 @@ impl Evidence {
         match self {
             Self::Fork(pair) => Some((pair[0].header().actor(), pair[0].header().seq())),
             Self::Gap(of, _) | Self::Body(of, _) => Some((of.header().actor(), of.header().seq())),
-            Self::Snapshot { .. } | Self::Votes(_) | Self::Blocks(_) => None,
+            Self::Snapshot { .. } | Self::Votes(_) | Self::Blocks(_) | Self::Withheld { .. } => None,
         }
     }
 
@@ -286,6 +298,12 @@ impl Evidence {
         match self {
             Self::Fork(pair) => pair.iter().map(|run| run.header().id()).collect(),
             Self::Gap(of, _) | Self::Body(of, _) => vec![of.header().id()],
+            Self::Withheld { said, .. } => said[0]
+                .held
+                .iter()
+                .filter(|tip| said[1].asked.contains(&tip.actor))
+                .map(|tip| tip.id)
+                .collect(),
             Self::Snapshot { .. } | Self::Votes(_) | Self::Blocks(_) => Vec::new(),
         }
     }
@@ -317,6 +335,12 @@ impl Evidence {
                     let bytes = said.statement.encode();
                     claim.raw(&said.actor.0).bytes(&bytes[..bytes.len() - 64]);
                 }
+            }
+            Self::Withheld { relay, said } => {
+                claim.raw(relay);
+                said.iter().for_each(|said| {
+                    claim.bytes(&said.statement());
+                });
             }
         }
         EvidenceId(hash(Tag::EVIDENCE, &[&space.0, &[self.code()], claim.as_slice()]).0)
@@ -380,6 +404,13 @@ impl Evidence {
                     .ok_or(EvidenceFault::Consistent)?;
                 Said::accused(pair, genesis)
             }
+            Self::Withheld { relay, said } => {
+                if !said.iter().all(|said| said.is_signed_by(relay, &space)) {
+                    return Err(EvidenceFault::Signature);
+                }
+                let is_broken = said[0].is_broken_by(&said[1]);
+                if is_broken { Ok(Accused::Relay(*relay)) } else { Err(EvidenceFault::Consistent) }
+            }
         }
     }
 
@@ -422,13 +453,17 @@ impl Evidence {
             }
             Self::Votes(pair) => pair.iter().for_each(|said| said.write(&mut out, &said.statement.encode())),
             Self::Blocks(pair) => pair.iter().for_each(|said| said.write(&mut out, &said.statement.encode())),
+            Self::Withheld { relay, said } => {
+                out.raw(relay);
+                said.iter().for_each(|said| said.write(&mut out));
+            }
         }
         out.into_bytes()
     }
 
     /// Whether this version reads a payload.
     pub fn is_known(payload: &[u8]) -> bool {
-        payload.first() == Some(&VERSION) && payload.get(1).is_none_or(|code| (1..=6).contains(code))
+        payload.first() == Some(&VERSION) && payload.get(1).is_none_or(|code| (1..=7).contains(code))
     }
 
     /// Reads one; it may show nothing: see [`Evidence::check`].
@@ -457,6 +492,13 @@ impl Evidence {
                 let mut said = || Said::read(&mut from, SignedProposal::decode);
                 Self::Blocks(Box::new([said()?, said()?]))
             }
+            7 => {
+                let relay = from.array("relay")?;
+                Self::Withheld {
+                    relay,
+                    said: Box::new([Holding::read(&mut from)?, Holding::read(&mut from)?]),
+                }
+            }
             found => return Err(DecodeError::Unknown { what: "evidence", at, found: found.into() }),
         };
         from.finish("evidence")?;
@@ -471,6 +513,7 @@ impl Evidence {
             Self::Snapshot { .. } => 4,
             Self::Votes(_) => 5,
             Self::Blocks(_) => 6,
+            Self::Withheld { .. } => 7,
         }
     }
 }

@@ -157,6 +157,8 @@ impl Tag {
     pub const DRAFT: Self = Self::new("draft");
     /// Ids of evidence.
     pub const EVIDENCE: Self = Self::new("evidence");
+    /// What a relay holds.
+    pub const HOLDING: Self = Self::new("holding");
     /// Entries of the audit log of a device, and keys of their records.
     pub const JOURNAL: Self = Self::new("journal");
     /// What such an entry is about.

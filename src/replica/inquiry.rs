@@ -255,6 +255,7 @@ impl Replica {
                 let (actor, member) = match accused {
                     Accused::Actor(actor) => (Some(actor), self.member_of(actor)),
                     Accused::Member(member) => (None, Some(member)),
+                    Accused::Relay(_) => (None, None),
                 };
                 if is_proof && let Some(actor) = actor {
                     self.count(actor, Fact::Proven, now_ms);
@@ -326,7 +327,8 @@ impl Replica {
         let is_like = |case: &Case| {
             let is_said = case.evidence.is_about_votes() && evidence.is_about_votes();
             let is_open = || self.inquiry.cases.settled(case, |actor| self.member_of(actor)).is_none();
-            is_said && case.accused == accused && is_open()
+            let is_of_relay = matches!(accused, Accused::Relay(_));
+            (is_said || is_of_relay) && case.accused == accused && is_open()
         };
         let is_doubted = evidence
             .doubts()
@@ -355,6 +357,7 @@ impl Replica {
         let member = match case.accused {
             Accused::Actor(actor) => self.member_of(actor),
             Accused::Member(member) => Some(member),
+            Accused::Relay(_) => None,
         };
         let settled = self.inquiry.cases.settled(case, |actor| self.member_of(actor));
         EvidenceInfo {

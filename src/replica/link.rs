@@ -8,6 +8,7 @@ use super::receive::Origin;
 use super::refusal::Refusals;
 use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
+use crate::audit::Holding;
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, LogChain, LogId, Tip};
 use crate::codec::{Reader, Writer};
 use crate::event::{Log, SignedChangeset};
@@ -63,6 +64,8 @@ pub(super) struct RelayLink {
     pub(super) last_heard_ms: Option<u64>,
     /// This member got another certificate since it logged in: what the relay says of the old one is nothing to stop at.
     pub(super) has_old_login: bool,
+    /// The key that it showed when it asked for the login.
+    pub(super) relay_key: [u8; 32],
     /// Rows to push, oldest first.
     pub(super) queue: VecDeque<ChangesetIx>,
     /// Rows the relay delivered that are not in the graph yet.
@@ -128,6 +131,8 @@ pub(super) struct Links {
     pub(super) peers: SortedMap<u32, PeerLink>,
     pub(super) last_session: u32,
     pub(super) positions: SortedMap<String, Position>,
+    /// What relays signed last that they hold of what was pushed to them: by address, with the key.
+    pub(super) receipts: SortedMap<String, ([u8; 32], Holding)>,
     pub(super) last_heard_ms: Option<u64>,
     /// Own changesets that no relay is known to have.
     pub(super) unacked: HashSet<ChangesetId>,
@@ -151,6 +156,8 @@ impl Links {
         for (name, record) in meta {
             if let Some(url) = name.strip_prefix("relay/") {
                 self.load_place(url, record);
+            } else if let Some(url) = name.strip_prefix("receipt/") {
+                self.load_receipt(url, record);
             }
         }
     }
@@ -232,6 +239,7 @@ impl Replica {
             redial: Some(Due::after(env.now_ms, 0)),
             last_heard_ms: None,
             has_old_login: false,
+            relay_key: [0; 32],
             queue: VecDeque::new(),
             delivered: HashSet::default(),
             strays: HashSet::default(),

@@ -42,6 +42,7 @@ mod policy;
 mod presence;
 mod preview;
 mod read;
+mod receipt;
 mod receive;
 mod redact;
 mod refusal;

@@ -42,6 +42,10 @@ impl Replica {
                     self.tell_tabs(&payload, false);
                 }
                 SessionOutput::Snap { snap, looks } => self.hear_snap(session, snap, looks, env),
+                SessionOutput::Receipt { ids, said } => self.take_receipt(session, &ids, said),
+                SessionOutput::Holds { asked, tips, said } => {
+                    self.compare_receipt(session, asked, tips, said, env);
+                }
                 SessionOutput::Acked { results } => self.acked(session, &results, env),
                 SessionOutput::Status(status) => self.status_changed(session, status, env),
                 SessionOutput::Refused { code, message } => {
@@ -100,7 +104,7 @@ impl Replica {
         let compares = !self.is_storing() && !graph.is_empty();
         let heads = compares.then(|| (event::heads_digest(graph.tips()), u64::from(graph.len())));
         if let Some(link) = self.links.relays.get_mut(&session) {
-            link.has_old_login = false;
+            (link.has_old_login, link.relay_key) = (false, challenge.relay_key);
             link.session.login(Login { client_nonce, proof, token: None, heads });
         }
     }
@@ -175,7 +179,9 @@ impl Replica {
             // What it delivers it has taken, though the answer to the push may still be on its way.
             link.refusals.nothing_lacks();
         }
-        let place = StoreBatch { put: vec![record], ..StoreBatch::default() };
+        let url = &self.links.relays.get(&session).expect("it delivers").url;
+        let put = std::iter::once(record).chain(self.links.receipt_record(url)).collect();
+        let place = StoreBatch { put, ..StoreBatch::default() };
         self.take_rows(signed, Origin::Session(session, Receipt::Relay(position)), place, env);
     }
 

@@ -190,6 +190,7 @@ impl Replica {
             let is_of = match one.case.accused {
                 Accused::Actor(accused) => accused == actor || one.member == member && member.is_some(),
                 Accused::Member(accused) => Some(accused) == member,
+                Accused::Relay(_) => false,
             };
             is_said && is_of && one.settled.is_none()
         })

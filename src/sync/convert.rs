@@ -9,7 +9,7 @@ use super::error::{Code, FrameError};
 use super::message::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, ChainRange, Credit, Delivery, Ephemeral,
     ErrorFrame, Frame, GetChain, GoAway, Heads, HeadsDiffer, HeadsRange, Hello, Limits, Position, Proof,
-    Push, Resync, Row, Subscribe, Subscribed, Verdict,
+    Push, Resync, Row, Said, Subscribe, Subscribed, Verdict,
 };
 use super::wire;
 use super::{
@@ -100,6 +100,8 @@ impl Frame {
                     tips: frame.tips.iter().map(tip_to_wire).collect(),
                     chain: frame.chain.map_or_else(Bytes::new, |chain| own(&chain.0)),
                     place: frame.place.map_or_else(Bytes::new, |place| own(&place.0)),
+                    time_ms: frame.said.map_or(0, |said| said.time_ms),
+                    signature: frame.said.map_or_else(Bytes::new, |said| own(&said.signature)),
                 },
             ),
             Self::Batch(frame) => wrap(
@@ -123,7 +125,9 @@ impl Frame {
             }
             Self::Ack(frame) => {
                 let results = frame.results.iter().map(verdict_to_wire).collect();
-                wrap(kind, &wire::Ack { push_id: frame.push_id, results })
+                let time_ms = frame.said.map_or(0, |said| said.time_ms);
+                let signature = frame.said.map_or_else(Bytes::new, |said| own(&said.signature));
+                wrap(kind, &wire::Ack { push_id: frame.push_id, results, time_ms, signature })
             }
             Self::Tick { time_ms } => wrap(kind, &wire::Tick { time_ms }),
             Self::GoAway(frame) => wrap(
@@ -322,6 +326,7 @@ impl Body {
             tips: self.list(frame.tips, HEADS_TIPS_MAX, |tip| self.tip(&tip))?,
             chain: chain.transpose()?,
             place: place.transpose()?,
+            said: self.said(frame.time_ms, &frame.signature)?,
         }))
     }
 
@@ -379,7 +384,16 @@ impl Body {
         Ok(Frame::Ack(Ack {
             push_id: frame.push_id,
             results: self.list(frame.results, PUSH_ROWS_MAX, verdict)?,
+            said: self.said(frame.time_ms, &frame.signature)?,
         }))
+    }
+
+    /// A relay's word, or none.
+    fn said(&self, time_ms: u64, signature: &Bytes) -> Result<Option<Said>, FrameError> {
+        if signature.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Said { time_ms, signature: self.array("signature", signature)? }))
     }
 
     fn go_away(&self) -> Result<Frame, FrameError> {

@@ -187,6 +187,17 @@ pub struct Subscribed {
     pub chain: Option<LogChain>,
     /// The chain at the head, where the log holds something else: nothing is sent before the next SUBSCRIBE.
     pub place: Option<LogChain>,
+    /// The relay's word for the tips, if it gives it.
+    pub said: Option<Said>,
+}
+
+/// A relay signs what it holds: `stemma::audit::Holding` says of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// By its clock, in ms since 1970.
+    pub time_ms: u64,
+    /// By its key.
+    pub signature: [u8; 64],
 }
 
 /// A changeset as it travels: opaque segments beside the signed header.
@@ -301,6 +312,14 @@ pub enum Verdict {
     Rejected(Code),
 }
 
+impl Verdict {
+    /// Whether the row is held, as it was pushed, for what a relay signs.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Dup { .. })
+    }
+}
+
 /// ACK.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ack {
@@ -308,6 +327,8 @@ pub struct Ack {
     pub push_id: u64,
     /// One per row, in order.
     pub results: Vec<Verdict>,
+    /// The relay's word for the ends of what was accepted or known, if it gives it.
+    pub said: Option<Said>,
 }
 
 /// GOAWAY.

@@ -18,7 +18,7 @@ pub use error::{Code, FrameError};
 pub use message::{
     Ack, Admission, Auth, AuthOk, Batch, CaughtUp, Chain, ChainRange, Credit, Delivery, Ephemeral,
     ErrorFrame, Frame, GetChain, GoAway, Heads, HeadsDiffer, HeadsRange, Hello, Limits, Position, Proof,
-    Push, Resync, Row, SignedBy, Snap, SnapshotOffer, Subscribe, Subscribed, Verdict,
+    Push, Resync, Row, Said, SignedBy, Snap, SnapshotOffer, Subscribe, Subscribed, Verdict,
 };
 pub use peer::{PeerOutput, PeerSession};
 pub use presence::{Draft as PresenceDraft, Heard, Other, Presence};

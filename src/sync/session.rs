@@ -417,9 +417,13 @@ impl Session {
     }
 
     fn on_subscribed(&mut self, answer: Subscribed) {
-        let Subscribed { space, resync, log_id, head, tips, chain, place } = answer;
+        let Subscribed { space, resync, log_id, head, tips, chain, place, said } = answer;
         if space != self.config.space {
             return self.violated("subscribed to another space");
+        }
+        if let Some(said) = said {
+            let (asked, tips) = (self.config.own.clone(), tips.clone());
+            self.outputs.push_back(SessionOutput::Holds { asked, tips, said });
         }
         let start = Position { log_id, cursor: 0, chain: start_chain(log_id, space) };
         let read = match (self.config.from, resync) {
@@ -492,7 +496,11 @@ impl Session {
         if push.ids.len() != ack.results.len() {
             return self.violated("an ack with another number of rows");
         }
-        let results = push.ids.into_iter().zip(ack.results).collect();
+        let results: Vec<(ChangesetId, Verdict)> = push.ids.into_iter().zip(ack.results).collect();
+        if let Some(said) = ack.said {
+            let ids = results.iter().filter(|(_, verdict)| verdict.is_held()).map(|(id, _)| *id).collect();
+            self.outputs.push_back(SessionOutput::Receipt { ids, said });
+        }
         self.outputs.push_back(SessionOutput::Acked { results });
     }
 

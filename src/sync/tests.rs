@@ -71,7 +71,7 @@ fn frames() -> Vec<Frame> {
         Frame::CaughtUp(CaughtUp { space: SPACE, cursor: 9 }),
         Frame::Credit(Credit { space: SPACE, bytes: 10 }),
         Frame::Push(Push { push_id: 1, space: SPACE, rows: vec![row(Some(b"content")), row(None)] }),
-        Frame::Ack(Ack { push_id: 1, results }),
+        Frame::Ack(Ack { push_id: 1, results, said: None }),
         Frame::Tick { time_ms: 1 },
         Frame::Tick { time_ms: 0 },
         Frame::GoAway(GoAway { code: Code::Draining, retry_min_ms: 1, retry_max_ms: 2 }),
@@ -92,6 +92,7 @@ fn frames() -> Vec<Frame> {
             tips: vec![tip],
             chain,
             place: None,
+            said: None,
         }));
     }
     let range = ChainRange { actor: tip.actor, first: 0, last: 16_383 };
@@ -115,6 +116,7 @@ fn frames() -> Vec<Frame> {
             tips: vec![],
             chain,
             place,
+            said: Some(Said { time_ms: 5, signature: [7; 64] }),
         }),
         Frame::HeadsRange(HeadsRange { space: SPACE, sums: vec![1] }),
         Frame::HeadsRange(HeadsRange { space: SPACE, sums: vec![u128::MAX, 0] }),

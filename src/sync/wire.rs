@@ -124,6 +124,10 @@ pub(super) struct Subscribed {
     pub chain: Bytes,
     #[prost(bytes = "bytes", tag = "7")]
     pub place: Bytes,
+    #[prost(uint64, tag = "8")]
+    pub time_ms: u64,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub signature: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -198,6 +202,10 @@ pub(super) struct Ack {
     pub push_id: u64,
     #[prost(message, repeated, tag = "2")]
     pub results: Vec<RowResult>,
+    #[prost(uint64, tag = "3")]
+    pub time_ms: u64,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub signature: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -7,7 +7,7 @@ use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
 use crate::replica::{EvidenceInfo, ResolveFault};
-use crate::{Accused, ActorId, EvidenceId};
+use crate::{Accused, ActorId, Digest, EvidenceId};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -82,8 +82,11 @@ fn info(one: &EvidenceInfo) -> JsValue {
     ];
     let member = match one.case.accused {
         Accused::Member(member) => Some(member),
-        Accused::Actor(_) => one.member,
+        Accused::Actor(_) | Accused::Relay(_) => one.member,
     };
+    if let Accused::Relay(relay) = one.case.accused {
+        fields.push(("relay", Digest(relay).to_string().into()));
+    }
     fields.extend(member.map(|member| ("member", member.to_string().into())));
     fields.extend(evidence.doubts().map(|(_, seq)| ("since", seq.into())));
     fields.extend(one.settled.map(|settled| ("settled", settled.to_string().into())));

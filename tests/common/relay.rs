@@ -4,14 +4,16 @@
 use super::common::Node;
 use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
+use stemma::audit::Holding;
 use stemma::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
+use stemma::crypto::SigningKey;
 use stemma::event::{
     Header, Manifest, SignedChangeset, SnapshotId, changeset_id, differing, heads_digest, next_chain,
     start_chain,
 };
 use stemma::sync::{
     Ack, Admission, AuthOk, BATCH_BYTES_MAX, Batch, CaughtUp, Chain, ChainRange, Code, Delivery, Frame,
-    GetChain, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Snap, SnapshotOffer,
+    GetChain, HeadsDiffer, HeadsRange, Hello, Limits, Position, Push, Resync, Row, Said, Snap, SnapshotOffer,
     Subscribe, Subscribed, Verdict,
 };
 
@@ -66,6 +68,9 @@ pub struct Relay {
     /// It answers nothing about snapshots.
     pub is_mute: bool,
     held: bool,
+    /// It signs what it holds with this key, if it has one, at the time that stands beside it.
+    pub key: Option<SigningKey>,
+    pub now_ms: u64,
 }
 
 /// Where rows are.
@@ -100,6 +105,8 @@ impl Relay {
             stays_held: false,
             is_mute: false,
             held: false,
+            key: None,
+            now_ms: 0,
         }
     }
 
@@ -147,7 +154,8 @@ impl Relay {
             subscriptions: 16,
         };
         let (min_version, max_version) = (version, version);
-        let hello = Hello { min_version, max_version, relay_key: [3; 32], nonce: [4; 32], limits };
+        let relay_key = self.key.as_ref().map_or([3; 32], SigningKey::public);
+        let hello = Hello { min_version, max_version, relay_key, nonce: [4; 32], limits };
         self.say(node, Frame::Hello(hello));
     }
 
@@ -310,12 +318,14 @@ impl Relay {
         let from = if is_other { place } else { subscribe.from };
         self.sent = from.map_or(0, |from| from.cursor);
         let tips = subscribe.own.iter().flat_map(|actor| self.tips(|header| header.actor() == *actor));
+        let tips: Vec<Tip> = tips.collect();
         let subscribed = Subscribed {
             space: self.space,
             resync,
             log_id: self.log_id,
             head: self.head.unwrap_or(self.rows.len() as u64),
-            tips: tips.collect(),
+            said: self.say_what_is_held(subscribe.own.clone(), tips.clone()),
+            tips,
             chain: place.map(|place| place.chain),
             place: compares.then(|| self.position(self.rows.len()).chain),
         };
@@ -330,6 +340,11 @@ impl Relay {
             frames.extend(self.news());
         }
         frames
+    }
+
+    fn say_what_is_held(&self, asked: Vec<ActorId>, held: Vec<Tip>) -> Option<Said> {
+        let holding = Holding::sign(self.key.as_ref()?, &self.space, self.now_ms, asked, held);
+        Some(Said { time_ms: holding.time_ms, signature: holding.signature.0 })
     }
 
     fn chains(&mut self, question: &GetChain) -> Frame {
@@ -395,8 +410,15 @@ impl Relay {
             headers.iter().rev().map(|header| ((header.actor(), header.seq()), header.id())).collect();
         let at = (1..).zip(&headers).map(|(cursor, header)| (header.id(), cursor)).collect();
         let mut index = Index { at, twins };
-        let results = push.rows.into_iter().map(|row| self.judge(row, &mut index)).collect();
-        let mut frames = vec![Frame::Ack(Ack { push_id: push.push_id, results })];
+        let place = |row: &Row| {
+            let header = Header::decode(&row.header).expect("an honest header");
+            Tip { actor: header.actor(), seq: header.seq(), id: header.id() }
+        };
+        let places: Vec<Tip> = push.rows.iter().map(place).collect();
+        let results: Vec<Verdict> = push.rows.into_iter().map(|row| self.judge(row, &mut index)).collect();
+        let held = places.into_iter().zip(&results).filter(|(_, verdict)| verdict.is_held());
+        let said = self.say_what_is_held(Vec::new(), Holding::ends(held.map(|(place, _)| place)));
+        let mut frames = vec![Frame::Ack(Ack { push_id: push.push_id, results, said })];
         frames.extend(self.news());
         frames
     }

@@ -101,15 +101,15 @@ test("evidence of the vectors shows what it shows everywhere, or names why it sh
     if (isForMembers) {
       await assert.rejects(checked, code("E_UNSUPPORTED"), name);
     } else if (expect === "ok") {
-      const { kind, actors, member, since } = result;
+      const { kind, actors, member, since, relay } = result;
       const seq = since === null ? {} : { seq: since };
-      assert.deepEqual(await checked, { kind, space: input.proof.space, actor: actors[0], ...seq, ...(member ? { member } : {}) }, name);
+      assert.deepEqual(await checked, { kind, space: input.proof.space, ...(relay ? { relay } : { actor: actors[0] }), ...seq, ...(member ? { member } : {}) }, name);
       shown.add(kind);
     } else {
       await assert.rejects(checked, expect === "unknown" ? code(name === "a later version" ? "E_PROOF" : "E_UNSUPPORTED") : proof(), `${name}: ${expect}`);
     }
   }
-  assert.deepEqual([...shown].sort(), ["broken-lock", "double-block", "double-vote", "fork", "gap"]);
+  assert.deepEqual([...shown].sort(), ["broken-lock", "double-block", "double-vote", "fork", "gap", "withheld"]);
   const twoActors = cases.find(({ name }) => name === "two votes of two actors")?.input.proof;
   const { genesis, ...without } = twoActors;
   await assert.rejects(verifyEvidence(without), code("E_UNSUPPORTED"), "nothing says where certificates begin");

@@ -260,7 +260,7 @@ impl World {
         client.subscription = other.is_none().then_some(subscription);
         let (chain, place) = (same.map(|same| same.chain), other.map(|_| head.chain));
         let (log_id, head) = (head.log_id, head.cursor);
-        let subscribed = Subscribed { space, resync, log_id, head, tips, chain, place };
+        let subscribed = Subscribed { space, resync, log_id, head, tips, chain, place, said: None };
         self.answer(at, conn, Frame::Subscribed(subscribed));
         self.send_rows(at, conn);
     }
@@ -325,7 +325,7 @@ impl World {
                 }
             }
         }
-        self.answer(at, conn, Frame::Ack(Ack { push_id, results }));
+        self.answer(at, conn, Frame::Ack(Ack { push_id, results, said: None }));
         for reader in self.relays[at].readers(space) {
             self.send_rows(at, reader);
         }

@@ -3,8 +3,8 @@
 use crate::fixture::{OWNER, OWNER_ACTOR, chain, device, draft, epoch, first_changeset, genesis, guest_links, hex, key, keyring, next_changeset, ops, owner_chain, space, unhex};
 use crate::{Case, Outcome, ok, refused};
 use serde_json::{Value as Json, json};
-use stemma::audit::{Accused, BlockHeader, BlockId, Evidence, EvidenceFault, Phase, Proposal, Said, SignedProposal, SignedRun, SignedVote, Vote};
-use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId};
+use stemma::audit::{Accused, BlockHeader, BlockId, Evidence, EvidenceFault, HOLDING_APART_MS, Holding, Phase, Proposal, Said, SignedProposal, SignedRun, SignedVote, Vote};
+use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 use stemma::codec::Writer;
 use stemma::crypto::{ChunkContext, ChunkKey, Digest, SigningKey};
 use stemma::event::{CertificateKind, Chain, Changeset, Draft, Genesis, Manifest, SealedDigest, SnapshotId, Voice, snapshot_chunk_hash};
@@ -51,6 +51,22 @@ fn other_chain() -> Chain {
     let owner = owner_chain().certificates()[0].clone();
     let rest = chain(&[(OWNER, DEVICE, device(DEVICE)), (DEVICE, ACTOR, CertificateKind::Actor)]);
     rest.certificates().iter().fold(Chain::new(vec![owner]), |chain, one| chain.extended(one.clone()))
+}
+
+/// A relay, and when it says otherwise than at 1,000 ms.
+const RELAY: u8 = 70;
+const LATER: u64 = 1_001 + HOLDING_APART_MS;
+
+fn end(seq: u32) -> Tip {
+    Tip { actor: actor(OWNER_ACTOR), seq, id: ChangesetId([seq as u8; 32]) }
+}
+
+fn holding(space: &SpaceId, time_ms: u64, asked: &[u8], held: &[Tip]) -> Holding {
+    Holding::sign(&key(RELAY), space, time_ms, asked.iter().map(|of| actor(*of)).collect(), held.to_vec())
+}
+
+fn withheld(relay: u8, first: &Holding, second: &Holding) -> Vec<u8> {
+    Evidence::Withheld { relay: key(relay).public(), said: Box::new([first.clone(), second.clone()]) }.encode()
 }
 
 fn vote(round: u32, phase: Phase, block: u8, valid: Option<u32>) -> Vote {
@@ -143,6 +159,8 @@ pub fn cases() -> Vec<Case> {
     let (says, found) = (Digest([7; 32]), Digest([8; 32]));
     let wrong = |found: Digest| snapshot(&space(), says, &key(OWNER_ACTOR), &mine, found).encode();
 
+    let receipt = holding(&space(), 1_000, &[], &[end(2)]);
+
     let good: Vec<(&str, &str, Vec<u8>)> = vec![
         ("a fork", "two changesets after one", Evidence::fork(left.signed(), right.signed()).encode()),
         ("a fork shown by a later signature", "a signature covers what its hash covers", runs(1, [&run_of_lesser, &run_of_greater])),
@@ -156,6 +174,8 @@ pub fn cases() -> Vec<Case> {
         ("two blocks", "in one round", blocks(block(OWNER_ACTOR, &mine, 1, 0), block(OWNER_ACTOR, &mine, 2, 0))),
         ("two votes of two actors", "certificates show that they are one member", two_actors(said(ACTOR, ACTOR, &other, prevote(2)))),
         ("two blocks of two actors", "certificates show that they are one member", blocks(block(OWNER_ACTOR, &mine, 1, 0), block(ACTOR, &other, 2, 0))),
+        ("a broken receipt", "a relay lacks what it said it holds", withheld(RELAY, &receipt, &holding(&space(), LATER, &[OWNER_ACTOR], &[]))),
+        ("a chain that became shorter", "a relay lacks the end of it", withheld(RELAY, &receipt, &holding(&space(), LATER, &[9, OWNER_ACTOR], &[end(1)]))),
     ];
     let mut cases: Vec<Case> = good.iter().map(|(name, what, evidence)| {
         let input = input(evidence);
@@ -212,7 +232,14 @@ pub fn cases() -> Vec<Case> {
         ("blocks of two rounds", "each may have one", blocks(block(OWNER_ACTOR, &mine, 1, 0), block(OWNER_ACTOR, &mine, 2, 1)), "consistent"),
         ("the same block twice", "it does not contradict itself", blocks(block(OWNER_ACTOR, &mine, 1, 0), block(OWNER_ACTOR, &mine, 1, 0)), "consistent"),
         ("a later version", "it is laid out in another way", [&[2][..], &fork[1..]].concat(), "unknown"),
-        ("a seventh kind", "a later version may know it", [&[1, 7][..], &fork[2..]].concat(), "unknown"),
+        ("an eighth kind", "a later version may know it", [&[1, 8][..], &fork[2..]].concat(), "unknown"),
+        ("a relay that has it", "it does not contradict itself", withheld(RELAY, &receipt, &holding(&space(), LATER, &[OWNER_ACTOR], &[end(2)])), "consistent"),
+        ("a relay that has more", "it does not contradict itself", withheld(RELAY, &receipt, &holding(&space(), LATER, &[OWNER_ACTOR], &[end(3)])), "consistent"),
+        ("a relay that was not asked", "it said nothing of this actor", withheld(RELAY, &receipt, &holding(&space(), LATER, &[9], &[])), "consistent"),
+        ("a minute later", "clocks of relays may differ by so much", withheld(RELAY, &receipt, &holding(&space(), LATER - 1, &[OWNER_ACTOR], &[])), "consistent"),
+        ("the later word first", "what was before breaks nothing", withheld(RELAY, &holding(&space(), LATER, &[OWNER_ACTOR], &[]), &receipt), "consistent"),
+        ("a receipt of another relay", "each speaks for itself", withheld(9, &receipt, &holding(&space(), LATER, &[OWNER_ACTOR], &[])), "signature"),
+        ("a receipt of another space", "the space is signed", withheld(RELAY, &receipt, &holding(&elsewhere, LATER, &[OWNER_ACTOR], &[])), "signature"),
         ("nothing", "no kind", vec![1], "malformed"),
     ];
     cases.extend(hostile.into_iter().map(|(name, reason, evidence, class)| refused(name, reason, input(&evidence), class)));
@@ -251,13 +278,14 @@ pub fn run(input: &Json) -> Outcome {
     })?;
     let member = match accused {
         Accused::Member(member) => json!(hex(&member.0)),
-        Accused::Actor(_) => Json::Null,
+        Accused::Actor(_) | Accused::Relay(_) => Json::Null,
     };
     Ok(json!({
         "id": evidence.id(&genesis.id()).to_string(),
         "kind": evidence.kind(),
         "actors": evidence.actors().iter().map(|actor| hex(&actor.0)).collect::<Vec<_>>(),
         "member": member,
+        "relay": if let Accused::Relay(relay) = accused { json!(hex(&relay)) } else { Json::Null },
         "since": evidence.doubts().map(|(_, seq)| seq),
         "changesets": evidence.changesets().iter().map(|id| hex(&id.0)).collect::<Vec<_>>(),
     }))

@@ -19,8 +19,8 @@ use stemma::event::{
     next_chain,
 };
 use stemma::sync::{
-    Auth, AuthOk, Batch, Code, Delivery, ErrorFrame, Frame, Hello, Position, Proof, Push, Row, Subscribe,
-    Subscribed, Verdict,
+    Auth, AuthOk, Batch, Code, Delivery, ErrorFrame, Frame, Hello, Position, Proof, Push, Row, Said,
+    Subscribe, Subscribed, Verdict,
 };
 use stemma_relay::store::{MemoryStore, Store};
 use stemma_relay::{RelayConfig, serve};
@@ -175,6 +175,8 @@ pub struct Client {
     /// Whether it looks at a snapshot first.
     pub look: bool,
     last_push: u64,
+    /// What the relay signed with the last ACK.
+    pub said: Option<Said>,
 }
 
 impl Client {
@@ -206,7 +208,7 @@ impl Client {
             subscriptions: 0,
         };
         let hello = Hello { min_version: 0, max_version: 0, relay_key: [0; 32], nonce: [0; 32], limits };
-        let mut client = Self { socket, hello, heads: None, held: 0, look: false, last_push: 0 };
+        let mut client = Self { socket, hello, heads: None, held: 0, look: false, last_push: 0, said: None };
         let Frame::Hello(hello) = client.receive().await else { panic!("the relay speaks first") };
         client.hello = hello;
         client
@@ -302,6 +304,7 @@ impl Client {
             match self.receive().await {
                 Frame::Ack(ack) => {
                     assert_eq!(ack.push_id, push_id);
+                    self.said = ack.said;
                     return Ok(ack.results);
                 }
                 Frame::Error(error) => {

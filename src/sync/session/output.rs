@@ -3,9 +3,9 @@
 use prost::bytes::Bytes;
 
 use super::Challenge;
-use crate::causal::{ChangesetId, LogId, Tip};
+use crate::causal::{ActorId, ChangesetId, LogId, Tip};
 use crate::sync::error::Code;
-use crate::sync::message::{Delivery, Position, Resync, Row, Snap, Verdict};
+use crate::sync::message::{Delivery, Position, Resync, Row, Said, Snap, Verdict};
 
 /// What the caller has to do or to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,22 @@ pub enum SessionOutput {
         head: u64,
         /// What it holds of the own actors.
         tips: Vec<Tip>,
+    },
+    /// The relay signed that it holds the ends of these rows, which were pushed: a receipt.
+    Receipt {
+        /// Those that it accepted, or had, in the order in which they were pushed.
+        ids: Vec<ChangesetId>,
+        /// Its word.
+        said: Said,
+    },
+    /// The relay signed what it holds of actors; before [`SessionOutput::Subscribed`].
+    Holds {
+        /// Of whom it was asked.
+        asked: Vec<ActorId>,
+        /// All ends of their chains that it has.
+        tips: Vec<Tip>,
+        /// Its word.
+        said: Said,
     },
     /// Store these rows and the position in one transaction, then call [`Session::stored`].
     Rows {

@@ -312,23 +312,23 @@ fn pushes_are_acked_in_their_order() {
     let [Frame::Push(first), Frame::Push(second)] = &script.sent()[..] else { panic!("two pushes") };
     assert_eq!((first.push_id, first.rows.len(), second.push_id), (1, 2, 2));
     let verdicts = [Verdict::Accepted { cursor: 1 }, Verdict::Gap { tip: None }];
-    script.relay(Frame::Ack(Ack { push_id: 1, results: verdicts.to_vec() }));
+    script.relay(Frame::Ack(Ack { push_id: 1, results: verdicts.to_vec(), said: None }));
     let results =
         vec![(changeset_id(&row(1).header), verdicts[0]), (changeset_id(&row(2).header), verdicts[1])];
     assert_eq!(script.outputs(), [SessionOutput::Acked { results }]);
     let forked = Verdict::Forked { cursor: 2, existing: ChangesetId([9; 32]) };
-    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![forked] }));
+    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![forked], said: None }));
     let results = vec![(changeset_id(&row(3).header), forked)];
     assert_eq!(script.outputs(), [SessionOutput::Acked { results }]);
     assert!(script.session.is_settled());
 
-    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![forked] }));
-    script.relay(Frame::Ack(Ack { push_id: 7, results: vec![] }));
+    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![forked], said: None }));
+    script.relay(Frame::Ack(Ack { push_id: 7, results: vec![], said: None }));
     assert_eq!(script.outputs(), [], "an ack for nothing says nothing");
     script.tick(30_000);
     assert_eq!(script.sent(), [], "nothing is sent again by itself");
     script.session.push(vec![row(4)]);
-    script.relay(Frame::Ack(Ack { push_id: 3, results: vec![] }));
+    script.relay(Frame::Ack(Ack { push_id: 3, results: vec![], said: None }));
     assert_eq!(script.ended(), (vec![Code::Malformed], Some(Retry::Backoff)), "a verdict for each row");
 }
 
@@ -344,7 +344,9 @@ fn what_a_busy_relay_refused_is_sent_again_in_its_order_one_by_one() {
             ..ErrorFrame::new(Code::Rate, "slow down")
         })
     };
-    let taken = |push_id| Frame::Ack(Ack { push_id, results: vec![Verdict::Accepted { cursor: push_id }] });
+    let taken = |push_id| {
+        Frame::Ack(Ack { push_id, results: vec![Verdict::Accepted { cursor: push_id }], said: None })
+    };
     let pushed = |script: &mut Script| -> Vec<u64> {
         let number = |frame| if let Frame::Push(push) = frame { Some(push.push_id) } else { None };
         script.sent().into_iter().filter_map(number).collect()
@@ -380,7 +382,7 @@ fn the_window_counts_bytes_and_rows() {
     assert_eq!(script.session.push_window(), Window { bytes: 1_000, rows: 4 });
     script.session.push(vec![row(1), row(2)]);
     assert_eq!(script.session.push_window(), Window { bytes: 1_000 - 2 * row(1).bytes(), rows: 4 });
-    script.relay(Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Dup { cursor: 1 }; 2] }));
+    script.relay(Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Dup { cursor: 1 }; 2], said: None }));
     assert_eq!(script.session.push_window(), Window { bytes: 1_000, rows: 4 });
     script.session.push(vec![]);
     assert!(script.session.is_settled(), "an empty push is none");
@@ -409,9 +411,9 @@ fn a_lost_ack_leaves_the_rest_to_the_caller() {
     script.session.push(vec![row(1)]);
     let [Frame::Push(push)] = &script.sent()[..] else { panic!("one push") };
     assert_eq!(push.push_id, 2);
-    script.relay(Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Accepted { cursor: 1 }] }));
+    script.relay(Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Accepted { cursor: 1 }], said: None }));
     assert_eq!(script.outputs(), [], "an ack of another connection");
-    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![Verdict::Dup { cursor: 1 }] }));
+    script.relay(Frame::Ack(Ack { push_id: 2, results: vec![Verdict::Dup { cursor: 1 }], said: None }));
     assert!(matches!(&script.outputs()[..], [SessionOutput::Acked { results }] if results.len() == 1));
 }
 
@@ -503,7 +505,7 @@ fn cut_and_spoilt_frames_never_panic() {
         Frame::Subscribed(subscribed(None, LOG, 1)),
         batch(start(), &[row(1)]).0,
         caught_up(0),
-        Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Accepted { cursor: 1 }] }),
+        Frame::Ack(Ack { push_id: 1, results: vec![Verdict::Accepted { cursor: 1 }], said: None }),
         Frame::GoAway(GoAway { code: Code::Draining, retry_min_ms: 1, retry_max_ms: 2 }),
         Frame::Error(ErrorFrame::new(Code::Rate, "text")),
     ];
@@ -556,7 +558,7 @@ fn admitted(refused: Option<Code>) -> Frame {
 }
 
 fn subscribed(resync: Option<Resync>, log_id: LogId, head: u64) -> Subscribed {
-    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None, place: None }
+    Subscribed { space: SPACE, resync, log_id, head, tips: vec![], chain: None, place: None, said: None }
 }
 
 fn start() -> Position {
