@@ -52,6 +52,7 @@ mod shared;
 mod snapshot;
 mod tabs;
 mod text_edit;
+mod timer;
 mod undo;
 mod view;
 mod why;
