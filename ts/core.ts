@@ -72,6 +72,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
     consent: new Listeners<Consent>(),
+    evidence: new Listeners<Audit>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -96,6 +97,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   #mayBeSealed = false;
   #policyChanged = false;
   #consentChanged = false;
+  #evidenceChanged = false;
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -296,6 +298,9 @@ export class SpaceCore implements Outlet, CommitObserver {
       case "consent":
         this.#consentChanged = true;
         return;
+      case "evidence":
+        this.#evidenceChanged = true;
+        return;
       case "presence":
         this.#presenceChanged = true;
         return;
@@ -329,6 +334,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#policyChanged = false;
     const consentChanged = this.#consentChanged;
     this.#consentChanged = false;
+    const evidenceChanged = this.#evidenceChanged;
+    this.#evidenceChanged = false;
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -341,6 +348,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
     if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
     if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
+    if (evidenceChanged && this.pump.isOpen) this.#events.evidence.emit(this.audit);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();

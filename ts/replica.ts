@@ -512,6 +512,7 @@ export type Output =
   | { type: "look" }
   | { type: "policy" }
   | { type: "consent" }
+  | { type: "evidence" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" }

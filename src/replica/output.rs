@@ -65,6 +65,8 @@ pub enum Output {
     Policy,
     /// Somebody gave or withdrew consent.
     Consent,
+    /// There is more evidence, or something of it is settled, or was worked out here.
+    Evidence,
     /// Somebody who is here gave a sign of life, or is gone.
     Presence,
     /// Something went wrong that the application should hear of.
