@@ -48,6 +48,8 @@ export type { OptionsOf } from "./options.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
 export type { Presence, PresenceState, Present } from "./presence.js";
 export type { Consent, ConsentEntry, ConsentOptions } from "./consent.js";
+export type { Dossier, DossierEntry } from "./dossier.js";
+export type { Personal, Processed, ProcessOptions, RequestOptions, RequestState, RequestStep, SubjectEntry, SubjectRequest, Subjects } from "./subjects.js";
 export type { RedactOptions, Redaction } from "./erasure.js";
 export type { Agreement, BanOptions, Comparison, ExcludeOptions, Policy, PolicyEntry, Preview, PreviewOptions, Standing, Target, TargetSelection, WordOptions } from "./policy.js";
 export type { Live, QueryOptions, ReadOptions } from "./query.js";

@@ -130,6 +130,19 @@ export interface Engine {
   consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
   consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
+  /** 64 hex digits are a member, anything else somebody outside; so in all of these. */
+  registerSubject(subject: string): string;
+  sealPersonal(subject: string, value: Value): Uint8Array;
+  openPersonal(sealed: Uint8Array): Value | undefined;
+  subjects(): EngineSubject[];
+  /** 1 an erasure, 2 an export. */
+  requestFor(subject: string, kind: number, reason: string | undefined): string;
+  /** 1 approved, 2 refused, 3 done; other targets one a line. */
+  processRequest(request: string, verdict: number, reason: string | undefined, also: string): { id: string; redacted: ReturnType<Engine["redact"]> | undefined };
+  requests(): EngineRequest[];
+  subjectId(subject: string): string;
+  /** Among so many changesets. Of a log whose rows are all here. */
+  dossier(subject: string, from: number, count: number): { entries: EngineDossierEntry[]; next: number | undefined };
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
   /** What the space began with. */
@@ -513,10 +526,45 @@ export type Output =
   | { type: "policy" }
   | { type: "consent" }
   | { type: "evidence" }
+  | { type: "subjects" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" }
   | { type: "erase" };
+
+/** A key that somebody has or had. */
+export interface EngineSubject {
+  id: string;
+  subject?: string;
+  changeset: string;
+  by: string;
+  time: number;
+  hasKey: boolean;
+  isErased: boolean;
+}
+
+/** What somebody asked for, and what was answered: the first step asks. */
+export interface EngineRequest {
+  kind: number;
+  id: string;
+  subject?: string;
+  verdict: number;
+  steps: { verdict: number; changeset: string; by: string; time: number; reason?: string; redactions: string[] }[];
+}
+
+/** A changeset that is by somebody or about them. */
+export interface EngineDossierEntry {
+  changeset: string;
+  member: string;
+  actor: string;
+  seq: number;
+  time: number;
+  class: number;
+  inert: boolean;
+  redacted: boolean;
+  ops: Value[];
+  row: Uint8Array;
+}
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
 export type EngineMark = [after: number, position: number, length: number, key: string, value: Value];

@@ -6,6 +6,7 @@
 //! - [`ValidatorSet`], [`Attestation`]: who is asked to sign what they have seen, and what they sign.
 //! - [`Redactions`]: what was erased, by whom.
 //! - [`Consent`], [`Consents`]: whether a person lets something be done with what is about them.
+//! - [`DataSubject`], [`Subjects`]: people that data is about, and the keys it is sealed under; [`Requests`]: what they ask for.
 //! - [`BlockHeader`], [`Proposal`], [`Vote`]: what they say when they make a chain of blocks, and how two of these contradict.
 //! - [`Ballot`], [`Voting`]: what votes come to, and how one validator votes.
 //! - [`Chain`]: the chains of blocks that follow from all that was said; [`BlockProof`]: one block of them, for whoever has nothing of the space.
@@ -29,7 +30,9 @@ mod journal;
 mod merkle;
 mod open;
 mod redaction;
+mod request;
 mod statement;
+mod subject;
 mod validators;
 mod vote;
 mod voting;
@@ -41,7 +44,7 @@ pub use canonical::CanonicalTree;
 pub use cases::{Case, Cases, Resolution};
 pub use certified::{BlockProof, BlockProofFault, Precommit, ProvenBlock};
 pub use chain::Chain;
-pub use consent::{Consent, Consented, Consenter, Consents};
+pub use consent::{Consent, Consented, Consents};
 pub use disclosure::{Disclosure, OpTree};
 pub use era::{Block, Era, Halt};
 pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
@@ -54,7 +57,9 @@ pub use open::{Open, Seen};
 pub use redaction::{
     Erased, REDACTION_PAYLOAD, Redaction, Redactions, STORE_BROWSER, STORE_FOLDER, STORE_OTHER,
 };
+pub use request::{Request, RequestKind, Requests, Step, Stepped, Verdict};
 pub use statement::Statements;
+pub use subject::{DataSubject, Held, Registered, Subjects};
 pub use validators::{Beginning, BlockRules, VALIDATORS_MAX, ValidatorSet};
 pub use vote::{Contradiction, Phase, SignedVote, Vote};
 pub use voting::{Floor, Offer, Say, Voting, Wait};

@@ -321,7 +321,7 @@ impl Node {
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
                 Output::Noted => self.noted += 1,
                 Output::Trim => self.trims += 1,
-                Output::Policy | Output::Consent | Output::Events | Output::Presence => {}
+                Output::Policy | Output::Consent | Output::Subjects | Output::Events | Output::Presence => {}
                 Output::Evidence => self.evidence_told += 1,
             }
         }
