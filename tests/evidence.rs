@@ -168,9 +168,16 @@ fn a_resolution_shows_everything_again_for_everybody_if_it_names_this_evidence()
     assert_eq!(world.fate(vain[0].id()), Some(Fate::Integrated));
     assert!(world.a.replica.is_byzantine(actor(&lane)));
     assert_eq!(shows(&mut world.a, &ALL), [true, false, false]);
+    let told = [world.a.evidence_told, world.b.evidence_told];
+    assert!(told[0] > 0 && told[1] > 0, "that there is evidence");
     let settled = world.a.with(|replica, env| replica.resolve_evidence(id, env)).expect("the owner may");
     assert_eq!(world.a.replica.state_hash(), shown, "bit for bit");
     sync(&mut world.a, &mut world.b);
+    assert_eq!(
+        [world.a.evidence_told, world.b.evidence_told],
+        [told[0] + 1, told[1] + 1],
+        "that it is settled"
+    );
     assert_same(&world.a, &world.b);
     assert!(!world.b.replica.is_byzantine(actor(&lane)));
     assert_eq!(world.b.replica.evidence().next().expect("it stays").settled, Some(settled));

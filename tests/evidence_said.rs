@@ -148,9 +148,11 @@ fn a_snapshot_that_shows_something_else_is_told_of_and_hides_nothing() {
     assert_eq!(told(&world.b), (false, false), "for others it is a claim");
     assert!(read(&mut world.b, "before").is_some());
     // Whoever finds the same tells nobody again, and knows.
+    let heard = world.b.evidence_told;
     world.b.with(|replica, env| replica.report_evidence(evidence.clone(), env));
     pass(&mut world.b, LONG_MS);
     assert_eq!((world.b.replica.evidence().count(), told(&world.b)), (1, (true, true)));
+    assert_eq!(world.b.evidence_told, heard + 1);
     assert!(read(&mut world.b, "before").is_some(), "a snapshot is no changeset");
     let id = evidence_of(&world.a)[0];
     world.a.with(|replica, env| replica.resolve_evidence(id, env)).expect("the owner may");

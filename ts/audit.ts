@@ -246,7 +246,7 @@ export class Audit {
 
   /**
    * What happened on this device, in all tabs: what came and was refused, waits or has no effect; sessions with relays and peers; words of policy, keys,
-   * evidence, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
+   * evidence, blocks, redactions, consent that was given here, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
    * order, and else by time. Nothing of it is sent; an attestation tells the hash of its end. O(entries).
    *
    * The newest {@link OpenOptions.auditEntries} are kept. Entries are stored within a second, and those of a tab that dies before are lost.

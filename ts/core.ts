@@ -74,6 +74,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
     consent: new Listeners<Consent>(),
+    evidence: new Listeners<Audit>(),
     subjects: new Listeners<Subjects>(),
     error: new Listeners<StemmaError>(),
   };
@@ -97,9 +98,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   #syncChanged = false;
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
-  #policyChanged = false;
-  #consentChanged = false;
-  #subjectsChanged = false;
+  /** What something was said about. */
+  readonly #news = new Set<"policy" | "consent" | "evidence" | "subjects">();
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -295,14 +295,10 @@ export class SpaceCore implements Outlet, CommitObserver {
         this.#syncChanged = true;
         return;
       case "policy":
-        this.#policyChanged = true;
-        return;
       case "consent":
-        this.#consentChanged = true;
-        return;
+      case "evidence":
       case "subjects":
-        this.#subjectsChanged = true;
-        return;
+        return void this.#news.add(output.type);
       case "presence":
         this.#presenceChanged = true;
         return;
@@ -332,12 +328,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#syncChanged = false;
     if (this.#mayBeSealed) this.#saves.nameSealed();
     this.#mayBeSealed = false;
-    const policyChanged = this.#policyChanged;
-    this.#policyChanged = false;
-    const consentChanged = this.#consentChanged;
-    this.#consentChanged = false;
-    const subjectsChanged = this.#subjectsChanged;
-    this.#subjectsChanged = false;
+    const news = new Set(this.#news);
+    this.#news.clear();
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -348,9 +340,10 @@ export class SpaceCore implements Outlet, CommitObserver {
     for (const { type, fault } of faults) this.report(type, fault);
     if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
-    if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
-    if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
-    if (subjectsChanged && this.pump.isOpen) this.#events.subjects.emit(this.subjects);
+    if (news.has("policy") && this.pump.isOpen) this.#events.policy.emit(this.policy);
+    if (news.has("consent") && this.pump.isOpen) this.#events.consent.emit(this.consent);
+    if (news.has("evidence") && this.pump.isOpen) this.#events.evidence.emit(this.audit);
+    if (news.has("subjects") && this.pump.isOpen) this.#events.subjects.emit(this.subjects);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();

@@ -525,6 +525,7 @@ export type Output =
   | { type: "look" }
   | { type: "policy" }
   | { type: "consent" }
+  | { type: "evidence" }
   | { type: "subjects" }
   | { type: "presence" }
   | { type: "events" }

@@ -43,6 +43,8 @@ export interface SpaceEvents {
   policy: Policy;
   /** Somebody gave or withdrew consent. */
   consent: Consent;
+  /** There is more evidence that somebody contradicts itself, or some is settled: {@link Audit.evidence}. */
+  evidence: Audit;
   /** Somebody got a key or lost it, or asked for something or was answered. */
   subjects: Subjects;
   /** Anything else that went wrong without a caller to hear of it. */
@@ -445,7 +447,7 @@ export class Space extends Readable implements AsyncDisposable {
 
   /** Tells of what happens apart from changes. Faults from before anybody listened are told to the first who does. */
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
-    checkWord(type, "type", ["sync", "storage", "policy", "consent", "subjects", "error"]);
+    checkWord(type, "type", ["sync", "storage", "policy", "consent", "evidence", "subjects", "error"]);
     this.#core.pump.check();
     return this.#core.on(type, cb, o);
   }

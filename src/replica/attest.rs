@@ -248,6 +248,7 @@ impl Replica {
             let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Redact, .. } => {
+                    self.note_redaction(at, now_ms);
                     self.take_redaction(at, content);
                     continue;
                 }
@@ -258,6 +259,7 @@ impl Replica {
                 }
                 Op::Audit { kind: AuditKind::Erased, payload } => {
                     self.take_erased(at, skeleton, payload);
+                    self.note_erased(at, skeleton, now_ms);
                     continue;
                 }
                 Op::Audit { kind: AuditKind::Attest, payload } => {
@@ -284,6 +286,8 @@ impl Replica {
                 }
                 Op::Audit { kind: AuditKind::Consent, payload } => {
                     let consent = Consent::decode(payload).expect("an integrated consent decodes");
+                    self.note_consent(at, &consent, values, now_ms);
+                    let graph = self.log.graph();
                     let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
                     let clear = values.first().cloned();
                     let said = Consented { consent, changeset, index, stamp, member, clear };
@@ -305,7 +309,9 @@ impl Replica {
             is_said = true;
         }
         if is_said {
+            let known = self.blocks_known();
             self.follow_blocks();
+            self.note_blocks(known, now_ms);
             self.outputs.push_back(Output::Saved { tier: Tier::Final, ids: Vec::new() });
         }
     }

@@ -56,6 +56,7 @@ mod snapshot;
 mod subjects;
 mod tabs;
 mod text_edit;
+mod timer;
 mod undo;
 mod view;
 mod why;

@@ -57,6 +57,7 @@ test("what is written is in a block that everybody has, with what can be read of
   assert.ok(report.blocks >= 1 && report.fault === undefined);
   assert.deepEqual(await owner.audit.blocks({ since: blocks.length + 100 }), []);
   assert.equal(owner.audit.halt, undefined);
+  for await (const { block, detail } of other.audit.log({ type: "block", limit: 1 })) assert.deepEqual([block, detail], [first.id, "block 1 is certified"]);
 });
 
 test("an outsider sees who certified a block, that a changeset is in it, and believes a set from the one before", async (t) => {

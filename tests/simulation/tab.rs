@@ -303,6 +303,7 @@ impl World {
             | Output::Policy
             | Output::Consent
             | Output::Subjects
+            | Output::Evidence
             | Output::Presence => {}
             Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
             // Nobody redacts here.

@@ -27,6 +27,7 @@ export async function contract(): Promise<void> {
   const chains: readonly LogChain[] = await space.audit.checkLog();
   const dropped: number = await space.audit.redactLog({ member: space.me, object: text });
   for (const { kind, proof: shown, settled } of space.audit.evidence(space.actor)) if (!settled) text.append(kind + (await verifyEvidence(shown)).actor + chains.length + dropped);
+  space.on("evidence", (audit) => text.append(`${audit.evidence().length}`));
   const { score, state }: Reputation = space.audit.reputation(space.actor);
   if (space.audit.isByzantine(space.actor) && score < 50 && state === "quarantined") await space.audit.resolve("id").saved("relay");
   for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
