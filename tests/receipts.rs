@@ -9,10 +9,10 @@ mod relay;
 use attacker::write;
 use common::{Node, sync};
 use relay::Relay;
-use stemma::audit::{Accused, Evidence, HOLDING_APART_MS, Holding};
+use stemma::audit::{Accused, Evidence};
 use stemma::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
 use stemma::crypto::SigningKey;
-use stemma::event::Role;
+use stemma::event::{HOLDING_APART_MS, Holding, Role};
 use stemma::replica::EvidenceInfo;
 
 const URL: &str = "wss://relay.example/v1";

@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stemma::audit::Holding;
 use stemma::causal::{ActorId, SpaceId, Tip};
 use stemma::crypto::SigningKey;
+use stemma::event::Holding;
 use stemma::sync::{Code, Said, Verdict};
 
 use crate::store::NewRow;

@@ -3,12 +3,12 @@
 //! Invariant: nothing but a valid signature of the accused makes evidence, so nobody can be framed. The id is a hash of what is claimed, not
 //! of the bytes that show it: the same contradiction has one id, whoever found it and whatever came first.
 
-use super::{Contradiction, Holding, SignedProposal, SignedVote};
+use super::{Contradiction, SignedProposal, SignedVote};
 use crate::causal::{ActorId, ChangesetId, MemberId, SpaceId};
 use crate::codec::{DecodeError, Reader, Writer, limits};
 use crate::crypto::{ChunkContext, ChunkKey, Digest, Keyring, Signature, Tag, VerifyingKey, hash};
 use crate::event::{
-    BodyError, Chain, Genesis, Header, MANIFEST_BYTES_MAX, Manifest, SealedDigest, SegmentError,
+    BodyError, Chain, Genesis, Header, Holding, MANIFEST_BYTES_MAX, Manifest, SealedDigest, SegmentError,
     SignedChangeset, SnapshotId, Voice,
 };
 use std::fmt;

@@ -12,7 +12,6 @@
 //! - [`Chain`]: the chains of blocks that follow from all that was said; [`BlockProof`]: one block of them, for whoever has nothing of the space.
 //! - [`Finality`]: what so many of them have seen that it counts as settled.
 //! - [`Evidence`]: two things that somebody signed and that contradict each other; [`Cases`]: all of it, and what follows.
-//! - [`Holding`]: what a relay signs that it has.
 //! - [`JournalEntry`]: what happened on a device, in a chain of hashes whose details can be dropped.
 
 mod attestation;
@@ -27,7 +26,6 @@ mod disclosure;
 mod era;
 mod evidence;
 mod finality;
-mod holding;
 mod journal;
 mod merkle;
 mod open;
@@ -51,7 +49,6 @@ pub use disclosure::{Disclosure, OpTree};
 pub use era::{Block, Era, Halt};
 pub use evidence::{Accused, Evidence, EvidenceFault, EvidenceId, RUN_MAX, Said, SignedRun};
 pub use finality::{Attested, Finality};
-pub use holding::{HOLDING_APART_MS, Holding};
 pub use journal::{
     Checkpoint, Detail, JournalEntry, JournalFilter, JournalHead, NoteKind, decode_entries, encode_entries,
 };

@@ -3,10 +3,11 @@
 use super::link::Links;
 use super::reputation::Fact;
 use super::{Env, Replica};
-use crate::audit::{Evidence, Holding};
+use crate::audit::Evidence;
 use crate::causal::{ActorId, ChangesetId, Tip};
 use crate::codec::{Reader, Writer};
 use crate::crypto::Signature;
+use crate::event::Holding;
 use crate::store::StoreName;
 use crate::sync::Said;
 

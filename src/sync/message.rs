@@ -191,7 +191,7 @@ pub struct Subscribed {
     pub said: Option<Said>,
 }
 
-/// A relay signs what it holds: `stemma::audit::Holding` says of what.
+/// A relay signs what it holds: `stemma::event::Holding` says of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Said {
     /// By its clock, in ms since 1970.

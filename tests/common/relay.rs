@@ -4,12 +4,11 @@
 use super::common::Node;
 use prost::bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
-use stemma::audit::Holding;
 use stemma::causal::{ActorId, ChangesetId, LogId, SpaceId, Tip};
 use stemma::crypto::SigningKey;
 use stemma::event::{
-    Header, Manifest, SignedChangeset, SnapshotId, changeset_id, differing, heads_digest, next_chain,
-    start_chain,
+    Header, Holding, Manifest, SignedChangeset, SnapshotId, changeset_id, differing, heads_digest,
+    next_chain, start_chain,
 };
 use stemma::sync::{
     Ack, Admission, AuthOk, BATCH_BYTES_MAX, Batch, CaughtUp, Chain, ChainRange, Code, Delivery, Frame,

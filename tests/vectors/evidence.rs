@@ -3,11 +3,11 @@
 use crate::fixture::{OWNER, OWNER_ACTOR, chain, device, draft, epoch, first_changeset, genesis, guest_links, hex, key, keyring, next_changeset, ops, owner_chain, space, unhex};
 use crate::{Case, Outcome, ok, refused};
 use serde_json::{Value as Json, json};
-use stemma::audit::{Accused, BlockHeader, BlockId, Evidence, EvidenceFault, HOLDING_APART_MS, Holding, Phase, Proposal, Said, SignedProposal, SignedRun, SignedVote, Vote};
+use stemma::audit::{Accused, BlockHeader, BlockId, Evidence, EvidenceFault, Phase, Proposal, Said, SignedProposal, SignedRun, SignedVote, Vote};
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, SpaceId, Tip};
 use stemma::codec::Writer;
 use stemma::crypto::{ChunkContext, ChunkKey, Digest, SigningKey};
-use stemma::event::{CertificateKind, Chain, Changeset, Draft, Genesis, Manifest, SealedDigest, SnapshotId, Voice, snapshot_chunk_hash};
+use stemma::event::{CertificateKind, Chain, Changeset, Draft, Genesis, HOLDING_APART_MS, Holding, Manifest, SealedDigest, SnapshotId, Voice, snapshot_chunk_hash};
 
 const SECRET: u8 = 0x33;
 /// Another device and actor of the owner.
