@@ -99,7 +99,7 @@ interface Tip {
 }
 
 /** What a relay signed that it holds: `docs/protocol.md`, section 3. */
-async function holdingOf(from: Bytes, relay: Uint8Array, space: Uint8Array): Promise<{ time: number; asked: string[]; held: Tip[] }> {
+async function holdingOf(from: Bytes, relay: Uint8Array<ArrayBuffer>, space: Uint8Array): Promise<{ time: number; asked: string[]; held: Tip[] }> {
   const [statement, signature] = [from.bytes(), from.take(64)];
   const of = new Bytes(statement, "evidence");
   const time = of.number();

@@ -10,7 +10,7 @@ use prost::bytes::Bytes;
 use stemma::causal::{LogChain, LogId, Tip};
 use stemma::event::{Certificate, CertificateKind, Chain, Role, differing, heads_digest, range_sums};
 use stemma::sync::{
-    ChainRange, Code, Credit, Delivery, Ephemeral, Frame, GetChain, HeadsRange, Position, Resync, Row, Said,
+    ChainRange, Code, Credit, Delivery, Ephemeral, Frame, GetChain, HeadsRange, Position, Resync, Row,
     Verdict,
 };
 use stemma_relay::RelayConfig;
