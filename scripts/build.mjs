@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync,
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { manifest } from "./manifest.mjs";
-import { installPackages, prepareRust } from "./setup.mjs";
-import { cargoTarget, once, run } from "./shell.mjs";
+import { findLibrarySources, installPackages, prepareRust } from "./setup.mjs";
+import { cargoTarget, once, output, run } from "./shell.mjs";
 
 const ENGINE = "target/engine";
 const TOOLS = join(cargoTarget, "tools");
@@ -26,7 +26,7 @@ export async function buildPackage() {
 export async function buildEngine() {
   await installPackages();
   prepareRust();
-  run("cargo", ["build", "--release", "--lib", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  compile("--lib");
   const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/stemma.wasm");
   const sources = [wasm, "scripts/bindgen", "scripts/build.mjs", "package-lock.json"];
   await once("engine", sources, join(ENGINE, "engine.wasm"), async () => {
@@ -37,11 +37,28 @@ export async function buildEngine() {
 
 /** The bench-only entry into the engine, made exactly as the engine is; the folder that it is in. */
 export async function buildBenchEngine() {
-  run("cargo", ["build", "--release", "--example", "bench-engine", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  compile("--example", "bench-engine");
   const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/examples/bench_engine.wasm");
   const folder = "target/bench/engine";
   await once("bench-engine", [wasm, "scripts/bindgen", "scripts/build.mjs"], join(folder, "engine.wasm"), () => bind(wasm, folder));
   return folder;
+}
+
+function compile(...what) {
+  const { flags, env } = leanStandardLibrary();
+  run("cargo", ["build", "--release", ...what, "--package", "stemma", "--target", "wasm32-unknown-unknown", ...flags], env);
+}
+
+/**
+ * With the standard library compiled here, for size, and panics that trap where they are: nobody hears what they would say. Without
+ * that a page downloads 45 KB more. Cargo has to be allowed what is not stable yet. Where it does not know that, or the library's
+ * sources are not to be had, the engine is built as usual: it is larger, and does the same.
+ */
+function leanStandardLibrary() {
+  const env = { RUSTC_BOOTSTRAP: "1", CARGO_PROFILE_RELEASE_PANIC: "immediate-abort" };
+  const isKnown = output("cargo", ["-Z", "help"], env)?.includes("panic-immediate-abort");
+  if (!isKnown || !findLibrarySources()) return { flags: [], env: {} };
+  return { flags: ["-Zpanic-immediate-abort", "-Zbuild-std=std", "-Zbuild-std-features=optimize_for_size"], env };
 }
 
 /** A program of scripts/bindgen, compiled unless it is up to date. */
