@@ -16,7 +16,7 @@ const SEEDS = {
   changeset: () => rows(),
   content: () => input("contents").map((one) => Buffer.concat([frontOf(one.skeleton), part(hex(one.skeleton.bytes)), hex(one.bytes)])),
   device: () => [[16, 0, 4, 0, 1, 1, 9], [0, 3], [8, 1, 1, 0, 120], [200, 0, 9, 0, 1, 0]].map((bytes) => Buffer.from(bytes)),
-  evidence: () => evidence(),
+  evidence: () => input("evidence").map((one) => hex(one.proof.evidence)),
   frame: () => frames(),
   genesis: () => input("genesis").map((one) => hex(one.bytes)),
   header: () => rows().flatMap(headerOf),
@@ -27,7 +27,7 @@ const SEEDS = {
   saved: () => Array.from({ length: 13 }, (_, which) => which).map((which) => Buffer.concat([Buffer.from([which]), Buffer.alloc(24)])),
   session: () => [Buffer.concat(frames().flatMap((frame) => [Buffer.from([9]), part(frame), Buffer.from([3])]))],
   skeleton: () => input("skeletons").map((one) => Buffer.concat([frontOf(one), hex(one.bytes)])),
-  statement: () => [`01e80701${"07".repeat(32)}01`, `010500`, `0105${"07".repeat(96)}`].map(hex),
+  statement: () => [...[`01e80701${"07".repeat(32)}01`, `010500`, `0105${"07".repeat(96)}`].map(hex), ...input("statements").map((one) => hex(one.payload))],
   stored: () => [rows().slice(0, 1), rows().slice(0, 8)].map(tailOf),
   text: () => [1, 2, 3, 4].map((seed) => Buffer.from(Array.from({ length: 160 }, (_, at) => (at * at * seed * 31 + at * 7) & 255))),
   tlv: () => ["00", "0500020161", "0a0202026162050000"].map(hex),
@@ -37,13 +37,6 @@ const SEEDS = {
 /** The seeds of a target, without those that are too long to be altered well. */
 export function seeds(target) {
   return SEEDS[target]().filter((bytes) => bytes.length <= 8_192);
-}
-
-/** A fork of the first rows, a gap, a body; they need not hold. */
-function evidence() {
-  const runs = rows().slice(0, 2).flatMap((row) => headerOf(row).map((header) => Buffer.concat([Buffer.from([1]), part(header), Buffer.alloc(64)])));
-  const [one, other] = [runs[0], runs[1] ?? runs[0]];
-  return [Buffer.concat([Buffer.from([1, 1]), one, other]), Buffer.concat([Buffer.from([1, 2]), one, one.subarray(1, -64)]), Buffer.concat([Buffer.from([1, 3]), one, part(Buffer.alloc(40))])];
 }
 
 const rows = () => input("changesets").map((one) => hex(one.row));

@@ -49,7 +49,8 @@ pub mod web;
 
 // What an application or an edge names, without knowing the modules.
 pub use audit::{
-    Accused, Attested, BlockRules, Consenter, Detail, EvidenceId, JournalFilter, NoteKind, ValidatorSet,
+    Accused, Attested, BlockProof, BlockRules, DataSubject, Detail, EvidenceId, JournalFilter, NoteKind,
+    Precommit, RequestKind, ValidatorSet, Verdict,
 };
 pub use causal::{ActorId, ChangesetId, MemberId, NameId, SpaceId};
 pub use codec::{BigInt, limits};

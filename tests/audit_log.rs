@@ -4,15 +4,19 @@
 #[path = "common/attacker.rs"]
 mod attacker;
 mod common;
+#[path = "common/erasing.rs"]
+mod erasing;
 #[path = "reference/rng.rs"]
 mod rng;
 
 use attacker::{World, badly_signed, encoded, write};
 use common::{Node, sync};
+use erasing::{erase, last};
 use std::collections::BTreeMap;
-use stemma::audit::{Attestation, Detail, JournalEntry, JournalFilter, NoteKind, ValidatorSet};
+use stemma::audit::{Attestation, BlockRules, Detail, JournalEntry, JournalFilter, NoteKind, ValidatorSet};
+use stemma::crypto::Digest;
 use stemma::event::{BanScope, BanSubject, Class, Op, Role};
-use stemma::replica::{JournalPlaces, JournalRow};
+use stemma::replica::{JournalPlaces, JournalRow, Whose};
 use stemma::store::StoreName;
 
 /// What the store has of the log.
@@ -322,4 +326,118 @@ fn an_attestation_tells_where_the_log_ends_and_older_ones_without_it_are_as_good
     assert_eq!((plain.encode()[0], attested.encode()[0]), (1, 2));
     sync(&mut owner, &mut other);
     assert_eq!(other.replica.attestations().next().expect("it came").1.attestation, attested);
+}
+
+#[test]
+fn blocks_that_are_certified_here_are_told_and_many_at_once_are_counted() {
+    let mut owner = Node::create(1);
+    let mut other = Node::join(2, &owner.invite(Role::Writer));
+    write(&mut other, "k");
+    sync(&mut owner, &mut other);
+    let blocks = Some(BlockRules { max: 1, begins: None });
+    let set = ValidatorSet { pause_ms: 100, blocks, members: vec![(owner.replica.member(), 1)] };
+    owner.with(|replica, env| replica.choose_validators(&set, env)).expect("the owner may");
+    owner.with(|replica, _| replica.validate(true));
+    for n in 0..6 {
+        write(&mut owner, &format!("k{n}"));
+        (0..8).for_each(|_| pass(&mut owner, 100));
+    }
+    let count = owner.replica.block_count();
+    assert!(count > 3, "{count} blocks");
+    pass(&mut owner, 60_000);
+    let told = of_kind(&owner, NoteKind::Block);
+    assert_eq!(
+        told[0].detail().expect("it is there").block,
+        Some(Digest(owner.replica.block(0).expect("one").block.id.0))
+    );
+    assert_eq!(text(&told[0]), "block 1 is certified");
+    assert_eq!(told.iter().map(|entry| entry.count).sum::<u64>(), count as u64, "each once");
+    assert!(told.len() <= 3 && text(&told[1]) == "blocks are certified", "{} entries", told.len());
+    // Whoever hears of all at once writes two entries.
+    sync(&mut owner, &mut other);
+    pass(&mut other, 60_000);
+    let told = of_kind(&other, NoteKind::Block);
+    assert_eq!(
+        told.iter().map(|entry| entry.count).collect::<Vec<_>>(),
+        [1, other.replica.block_count() as u64 - 1]
+    );
+    let before = of_kind(&owner, NoteKind::Block).len();
+    let owner = owner.reopen();
+    assert_eq!(of_kind(&owner, NoteKind::Block).len(), before, "reading one's own store is no news");
+    assert!(whole(&owner) && whole(&other));
+}
+
+/// The same keys on two devices that do not hear of each other.
+#[test]
+fn two_certified_blocks_at_one_height_are_told_by_their_ids() {
+    let mut owner = Node::create(1);
+    let blocks = Some(BlockRules { max: 9, begins: None });
+    let set = ValidatorSet { pause_ms: 100, blocks, members: vec![(owner.replica.member(), 1)] };
+    write(&mut owner, "k");
+    owner.with(|replica, env| replica.choose_validators(&set, env)).expect("the owner may");
+    let mut twin = owner.twin(7);
+    for (node, key) in [(&mut owner, "here"), (&mut twin, "there")] {
+        write(node, key);
+        node.with(|replica, _| replica.validate(true));
+        (0..8).for_each(|_| pass(node, 100));
+        assert_eq!(node.replica.block_count(), 1);
+    }
+    sync(&mut owner, &mut twin);
+    let halt = owner.replica.blocks_halt().expect("two blocks at one height").clone();
+    let told = of_kind(&owner, NoteKind::Block);
+    let both = "one of 2 blocks that are certified at height 1";
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), ["block 1 is certified", both, both]);
+    let ids: Vec<_> = told[1..].iter().filter_map(|entry| entry.detail()?.block).collect();
+    assert_eq!(ids, halt.blocks.iter().map(|id| Digest(id.0)).collect::<Vec<_>>());
+    pass(&mut owner, 60_000);
+    assert_eq!(of_kind(&owner, NoteKind::Block).len(), 3, "that nothing follows is told once");
+}
+
+#[test]
+fn what_is_redacted_is_told_by_whom_and_that_it_is_gone_here() {
+    let mut owner = Node::create(1);
+    let mut other = Node::join(2, &owner.invite(Role::Writer));
+    write(&mut owner, "first");
+    write(&mut other, "secret");
+    let target = last(&other);
+    sync(&mut owner, &mut other);
+    let redaction = erase(&mut owner, target).redactions[0];
+    for _ in 0..4 {
+        sync(&mut owner, &mut other);
+        pass(&mut owner, 1_000);
+        pass(&mut other, 1_000);
+    }
+    for node in [&owner, &other] {
+        let told = of_kind(node, NoteKind::Redaction);
+        let texts: Vec<String> = told.iter().map(text).collect();
+        assert_eq!(texts, ["redacted 1 changeset", "deleted here what 1 changeset redacted"]);
+        let detail = told[0].detail().expect("it is there");
+        assert_eq!((detail.changeset, detail.member), (Some(redaction), Some(owner.replica.member())));
+        assert_eq!(told[1].detail().expect("it is there").member, Some(node.replica.member()));
+        assert!(of_kind(node, NoteKind::Control).is_empty(), "it is told once");
+    }
+    let before = of_kind(&other, NoteKind::Redaction).len();
+    let other = other.reopen();
+    assert_eq!(of_kind(&other, NoteKind::Redaction).len(), before);
+}
+
+#[test]
+fn consent_is_told_where_it_was_given() {
+    let mut owner = Node::create(1);
+    let mut other = Node::join(2, &owner.invite(Role::Writer));
+    write(&mut other, "k");
+    let consent = |node: &mut Node, given| {
+        let whose = Whose::Member(node.replica.member());
+        node.with(|replica, env| replica.consent(whose, "newsletter", None, given, env)).expect("a writer")
+    };
+    consent(&mut other, true);
+    consent(&mut other, false);
+    sync(&mut owner, &mut other);
+    pass(&mut owner, 60_000);
+    let told = of_kind(&other, NoteKind::Consent);
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), ["given: newsletter", "withdrawn: newsletter"]);
+    assert_eq!(told[0].detail().expect("it is there").member, Some(other.replica.member()));
+    assert!(of_kind(&owner, NoteKind::Consent).is_empty(), "what others say is in the space");
+    let other = other.reopen();
+    assert_eq!(of_kind(&other, NoteKind::Consent).len(), 2);
 }

@@ -8,7 +8,7 @@ mod rng;
 use common::{Node, assert_same, sync};
 use std::collections::BTreeSet;
 use stemma::ObjectKind;
-use stemma::audit::{BlockRules, ValidatorSet};
+use stemma::audit::{BlockProof, BlockRules, ValidatorSet, verify_inclusion};
 use stemma::causal::{ChangesetId, MemberId};
 use stemma::event::{Role, Value};
 use stemma::replica::{HistoryFilter, ViewFilter};
@@ -143,6 +143,7 @@ impl Crowd {
             self.nodes[0].replica.history(&HistoryFilter { limit: usize::MAX, ..HistoryFilter::default() });
         let finals = |at: usize| all.iter().map(|one| self.is_final(at, one.id)).collect::<Vec<_>>();
         (1..self.nodes.len()).for_each(|at| assert_eq!(finals(at), finals(0)));
+        self.show_to_outsiders(&all.iter().map(|one| one.id).collect::<Vec<_>>());
         // Whoever hears of everything in another order has the same.
         let mut twin = self.nodes[0].twin(99);
         twin.settle();
@@ -152,6 +153,37 @@ impl Crowd {
         };
         assert_eq!(blocks(&twin), blocks(&self.nodes[0]));
         assert_eq!(twin.replica.blocks_halt(), halt.as_ref());
+    }
+}
+
+impl Crowd {
+    /// Whoever has nothing of the space sees of each block who certified it, of each set that the one before names it, and of what is final in which block it is.
+    fn show_to_outsiders(&mut self, all: &[ChangesetId]) {
+        let replica = &mut self.nodes[0].replica;
+        let genesis = replica.genesis().clone();
+        let proofs: Vec<_> = (0..replica.block_count())
+            .map(|at| replica.block_proof(at).expect("its bytes are here"))
+            .collect();
+        for (at, proof) in proofs.iter().enumerate() {
+            let (info, shown) = (replica.block(at).expect("here"), proof.check(&genesis).expect("it holds"));
+            let certificate: Vec<MemberId> = info.certificate.iter().map(|(member, ..)| *member).collect();
+            assert_eq!(shown.id, info.block.id);
+            assert_eq!(shown.signers.iter().map(|(member, _)| *member).collect::<Vec<_>>(), certificate);
+            assert_eq!(replica.block_at(proof.header.height), Some(at));
+            assert!(at == 0 || proofs[at - 1].header.next_set == proof.header.set);
+            let short = BlockProof { certificate: proof.certificate[..1].to_vec(), ..proof.clone() };
+            assert_eq!(short.check(&genesis).is_ok(), u64::from(shown.signers[0].1) >= shown.quorum);
+        }
+        for id in all {
+            let Ok((held, block)) = replica.audit_in_block(id) else {
+                assert_eq!(replica.is_final(id), Some(false));
+                continue;
+            };
+            assert_eq!(replica.is_final(id), Some(true));
+            block.check(&genesis).expect("it holds");
+            assert_eq!((held.head.size, held.head.root), (block.header.size, block.header.root));
+            assert!(verify_inclusion(&id.0, held.index, held.head.size, &held.path, &held.head.root));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use attacker::{World, encoded};
 use common::{Node, assert_same, sync};
 use rng::Rng;
 use std::collections::BTreeMap;
-use stemma::audit::{Consent, Consenter};
+use stemma::audit::{Consent, DataSubject};
 use stemma::causal::{ChangesetId, Hlc, MemberId, NameId};
 use stemma::event::{AuditKind, Class, Content, Fate, Op, Role, Skeleton, Value};
 use stemma::replica::{ConsentFault, HistoryFilter, Whose};
@@ -97,7 +97,7 @@ fn nobody_speaks_for_another_member_and_names_that_lie_are_not_shown() {
     let world = World::new();
     let (mut lane, mut later) = (world.attacker.lane(1), world.attacker.lane(2));
     let purpose = NameId([7; 16]);
-    let of = |member: MemberId| Consent { subject: Consenter::Member(member), purpose, is_given: true };
+    let of = |member: MemberId| Consent { subject: DataSubject::Member(member), purpose, is_given: true };
     let (victim, liar) = (world.a.replica.member(), world.attacker.member());
     let own = of(liar).encode();
     let cut = own[..own.len() - 1].to_vec();

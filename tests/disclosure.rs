@@ -3,17 +3,20 @@
 #[path = "common/attacker.rs"]
 mod attacker;
 mod common;
+#[path = "common/erasing.rs"]
+mod erasing;
 #[path = "reference/merkle.rs"]
 #[allow(dead_code, reason = "what it knows of whole trees is for tests/merkle.rs")]
 mod reference;
 
 use attacker::{World, encoded};
-use common::{Node, sync};
+use common::{Node, assert_same, sync};
+use erasing::{erase, newcomer};
 use sha2::{Digest as _, Sha256};
 use stemma::audit::{Disclosure, verify_inclusion};
 use stemma::causal::ChangesetId;
 use stemma::crypto::Digest;
-use stemma::event::{Class, Draft, Fate, ObjectKind, Role, Value};
+use stemma::event::{Class, Draft, Fate, Header, ObjectKind, Role, Value};
 use stemma::replica::ProofFault;
 
 fn padded(tag: &str) -> Vec<u8> {
@@ -86,6 +89,34 @@ fn what_is_shown_is_the_same_after_reopening_and_nothing_else_is_shown() {
     assert_eq!(disclose(&node, &id, 3), Ok(before));
     assert_eq!(disclose(&node, &plain, 0), Err(ProofFault::Undisclosable));
     assert_eq!(disclose(&node, &ChangesetId([7; 32]), 0), Err(ProofFault::Unknown));
+}
+
+/// The seed of the salts is in the content: without it nobody can try whether a guess is what was said.
+#[test]
+fn what_was_erased_is_shown_by_nobody_any_more_and_what_was_shown_before_still_holds() {
+    let mut node = Node::create(1);
+    let id = written(&mut node);
+    let mut other = Node::join(2, &node.invite(Role::Writer));
+    sync(&mut node, &mut other);
+    let before = disclose(&node, &id, 3).expect("it can be shown");
+    let shown = |node: &Node| disclose(node, &id, 3).map(drop);
+    erase(&mut node, id);
+    // At once, with the bytes still there, and after they are gone, also for whoever never had them.
+    assert_eq!(shown(&node), Err(ProofFault::Erased));
+    assert_eq!(shown(&other), Ok(()), "it has not heard of it");
+    node.settle();
+    sync(&mut node, &mut other);
+    assert_same(&node, &other);
+    let mut late = newcomer(3, &mut node);
+    for node in [&node, &other, &late] {
+        assert_eq!(shown(node), Err(ProofFault::Erased));
+    }
+    let node = node.reopen();
+    assert_eq!(shown(&node), Err(ProofFault::Erased));
+    // The header stays, and with it the root that the proof leads to.
+    let header = late.replica.audit_proof(&id).expect("it is there").header;
+    let root = Header::decode(&header).expect("a header").ops_root().expect("it was made to be shown");
+    assert!(verify_inclusion(&leaf(&before), 3, before.count.into(), &before.path, &root));
 }
 
 #[test]

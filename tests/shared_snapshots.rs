@@ -300,6 +300,13 @@ fn what_two_devices_lie_about_is_shown_for_a_moment_and_found_out() {
     let liar = ActorId(Attacker::join(&world.token).lane(1).key.public());
     assert!(news.len() == 1 && news[0].contains(&liar.to_string()) && news[0].contains("vouched for by"));
     assert_eq!(world.relay.heard, [Snap::Bad { id }]);
+    world.relay.wait(&mut newcomer, 6_000);
+    let told: Vec<_> = newcomer
+        .replica
+        .evidence()
+        .map(|one| (one.case.evidence.kind(), one.actors, one.is_proven))
+        .collect();
+    assert_eq!(told, [("bad-snapshot", vec![liar], true)], "everybody hears of whose it was");
     world.relay.drop_connection(&mut newcomer);
     world.relay.wait(&mut world.owner, 2_000);
     assert_same(&world.owner, &newcomer);

@@ -1,6 +1,6 @@
 /** Proofs that need no authority: what was signed, and that nothing of it was changed since. */
 
-import type { Block, BlocksOptions, ChainHalt, ChainReport } from "./blocks.js";
+import type { Block, BlockProof, BlocksOptions, ChainHalt, ChainReport } from "./blocks.js";
 import { argumentError, checkInteger, checkOptions, checkSignal, checkString, copyList } from "./check.js";
 import type { SpaceCore } from "./core.js";
 import { StemmaError } from "./errors.js";
@@ -8,7 +8,7 @@ import type { Evidence, Reputation } from "./evidence.js";
 import { Journal, type LogChain, type LogEntry, type LogOptions, type LogQuery } from "./journal.js";
 import type { Engine } from "./replica.js";
 import { freeze } from "./value.js";
-import { hex } from "./verify.js";
+import { hex } from "./signed.js";
 import { abortable } from "./waiters.js";
 import type { Write } from "./write.js";
 
@@ -34,6 +34,8 @@ export interface Proof extends AuditHead {
   readonly signature: string;
   /** Where a validator was asked for: what it signed about the tree, and the certificates that show who it is. */
   readonly attested?: { readonly actor: string; readonly signature: string; readonly genesis: string; readonly chain: string };
+  /** Where a block was asked for: that it is certified. The tree is the one of that block. */
+  readonly block?: BlockProof;
   /** Where one op was asked for: what it says, as an encoded value, with what leads from it to the root that the header has of all ops. */
   readonly event?: { readonly index: number; readonly count: number; readonly salt: string; readonly statement: string; readonly path: readonly string[] };
 }
@@ -132,15 +134,17 @@ export class Audit {
    *
    * Rejects with `E_ARGUMENT` for a changeset that is not known here or is pending, and for an op that cannot be shown or is not there; `E_SIGNATURE` for one whose own signature was spoilt on the way
    * (a later one of its author vouches for it), and where the author or the member signed another root than that over the ops, or over what it had seen; `E_STORAGE_LOST` if its bytes are
-   * gone; `E_ARGUMENT` for a member who has not attested the changeset.
+   * gone; `E_ARGUMENT` for a member who has not attested the changeset, and for one that is in no block.
    */
-  async proof(target: string, o: { attestedBy?: string; signal?: AbortSignal } = {}): Promise<Proof> {
+  async proof(target: string, o: { attestedBy?: string; block?: boolean; signal?: AbortSignal } = {}): Promise<Proof> {
     checkString(target, "changeset");
     const [changeset = "", op] = target.split(":", 2);
     if (op !== undefined && !/^\d{1,5}$/.test(op)) throw argumentError("changeset", `no op has the id ${target}`);
-    checkOptions(o, "o", ["attestedBy", "signal"]);
-    const { attestedBy, signal } = o;
+    checkOptions(o, "o", ["attestedBy", "block", "signal"]);
+    const { attestedBy, block = false, signal } = o;
     if (attestedBy !== undefined) checkString(attestedBy, "attestedBy");
+    if (typeof block !== "boolean") throw argumentError("block", "block is not a boolean");
+    if (block && attestedBy !== undefined) throw argumentError("block", "a proof is of the tree of a block or of what a member attested, not of both");
     checkSignal(signal);
     const { pump, snapshots, transactions } = this.#core;
     transactions.refuse("proof");
@@ -148,12 +152,12 @@ export class Audit {
     signal?.throwIfAborted();
     return pump.call((engine) => {
       const vouched = attestedBy === undefined ? undefined : engine.auditAttested(changeset, attestedBy);
-      const { size, root, index, path, header, signature } = vouched ?? engine.auditProof(changeset);
+      const held = block ? engine.auditInBlock(changeset) : undefined;
+      const { size, root, index, path, header, signature } = vouched ?? held ?? engine.auditProof(changeset);
       const event = op === undefined ? {} : { event: eventOf(engine, changeset, Number(op)) };
-      const proof = { version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature), ...event } as const;
-      if (!vouched) return freeze(proof);
-      const { actor, genesis, chain } = vouched;
-      return freeze({ ...proof, attested: { actor, signature: hex(vouched.vouched), genesis: hex(genesis), chain: hex(chain) } });
+      const attested = vouched && { actor: vouched.actor, signature: hex(vouched.vouched), genesis: hex(vouched.genesis), chain: hex(vouched.chain) };
+      const shown = { ...(attested ? { attested } : {}), ...(held ? { block: held.block } : {}), ...event };
+      return freeze({ version: 1, space: engine.id(), changeset, index, size, root, path: hashesOf(path), header: hex(header), signature: hex(signature), ...shown } as const);
     });
   }
 
@@ -242,7 +246,7 @@ export class Audit {
 
   /**
    * What happened on this device, in all tabs: what came and was refused, waits or has no effect; sessions with relays and peers; words of policy, keys,
-   * evidence, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
+   * evidence, blocks, redactions, consent that was given here, exports. Of what others can make happen often the first is told, and how often it came in the minute after. Each chain in its
    * order, and else by time. Nothing of it is sent; an attestation tells the hash of its end. O(entries).
    *
    * The newest {@link OpenOptions.auditEntries} are kept. Entries are stored within a second, and those of a tab that dies before are lost.
@@ -274,8 +278,8 @@ export class Audit {
   evidence(against?: string): readonly Evidence[] {
     if (against !== undefined) checkString(against, "actor");
     const found = this.#core.pump.read((engine) => engine.evidence(against));
-    const space = this.#core.pump.read((engine) => engine.id());
-    return freeze(found.map(({ bytes, ...one }) => ({ ...one, proof: { version: 1 as const, space, evidence: hex(bytes) } })));
+    const [space, genesis] = this.#core.pump.read((engine) => [engine.id(), hex(engine.genesis())]);
+    return freeze(found.map(({ bytes, ...one }) => ({ ...one, proof: { version: 1 as const, space, genesis, evidence: hex(bytes) } })));
   }
 
   /** Whether it is proven that an actor contradicts itself, and nobody who may has settled that. O(evidence). */
@@ -332,6 +336,18 @@ export class Audit {
       found.push(freeze({ ...block, operations: pump.read((engine) => engine.blockOperations(at)) }));
     }
     return freeze(found.reverse().slice(0, limit));
+  }
+
+  /**
+   * That a block is certified, by its height: for whoever has nothing of the space. `verifyBlock` of `stemma/verify` says who certified it, with which weight of which set, and
+   * the root over everything up to it. Rejects with `E_ARGUMENT` for a height without a block, `E_STORAGE_LOST` if bytes of it are gone.
+   */
+  async blockProof(height: number, o: { signal?: AbortSignal } = {}): Promise<BlockProof> {
+    checkInteger(height, "height", 0, Number.MAX_SAFE_INTEGER);
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o.signal);
+    await this.#whole(o.signal);
+    return freeze(this.#core.pump.read((engine) => engine.blockProof(height)));
   }
 
   /**

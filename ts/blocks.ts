@@ -47,6 +47,25 @@ export interface Block {
   readonly operations: readonly ChangesetInfo[];
 }
 
+/**
+ * That a block is certified, for whoever has nothing of the space. Plain JSON; `verifyBlock` of `stemma/verify` checks it. All bytes are hex digits. It shows who certified the block
+ * and what they weigh in the set that the block names; that the set is the one which the owner chose, only members can see.
+ */
+export interface BlockProof {
+  readonly version: 1;
+  readonly space: string;
+  /** The bytes that are hashed. */
+  readonly header: string;
+  /** The attempt whose precommits these are. */
+  readonly round: number;
+  /** The changeset that began the chain, and the set of validators: their hash is in the header. */
+  readonly era: string;
+  readonly validators: readonly { readonly member: string; readonly weight: number }[];
+  /** What the space began with, and of each precommit what leads from there to who signed. */
+  readonly genesis: string;
+  readonly certificate: readonly { readonly actor: string; readonly signature: string; readonly chain: string }[];
+}
+
 /** Options of {@link Audit.blocks}. */
 export interface BlocksOptions {
   /** The height of the first one; 1 unless stated. */

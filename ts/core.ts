@@ -29,6 +29,7 @@ import { Rows } from "./rows.js";
 import { Snapshots } from "./snapshots.js";
 import type { SpaceEvents } from "./space.js";
 import type { StorageAdapter } from "./storage.js";
+import { Subjects } from "./subjects.js";
 import { SyncCore } from "./sync.js";
 import { DISCARDED, Transactions } from "./transaction.js";
 import { watchPage } from "./page.js";
@@ -47,6 +48,7 @@ export class SpaceCore implements Outlet, CommitObserver {
   readonly sync: SyncCore;
   readonly policy = new Policy(this);
   readonly consent = new Consent(this);
+  readonly subjects = new Subjects(this);
   readonly audit = new Audit(this);
   readonly blobs = new Blobs(this);
   readonly presence: Presence;
@@ -72,6 +74,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     storage: new Listeners<StemmaError>(),
     policy: new Listeners<Policy>(),
     consent: new Listeners<Consent>(),
+    evidence: new Listeners<Audit>(),
+    subjects: new Listeners<Subjects>(),
     error: new Listeners<StemmaError>(),
   };
   readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
@@ -94,8 +98,8 @@ export class SpaceCore implements Outlet, CommitObserver {
   #syncChanged = false;
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
-  #policyChanged = false;
-  #consentChanged = false;
+  /** What something was said about. */
+  readonly #news = new Set<"policy" | "consent" | "evidence" | "subjects">();
   #presenceChanged = false;
   #eventsChanged = false;
   #looksAt: SpaceCore | undefined;
@@ -291,11 +295,10 @@ export class SpaceCore implements Outlet, CommitObserver {
         this.#syncChanged = true;
         return;
       case "policy":
-        this.#policyChanged = true;
-        return;
       case "consent":
-        this.#consentChanged = true;
-        return;
+      case "evidence":
+      case "subjects":
+        return void this.#news.add(output.type);
       case "presence":
         this.#presenceChanged = true;
         return;
@@ -325,10 +328,8 @@ export class SpaceCore implements Outlet, CommitObserver {
     this.#syncChanged = false;
     if (this.#mayBeSealed) this.#saves.nameSealed();
     this.#mayBeSealed = false;
-    const policyChanged = this.#policyChanged;
-    this.#policyChanged = false;
-    const consentChanged = this.#consentChanged;
-    this.#consentChanged = false;
+    const news = new Set(this.#news);
+    this.#news.clear();
     const presenceChanged = this.#presenceChanged;
     this.#presenceChanged = false;
     const eventsChanged = this.#eventsChanged;
@@ -339,8 +340,10 @@ export class SpaceCore implements Outlet, CommitObserver {
     for (const { type, fault } of faults) this.report(type, fault);
     if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
     if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
-    if (policyChanged && this.pump.isOpen) this.#events.policy.emit(this.policy);
-    if (consentChanged && this.pump.isOpen) this.#events.consent.emit(this.consent);
+    if (news.has("policy") && this.pump.isOpen) this.#events.policy.emit(this.policy);
+    if (news.has("consent") && this.pump.isOpen) this.#events.consent.emit(this.consent);
+    if (news.has("evidence") && this.pump.isOpen) this.#events.evidence.emit(this.audit);
+    if (news.has("subjects") && this.pump.isOpen) this.#events.subjects.emit(this.subjects);
     if (presenceChanged && this.pump.isOpen) this.presence.review();
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();

@@ -10,6 +10,8 @@ export type EvidenceKind = "fork" | "gap" | "bad-body" | "bad-snapshot" | "doubl
 export interface EvidenceProof {
   readonly version: 1;
   readonly space: string;
+  /** What the space began with: certificates lead from there to the actors, where it takes two of one member. */
+  readonly genesis?: string;
   /** Hex digits. */
   readonly evidence: string;
 }

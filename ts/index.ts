@@ -23,7 +23,7 @@ export const list: Api["list"] = api.list;
 /** Deletes the local copy of a space, closing it first. Other devices and relays keep theirs. */
 export const destroy: Api["destroy"] = api.destroy;
 
-export type { Block, BlocksOptions, BlockVote, ChainHalt, ChainReport } from "./blocks.js";
+export type { Block, BlockProof, BlocksOptions, BlockVote, ChainHalt, ChainReport } from "./blocks.js";
 export type { Attestation, Audit, AuditHead, AuditOptions, ConsistencyProof, Proof, RedactionStanding, Validator } from "./audit.js";
 export type { Evidence, EvidenceKind, EvidenceProof, Reputation } from "./evidence.js";
 export type { LogChain, LogEntry, LogOptions, LogQuery, LogType } from "./journal.js";
@@ -48,6 +48,8 @@ export type { OptionsOf } from "./options.js";
 export type { OpenOptions, PlaceOptions, SpaceInfo } from "./open.js";
 export type { Presence, PresenceState, Present } from "./presence.js";
 export type { Consent, ConsentEntry, ConsentOptions } from "./consent.js";
+export type { Dossier, DossierEntry } from "./dossier.js";
+export type { Personal, Processed, ProcessOptions, RequestOptions, RequestState, RequestStep, SubjectEntry, SubjectRequest, Subjects } from "./subjects.js";
 export type { RedactOptions, Redaction } from "./erasure.js";
 export type { Agreement, BanOptions, Comparison, ExcludeOptions, Policy, PolicyEntry, Preview, PreviewOptions, Standing, Target, TargetSelection, WordOptions } from "./policy.js";
 export type { Live, QueryOptions, ReadOptions } from "./query.js";

@@ -27,14 +27,18 @@ export type LogType =
   | "policy"
   /** An actor was made or came, or an invite was made or taken. */
   | "key"
+  /** Somebody showed that an actor contradicts itself, or settled that. */
   | "evidence"
+  /** A block is certified, or there are two at one height. */
   | "block"
+  /** Somebody erased something, or it is gone from the stores of this device. */
   | "redaction"
   | "export"
   /** Personal data was read. */
   | "read"
   /** The space was ordered: validators were chosen, for one. */
   | "control"
+  /** A consent was given or withdrawn here, for this member or somebody outside. */
   | "consent"
   | "unknown";
 

@@ -6,7 +6,7 @@
  * change anything drains {@link Engine.poll} afterwards.
  */
 
-import type { Block, ChainHalt } from "./blocks.js";
+import type { Block, BlockProof, ChainHalt } from "./blocks.js";
 import type { ChangesetInfo } from "./history.js";
 import type { ConsentEntry } from "./consent.js";
 import type { Splices } from "./delta.js";
@@ -108,6 +108,7 @@ export interface Engine {
   auditProof(changeset: string): { size: number; root: string; index: number; path: Uint8Array; header: Uint8Array; signature: Uint8Array };
   /** The same for the tree that a member attested; `vouched` is that signature. */
   auditAttested(changeset: string, member: string): ReturnType<Engine["auditProof"]> & { actor: string; vouched: Uint8Array; genesis: Uint8Array; chain: Uint8Array };
+  auditInBlock(changeset: string): ReturnType<Engine["auditProof"]> & { block: BlockProof };
   auditDisclose(changeset: string, index: number): { count: number; salt: Uint8Array; statement: Uint8Array; path: Uint8Array };
   auditConsistency(size: number, root: string): Uint8Array | undefined;
   /** With a `max` of 0 they make no blocks. */
@@ -115,6 +116,7 @@ export interface Engine {
   blockCount(): number;
   /** By its place in the chain. Of a log whose rows are all here. */
   block(at: number): Omit<Block, "operations"> | undefined;
+  blockProof(height: number): BlockProof;
   blockOperations(at: number): ChangesetInfo[];
   blocksHalt(): ChainHalt | undefined;
   verifyBlocks(): { blocks: number; height?: number; reason?: string };
@@ -128,8 +130,23 @@ export interface Engine {
   consentTo(subject: string | undefined, purpose: string): ConsentEntry | undefined;
   consents(): ConsentEntry[];
   attestedBy(changeset: string): string[];
+  /** 64 hex digits are a member, anything else somebody outside; so in all of these. */
+  registerSubject(subject: string): string;
+  sealPersonal(subject: string, value: Value): Uint8Array;
+  openPersonal(sealed: Uint8Array): Value | undefined;
+  subjects(): EngineSubject[];
+  /** 1 an erasure, 2 an export. */
+  requestFor(subject: string, kind: number, reason: string | undefined): string;
+  /** 1 approved, 2 refused, 3 done; other targets one a line. */
+  processRequest(request: string, verdict: number, reason: string | undefined, also: string): { id: string; redacted: ReturnType<Engine["redact"]> | undefined };
+  requests(): EngineRequest[];
+  subjectId(subject: string): string;
+  /** Among so many changesets. Of a log whose rows are all here. */
+  dossier(subject: string, from: number, count: number): { entries: EngineDossierEntry[]; next: number | undefined };
   /** All evidence, or what is against an actor or a member; `bytes` is the payload of its op. */
   evidence(against: string | undefined): EngineEvidence[];
+  /** What the space began with. */
+  genesis(): Uint8Array;
   isByzantine(actor: string): boolean;
   reputation(actor: string): { score: number; state: Reputation["state"]; validator: number | undefined };
   relayScore(url: string): number;
@@ -508,10 +525,46 @@ export type Output =
   | { type: "look" }
   | { type: "policy" }
   | { type: "consent" }
+  | { type: "evidence" }
+  | { type: "subjects" }
   | { type: "presence" }
   | { type: "events" }
   | { type: "supply" }
   | { type: "erase" };
+
+/** A key that somebody has or had. */
+export interface EngineSubject {
+  id: string;
+  subject?: string;
+  changeset: string;
+  by: string;
+  time: number;
+  hasKey: boolean;
+  isErased: boolean;
+}
+
+/** What somebody asked for, and what was answered: the first step asks. */
+export interface EngineRequest {
+  kind: number;
+  id: string;
+  subject?: string;
+  verdict: number;
+  steps: { verdict: number; changeset: string; by: string; time: number; reason?: string; redactions: string[] }[];
+}
+
+/** A changeset that is by somebody or about them. */
+export interface EngineDossierEntry {
+  changeset: string;
+  member: string;
+  actor: string;
+  seq: number;
+  time: number;
+  class: number;
+  inert: boolean;
+  redacted: boolean;
+  ops: Value[];
+  row: Uint8Array;
+}
 
 /** After so many edits: position, length, key, and what it shows there, `null` for nothing. Inserted text shows nothing of itself. */
 export type EngineMark = [after: number, position: number, length: number, key: string, value: Value];

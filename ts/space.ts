@@ -5,6 +5,7 @@ import type { BlobOptions, BlobRef } from "./blob.js";
 import type { Change } from "./change.js";
 import { argumentError, checkFunction, checkInteger, checkOptions, checkSignal, checkString, checkTime, checkWord } from "./check.js";
 import type { DefinitionInfo, EventDefinition } from "./definition.js";
+import { type Dossier, dossier } from "./dossier.js";
 import { type CreateOptions, create, type EmitOptions, emit } from "./emit.js";
 import type { StemmaError } from "./errors.js";
 import { figuresOf } from "./figures.js";
@@ -22,6 +23,7 @@ import type { Presence } from "./presence.js";
 import { Readable } from "./readable.js";
 import type { Stats } from "./replica.js";
 import { type RestoreOptions, restore } from "./restore.js";
+import type { Subjects } from "./subjects.js";
 import { Sync, type SyncState } from "./sync.js";
 import type { TransactOptions } from "./transaction.js";
 import { canStep, step, type UndoOptions } from "./undo.js";
@@ -41,6 +43,10 @@ export interface SpaceEvents {
   policy: Policy;
   /** Somebody gave or withdrew consent. */
   consent: Consent;
+  /** There is more evidence that somebody contradicts itself, or some is settled: {@link Audit.evidence}. */
+  evidence: Audit;
+  /** Somebody got a key or lost it, or asked for something or was answered. */
+  subjects: Subjects;
   /** Anything else that went wrong without a caller to hear of it. */
   error: StemmaError;
 }
@@ -95,6 +101,8 @@ export class Space extends Readable implements AsyncDisposable {
   readonly presence: Presence;
   /** What people let be done with what is about them. */
   readonly consent: Consent;
+  /** People that data is about: what is sealed for them, and what they ask for. */
+  readonly subjects: Subjects;
   /** What can be proven to others, and what is final. */
   readonly audit: Audit;
   #isGrouping = false;
@@ -118,6 +126,7 @@ export class Space extends Readable implements AsyncDisposable {
     this.presence = core.presence;
     this.audit = core.audit;
     this.consent = core.consent;
+    this.subjects = core.subjects;
   }
 
   /** The id this tab signs with. It changes when what it signed cannot be stored, or was signed twice. */
@@ -348,11 +357,11 @@ export class Space extends Readable implements AsyncDisposable {
    * stays where it is; sums and balances are as they were, memos and messages empty; an event is not applied. Signatures, hashes and proofs hold as before.
    * Nothing brings it back, {@link undo}, {@link at} and {@link import} included.
    *
-   * A changeset has one content, so everything in it goes: {@link Redaction.also} tells what was not asked for. Its author may erase it, and owners and
-   * admins; from others it means nothing to anybody. What a hostile member kept, or a backup, no program can take away: docs/threat-model.md.
+   * A changeset has one content, so everything in it goes: {@link Redaction.also} tells what was not asked for. Its author may erase it, owners and
+   * admins, and each member its own key ({@link Subjects}); from others it means nothing to anybody. What a hostile member kept, or a backup, no program can take away: docs/threat-model.md.
    *
    * Seals the open batch first. Throws `E_ACCESS` for what somebody else wrote, unless this member is an owner or an admin; `E_ARGUMENT` for what is
-   * not here or pending, for control, audit and policy, for nothing at all, for a reason of another size and inside `transact`; nothing is
+   * not here or pending, for control and policy and what audit says about nobody, for nothing at all, for a reason of another size and inside `transact`; nothing is
    * signed then. O(what a selection passes over + targets).
    */
   redact(target: Target | readonly Target[], o: RedactOptions): Redaction {
@@ -366,7 +375,18 @@ export class Space extends Readable implements AsyncDisposable {
   }
 
   /** The whole space as encrypted, signed bytes: a backup that needs no relay. Seals the open batch first. O(size). */
-  async export(): Promise<Uint8Array> {
+  async export(): Promise<Uint8Array>;
+  /**
+   * All that a person wrote or that is about it, to be handed to it: a member by its id, or somebody outside by the name that you give them. Readable
+   * JSON, with what was signed, and a proof of each changeset for `verifyProof`. What is sealed for the person is in clear, what is sealed for others is not; of what others
+   * wrote it has the ops that hold something sealed for the person, and nothing else. What only mentions it is not found. That it was handed out is written down in the
+   * audit log. Seals the open batch first. O(size of the space), between which others have their turn.
+   *
+   * Rejects with `E_ARGUMENT` for an empty subject and inside `transact`, `E_STORAGE_LOST` if bytes are gone, the reason of the signal.
+   */
+  async export(o: { subject: string; signal?: AbortSignal }): Promise<Dossier>;
+  async export(o?: { subject: string; signal?: AbortSignal }): Promise<Uint8Array | Dossier> {
+    if (o !== undefined) return dossier(this.#core, o);
     await this.#core.stored("export");
     return this.#core.pump.call((engine) => engine.exportSpace());
   }
@@ -427,7 +447,7 @@ export class Space extends Readable implements AsyncDisposable {
 
   /** Tells of what happens apart from changes. Faults from before anybody listened are told to the first who does. */
   on<Type extends keyof SpaceEvents>(type: Type, cb: (event: SpaceEvents[Type]) => void, o?: ListenOptions): () => void {
-    checkWord(type, "type", ["sync", "storage", "policy", "consent", "error"]);
+    checkWord(type, "type", ["sync", "storage", "policy", "consent", "evidence", "subjects", "error"]);
     this.#core.pump.check();
     return this.#core.on(type, cb, o);
   }

@@ -3,8 +3,8 @@
 use crate::Input;
 use prost::bytes::Bytes;
 use stemma::audit::{
-    Attestation, Cases, Chain as Blocks, Checkpoint, Evidence, Finality, SignedProposal, SignedVote,
-    ValidatorSet, decode_entries, encode_entries,
+    Attestation, Cases, Chain as Blocks, Checkpoint, DataSubject, Evidence, Finality, SignedProposal,
+    SignedVote, Step, ValidatorSet, decode_entries, encode_entries,
 };
 use stemma::causal::{ActorId, SpaceId};
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
@@ -64,6 +64,12 @@ pub fn statement(data: &[u8]) {
     if let Ok(vote) = SignedVote::decode(data) {
         assert_eq!(vote.encode(), data);
         assert_eq!(vote.vote.contradicts(&vote.vote), None);
+    }
+    if let Ok(step) = Step::decode(data) {
+        assert_eq!(step.encode(), data);
+    }
+    if let Ok(subject) = DataSubject::of_payload(data) {
+        assert_eq!(subject.payload(), data);
     }
     if let Ok(block) = SignedProposal::decode(data) {
         assert_eq!(block.encode(), data);

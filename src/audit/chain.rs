@@ -5,7 +5,8 @@
 
 use super::block::{BlockHeader, BlockId, Proposal};
 use super::canonical::Depths;
-use super::era::{Era, Open, SILENT};
+use super::era::{Block, Era, SILENT};
+use super::open::Open;
 use super::validators::ValidatorSet;
 use super::vote::Vote;
 use crate::causal::{CausalGraph, ChangesetId, ChangesetIx, Hlc, MemberId};
@@ -235,16 +236,27 @@ impl Chain {
     /// Whether a changeset is in a block of the chain that counts, or of one that it goes on from, up to there. O(eras).
     #[must_use]
     pub fn is_final(&self, graph: &CausalGraph, ix: ChangesetIx) -> bool {
-        let Some(era) = self.era(graph) else { return false };
-        let (mut era, mut end) = (era, u32::MAX);
+        self.block_of(graph, ix).is_some()
+    }
+
+    /// That block: its chain, and its number there from 0. O(eras + log n).
+    #[must_use]
+    pub fn block_of(&self, graph: &CausalGraph, ix: ChangesetIx) -> Option<(&Era, usize)> {
+        let (mut era, mut end) = (self.era(graph)?, u32::MAX);
         for _ in 0..=self.eras.len() {
-            if era.place(ix).is_some_and(|place| place < end) {
-                return true;
+            if let Some(place) = era.place(ix).filter(|place| *place < end) {
+                let is_before = |block: &Block| block.header.size <= u64::from(place);
+                return Some((era, era.blocks().partition_point(is_before)));
             }
-            let Some(before) = self.begins_behind(era) else { return false };
-            (era, end) = before;
+            (era, end) = self.begins_behind(era)?;
         }
-        false
+        None
+    }
+
+    /// Who votes on a block of one of its chains.
+    #[must_use]
+    pub fn set(&self, era: &Era, block: usize) -> Option<&ValidatorSet> {
+        era.set(block, &self.statements)
     }
 
     /// The chain that another one goes on from, and how many changesets its blocks hold up to there.

@@ -1,24 +1,16 @@
-//! Consent: whether a person lets something be done with what is about them. `docs/format.md` §13.
+//! Consent: whether a person lets something be done with what is about them. `docs/format.md` §15.
 
+use super::DataSubject;
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, MemberId, NameId};
 use crate::codec::{DecodeError, Reader, Saved, Writer};
 use crate::event::Value;
 use std::collections::BTreeMap;
 
-/// Whose consent it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Consenter {
-    /// A member, who speaks for itself alone.
-    Member(MemberId),
-    /// Somebody outside, for whom members write it down.
-    Outsider(NameId),
-}
-
 /// What is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consent {
-    /// By whom, or for whom.
-    pub subject: Consenter,
+    /// By whom, a member, who speaks for itself alone; or for whom outside, for whom members write it down.
+    pub subject: DataSubject,
     /// What for.
     pub purpose: NameId,
     /// Or withdrawn.
@@ -46,7 +38,7 @@ pub struct Consented {
 #[derive(Clone, Debug, Default)]
 pub struct Consents {
     /// Those that no other one of the same register has in its past.
-    said: BTreeMap<(Consenter, NameId), Vec<Consented>>,
+    said: BTreeMap<(DataSubject, NameId), Vec<Consented>>,
 }
 
 impl Consent {
@@ -55,10 +47,7 @@ impl Consent {
     pub fn encode(&self) -> Vec<u8> {
         let mut payload = Writer::new();
         payload.u8(VERSION).u8(self.is_given.into());
-        match self.subject {
-            Consenter::Member(member) => payload.u8(0).raw(&member.0),
-            Consenter::Outsider(name) => payload.u8(1).raw(&name.0),
-        };
+        self.subject.encode(&mut payload);
         payload.raw(&self.purpose.0);
         payload.into_bytes()
     }
@@ -68,10 +57,7 @@ impl Consent {
         let mut reader = Reader::new(payload);
         reader.expect_u8("consent version", VERSION)?;
         let is_given = reader.number("consent", 1)? == 1;
-        let subject = match reader.number("consent subject", 1)? {
-            0 => Consenter::Member(MemberId(reader.array("member")?)),
-            _ => Consenter::Outsider(NameId(reader.array("subject")?)),
-        };
+        let subject = DataSubject::decode(&mut reader)?;
         let purpose = NameId(reader.array("purpose")?);
         reader.finish("consent")?;
         Ok(Self { subject, purpose, is_given })
@@ -95,9 +81,15 @@ impl Consents {
         }
     }
 
+    /// The content of a changeset is gone.
+    pub fn forget(&mut self, changeset: ChangesetIx) {
+        let all = self.said.values_mut().flatten();
+        all.filter(|said| said.changeset == changeset).for_each(|said| said.clear = None);
+    }
+
     /// What holds for a person and a purpose: of what was said apart, what wins as a write of a key would.
     #[must_use]
-    pub fn current(&self, graph: &CausalGraph, subject: Consenter, purpose: NameId) -> Option<&Consented> {
+    pub fn current(&self, graph: &CausalGraph, subject: DataSubject, purpose: NameId) -> Option<&Consented> {
         winner(graph, self.said.get(&(subject, purpose))?)
     }
 

@@ -3,13 +3,13 @@
 //! A pure function of what was said and of the graph: two replicas that have the same have the same chain. Blocks are not
 //! believed; what each holds is worked out from the attestations that it names.
 
-use super::ballot::{Ballot, Cast};
-use super::block::{BlockHeader, BlockId, Proposal};
+use super::ballot::Cast;
+use super::block::{BlockHeader, BlockId};
 use super::canonical::Depths;
-use super::chain::{Choice, Said, Statements, What};
+use super::chain::{Choice, Said, Statements};
 use super::merkle::MerkleTree;
+use super::open::{Cut, Open, ballot_of, count};
 use super::validators::ValidatorSet;
-use super::voting::{Floor, Offer};
 use crate::causal::{CausalGraph, ChangesetId, ChangesetIx, MemberId};
 use crate::codec::Writer;
 use crate::crypto::{Digest, Tag, hash};
@@ -18,9 +18,6 @@ use foldhash::{HashMap, HashSet};
 
 /// Who of the last so many blocks had nothing to do with any is not asked to propose.
 pub(super) const SILENT: usize = 8;
-
-/// How far the time of a block may be from that of whoever votes for it.
-const TOLERANCE_MS: u64 = 600_000;
 
 /// A block of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,48 +49,6 @@ pub struct Halt {
     pub liars: Vec<MemberId>,
 }
 
-/// The height that is voted on.
-#[derive(Clone, Debug)]
-pub struct Open {
-    /// Its number.
-    pub height: u64,
-    /// Who votes.
-    pub set: ValidatorSet,
-    /// The hash of the set.
-    pub digest: Digest,
-    /// The votes that are here.
-    pub ballot: Ballot,
-    /// The numbers of the members who propose, in their order.
-    proposers: Vec<u16>,
-    /// What is proposed by the right proposers, in the order in which it came.
-    pub(super) proposals: Vec<Offered>,
-    /// What is right, and what is wrong.
-    judged: HashMap<BlockId, Option<Cut>>,
-    /// How many statements about this height were looked at.
-    read: usize,
-}
-
-/// A proposal for the height that is open.
-#[derive(Clone, Debug)]
-pub(super) struct Offered {
-    pub round: u32,
-    pub valid: Option<u32>,
-    pub block: BlockId,
-    pub time_ms: u64,
-    pub carrier: ChangesetIx,
-}
-
-/// What a block holds, in its order, and what follows from that.
-#[derive(Clone, Debug)]
-pub(super) struct Cut {
-    pub changesets: Vec<ChangesetIx>,
-    root: Digest,
-    frontier: Digest,
-    /// The choice whose set votes next.
-    next: usize,
-    next_set: Digest,
-}
-
 /// A chain.
 #[derive(Clone, Debug)]
 pub struct Era {
@@ -116,71 +71,6 @@ pub struct Era {
     chosen: Vec<usize>,
     open: Option<Open>,
     halt: Option<Halt>,
-}
-
-impl Open {
-    /// Who is asked to propose in a round.
-    #[must_use]
-    pub fn proposer(&self, round: u32) -> u16 {
-        let at = (self.height % self.proposers.len() as u64 + u64::from(round)) % self.proposers.len() as u64;
-        self.proposers[at as usize]
-    }
-
-    /// The number of a member in the set.
-    #[must_use]
-    pub fn voter(&self, member: &MemberId) -> Option<u16> {
-        self.set.members.binary_search_by_key(member, |(member, _)| *member).ok().map(|at| at as u16)
-    }
-
-    /// What a voter goes by whose clock says so.
-    #[must_use]
-    pub fn seen_at(&self, now_ms: u64) -> Seen<'_> {
-        Seen { open: self, now_ms }
-    }
-
-    /// Where a block was proposed.
-    #[must_use]
-    pub fn carrier(&self, block: &BlockId) -> Option<ChangesetIx> {
-        self.proposals.iter().find(|offered| offered.block == *block).map(|offered| offered.carrier)
-    }
-
-    /// Whether its proposer proposed something in a round.
-    #[must_use]
-    pub fn is_proposed(&self, round: u32) -> bool {
-        self.proposals.iter().any(|offered| offered.round == round)
-    }
-
-    fn has_judged_right(&self, block: &BlockId) -> bool {
-        matches!(self.judged.get(block), Some(Some(_)))
-    }
-
-    /// Whether anything was said about it.
-    #[must_use]
-    pub fn is_begun(&self) -> bool {
-        !self.proposals.is_empty() || !self.ballot.casts().is_empty()
-    }
-}
-
-/// The height that is open, at a time.
-pub struct Seen<'a> {
-    open: &'a Open,
-    now_ms: u64,
-}
-
-impl Floor for Seen<'_> {
-    fn offer(&self, round: u32) -> Option<Offer> {
-        let offered = self.open.proposals.iter().find(|offered| offered.round == round)?;
-        Some(Offer {
-            block: offered.block,
-            valid: offered.valid,
-            is_right: self.is_right(&offered.block),
-            is_timely: offered.time_ms.abs_diff(self.now_ms) <= TOLERANCE_MS,
-        })
-    }
-
-    fn is_right(&self, block: &BlockId) -> bool {
-        self.open.has_judged_right(block)
-    }
 }
 
 impl Era {
@@ -221,6 +111,30 @@ impl Era {
     #[must_use]
     pub fn halt(&self) -> Option<&Halt> {
         self.halt.as_ref()
+    }
+
+    /// The choice that begins it.
+    #[must_use]
+    pub fn id(&self) -> ChangesetId {
+        self.id
+    }
+
+    /// Who votes on a block.
+    pub(super) fn set<'a>(&self, block: usize, statements: &'a Statements) -> Option<&'a ValidatorSet> {
+        self.chosen_at(block as u64, statements).map(|choice| &statements.choices[choice].set)
+    }
+
+    /// Where a changeset stands in the tree of a block, and what leads from there to its root. O(log n).
+    #[must_use]
+    pub fn inclusion(
+        &self,
+        graph: &CausalGraph,
+        block: usize,
+        ix: ChangesetIx,
+    ) -> Option<(u64, Vec<Digest>)> {
+        let (place, size) = (u64::from(self.place(ix)?), self.blocks.get(block)?.header.size);
+        let leaf = |at: u64| graph.id(self.order[at as usize]).0;
+        Some((place, self.tree.inclusion(place, size, leaf)?))
     }
 
     /// What a block holds, in its order.
@@ -270,7 +184,7 @@ impl Era {
             return false;
         };
         let Some(choice) = self.chosen_at(height - first, statements) else { return false };
-        let mut ballot = Ballot::new(weights(&statements.choices[choice].set));
+        let mut ballot = ballot_of(&statements.choices[choice].set);
         count(&mut ballot, &statements.choices[choice].set, statements.about(set, height), statements);
         ballot.certified().iter().any(|(block, _)| *block != decided.id)
     }
@@ -285,25 +199,7 @@ impl Era {
     /// Looks at what was said about the open height since the last time. Says whether there is one.
     fn read(&mut self, statements: &Statements, graph: &CausalGraph, depths: &Depths) -> bool {
         let Some(mut open) = self.open.take() else { return false };
-        let about = statements.about(open.digest, open.height);
-        count(&mut open.ballot, &open.set, &about[open.read..], statements);
-        for at in &about[open.read..] {
-            let Said { member, carrier, what: What::Block(proposal) } = &statements.said[*at as usize] else {
-                continue;
-            };
-            if open.voter(member) == Some(open.proposer(proposal.round)) {
-                let Proposal { round, valid, header } = &**proposal;
-                let (block, time_ms) = (header.id(), header.time_ms);
-                open.proposals.push(Offered {
-                    round: *round,
-                    valid: *valid,
-                    block,
-                    time_ms,
-                    carrier: *carrier,
-                });
-            }
-        }
-        open.read = about.len();
+        open.hear(statements);
         for offered in 0..open.proposals.len() {
             let (block, carrier) = (open.proposals[offered].block, open.proposals[offered].carrier);
             if !open.judged.contains_key(&block) {
@@ -552,10 +448,8 @@ impl Era {
         let all = 0..set.members.len() as u16;
         let asked: Vec<u16> = all.clone().filter(|at| is_asked(&set.members[usize::from(*at)].0)).collect();
         let proposers = if asked.is_empty() { all.collect() } else { asked };
-        let (digest, ballot) = (set.digest(&self.id), Ballot::new(weights(&set)));
-        let judged = HashMap::default();
-        self.open =
-            Some(Open { height, set, digest, ballot, proposers, proposals: Vec::new(), judged, read: 0 });
+        let digest = set.digest(&self.id);
+        self.open = Some(Open::new(height, set, digest, proposers));
     }
 
     /// Two blocks are certified.
@@ -565,28 +459,5 @@ impl Era {
         let blocks = certified.filter(|block| open.has_judged_right(block)).collect();
         let liars = open.ballot.liars().into_iter().map(|by| open.set.members[usize::from(by)].0).collect();
         self.halt = Some(Halt { height: open.height, blocks, liars });
-    }
-}
-
-fn weights(set: &ValidatorSet) -> Vec<u32> {
-    set.members.iter().map(|(_, weight)| *weight).collect()
-}
-
-/// Counts the votes of those who are in the set.
-fn count(ballot: &mut Ballot, set: &ValidatorSet, about: &[u32], statements: &Statements) {
-    for at in about {
-        let Said { member, carrier, what: What::Vote(vote) } = &statements.said[*at as usize] else {
-            continue;
-        };
-        let Ok(by) = set.members.binary_search_by_key(member, |(member, _)| *member) else { continue };
-        let by = by as u16;
-        ballot.cast(Cast {
-            by,
-            round: vote.round,
-            phase: vote.phase,
-            block: vote.block,
-            valid: vote.valid,
-            carrier: *carrier,
-        });
     }
 }

@@ -173,10 +173,11 @@ impl<T> Said<T> {
         key(&pair[0]) < key(&pair[1])
     }
 
-    /// Whether both are of one member: of one actor, or of two with certificates of the same one.
+    /// Whether both are of one member: of one actor, without certificates, or of two with certificates of the same one.
     fn accused(pair: &[Self; 2], genesis: &Genesis) -> Result<Accused, EvidenceFault> {
         if pair[0].actor == pair[1].actor {
-            return Ok(Accused::Actor(pair[0].actor));
+            let is_bare = pair.iter().all(|said| said.chain.is_empty());
+            return if is_bare { Ok(Accused::Actor(pair[0].actor)) } else { Err(EvidenceFault::Chain) };
         }
         let author = |said: &Self| {
             let author = Chain::decode(&said.chain).ok()?.verify_actor(genesis).ok()?;

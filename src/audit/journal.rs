@@ -35,9 +35,9 @@ pub enum NoteKind {
     Key = 6,
     /// Somebody showed that an actor signed what contradicts itself, or that was repaired.
     Evidence = 7,
-    /// A block was made or voted on.
+    /// A block is certified, or there are two at one height.
     Block = 8,
-    /// Something was erased.
+    /// Something was redacted, or is gone from the stores of this device.
     Redaction = 9,
     /// Something was given out as bytes.
     Export = 10,
@@ -45,7 +45,7 @@ pub enum NoteKind {
     Read = 11,
     /// The space was ordered: validators, for one.
     Control = 12,
-    /// A consent was given or withdrawn.
+    /// A consent was given or withdrawn here.
     Consent = 13,
 }
 

@@ -1,8 +1,9 @@
-//! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is kept for a short time.
+//! `payload = kid [16] | salt [16] | AES-256-GCM[key, nonce, aad](body bytes | zeros) | tag [16]`: what is sealed outside of changesets.
 //! Presence is said to whoever is there, and kept by nobody; a draft waits on its device until it is sealed; the audit log stays there.
+//! What is about a person is an ordinary value, under a key of that person's own.
 //!
 //! Key and nonce are derived from the epoch key and the salt, which is random: every key seals one payload. Who said it is
-//! the body's business: all members hold the epoch key.
+//! the body's business: all members hold the key.
 
 use super::seal::{cipher_of, padme};
 use super::{EpochKey, Keyring, Kid, Tag, hash};
@@ -60,6 +61,25 @@ pub fn open_journal(keys: &Keyring, actor: &[u8; 32], payload: &[u8]) -> Option<
     open_as((Tag::JOURNAL, actor), keys, payload)
 }
 
+/// Seals a value that is about a person under that person's key. `salt` has to be fresh.
+#[must_use]
+pub fn seal_personal(key: &EpochKey, space: &[u8; 32], salt: &[u8; 16], body: &[u8]) -> Vec<u8> {
+    seal_as((Tag::PERSONAL, &[]), key, space, salt, body)
+}
+
+/// Opens it; none if it is under another key.
+#[must_use]
+pub fn open_personal(key: &EpochKey, space: &[u8; 32], payload: &[u8]) -> Option<Vec<u8>> {
+    open_with((Tag::PERSONAL, &[]), |kid| (kid == key.kid()).then_some(key), space, payload)
+}
+
+/// The name of the key that something is sealed under; none for what is too short to be anything.
+#[must_use]
+pub fn kid_of(payload: &[u8]) -> Option<Kid> {
+    let kid = payload.first_chunk().filter(|_| payload.len() > OVERHEAD_BYTES)?;
+    Some(Kid(*kid))
+}
+
 fn seal_as(
     (kind, about): (Tag, &[u8]),
     key: &EpochKey,
@@ -80,14 +100,23 @@ fn seal_as(
     payload.into_bytes()
 }
 
-fn open_as((kind, about): (Tag, &[u8]), keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
+fn open_as(about: (Tag, &[u8]), keys: &Keyring, payload: &[u8]) -> Option<Vec<u8>> {
+    open_with(about, |kid| keys.get(kid), keys.space(), payload)
+}
+
+fn open_with<'a>(
+    (kind, about): (Tag, &[u8]),
+    key_of: impl FnOnce(Kid) -> Option<&'a EpochKey>,
+    space: &[u8; 32],
+    payload: &[u8],
+) -> Option<Vec<u8>> {
     let (kid, rest) = payload.split_first_chunk::<16>()?;
     let (salt, rest) = rest.split_first_chunk::<16>()?;
     let (sealed, tag) = rest.split_last_chunk::<16>()?;
-    let key = keys.get(Kid(*kid))?;
-    let (cipher, nonce) = cipher_of(key, &[kind.as_bytes(), keys.space(), salt]);
+    let key = key_of(Kid(*kid))?;
+    let (cipher, nonce) = cipher_of(key, &[kind.as_bytes(), space, salt]);
     let mut plain = sealed.to_vec();
-    let aad = aad(kind, keys.space(), key.kid(), about);
+    let aad = aad(kind, space, key.kid(), about);
     cipher.decrypt_inout_detached(&nonce, &aad, plain.as_mut_slice().into(), tag.into()).ok()?;
     let mut reader = Reader::new(&plain);
     let body = reader.bytes("body", plain.len()).ok()?.to_vec();
@@ -146,6 +175,27 @@ mod tests {
         assert_eq!(open_draft(&ring(1, 3), &[5; 32], &sealed), None, "another epoch");
         assert_eq!(open_ephemeral(&keys, &sealed), None);
         assert!(!sealed.windows(5).any(|bytes| bytes == b"typed"));
+    }
+
+    #[test]
+    fn what_is_about_a_person_opens_with_its_key_alone() {
+        let (space, secret) = ([1; 32], EpochSecret::new([7; 32]));
+        let key = secret.derive(&space);
+        let payload = seal_personal(&key, &space, &[3; 16], b"born in Ulm");
+        assert_eq!(kid_of(&payload), Some(key.kid()));
+        assert_eq!(open_personal(&key, &space, &payload).as_deref(), Some(&b"born in Ulm"[..]));
+        assert_eq!(open_personal(&EpochSecret::new([8; 32]).derive(&space), &space, &payload), None);
+        assert_eq!(open_personal(&secret.derive(&[2; 32]), &[2; 32], &payload), None, "another space");
+        let mut keys = ring(1, 7);
+        assert_eq!(open_ephemeral(&keys, &payload), None, "it is not what a session says");
+        keys.add(secret);
+        assert!((0..payload.len()).all(|at| {
+            let mut other = payload.clone();
+            other[at] ^= 1;
+            open_personal(&key, &space, &other).is_none()
+                && open_personal(&key, &space, &payload[..at]).is_none()
+        }));
+        assert_eq!(kid_of(&payload[..48]), None);
     }
 
     #[test]

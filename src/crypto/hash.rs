@@ -99,6 +99,8 @@ impl Tag {
     pub const CERTIFICATE_ID: Self = Self::new("cert-id");
     /// Certificate signatures.
     pub const CERTIFICATE_SIGNATURE: Self = Self::new("cert-sig");
+    /// Values under the key of a person.
+    pub const PERSONAL: Self = Self::new("personal");
     /// Key ids of epochs.
     pub const KID: Self = Self::new("kid");
     /// The key of a member's own policy.

@@ -14,7 +14,10 @@ mod sign;
 
 pub use agree::{AgreementKey, AgreementPublic};
 pub use chunk::{ChunkContext, ChunkKey};
-pub use ephemeral::{open_draft, open_ephemeral, open_journal, seal_draft, seal_ephemeral, seal_journal};
+pub use ephemeral::{
+    kid_of, open_draft, open_ephemeral, open_journal, open_personal, seal_draft, seal_ephemeral,
+    seal_journal, seal_personal,
+};
 pub use hash::{Digest, Tag, hash, hmac, merkle_empty, merkle_leaf, merkle_node};
 pub use keyring::{EpochKey, EpochSecret, Keyring, Kid, NameKey};
 pub use seal::{

@@ -167,6 +167,10 @@ pub enum AuditKind {
     Evidence = 0x64,
     /// What was redacted was deleted.
     Erased = 0x65,
+    /// The key of a person.
+    Subject = 0x66,
+    /// What a person asks for, or is answered.
+    Request = 0x67,
 }
 
 /// One op.

@@ -33,12 +33,11 @@ impl Op {
                 let kind = [Epoch, Cut, Redact, Resolve, RevokeInvite, Validators][usize::from(kind - 0x50)];
                 Self::Control { kind, payload: payload(reader)? }
             }
-            0x60..=0x64 => {
-                use AuditKind::{Attest, Block, Consent, Evidence, Vote};
-                let kind = [Attest, Block, Vote, Consent, Evidence][usize::from(kind - 0x60)];
-                Self::Audit { kind, payload: payload(reader)? }
+            0x60..=0x67 => {
+                use AuditKind::{Attest, Block, Consent, Erased, Evidence, Request, Subject, Vote};
+                let kinds = [Attest, Block, Vote, Consent, Evidence, Erased, Subject, Request];
+                Self::Audit { kind: kinds[usize::from(kind - 0x60)], payload: payload(reader)? }
             }
-            0x65 => Self::Audit { kind: AuditKind::Erased, payload: payload(reader)? },
             0x80.. => Self::Skipped { kind, payload: payload(reader)? },
             0x40..=0x45 => Self::decode_policy(kind, reader)?,
             _ => Self::decode_data(kind, reader, tables)?,

@@ -7,7 +7,7 @@ use super::attest::is_of_validators;
 use super::commit::InFlight;
 use super::notes::Notes;
 use super::{Env, Output, Replica, Source};
-use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions, Requests, Subjects};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx};
 use crate::codec::limits;
 use crate::doc::{RefTable, resolve};
@@ -100,6 +100,8 @@ impl Replica {
         self.inquiry.begin_again();
         self.chain = Chain::default();
         self.consents = Consents::default();
+        self.subjects = Subjects::default();
+        self.requests = Requests::default();
         self.refolds += 1;
         self.told_beyond = self.told_beyond.map(|_| 0);
         // Views name ops by numbers of the old fold.

@@ -7,6 +7,7 @@ use super::seal::Sealed;
 use super::{Env, Output, Replica, Tier};
 use crate::audit::{Attestation, Attested, Consent, Consented, SignedProposal, SignedVote, ValidatorSet};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
+use crate::doc::RefTable;
 use crate::event::{AuditKind, Class, Content, ControlKind, Op, Ready, Role, Skeleton, Value};
 use crate::trust::Authored;
 
@@ -141,14 +142,15 @@ impl Replica {
         op: impl FnOnce(&mut Self) -> Op,
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
-        self.state_with(class, Value::Null, op, env)
+        self.state_with(class, Value::Null, &[], op, env)
     }
 
-    /// The same with something that can be read beside the op.
+    /// The same with something that can be read beside the op, and changesets that it names.
     pub(super) fn state_with(
         &mut self,
         class: Class,
         value: Value,
+        named: &[ChangesetIx],
         op: impl FnOnce(&mut Self) -> Op,
         env: &mut Env<'_>,
     ) -> Option<ChangesetId> {
@@ -156,7 +158,10 @@ impl Replica {
         let parents = self.parents(actor, env.now_ms, env, &mut sealed);
         let op = op(self);
         let content = Content { values: vec![value], ..Content::default() };
-        let skeleton = Skeleton { hlc: self.clock.tick(env.now_ms), ops: vec![op], ..Skeleton::default() };
+        let mut refs = RefTable::new(self.log.graph(), parents.0, &parents.1);
+        named.iter().for_each(|named| refs.add(*named));
+        let (refs, hlc) = (refs.into_refs(), self.clock.tick(env.now_ms));
+        let skeleton = Skeleton { hlc, refs, ops: vec![op], ..Skeleton::default() };
         self.sign_apart(class, actor, parents, (&skeleton, Some(&content)), &mut sealed, env);
         let (id, last_write) = (sealed.ids.last().copied(), self.last_write);
         self.store_own(actor, sealed, env);
@@ -214,6 +219,8 @@ impl Replica {
                 let is_own = consent.is_ok_and(|consent| !self.is_consent_of_another(&consent, ready));
                 (!is_own).then_some(Judged::Inert)
             }
+            Op::Audit { kind: AuditKind::Subject, payload } => Self::judge_subject(payload, skeleton),
+            Op::Audit { kind: AuditKind::Request, payload } => self.judge_request(payload, skeleton, ready),
             _ => self.judge_evidence(op),
         })
     }
@@ -241,6 +248,7 @@ impl Replica {
             let graph = self.log.graph();
             match op {
                 Op::Control { kind: ControlKind::Redact, .. } => {
+                    self.note_redaction(at, now_ms);
                     self.take_redaction(at, content);
                     continue;
                 }
@@ -251,6 +259,7 @@ impl Replica {
                 }
                 Op::Audit { kind: AuditKind::Erased, payload } => {
                     self.take_erased(at, skeleton, payload);
+                    self.note_erased(at, skeleton, now_ms);
                     continue;
                 }
                 Op::Audit { kind: AuditKind::Attest, payload } => {
@@ -277,11 +286,22 @@ impl Replica {
                 }
                 Op::Audit { kind: AuditKind::Consent, payload } => {
                     let consent = Consent::decode(payload).expect("an integrated consent decodes");
+                    self.note_consent(at, &consent, values, now_ms);
+                    let graph = self.log.graph();
                     let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
                     let clear = values.first().cloned();
                     let said = Consented { consent, changeset, index, stamp, member, clear };
                     self.consents.say(graph, said);
+                    self.subjects.say(changeset, consent.subject);
                     self.outputs.push_back(Output::Consent);
+                    continue;
+                }
+                Op::Audit { kind: AuditKind::Subject, payload } => {
+                    self.take_subject(at, skeleton, payload, values.first());
+                    continue;
+                }
+                Op::Audit { kind: AuditKind::Request, payload } => {
+                    self.take_request(at, skeleton, payload, values.first());
                     continue;
                 }
                 _ => continue,
@@ -289,7 +309,9 @@ impl Replica {
             is_said = true;
         }
         if is_said {
+            let known = self.blocks_known();
             self.follow_blocks();
+            self.note_blocks(known, now_ms);
             self.outputs.push_back(Output::Saved { tier: Tier::Final, ids: Vec::new() });
         }
     }

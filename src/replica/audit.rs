@@ -1,10 +1,11 @@
 //! Proofs over all changesets that are here, for whoever has nothing of them.
 
 use super::Replica;
-use crate::audit::{Attestation, Attested, CanonicalTree, Disclosure, OpTree, Statements};
-use crate::causal::{ActorId, ChangesetId, MemberId};
+use crate::audit::{Attestation, Attested, BlockProof, CanonicalTree, Disclosure, OpTree, Statements};
+use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::crypto::Digest;
 use crate::doc::resolve;
+use crate::event::Genesis;
 
 /// The tree, which is of one numbering of changesets.
 #[derive(Default)]
@@ -65,9 +66,15 @@ pub enum ProofFault {
     /// The member has not attested it.
     #[error("this member has not attested this changeset")]
     Unattested,
+    /// It is in no block.
+    #[error("this changeset is in no block")]
+    NoBlock,
     /// Its author did not make it so that its ops can be shown, or its content is gone.
     #[error("the ops of this changeset cannot be shown one by one")]
     Undisclosable,
+    /// Its content was erased, and the seed that its salts come from is in there.
+    #[error("the content of this changeset was erased")]
+    Erased,
     /// It has fewer ops.
     #[error("this changeset has no such op")]
     NoOp,
@@ -118,12 +125,34 @@ impl Replica {
         }
         let (index, path) = tree.inclusion(graph, id).ok_or(ProofFault::Unknown)?;
         let actor = graph.actor(attested.changeset);
-        let first = graph.nth_prev(attested.changeset, graph.seq(attested.changeset));
-        let first = first.and_then(|first| self.log.entry(first).changeset());
-        let chain = first.and_then(|first| first.header().chain()).ok_or(ProofFault::Absent)?;
+        let chain = self.chain_of(attested.changeset).ok_or(ProofFault::Absent)?;
         let genesis = self.identity.genesis().as_bytes().to_vec();
-        let vouched = Vouched { actor, signature: vouched.0, genesis, chain: chain.encode() };
+        let vouched = Vouched { actor, signature: vouched.0, genesis, chain };
         Ok((InclusionProof { head: AuditHead { size, root }, index, path, header, signature }, vouched))
+    }
+
+    /// The same for the tree of the block that holds it, with what shows that it is certified. O(log n), and what the block takes.
+    pub fn audit_in_block(&mut self, id: &ChangesetId) -> Result<(InclusionProof, BlockProof), ProofFault> {
+        let (header, signature) = self.signed_header(id)?;
+        let graph = self.log.graph();
+        let ix = graph.get(id).ok_or(ProofFault::Unknown)?;
+        let (era, at) = self.chain.block_of(graph, ix).ok_or(ProofFault::NoBlock)?;
+        let (index, path) = era.inclusion(graph, at, ix).ok_or(ProofFault::NoBlock)?;
+        let block = self.proof_of_block(era, at).ok_or(ProofFault::Absent)?;
+        let head = AuditHead { size: block.header.size, root: block.header.root };
+        Ok((InclusionProof { head, index, path, header, signature }, block))
+    }
+
+    /// What the space began with: its hash is the id of the space, and its root signs the first certificates.
+    pub fn genesis(&self) -> &Genesis {
+        self.identity.genesis()
+    }
+
+    /// The certificates of who signed a changeset, encoded; none where the bytes with them are not loaded.
+    pub(super) fn chain_of(&self, ix: ChangesetIx) -> Option<Vec<u8>> {
+        let graph = self.log.graph();
+        let first = graph.nth_prev(ix, graph.seq(ix))?;
+        Some(self.log.entry(first).changeset()?.header().chain()?.encode())
     }
 
     /// One op of a changeset for whoever has no key, of one that was made to be shown. O(ops of it).
@@ -133,6 +162,9 @@ impl Replica {
         let changeset = self.log.entry(ix).changeset().ok_or(ProofFault::Absent)?;
         let root = changeset.header().ops_root().ok_or(ProofFault::Undisclosable)?;
         let skeleton = changeset.open_skeleton(keys).map_err(|_| ProofFault::Undisclosable)?;
+        if self.redactions.contains(ix) {
+            return Err(ProofFault::Erased);
+        }
         let content = changeset.open_content(keys, &skeleton).ok().flatten();
         let content = content.ok_or(ProofFault::Undisclosable)?;
         let seed = content.meta.seed.ok_or(ProofFault::Undisclosable)?;

@@ -5,8 +5,8 @@
 
 use super::{ChangesetSummary, Env, Replica};
 use crate::audit::{
-    Beginning, Block, BlockHeader, BlockId, Halt, Open, Proposal, Say, SignedProposal, SignedVote, Vote,
-    Voting, Wait,
+    Beginning, Block, BlockHeader, BlockId, BlockProof, Era, Halt, Open, Phase, Precommit, Proposal, Say,
+    SignedProposal, SignedVote, Vote, Voting, Wait,
 };
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::crypto::{Digest, Signature, SigningKey};
@@ -248,23 +248,56 @@ impl Replica {
             Op::Audit { kind: AuditKind::Block, payload } => SignedProposal::decode(&payload).ok(),
             _ => None,
         });
-        let votes = block.certificate.iter().map(|(carrier, member)| {
-            let fits =
-                |vote: &SignedVote| vote.vote.block == Some(block.id) && vote.vote.round == block.round;
-            let vote = self.ops_of(*carrier)?.into_iter().find_map(|op| match op {
-                Op::Audit { kind: AuditKind::Vote, payload } => {
-                    SignedVote::decode(&payload).ok().filter(fits)
-                }
-                _ => None,
-            });
-            Some((*member, graph.actor(*carrier), vote?))
+        let certificate = block.certificate.iter();
+        let certificate = certificate.map(|(carrier, member)| {
+            Some((*member, graph.actor(*carrier), self.precommit(block, *carrier)?))
         });
         Some(BlockInfo {
             block: block.clone(),
             signer: graph.actor(block.carrier),
             signed: signed?,
-            certificate: votes.collect::<Option<_>>()?,
+            certificate: certificate.collect::<Option<_>>()?,
             changesets: era.changesets(at).iter().map(|ix| graph.id(*ix)).collect(),
+        })
+    }
+
+    /// The number of the block of a height in the chain that counts.
+    pub fn block_at(&self, height: u64) -> Option<usize> {
+        let blocks = self.chain.era(self.log.graph())?.blocks();
+        let at = usize::try_from(height.checked_sub(blocks.first()?.header.height)?).ok()?;
+        (at < blocks.len()).then_some(at)
+    }
+
+    /// That a block of the chain that counts is certified, for whoever has nothing of the space; none as of [`Replica::block`].
+    pub fn block_proof(&self, at: usize) -> Option<BlockProof> {
+        self.proof_of_block(self.chain.era(self.log.graph())?, at)
+    }
+
+    pub(super) fn proof_of_block(&self, era: &Era, at: usize) -> Option<BlockProof> {
+        let block = era.blocks().get(at)?;
+        let certificate = block.certificate.iter().map(|(carrier, _)| {
+            let signature = self.precommit(block, *carrier)?.signature;
+            let actor = self.log.graph().actor(*carrier);
+            Some(Precommit { actor, signature, chain: self.chain_of(*carrier)? })
+        });
+        Some(BlockProof {
+            header: block.header.clone(),
+            round: block.round,
+            era: era.id(),
+            members: self.chain.set(era, at)?.members.clone(),
+            certificate: certificate.collect::<Option<_>>()?,
+        })
+    }
+
+    /// What a changeset says that is in the certificate of a block.
+    fn precommit(&self, block: &Block, carrier: ChangesetIx) -> Option<SignedVote> {
+        let fits = |vote: &SignedVote| {
+            (vote.vote.phase, vote.vote.round, vote.vote.block)
+                == (Phase::Precommit, block.round, Some(block.id))
+        };
+        self.ops_of(carrier)?.into_iter().find_map(|op| match op {
+            Op::Audit { kind: AuditKind::Vote, payload } => SignedVote::decode(&payload).ok().filter(fits),
+            _ => None,
         })
     }
 

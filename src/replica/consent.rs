@@ -1,7 +1,7 @@
 //! Consent: given, withdrawn, asked for.
 
-use super::{Env, Output, Replica};
-use crate::audit::{Consent, Consented, Consenter};
+use super::{Env, Output, Replica, Whose};
+use crate::audit::{Consent, Consented, DataSubject};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId, NameId};
 use crate::codec::limits::NAME_BYTES_MAX;
 use crate::event::{AuditKind, Class, Content, Op, Ready, Role, Skeleton, Sort, Value, name_id};
@@ -45,15 +45,6 @@ pub enum ConsentFault {
     Busy,
 }
 
-/// Whose consent is given, or asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose<'a> {
-    /// A member's.
-    Member(MemberId),
-    /// That of somebody outside, by what the application calls them.
-    Outsider(&'a str),
-}
-
 impl Replica {
     /// This member gives or withdraws its consent; or writes down that somebody outside did. Seals the open batch first.
     pub fn consent(
@@ -86,7 +77,7 @@ impl Replica {
         let clear = words.into_iter().flatten().map(|(field, text)| (field.to_owned(), Value::from(text)));
         let consent = Consent { subject, purpose: purpose_id, is_given };
         let op = Op::Audit { kind: AuditKind::Consent, payload: consent.encode() };
-        let said = self.state_with(Class::Audit, Value::Object(clear.collect()), |_| op, env);
+        let said = self.state_with(Class::Audit, Value::Object(clear.collect()), &[], |_| op, env);
         self.last_write = said.or(self.last_write);
         said.ok_or(ConsentFault::Busy)
     }
@@ -106,7 +97,7 @@ impl Replica {
     /// What an op says that nobody may say so: in the name of another member.
     pub(super) fn is_consent_of_another(&self, consent: &Consent, ready: &Ready) -> bool {
         let author = self.log.author_at(ready).member;
-        matches!(consent.subject, Consenter::Member(member) if member != author)
+        matches!(consent.subject, DataSubject::Member(member) if member != author)
     }
 
     /// The content of a changeset came late.
@@ -119,25 +110,21 @@ impl Replica {
         }
     }
 
-    fn consent_key(&self, whose: Whose<'_>, purpose: &str) -> Result<(Consenter, NameId), ConsentFault> {
-        let id = |sort, name: &str| {
-            is_name(name).then(|| name_id(self.identity.keyring().names(), sort, name.as_bytes()))
-        };
-        let subject = match whose {
-            Whose::Member(member) => Consenter::Member(member),
-            Whose::Outsider(name) => {
-                Consenter::Outsider(id(Sort::Subject, name).ok_or(ConsentFault::Subject)?)
-            }
-        };
-        Ok((subject, id(Sort::Purpose, purpose).ok_or(ConsentFault::Purpose)?))
+    fn consent_key(&self, whose: Whose<'_>, purpose: &str) -> Result<(DataSubject, NameId), ConsentFault> {
+        let subject = self.subject_of(whose).ok_or(ConsentFault::Subject)?;
+        if !is_name(purpose) {
+            return Err(ConsentFault::Purpose);
+        }
+        let names = self.identity.keyring().names();
+        Ok((subject, name_id(names, Sort::Purpose, purpose.as_bytes())))
     }
 
     /// Clear names count that are what the ids say.
     fn consent_info(&self, said: &Consented) -> ConsentInfo {
         let (subject, purpose) = (word(said, "subject"), word(said, "purpose"));
         let whose = match said.consent.subject {
-            Consenter::Member(member) => Whose::Member(member),
-            Consenter::Outsider(_) => Whose::Outsider(subject.unwrap_or_default()),
+            DataSubject::Member(member) => Whose::Member(member),
+            DataSubject::Outsider(_) => Whose::Outsider(subject.unwrap_or_default()),
         };
         let key = self.consent_key(whose, purpose.unwrap_or_default());
         let is_clear = key == Ok((said.consent.subject, said.consent.purpose));

@@ -149,7 +149,9 @@ impl Replica {
             return;
         }
         let Ok(accused) = evidence.check(self.identity.genesis(), self.identity.keyring()) else { return };
-        self.inquiry.found.insert(id);
+        if self.inquiry.found.insert(id) && self.inquiry.cases.get(&id).is_some() {
+            self.outputs.push_back(Output::Evidence); // what others claim is worked out here too
+        }
         if self.adds_nothing(&evidence, accused) || evidence.encode().len() > EVIDENCE_BYTES_MAX {
             return;
         }
@@ -252,6 +254,7 @@ impl Replica {
                 if !self.inquiry.cases.add(case) {
                     return;
                 }
+                self.outputs.push_back(Output::Evidence);
                 let (actor, member) = match accused {
                     Accused::Actor(actor) => (Some(actor), self.member_of(actor)),
                     Accused::Member(member) => (None, Some(member)),
@@ -276,7 +279,11 @@ impl Replica {
                 let is_admin = self.log.author(at.changeset).role >= Role::Admin;
                 let said =
                     Resolution { changeset: at.changeset, actor: at.actor, member: at.member, is_admin };
+                let was_settled = self.is_settled_case(&id);
                 self.inquiry.cases.resolve(id, said);
+                if self.is_settled_case(&id) != was_settled {
+                    self.outputs.push_back(Output::Evidence);
+                }
                 let (actor, member) = (Some(at.actor), Some(at.member));
                 let detail = Detail {
                     actor,
@@ -290,6 +297,11 @@ impl Replica {
             _ => return,
         }
         self.doubt_anew(at);
+    }
+
+    fn is_settled_case(&self, id: &EvidenceId) -> bool {
+        let cases = &self.inquiry.cases;
+        cases.get(id).is_some_and(|case| cases.settled(case, |actor| self.member_of(actor)).is_some())
     }
 
     /// What is in doubt may be something else now: there is more evidence, or an actor is known whose it is.

@@ -229,20 +229,22 @@ impl Replica {
     /// The same for what others can make happen as often as they like: of what is alike in kind, peer and text the first is
     /// written down, and how often it happened in the minute after it.
     pub fn note_often(&mut self, kind: NoteKind, detail: Detail, now_ms: u64) {
+        let like = detail.text.clone();
+        self.note_alike(kind, &like, detail, now_ms);
+    }
+
+    /// The same of what is told with a text of its own each time, but is alike: `like` is what those are called of which only the number is told.
+    pub(super) fn note_alike(&mut self, kind: NoteKind, like: &str, detail: Detail, now_ms: u64) {
         self.journal.tell_counted(now_ms, false);
         let counted = &mut self.journal.counted;
-        let is_like =
-            |one: &&mut Counted| one.kind == kind && one.peer == detail.peer && one.text == detail.text;
+        let is_like = |one: &&mut Counted| one.kind == kind && one.peer == detail.peer && one.text == like;
         if let Some(like) = counted.iter_mut().find(is_like) {
             (like.count, like.last_ms) = (like.count + 1, now_ms);
             return;
         }
         let is_full = counted.len() >= COUNTED_MAX;
-        let (peer, text) = if is_full {
-            (String::new(), OTHERS.to_owned())
-        } else {
-            (detail.peer.clone(), detail.text.clone())
-        };
+        let (peer, text) =
+            if is_full { (String::new(), OTHERS.to_owned()) } else { (detail.peer.clone(), like.to_owned()) };
         if is_full && let Some(like) = counted.iter_mut().find(|one| one.kind == kind && one.text == OTHERS) {
             (like.count, like.last_ms) = (like.count + 1, now_ms);
             return;

@@ -4,7 +4,6 @@ use super::ladder::{Ladder, Question};
 use super::mend::Mends;
 use super::noted::Tallies;
 use super::passage::Passage;
-use super::receive::Origin;
 use super::refusal::Refusals;
 use super::tabs::Elsewhere;
 use super::{Env, Output, Replica, Tier};
@@ -185,6 +184,20 @@ impl Links {
             || self.elsewhere.as_ref().is_some_and(|tab| live(tab.status))
     }
 
+    /// When a relay that is away is dialled again.
+    pub fn redial_ms(&self) -> Option<u64> {
+        self.relays.values().filter_map(|link| link.redial).map(|redial| redial.at_ms).min()
+    }
+
+    /// When a relay that is there is to be looked after: whether it is alive, takes what it refused, and was sent what other tabs stored.
+    pub fn due_ms(&self, now_ms: u64) -> Option<u64> {
+        let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
+        let watch = self.relays.values().find(connected).map(|_| now_ms + 1_000);
+        let due = |link: &RelayLink| [link.refusals.pause, link.stray_due];
+        let due = self.relays.values().flat_map(due).flatten().map(|due| due.at_ms).min();
+        watch.into_iter().chain(due).min()
+    }
+
     /// The log was put together anew: changesets that wait to be pushed have other numbers, lost ones have none.
     pub fn renumber(&mut self, old: &CausalGraph, new: &CausalGraph) {
         let relays = self.relays.values_mut().map(|link| &mut link.queue);
@@ -349,63 +362,20 @@ impl Replica {
         self.drain_relay(session, env);
     }
 
-    /// Time passed: seals a batch that is old enough, redials, notices dead connections, goes on with what is left to do.
-    pub fn tick(&mut self, env: &mut Env<'_>) {
-        self.batch.begun_ms = self.batch.begun_ms.map(|begun| begun.min(env.now_ms));
-        if !self.closed.is_empty() {
-            self.seal_slice(env);
-        } else if self.batch_deadline().is_some_and(|deadline| deadline <= env.now_ms) {
-            self.seal(env);
-        } else {
-            self.draft_if_due(env);
-        }
-        self.links.taken_rows = 0;
-        self.links.passage.try_all();
-        self.integrate_ready(env);
-        self.share(env);
-        self.attest_if_due(env);
-        self.confirm_if_due(env);
-        self.inquire(env);
-        self.make_blocks(env);
-        self.note_if_due(env.now_ms);
-        self.pump_peers(env);
-        for session in self.links.relays.keys().copied().collect::<Vec<_>>() {
-            if let Some(link) = self.links.relays.get_mut(&session) {
-                link.session.on_tick(env.now_ms);
-                link.refusals.pause.take_if(|pause| pause.is_over(env.now_ms));
-                if link.stray_due.take_if(|due| due.is_over(env.now_ms)).is_some() {
-                    let strays = std::mem::take(&mut link.strays);
-                    let mut strays: Vec<ChangesetIx> =
-                        strays.iter().filter_map(|id| self.log.graph().get(id)).collect();
-                    sort(&mut strays);
-                    link.queue.extend(strays);
-                }
+    /// Time passed for a relay: what another tab did not send by now is sent from here.
+    pub(super) fn tick_relay(&mut self, session: u32, env: &mut Env<'_>) {
+        if let Some(link) = self.links.relays.get_mut(&session) {
+            link.session.on_tick(env.now_ms);
+            link.refusals.pause.take_if(|pause| pause.is_over(env.now_ms));
+            if link.stray_due.take_if(|due| due.is_over(env.now_ms)).is_some() {
+                let strays = std::mem::take(&mut link.strays);
+                let mut strays: Vec<ChangesetIx> =
+                    strays.iter().filter_map(|id| self.log.graph().get(id)).collect();
+                sort(&mut strays);
+                link.queue.extend(strays);
             }
-            self.drain_relay(session, env);
         }
-        self.note_spoilt(Origin::Import, env);
-        self.ask_again(env);
-        self.dial(env);
-        self.say_presence(env);
-    }
-
-    /// When to call [`Replica::tick`] next.
-    pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
-        let is_ready = self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact;
-        let is_held_up = self.links.has_rows() || self.links.passage.is_held_up();
-        let now = (is_ready || is_held_up || self.shares_now() || self.confirms_now()).then_some(now_ms);
-        let connected = |link: &&RelayLink| link.session.status() != Status::Offline;
-        let watch = self.links.relays.values().find(connected).map(|_| now_ms + 1_000);
-        let redial =
-            self.links.relays.values().filter_map(|link| link.redial).map(|redial| redial.at_ms).min();
-        let redial = redial.filter(|_| self.log.is_whole());
-        let retry =
-            self.links.relays.values().filter_map(|link| link.refusals.pause).map(|pause| pause.at_ms).min();
-        let strays = self.links.relays.values().filter_map(|link| link.stray_due).map(|due| due.at_ms).min();
-        let own = [self.batch_deadline(), self.draft_due(), self.presence_due(), now];
-        let linked = [watch, redial, retry, strays, self.links.mends.due_ms()];
-        let stated = [self.attest_due(), self.blocks_due(), self.noted_due(), self.inquiry_due()];
-        own.into_iter().chain(linked).chain(stated).flatten().min()
+        self.drain_relay(session, env);
     }
 
     /// The state of sync.

@@ -16,6 +16,7 @@ mod commit;
 mod compare;
 mod consent;
 mod digest;
+mod dossier;
 mod draft;
 mod edit;
 mod events;
@@ -46,12 +47,15 @@ mod redact;
 mod refusal;
 mod relay_link;
 mod reputation;
+mod requests;
 mod restore;
 mod seal;
 mod shared;
 mod snapshot;
+mod subjects;
 mod tabs;
 mod text_edit;
+mod timer;
 mod undo;
 mod view;
 mod why;
@@ -61,8 +65,9 @@ pub use audit::{AuditHead, InclusionProof, ProofFault, Vouched};
 pub use blocks::{BlockInfo, ChainFault};
 pub use child::{DEPTH_MAX, Shown};
 pub use compare::Comparison;
-pub use consent::{ConsentFault, ConsentInfo, Whose};
+pub use consent::{ConsentFault, ConsentInfo};
 pub use digest::blob_hash;
+pub use dossier::{DossierEntry, DossierNext};
 pub use draft::{DraftFault, DraftTaken};
 pub use edit::{EditBase, EditFault, Mark};
 pub use events::{EventEntry, definition_digest};
@@ -82,15 +87,17 @@ pub use receive::HoldReason;
 pub use redact::{RedactFault, Redacted};
 pub use refusal::Obstacle;
 pub use reputation::{Reputation, Rung};
+pub use requests::{RequestInfo, StepInfo};
 pub use restore::RestoreFault;
 pub use seal::TransactFault;
 pub use snapshot::{Examined, Restored, SNAPSHOT_HEAD, SealedChunk, SnapshotRecords};
+pub use subjects::{SubjectFault, SubjectInfo, Whose, sealed_in};
 pub use tabs::{Elsewhere, RelayState};
 pub use text_edit::MarkedRun;
 pub use view::{PolicyOf, Target, ViewFault, ViewFilter, ViewIx, When};
 pub use why::{Bearing, Claim, Spot};
 
-use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions};
+use crate::audit::{Chain, Consents, Detail, Finality, NoteKind, Redactions, Requests, Subjects};
 use crate::causal::{ActorId, ChangesetId, HybridClock, MemberId, SpaceId};
 use crate::codec::limits;
 use crate::doc::{Fold, Names, ObjectIx, ObjectName, ObjectOrigin, Patch};
@@ -187,6 +194,8 @@ pub struct Replica {
     erasing: redact::Erasing,
     chain: Chain,
     consents: Consents,
+    subjects: Subjects,
+    requests: Requests,
     validating: attest::Validating,
     making: blocks::Making,
     journal: journal::Journal,
@@ -282,6 +291,8 @@ impl Replica {
             erasing: redact::Erasing::default(),
             chain: Chain::default(),
             consents: Consents::default(),
+            subjects: Subjects::default(),
+            requests: Requests::default(),
             validating: attest::Validating::default(),
             making: blocks::Making::default(),
             journal: journal::Journal::default(),

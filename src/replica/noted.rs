@@ -3,10 +3,11 @@
 use super::Replica;
 use super::receive::Origin;
 use super::reputation::Fact;
-use crate::audit::{Detail, NoteKind};
+use crate::audit::{BlockId, Consent, Detail, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
+use crate::crypto::Digest;
 use crate::doc::ObjectIx;
-use crate::event::{ControlKind, Skeleton};
+use crate::event::{ControlKind, Skeleton, Value};
 use crate::sorted::SortedMap;
 use crate::trust::{Authored, Subject, phrase};
 
@@ -81,11 +82,74 @@ impl Replica {
         self.note_often(NoteKind::Policy, about(at, text), now_ms);
     }
 
-    /// The space was ordered by an op of a changeset.
+    /// The space was ordered by an op of a changeset. Redactions and what settles evidence are told as what they are.
     pub(super) fn note_control(&mut self, at: &Authored, kind: ControlKind, now_ms: u64) {
-        if !self.loading {
+        if !self.loading && !matches!(kind, ControlKind::Redact | ControlKind::Resolve) {
             self.note_often(NoteKind::Control, about(at, format!("{kind:?}").to_lowercase()), now_ms);
         }
+    }
+
+    /// Somebody redacted something.
+    pub(super) fn note_redaction(&mut self, at: &Authored, now_ms: u64) {
+        let changeset = self.log.entry(at.changeset).changeset().filter(|_| !self.loading);
+        let Some(targets) = changeset.map(|changeset| changeset.header().redacts().len()) else { return };
+        self.note_often(NoteKind::Redaction, about(at, format!("redacted {}", plural(targets))), now_ms);
+    }
+
+    /// What redactions name is gone from the stores of this device, says the actor of this tab.
+    pub(super) fn note_erased(&mut self, at: &Authored, skeleton: &Skeleton, now_ms: u64) {
+        if self.is_own_word(at) {
+            let text = format!("deleted here what {} redacted", plural(skeleton.refs.len()));
+            self.note(NoteKind::Redaction, about(at, text), now_ms);
+        }
+    }
+
+    /// The actor of this tab wrote down that somebody consents, or does no more. Who that is, of people outside, is left to the changeset.
+    pub(super) fn note_consent(&mut self, at: &Authored, consent: &Consent, clear: &[Value], now_ms: u64) {
+        if self.is_own_word(at) {
+            let verb = if consent.is_given { "given" } else { "withdrawn" };
+            let purpose = clear.first().and_then(|value| match value {
+                Value::Object(fields) => fields.get("purpose"),
+                _ => None,
+            });
+            let text = match purpose {
+                Some(Value::String(purpose)) => format!("{verb}: {purpose}"),
+                _ => verb.to_owned(),
+            };
+            self.note(NoteKind::Consent, about(at, text), now_ms);
+        }
+    }
+
+    /// What is known of the chain of blocks before more is: its height, and whether it has ended.
+    pub(super) fn blocks_known(&self) -> (u64, Option<u64>) {
+        let height = self.chain.last(self.log.graph()).map_or(0, |(height, _)| height);
+        (height, self.blocks_halt().map(|halt| halt.height))
+    }
+
+    /// Blocks are certified that were not, or two are at one height.
+    pub(super) fn note_blocks(&mut self, (height, halted): (u64, Option<u64>), now_ms: u64) {
+        let Some(era) = self.chain.era(self.log.graph()).filter(|_| !self.loading) else { return };
+        let fresh = era.blocks().iter().filter(|block| block.header.height > height);
+        let fresh: Vec<(u64, BlockId)> = fresh.map(|block| (block.header.height, block.id)).collect();
+        let halt = era.halt().filter(|halt| halted != Some(halt.height)).cloned();
+        let about =
+            |id: BlockId, text: String| Detail { block: Some(Digest(id.0)), text, ..Detail::default() };
+        for (height, id) in fresh {
+            let detail = about(id, format!("block {height} is certified"));
+            self.note_alike(NoteKind::Block, "blocks are certified", detail, now_ms);
+        }
+        if let Some(halt) = halt {
+            let text =
+                format!("one of {} blocks that are certified at height {}", halt.blocks.len(), halt.height);
+            for id in halt.blocks.into_iter().take(2) {
+                self.note(NoteKind::Block, about(id, text.clone()), now_ms);
+            }
+        }
+    }
+
+    /// Whether the actor of this tab says something now.
+    fn is_own_word(&self, at: &Authored) -> bool {
+        !self.loading && Some(at.actor) == self.actor
     }
 
     /// A session with a relay or a peer is established.
@@ -146,6 +210,10 @@ impl Replica {
         let link = self.links.relays.get(&session)?;
         Some(self.links.positions.get(&link.url).map_or(0, |position| position.cursor))
     }
+}
+
+fn plural(changesets: usize) -> String {
+    if changesets == 1 { "1 changeset".to_owned() } else { format!("{changesets} changesets") }
 }
 
 fn about(at: &Authored, text: String) -> Detail {

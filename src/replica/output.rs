@@ -65,6 +65,10 @@ pub enum Output {
     Policy,
     /// Somebody gave or withdrew consent.
     Consent,
+    /// There is more evidence, or something of it is settled, or was worked out here.
+    Evidence,
+    /// Somebody got or lost a key, or asked or was answered something about people.
+    Subjects,
     /// Somebody who is here gave a sign of life, or is gone.
     Presence,
     /// Something went wrong that the application should hear of.

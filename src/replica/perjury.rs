@@ -40,10 +40,8 @@ impl Replica {
 
     /// None where its bytes, or those of the certificates of who signed it, are not loaded.
     fn carried(&self, ix: ChangesetIx) -> Option<Carried> {
-        let graph = self.log.graph();
         let skeleton = self.log.entry(ix).changeset()?.open_skeleton(self.identity.keyring()).ok()?;
-        let (actor, first) = (graph.actor(ix), graph.nth_prev(ix, graph.seq(ix))?);
-        let chain = self.log.entry(first).changeset()?.header().chain()?.encode();
+        let (actor, chain) = (self.log.graph().actor(ix), self.chain_of(ix)?);
         let mut carried = Carried::default();
         for op in &skeleton.ops {
             match op {

@@ -305,6 +305,7 @@ impl Replica {
         self.report_own();
         self.fold.fill(self.log.graph(), ix, &skeleton, &content, &refs);
         self.fill_consents(ix, &skeleton, &content);
+        self.fill_subjects(ix, &skeleton, content.values.first());
         let by = (self.log.author(ix).member, self.log.graph().actor(ix));
         self.report(Source::Remote, by, Some(id));
     }

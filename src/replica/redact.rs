@@ -6,7 +6,7 @@
 use super::attest::Judged;
 use super::seal::Sealed;
 use super::{Env, HoldReason, Output, Replica, Source};
-use crate::audit::{Erased, REDACTION_PAYLOAD, Redaction};
+use crate::audit::{DataSubject, Erased, REDACTION_PAYLOAD, Redaction};
 use crate::causal::{ActorId, CausalGraph, ChangesetId, ChangesetIx, MemberId};
 use crate::doc::{ObjectOrigin, RefTable, resolve};
 use crate::event::{
@@ -26,7 +26,7 @@ const REASON_BYTES_MAX: usize = 8_192;
 /// Why nothing was redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedactFault {
-    /// Somebody else wrote it, and this member does not administer the space.
+    /// Somebody else wrote it, it does not hold this member's key, and this member does not administer the space.
     #[error("changeset {0} is of somebody else: its author may redact it, an owner or an admin")]
     Access(ChangesetId),
     /// No such changeset, member or actor is here.
@@ -38,7 +38,7 @@ pub enum RedactFault {
     /// A changeset that is here has fewer ops.
     #[error("changeset {0} has no op {1}")]
     Index(ChangesetId, u32),
-    /// It is no data: what orders the space, testifies or says what counts stays.
+    /// It is no data, and about nobody: what orders the space, testifies or says what counts stays.
     #[error("changeset {0} is no data: that cannot be redacted")]
     Class(ChangesetId),
     /// Nothing was chosen.
@@ -151,13 +151,13 @@ impl Replica {
                 true => RedactFault::Pending(id, self.held.get(&id).copied()),
                 false => RedactFault::Unknown(id),
             })?;
-            if self.log.entry(ix).class != Class::Data {
+            if self.log.entry(ix).class != Class::Data && self.subjects.of(ix).is_none() {
                 return Err(RedactFault::Class(id));
             }
             if index.is_some_and(|index| index >= self.fold.timeline().ops_of(ix).len() as u32) {
                 return Err(RedactFault::Index(id, index.unwrap_or_default()));
             }
-            if self.role() < Role::Admin && self.log.author(ix).member != self.member() {
+            if self.role() < Role::Admin && !self.may_redact(ix, self.member()) {
                 return Err(RedactFault::Access(id));
             }
             let named = asked.entry(ix).or_insert_with(|| Some(Vec::new()));
@@ -181,6 +181,13 @@ impl Replica {
         if asked.is_empty() { Err(RedactFault::Nothing) } else { Ok(asked) }
     }
 
+    /// Whether a member without another right may redact a changeset: its own, and whatever holds the member's key.
+    fn may_redact(&self, ix: ChangesetIx, member: MemberId) -> bool {
+        let is_own_key =
+            || self.subjects.is_key(ix) && self.subjects.of(ix) == Some(DataSubject::Member(member));
+        self.log.author(ix).member == member || is_own_key()
+    }
+
     /// What a redaction comes to before anything is decided: none where it is right.
     pub(super) fn judge_redaction(
         &self,
@@ -200,8 +207,8 @@ impl Replica {
             let role = self.log.role_of(ready);
             let member = self.log.member_of(ready);
             let may = |ix: &ChangesetIx| {
-                self.log.entry(*ix).class == Class::Data
-                    && (role >= Role::Admin || self.log.author(*ix).member == member)
+                (self.log.entry(*ix).class == Class::Data || self.subjects.of(*ix).is_some())
+                    && (role >= Role::Admin || self.may_redact(*ix, member))
             };
             let is_alone = payload.len() == REDACTION_PAYLOAD.len() && skeleton.ops.len() == 1;
             (is_alone && !refs.is_empty() && ids && places && refs.iter().all(may)).then_some(())
@@ -242,6 +249,7 @@ impl Replica {
     fn erase(&mut self, ix: ChangesetIx) {
         let is_away = self.log.entry(ix).changeset().is_none();
         self.notes.forget(ix);
+        self.forget_personal(ix);
         let whole = self.log.redact(ix);
         self.erasing.noted += u64::from(is_away || whole.is_some());
         self.erasing.gone.extend(whole);

@@ -7,7 +7,7 @@
 
 use super::notes::Notes;
 use super::{Env, Output, Replica, Trouble};
-use crate::audit::{Cases, Chain, Consents, Finality, Redactions};
+use crate::audit::{Cases, Chain, Consents, Finality, Redactions, Requests, Subjects};
 use crate::causal::{ChangesetIx, Hlc};
 use crate::codec::{DecodeError, Reader, Saved, Writer, limits, saved};
 use crate::crypto::{ChunkContext, ChunkKey, EpochKey, Kid};
@@ -18,7 +18,7 @@ use crate::trust::{Entry, Policy};
 use std::collections::BTreeMap;
 
 /// The version of everything in a snapshot; raised whenever anything in it, or what it means, changes.
-pub(super) const SNAPSHOT_VERSION: u8 = 10;
+pub(super) const SNAPSHOT_VERSION: u8 = 11;
 
 /// Bytes of state in one chunk, so that it has at most 256 KiB with its tag.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024 - 16;
@@ -193,6 +193,8 @@ impl Replica {
         self.redactions.save(&mut state);
         self.chain.save(&mut state);
         self.consents.save(&mut state);
+        self.subjects.save(&mut state);
+        self.requests.save(&mut state);
         self.inquiry.cases.save(&mut state);
         state
     }
@@ -343,6 +345,8 @@ impl Replica {
         let (finality, redactions) = (Finality::load(&mut from)?, Redactions::load(&mut from)?);
         let chain = Chain::load(&mut from)?;
         let consents = Consents::load(&mut from)?;
+        let subjects = Subjects::load(&mut from, &self.space().0)?;
+        let requests = Requests::load(&mut from)?;
         let cases = Cases::load(&mut from)?;
         let changesets = log.graph().len();
         if fold.timeline().changesets() != changesets
@@ -351,6 +355,8 @@ impl Replica {
             || !redactions.is_within(changesets)
             || !chain.is_within(changesets)
             || !consents.is_within(changesets)
+            || !subjects.is_within(changesets)
+            || !requests.is_within(changesets)
             || !cases.is_within(changesets)
         {
             return Err(DecodeError::Invalid {
@@ -371,6 +377,7 @@ impl Replica {
         self.policy = Policy::of(self.member(), log.graph(), words);
         (self.finality, self.redactions) = (finality, redactions);
         (self.chain, self.consents) = (chain, consents);
+        (self.subjects, self.requests) = (subjects, requests);
         (self.log, self.fold, self.names, self.notes) = (log, fold, names, notes);
         self.inquiry.cases = cases;
         let doubted = self.inquiry.cases.doubted(None, |actor| self.member_of(actor));

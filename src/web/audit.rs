@@ -57,6 +57,14 @@ impl Replica {
         Ok(proof_to_js(&proof, &vouched))
     }
 
+    /// The same for the tree of the block that holds it, with what shows that it is certified.
+    #[wasm_bindgen(js_name = auditInBlock)]
+    pub fn audit_in_block(&mut self, changeset: &str) -> Answer<JsValue> {
+        let id = ChangesetId(id32(changeset, "changeset")?);
+        let (proof, block) = self.flushed().audit_in_block(&id).map_err(proof_error)?;
+        Ok(proof_to_js(&proof, &[("block", self.certified_to_js(&block))]))
+    }
+
     /// That the tree begins with an earlier one of its own; `undefined` if it does not.
     #[wasm_bindgen(js_name = auditConsistency)]
     pub fn audit_consistency(&mut self, size: f64, root: &str) -> Answer<JsValue> {
@@ -140,10 +148,11 @@ impl Replica {
 
 fn proof_error(fault: ProofFault) -> EdgeError {
     match fault {
-        ProofFault::Unknown | ProofFault::Undisclosable | ProofFault::NoOp => {
+        ProofFault::Unknown | ProofFault::Undisclosable | ProofFault::Erased | ProofFault::NoOp => {
             EdgeError::argument("changeset", fault.to_string())
         }
         ProofFault::Unattested => EdgeError::argument("attestedBy", fault.to_string()),
+        ProofFault::NoBlock => EdgeError::argument("block", fault.to_string()),
         ProofFault::Absent => EdgeError::new(Code::StorageLost, fault.to_string()),
         ProofFault::Signature | ProofFault::Root | ProofFault::OpsRoot => {
             EdgeError::new(Code::Signature, fault.to_string())

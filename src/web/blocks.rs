@@ -3,11 +3,12 @@ use js_sys::Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::error::EdgeError;
+use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::Replica;
 use super::space::{summary, to_js};
 use crate::replica::{BlockInfo, ChainFault};
+use crate::{BlockProof, MemberId, Precommit};
 
 #[wasm_bindgen]
 impl Replica {
@@ -26,6 +27,16 @@ impl Replica {
     #[wasm_bindgen(js_name = blockOperations)]
     pub fn block_operations(&self, at: f64) -> Result<JsValue, EdgeError> {
         to_js(&self.core().block_operations(at as usize).into_iter().map(summary).collect::<Vec<_>>())
+    }
+
+    /// That the block of a height is certified; of a log whose rows are all here.
+    #[wasm_bindgen(js_name = blockProof)]
+    pub fn block_proof(&self, height: f64) -> Result<JsValue, EdgeError> {
+        let none = || EdgeError::argument("height", "there is no block of this height");
+        let at = self.core().block_at(height as u64).ok_or_else(none)?;
+        let lost = || EdgeError::new(Code::StorageLost, "bytes of this block are not loaded");
+        let proof = self.core().block_proof(at).ok_or_else(lost)?;
+        Ok(self.certified_to_js(&proof))
     }
 
     /// Why no blocks follow, if two are certified at one height.
@@ -60,10 +71,41 @@ impl Replica {
     }
 }
 
+impl Replica {
+    /// A proof as it is shown: plain JSON.
+    pub(super) fn certified_to_js(&self, proof: &BlockProof) -> JsValue {
+        let space = self.core().space();
+        let genesis = self.core().genesis();
+        let member = |(member, weight): &(MemberId, u32)| {
+            object(&[("member", member.to_string().into()), ("weight", (*weight).into())])
+        };
+        let precommit = |one: &Precommit| {
+            object(&[
+                ("actor", one.actor.to_string().into()),
+                ("signature", hex(&one.signature.0).into()),
+                ("chain", hex(&one.chain).into()),
+            ])
+        };
+        object(&[
+            ("version", 1.into()),
+            ("space", space.to_string().into()),
+            ("header", hex(&proof.header.encode()).into()),
+            ("round", proof.round.into()),
+            ("era", proof.era.to_string().into()),
+            ("validators", proof.members.iter().map(member).collect::<Array>().into()),
+            ("genesis", hex(genesis.as_bytes()).into()),
+            ("certificate", proof.certificate.iter().map(precommit).collect::<Array>().into()),
+        ])
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn block_to_js(info: &BlockInfo) -> JsValue {
     let header = &info.block.header;
     let text = |text: &dyn std::fmt::Display| JsValue::from(text.to_string());
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let votes: Array = info
         .certificate
         .iter()

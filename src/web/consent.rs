@@ -7,7 +7,7 @@ use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
 use crate::replica::{ConsentFault, ConsentInfo, Replica as Core, Whose};
-use crate::{Consenter, MemberId};
+use crate::{DataSubject, MemberId};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -40,7 +40,7 @@ impl Replica {
     }
 }
 
-fn whose<'a>(core: &Core, subject: Option<&'a str>) -> Whose<'a> {
+pub(super) fn whose<'a>(core: &Core, subject: Option<&'a str>) -> Whose<'a> {
     match subject {
         None => Whose::Member(core.member()),
         Some(subject) => {
@@ -61,8 +61,8 @@ fn consent_error(fault: ConsentFault) -> EdgeError {
 
 fn consent_to_js(said: &ConsentInfo) -> JsValue {
     let subject = match said.consent.subject {
-        Consenter::Member(member) => member.to_string().into(),
-        Consenter::Outsider(_) => text(&said.subject),
+        DataSubject::Member(member) => member.to_string().into(),
+        DataSubject::Outsider(_) => text(&said.subject),
     };
     object(&[
         ("changeset", said.changeset.to_string().into()),

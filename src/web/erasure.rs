@@ -6,8 +6,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use super::error::{Code, EdgeError};
 use super::output::object;
 use super::replica::{Replica, id32, with_env};
-use crate::replica::RedactFault;
-use crate::{Digest, phrase};
+use crate::replica::{RedactFault, Redacted};
+use crate::{Digest, Target, phrase};
 
 type Answer<T> = Result<T, EdgeError>;
 
@@ -15,20 +15,9 @@ type Answer<T> = Result<T, EdgeError>;
 impl Replica {
     /// Redacts what targets are in, one a line: what says so, what is gone, and the ops that were not asked for.
     pub fn redact(&mut self, targets: &str, reason: &str) -> Answer<JsValue> {
-        let wrong =
-            |line: &str| EdgeError::argument("target", format!("{line:?} is not an id, nor id:index"));
-        let target = |line| phrase::parse_target(line).ok_or_else(|| wrong(line));
-        let targets = targets.lines().map(target).collect::<Answer<Vec<_>>>()?;
-        let redacted = with_env(|env| self.core_mut().redact(&targets, reason, env)).map_err(fault)?;
-        let ids = |ids: &[crate::ChangesetId]| -> JsValue {
-            ids.iter().map(|id| JsValue::from(id.to_string())).collect::<Array>().into()
-        };
-        let also = redacted.also.iter().map(|(id, index)| JsValue::from(format!("{id}:{index}")));
-        Ok(object(&[
-            ("redactions", ids(&redacted.redactions)),
-            ("changesets", ids(&redacted.changesets)),
-            ("also", also.collect::<Array>().into()),
-        ]))
+        let targets = targets_of(targets)?;
+        let redacted = with_env(|env| self.core_mut().redact(&targets, reason, env));
+        Ok(redacted_to_js(&redacted.map_err(redaction_error)?))
     }
 
     /// What to tell `finishErasing`; the store is gone through meanwhile.
@@ -90,7 +79,25 @@ impl Replica {
     }
 }
 
-fn fault(fault: RedactFault) -> EdgeError {
+/// Targets, one a line.
+pub(super) fn targets_of(lines: &str) -> Answer<Vec<Target>> {
+    let wrong = |line: &str| EdgeError::argument("target", format!("{line:?} is not an id, nor id:index"));
+    lines.lines().map(|line| phrase::parse_target(line).ok_or_else(|| wrong(line))).collect()
+}
+
+pub(super) fn redacted_to_js(redacted: &Redacted) -> JsValue {
+    let ids = |ids: &[crate::ChangesetId]| -> JsValue {
+        ids.iter().map(|id| JsValue::from(id.to_string())).collect::<Array>().into()
+    };
+    let also = redacted.also.iter().map(|(id, index)| JsValue::from(format!("{id}:{index}")));
+    object(&[
+        ("redactions", ids(&redacted.redactions)),
+        ("changesets", ids(&redacted.changesets)),
+        ("also", also.collect::<Array>().into()),
+    ])
+}
+
+pub(super) fn redaction_error(fault: RedactFault) -> EdgeError {
     match fault {
         RedactFault::Access(_) => EdgeError::new(Code::Access, fault.to_string()),
         RedactFault::Reason => EdgeError::argument("reason", fault.to_string()),

@@ -31,6 +31,7 @@ pub enum Code {
     StorageNewer,
     StorageQuota,
     StorageUnavailable,
+    Subject,
     Unsupported,
 }
 
@@ -90,6 +91,7 @@ impl Code {
             Code::StorageNewer => "E_STORAGE_NEWER",
             Code::StorageQuota => "E_STORAGE_QUOTA",
             Code::StorageUnavailable => "E_STORAGE_UNAVAILABLE",
+            Code::Subject => "E_SUBJECT",
             Code::Unsupported => "E_UNSUPPORTED",
         }
     }

@@ -27,6 +27,11 @@ impl Replica {
         Ok(found.map(|one| info(&one)).collect())
     }
 
+    /// What the space began with.
+    pub fn genesis(&self) -> Uint8Array {
+        Uint8Array::from(self.core().genesis().as_bytes())
+    }
+
     #[wasm_bindgen(js_name = isByzantine)]
     pub fn is_byzantine(&self, actor: &str) -> Answer<bool> {
         Ok(self.core().is_byzantine(ActorId(id32(actor, "actor")?)))

@@ -31,6 +31,7 @@ mod replica;
 mod snapshot;
 mod socket;
 mod space;
+mod subjects;
 mod tabs;
 mod value;
 mod view;

@@ -121,6 +121,8 @@ pub(super) fn to_js(output: Output, replica: &Replica) -> JsValue {
         Output::Trim => of("trim", &[]),
         Output::Policy => of("policy", &[]),
         Output::Consent => of("consent", &[]),
+        Output::Evidence => of("evidence", &[]),
+        Output::Subjects => of("subjects", &[]),
         Output::Presence => of("presence", &[]),
         Output::Events => of("events", &[]),
         Output::Supply => of("supply", &[]),

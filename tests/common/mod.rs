@@ -105,6 +105,8 @@ pub struct Node {
     pub grown: usize,
     /// How often it said that there is more in the audit log, and that it is too long.
     pub noted: usize,
+    /// How often it was told of evidence.
+    pub evidence_told: usize,
     pub trims: usize,
     pub waiting_commits: VecDeque<(u64, StoreBatch)>,
     /// The draft that is written when no commit waits.
@@ -161,6 +163,7 @@ impl Node {
             slow_disk: false,
             grown: 0,
             noted: 0,
+            evidence_told: 0,
             trims: 0,
             waiting_commits: VecDeque::new(),
             waiting_draft: None,
@@ -318,7 +321,8 @@ impl Node {
                 Output::Sync | Output::Rows | Output::Supply | Output::Look => {}
                 Output::Noted => self.noted += 1,
                 Output::Trim => self.trims += 1,
-                Output::Policy | Output::Consent | Output::Events | Output::Presence => {}
+                Output::Policy | Output::Consent | Output::Subjects | Output::Events | Output::Presence => {}
+                Output::Evidence => self.evidence_told += 1,
             }
         }
     }

@@ -422,6 +422,17 @@ test("one event is shown to an outsider, and nothing of the others", async (t) =
   for (let at = 0; at < mine.event!.statement.length; at++) await assert.rejects(verifyProof(altered(mine, (copy) => (copy.event.statement = flipped(copy.event.statement, at)))), code("E_PROOF", "event"));
 });
 
+test("what was erased is not shown any more, and what was shown before still proves what was said", async (t) => {
+  const space = await openSpace(t);
+  const write = space.transact(() => space.getMap("m").set("key", "secret"), { disclosable: true });
+  const before = await space.audit.proof(`${write.id}:0`);
+  space.redact(write.id, { reason: "asked to" });
+  await assert.rejects(space.audit.proof(`${write.id}:0`), (error: StemmaError) => code("E_ARGUMENT", "changeset")(error) && /erased/.test(error.message));
+  assert.equal((await verifyProof(before, before)).event?.["value"], "secret");
+  const { changeset, event } = await verifyProof(await space.audit.proof(write.id));
+  assert.deepEqual([changeset, event], [write.id, undefined], "that it was written stays");
+});
+
 test("what was not made to be shown is not, and says so", async (t) => {
   const space = await openSpace(t);
   const map = space.getMap("m");

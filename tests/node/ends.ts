@@ -1,6 +1,6 @@
 // What a test opened is closed with it, the last thing first.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -34,4 +34,19 @@ export async function newFolder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "stemma-"));
   atEnd(t, () => rm(path, { recursive: true, force: true }));
   return path;
+}
+
+/** How often bytes stand in the files below a folder. */
+export async function count(dir: string, bytes: Uint8Array): Promise<number> {
+  let found = 0;
+  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    // One that takes the place of another has that one's name by now.
+    const file = await readFile(join(entry.parentPath, entry.name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+      return Buffer.of();
+    });
+    for (let at = file.indexOf(bytes); at >= 0; at = file.indexOf(bytes, at + 1)) found++;
+  }
+  return found;
 }

@@ -120,6 +120,8 @@ test("a copied device is evidence that anybody can check, and is settled by the 
   const copy = await openSpace(t, { storage: { dir: second } });
   const actor = writer.actor;
   assert.equal(copy.actor, actor);
+  const told: boolean[][] = [];
+  const stop = owner.on("evidence", (audit) => told.push(audit.evidence().map(({ settled }) => settled !== undefined)));
   writer.getMap("m").set("here", 1);
   copy.getMap("m").set("there", 1);
   await owner.import(await writer.export());
@@ -150,4 +152,6 @@ test("a copied device is evidence that anybody can check, and is settled by the 
   await owner.import(await writer.export());
   assert.equal(owner.audit.isByzantine(actor), false);
   assert.deepEqual(owner.getMap("m").toJSON(), { before: 1, here: 1, there: 1 });
+  assert.deepEqual(told, [[false], [true]], "that there is some, and that it is settled");
+  stop();
 });

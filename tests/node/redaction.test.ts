@@ -1,15 +1,13 @@
 /** Erasing through the public API: what is told, what is left in a folder, what others show, and what cannot be erased. */
 
 import assert from "node:assert/strict";
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type OpenOptions, type Space, StemmaError } from "stemma";
 import { verifyProof } from "stemma/verify";
 import { WebSocket as Ws } from "ws";
 import { MemoryStorage } from "../../ts/memory.ts";
 import { Relay } from "../web/harness.ts";
-import { atEnd, newFolder, openSpace } from "./ends.ts";
+import { atEnd, count, newFolder, openSpace } from "./ends.ts";
 
 const code = (expected: string, argument?: string) => (error: unknown) =>
   error instanceof StemmaError && error.code === expected && (argument === undefined || error.argument === argument);
@@ -21,21 +19,6 @@ async function until(condition: () => boolean | Promise<boolean>, ms = 20_000): 
     assert.ok(Date.now() < deadline, "in time");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** How often bytes stand in the files below a folder. */
-async function count(dir: string, bytes: Uint8Array): Promise<number> {
-  let found = 0;
-  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    // One that takes the place of another has that one's name by now.
-    const file = await readFile(join(entry.parentPath, entry.name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
-      return Buffer.of();
-    });
-    for (let at = file.indexOf(bytes); at >= 0; at = file.indexOf(bytes, at + 1)) found++;
-  }
-  return found;
 }
 
 /** The sealed content of the last changeset in an export, which ends with it. */

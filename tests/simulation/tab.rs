@@ -298,7 +298,13 @@ impl World {
                 self.trace.say(now, || format!("{tab:>4} trouble: {line}"));
                 self.trace.note(now, u64::from(tab), "trouble", line.as_bytes());
             }
-            Output::Sync | Output::Events | Output::Policy | Output::Consent | Output::Presence => {}
+            Output::Sync
+            | Output::Events
+            | Output::Policy
+            | Output::Consent
+            | Output::Subjects
+            | Output::Evidence
+            | Output::Presence => {}
             Output::Tabs { payload, is_said } => self.tell_tabs(tab, &Message::Shows(payload, is_said)),
             // Nobody redacts here.
             Output::Grown | Output::Look | Output::Noted | Output::Trim | Output::Erase => {}

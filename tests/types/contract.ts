@@ -1,8 +1,8 @@
 // Compiled by `npm run check`, never run: the types say what can be called, and nothing that is not built.
 
-import { type Block, type ChainReport, type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type LogChain, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, type Reputation, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
+import { type Block, type BlockProof, type ChainReport, type Change, type ChangesetInfo, type ConsistencyProof, type Delta, type EventFigures, type EventInfo, type HandleOf, type Ledger, type LedgerEntry, type LogChain, type ListDelta, type Live, type ObjectState, open, type PolicyEntry, type Preview, type Proof, type Readable, type RelayState, type Reputation, REMOVE, type SharedList, type SharedMap, type SharedText, type Space, type StemmaError, type SyncState, type Value, type View, type Write } from "stemma";
 import { type AuthorOptions, type CursorOptions, stemma } from "stemma/codemirror";
-import { type Proven, verifyConsistency, verifyEvidence, verifyProof } from "stemma/verify";
+import { type Proven, type ProvenBlock, verifyBlock, verifyConsistency, verifyEvidence, verifyProof } from "stemma/verify";
 import { bindTextarea } from "stemma/textarea";
 import type { Extension } from "@codemirror/state";
 
@@ -27,12 +27,16 @@ export async function contract(): Promise<void> {
   const chains: readonly LogChain[] = await space.audit.checkLog();
   const dropped: number = await space.audit.redactLog({ member: space.me, object: text });
   for (const { kind, proof: shown, settled } of space.audit.evidence(space.actor)) if (!settled) text.append(kind + (await verifyEvidence(shown)).actor + chains.length + dropped);
+  space.on("evidence", (audit) => text.append(`${audit.evidence().length}`));
   const { score, state }: Reputation = space.audit.reputation(space.actor);
   if (space.audit.isByzantine(space.actor) && score < 50 && state === "quarantined") await space.audit.resolve("id").saved("relay");
   for (const { member, root } of space.audit.attestations()) if (space.audit.isFinal(root)) text.append(member + space.audit.attestedBy(root).length);
   space.audit.configure({ validators: [space.me], blockTimeMs: 1_000, maxOpsPerBlock: 1_000, tolerance: 1 / 3, anew: true });
   const blocks: readonly Block[] = await space.audit.blocks({ since: 1, limit: 2, signal: AbortSignal.timeout(1) });
   for (const { height, certificate, operations } of blocks) text.append(`${height} ${certificate[0]?.signature ?? ""} ${operations[0]?.message ?? ""}`);
+  const shown: BlockProof = await space.audit.blockProof(1, { signal: AbortSignal.timeout(1) });
+  const { signers, weight, quorum }: ProvenBlock = await verifyBlock(shown, { validators: [space.me, { member: actor, weight: 2 }] });
+  text.append(`${signers[0]?.weight} ${weight >= quorum} ${(await verifyProof(await space.audit.proof("id", { block: true }), { validators: "hash" })).block?.nextValidators}`);
   const { fault }: ChainReport = await space.audit.verify({ signal: AbortSignal.timeout(1) });
   text.append(`${fault?.reason} ${space.audit.halt?.signers.length}`);
   space.view({ finalOnly: true });

@@ -3,8 +3,11 @@
 use crate::fixture::{OWNER_ACTOR, genesis, hex, key, names, owner_chain, space, unhex};
 use crate::{Case, Outcome, ok, refused};
 use serde_json::{Value as Json, json};
-use stemma::causal::ActorId;
-use stemma::crypto::{AgreementKey, AgreementPublic, EpochSecret, NameKey, Signature, SigningKey, VerifyingKey};
+use stemma::audit::{DataSubject, Held};
+use stemma::causal::{ActorId, MemberId, NameId};
+use stemma::crypto::{
+    AgreementKey, AgreementPublic, EpochSecret, NameKey, Signature, SigningKey, VerifyingKey, open_personal, seal_personal,
+};
 use stemma::event::{Login, LoginProof, NO_OPTIONS, Value};
 
 pub fn cases() -> Vec<Case> {
@@ -13,6 +16,14 @@ pub fn cases() -> Vec<Case> {
     let object = |kind: u8, options: &[u8], name: &str| json!({ "derive": "object", "name_key": name_key, "kind": kind, "options": hex(options), "name": name });
     let child = json!({ "derive": "child", "name_key": name_key, "parent": "07".repeat(16), "key": "08".repeat(16), "kind": 1, "options": "00" });
     let element = Value::from("red").to_bytes();
+    let (outside, member) = (DataSubject::Outsider(NameId([8; 16])), DataSubject::Member(MemberId([7; 32])));
+    let person = |derive: &str, kind: u8, sealed: &[u8]| {
+        let payload = if kind == 0 { member } else { outside }.payload();
+        let (space, by) = (hex(&space().0), "06".repeat(32));
+        json!({ "derive": derive, "space": space, "key": "44".repeat(32), "member": by, "payload": hex(&payload), "sealed": hex(sealed) })
+    };
+    let held = Held::new(&[0x44; 32], outside, MemberId([6; 32]), &space().0, None);
+    let sealed = seal_personal(held.key(), &space().0, &[9; 16], &Value::from("+49 731 1").to_bytes());
     let inputs = [
         ("kid", json!({ "derive": "kid", "space": hex(&space().0), "epoch": "33".repeat(32) })),
         ("kid in another space", json!({ "derive": "kid", "space": "00".repeat(32), "epoch": "33".repeat(32) })),
@@ -28,6 +39,9 @@ pub fn cases() -> Vec<Case> {
         ("child", child),
         ("signing key", json!({ "derive": "ed25519", "seed": "05".repeat(32) })),
         ("device key", json!({ "derive": "x25519", "seed": "05".repeat(32) })),
+        ("key of somebody outside", person("person", 1, &[])),
+        ("key of a member", person("person", 0, &[])),
+        ("personal value", person("personal", 1, &sealed)),
     ];
     let derived = |(name, input): (&str, Json)| {
         let result = run(&input).expect("derivable");
@@ -50,7 +64,18 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(refused(name, reason, point(kind, bytes), "key"));
     }
+    let mut altered = sealed.clone();
+    altered[60] ^= 1;
+    cases.push(refused("altered personal value", "it does not open", person("personal", 1, &altered), "sealed"));
+    cases.push(refused("personal value of another", "the key is another one", person("personal", 0, &sealed), "sealed"));
     cases
+}
+
+fn person(input: &Json) -> Held {
+    let bytes = |field: &str| unhex(input[field].as_str().expect("hex"));
+    let array = |field: &str| <[u8; 32]>::try_from(bytes(field)).expect("32 bytes");
+    let subject = DataSubject::of_payload(&bytes("payload")).expect("a payload");
+    Held::new(&array("key"), subject, MemberId(array("member")), &array("space"), None)
 }
 
 pub fn run(input: &Json) -> Outcome {
@@ -66,6 +91,10 @@ pub fn run(input: &Json) -> Outcome {
         "child" => hex(&names().child(&short("parent"), &short("key"), number("kind"), &bytes("options"))),
         "ed25519" => hex(&SigningKey::from_seed(&array("seed")).public()),
         "x25519" => hex(&AgreementKey::from_seed(&array("seed")).public().to_bytes()),
+        "person" => hex(&person(input).key().kid().0),
+        "personal" => {
+            hex(&open_personal(person(input).key(), &array("space"), &bytes("sealed")).ok_or("sealed")?)
+        }
         "verify" => VerifyingKey::parse(&array("public")).map(|key| hex(&key.to_bytes())).ok_or("key")?,
         "agree" => AgreementPublic::parse(&array("public")).map(|key| hex(&key.to_bytes())).ok_or("key")?,
         other => panic!("derive {other}"),

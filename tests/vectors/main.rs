@@ -9,9 +9,13 @@ mod fixture;
 
 // Tables of cases, which rustfmt would tear into many times their lines.
 #[rustfmt::skip]
+mod certified;
+#[rustfmt::skip]
 mod contents;
 #[rustfmt::skip]
 mod describe;
+#[rustfmt::skip]
+mod evidence;
 mod forge;
 #[rustfmt::skip]
 mod keys;
@@ -60,7 +64,7 @@ struct File {
     run: fn(&Json) -> Outcome,
 }
 
-const FILES: [File; 13] = [
+const FILES: [File; 15] = [
     File { name: "keys", cases: keys::cases, run: keys::run },
     File { name: "signatures", cases: signatures::cases, run: signatures::run },
     File { name: "genesis", cases: signed::genesis_cases, run: signed::run_genesis },
@@ -74,6 +78,8 @@ const FILES: [File; 13] = [
     File { name: "changesets", cases: rows::cases, run: rows::run },
     File { name: "merkle", cases: merkle::cases, run: merkle::run },
     File { name: "statements", cases: statements::cases, run: statements::run },
+    File { name: "blocks", cases: certified::cases, run: certified::run },
+    File { name: "evidence", cases: evidence::cases, run: evidence::run },
 ];
 
 impl Case {

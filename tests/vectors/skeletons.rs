@@ -156,7 +156,7 @@ fn skeletons_with_one_bad_op() -> Vec<Case> {
         policy("a mode of another kind", "0 or 1", "44 02".to_owned(), "unknown"),
         policy("an accepted actor", "members and targets only", format!("45 01 01 {id}"), "unknown"),
         ("op 0x56", "a later version may know it", Class::Control, "56 01 00".to_owned(), "unsupported"),
-        ("op 0x66", "a later version may know it", Class::Audit, "66 01 00".to_owned(), "unsupported"),
+        ("op 0x68", "a later version may know it", Class::Audit, "68 01 00".to_owned(), "unsupported"),
     ];
     ops.into_iter().map(case).collect()
 }

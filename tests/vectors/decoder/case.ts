@@ -13,6 +13,7 @@ import { decodeGenesis, encodeGenesis } from "./genesis.ts";
 import { decodeToken, encodeToken } from "./invite.ts";
 import { checkConsistency, checkInclusion, rootOf } from "./merkle.ts";
 import { childId, nameId, objectId } from "./names.ts";
+import { openPersonal, personSecret } from "./person.ts";
 import { decodePlaintext, encodePlaintext } from "./segment.ts";
 import { decodeSkeleton, encodeSkeleton } from "./skeleton.ts";
 import { decodeStatement } from "./statement.ts";
@@ -41,7 +42,7 @@ export interface Outcome {
 type Decode = (input: Input) => Promise<Omit<Outcome, "expect">> | Omit<Outcome, "expect">;
 
 export const KINDS: Record<string, Decode> = {
-  keys: (input) => ({ result: deriveKey(input), encoded: null }),
+  keys: async (input) => ({ result: await deriveKey(input), encoded: null }),
   signatures: ({ public: key, tag, message, signature }) => {
     crypto.checkSignature(unhex(key), unhex(signature), tag, unhex(message));
     return { result: "valid", encoded: null };
@@ -124,7 +125,7 @@ export async function decide(kind: string, input: Input): Promise<Outcome> {
   }
 }
 
-function deriveKey(input: Input): string | undefined {
+async function deriveKey(input: Input): Promise<string | undefined> {
   const key = () => unhex(input.name_key);
   switch (input.derive) {
     case "kid":
@@ -139,6 +140,10 @@ function deriveKey(input: Input): string | undefined {
       return hex(crypto.ed25519Public(unhex(input.seed)));
     case "x25519":
       return hex(crypto.x25519Public(unhex(input.seed)));
+    case "person":
+      return hex(crypto.kidOf(unhex(input.space), personSecret(unhex(input.key), unhex(input.member), unhex(input.payload))));
+    case "personal":
+      return hex(await openPersonal(unhex(input.space), personSecret(unhex(input.key), unhex(input.member), unhex(input.payload)), unhex(input.sealed)));
     case "verify":
       return void crypto.checkVerifyingKey(unhex(input.public));
     case "agree":

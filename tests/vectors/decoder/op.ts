@@ -71,7 +71,7 @@ const SHAPES: Record<number, Shape> = {
   0x45: shape([f.choice(0, 1), f.choice(0, 2), f.byChoice(1, { 0: f.id, 2: f.target })], 0),
   0x48: shape([f.list(f.opTarget)], 0),
 };
-for (const kind of [0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x60, 0x61, 0x62, 0x63, 0x64, 0x65]) SHAPES[kind] = shape([f.bytes(U32)], 1);
+for (const kind of [0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67]) SHAPES[kind] = shape([f.bytes(U32)], 1);
 
 export function readOp(r: Reader, tables: Omit<Tables, "rules">, changesetClass: number): Op {
   const kind = r.u8();
