@@ -409,12 +409,14 @@ function spliceOf(ops: Int32Array, inserted: string): SpliceChange {
   return { object: ops[0] as number, text: { ops, inserted, lead: SPLICE - 3 } };
 }
 
-/** Halves of pairs, which it would replace, are not gathered. */
+/** In pieces, since a call takes only so many arguments; not spread, which would iterate. */
 function stringOf(units: Uint16Array): string {
-  return DECODER.decode(units);
+  let string = "";
+  for (let at = 0; at < units.length; at += STRING_MAX) {
+    string += String.fromCharCode.apply(null, units.subarray(at, at + STRING_MAX) as unknown as number[]);
+  }
+  return string;
 }
-
-const DECODER = new TextDecoder("utf-16le", { ignoreBOM: true });
 
 /** Whether edits of an object are writes of keys, of which nothing more is to be told. */
 function writesKeys(core: ObjectCore): boolean {
