@@ -11,6 +11,7 @@ const part = (bytes) => Buffer.concat([Buffer.from([bytes.length & 255, bytes.le
 
 const SEEDS = {
   bigint: () => ["00", "01", "0201ff", "0102", "0300"].map(hex),
+  block: () => input("blocks").map(({ proof }) => blockOf(proof)),
   certificate: () => input("certificates").map((one) => hex(one.bytes)),
   chain: () => input("chains").map((one) => hex(one.chain)),
   changeset: () => rows(),
@@ -37,6 +38,13 @@ const SEEDS = {
 /** The seeds of a target, without those that are too long to be altered well. */
 export function seeds(target) {
   return SEEDS[target]().filter((bytes) => bytes.length <= 8_192);
+}
+
+/** What `decode::block` reads of a proof; its weights take a byte. */
+function blockOf({ era, round, validators, header, certificate }) {
+  const members = validators.flatMap(({ member, weight }) => [hex(member), Buffer.from([weight & 255])]);
+  const votes = certificate.flatMap(({ actor, signature, chain }) => [hex(actor), hex(signature), part(hex(chain))]);
+  return Buffer.concat([hex(era), Buffer.from([round & 255, validators.length]), ...members, part(hex(header)), ...votes]);
 }
 
 const rows = () => input("changesets").map((one) => hex(one.row));

@@ -3,10 +3,10 @@
 use crate::Input;
 use prost::bytes::Bytes;
 use stemma::audit::{
-    Attestation, Cases, Chain as Blocks, Checkpoint, DataSubject, Evidence, Finality, SignedProposal,
-    SignedVote, Step, ValidatorSet, decode_entries, encode_entries,
+    Attestation, BlockHeader, BlockProof, Cases, Chain as Blocks, Checkpoint, DataSubject, Evidence,
+    Finality, Precommit, SignedProposal, SignedVote, Step, ValidatorSet, decode_entries, encode_entries,
 };
-use stemma::causal::{ActorId, SpaceId};
+use stemma::causal::{ActorId, ChangesetId, MemberId, SpaceId};
 use stemma::codec::{BigInt, Reader, Saved, Tlv, TlvWriter, Writer};
 use stemma::crdt::{Cart, Ledger, List, Map, Tally, Text};
 use stemma::crypto::{EpochSecret, Keyring, NameKey, Signature, SigningKey, Tag, hash};
@@ -75,6 +75,26 @@ pub fn statement(data: &[u8]) {
         assert_eq!(block.encode(), data);
         assert_eq!(block.proposal.contradicts(&block.proposal), None);
     }
+}
+
+/// What shows an outsider that a block is certified, of the space of the vectors: the era, the round, how many members and what they weigh, the header, and
+/// precommits. What holds says who signed, each once, with a quorum.
+pub fn block(data: &[u8]) {
+    let mut input = Input(data);
+    let (era, round) = (ChangesetId(input.array()), u32::from(input.byte()));
+    let members = (0..input.byte() % 8).map(|_| (MemberId(input.array()), u32::from(input.byte()))).collect();
+    let Ok(header) = BlockHeader::decode(input.part()) else { return };
+    assert_eq!(BlockHeader::decode(&header.encode()).as_ref(), Ok(&header));
+    let mut certificate = Vec::new();
+    while !input.is_empty() && certificate.len() < 8 {
+        let (actor, signature) = (ActorId(input.array()), Signature(input.array()));
+        certificate.push(Precommit { actor, signature, chain: input.part().to_vec() });
+    }
+    let proof = BlockProof { header, round, era, members, certificate };
+    let Ok(shown) = proof.check(&the_genesis()) else { return };
+    let weight: u64 = shown.signers.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    assert!(shown.weight == weight && weight >= shown.quorum && weight <= shown.total);
+    assert_eq!((shown.id, shown.signers.len()), (proof.header.id(), proof.certificate.len()));
 }
 
 /// Evidence, and what the audit log of a device keeps: entries, and what stands for some that were dropped.

@@ -66,12 +66,13 @@ mod tests {
 
     type Target = fn(&[u8]);
 
-    const TARGETS: [Target; 22] = [
+    const TARGETS: [Target; 23] = [
         decode::bigint,
         decode::tlv,
         decode::value,
         decode::saved,
         decode::statement,
+        decode::block,
         decode::evidence,
         decode::genesis,
         decode::certificate,

@@ -57,6 +57,8 @@ pub(super) struct Statements {
 pub struct Chain {
     statements: Statements,
     depths: Depths,
+    /// The choices that no other one has in its past.
+    standing: Vec<usize>,
     /// One for each choice that begins one.
     eras: Vec<Era>,
     /// How many choices and statements were looked at.
@@ -202,7 +204,12 @@ impl Chain {
     pub fn advance(&mut self, graph: &CausalGraph) -> bool {
         self.depths.follow(graph);
         for at in self.begun..self.statements.choices.len() {
-            if self.statements.choices[at].begins() {
+            let choices = &self.statements.choices;
+            let changeset = choices[at].changeset;
+            let stands = |other: ChangesetIx| other != changeset && !graph.contains(changeset, other);
+            self.standing.retain(|other| stands(choices[*other].changeset));
+            self.standing.push(at);
+            if choices[at].begins() {
                 self.eras.push(Era::new(at, &self.statements, graph));
             }
         }
@@ -219,6 +226,14 @@ impl Chain {
         }
         self.followed = statements.said.len();
         is_news
+    }
+
+    /// Who is asked to attest, as far as what was said is followed: of concurrent choices the one that wins as a write of a key would.
+    #[must_use]
+    pub fn validators(&self, graph: &CausalGraph) -> Option<&ValidatorSet> {
+        let choices = self.standing.iter().map(|at| &self.statements.choices[*at]);
+        let holds = choices.max_by_key(|choice| choice.key(graph))?;
+        Some(&holds.set).filter(|set| !set.members.is_empty())
     }
 
     /// The chain that counts.

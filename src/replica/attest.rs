@@ -63,7 +63,7 @@ impl Replica {
 
     /// Whom the space asks to attest.
     pub fn validators(&self) -> Option<&ValidatorSet> {
-        self.finality.validators(self.log.graph())
+        self.chain.validators(self.log.graph())
     }
 
     /// The latest attestations, with the ids of the changesets that carry them.
@@ -80,7 +80,11 @@ impl Replica {
 
     fn is_settled(&self, ix: ChangesetIx) -> bool {
         let graph = self.log.graph();
-        if self.has_blocks() { self.chain.is_final(graph, ix) } else { self.finality.is_final(graph, ix) }
+        match self.validators() {
+            Some(set) if set.blocks.is_some() => self.chain.is_final(graph, ix),
+            Some(set) => self.finality.is_final(graph, set, ix),
+            None => false,
+        }
     }
 
     /// Per changeset, whether it is final. O(n * validators * log n).
@@ -254,8 +258,7 @@ impl Replica {
                 }
                 Op::Control { kind: ControlKind::Validators, payload } => {
                     let set = ValidatorSet::decode(payload).expect("an integrated choice decodes");
-                    self.chain.choose(at.changeset, index, skeleton.hlc, set.clone());
-                    self.finality.choose(graph, at.changeset, index, skeleton.hlc, set);
+                    self.chain.choose(at.changeset, index, skeleton.hlc, set);
                 }
                 Op::Audit { kind: AuditKind::Erased, payload } => {
                     self.take_erased(at, skeleton, payload);

@@ -89,11 +89,6 @@ impl Replica {
         Beginning { height: height + 1, previous }
     }
 
-    /// Whether blocks are asked for.
-    pub(super) fn has_blocks(&self) -> bool {
-        self.validators().is_some_and(|set| set.blocks.is_some())
-    }
-
     /// When something may have to be said; none while something is edited, while nobody asks, and while it is not known what is
     /// at the relay.
     pub(super) fn blocks_due(&self) -> Option<u64> {
