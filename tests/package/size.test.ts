@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const BROTLI_BYTES_MAX = 668_500;
+const BROTLI_BYTES_MAX = 669_500;
 
 test("the engine and its glue do not grow unseen", async () => {
   const { packageSize } = await import(String("../../scripts/size.mjs"));
