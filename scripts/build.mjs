@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync,
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { manifest } from "./manifest.mjs";
-import { findLibrarySources, installPackages, prepareRust } from "./setup.mjs";
+import { findLibrary, installPackages, prepareRust } from "./setup.mjs";
 import { cargoTarget, once, output, run } from "./shell.mjs";
 
 const ENGINE = "target/engine";
@@ -45,21 +45,23 @@ export async function buildBenchEngine() {
 }
 
 function compile(...what) {
-  const { flags, env } = leanStandardLibrary();
+  const { flags, env } = isLean() ? LEAN : { flags: [], env: {} };
   run("cargo", ["build", "--release", ...what, "--package", "stemma", "--target", "wasm32-unknown-unknown", ...flags], env);
 }
 
-/**
- * With the standard library compiled here, for size, and panics that trap where they are: nobody hears what they would say. Without
- * that a page downloads 45 KB more. Cargo has to be allowed what is not stable yet. Where it does not know that, or the library's
- * sources are not to be had, the engine is built as usual: it is larger, and does the same.
- */
-function leanStandardLibrary() {
-  const env = { RUSTC_BOOTSTRAP: "1", CARGO_PROFILE_RELEASE_PANIC: "immediate-abort" };
-  const isKnown = output("cargo", ["-Z", "help"], env)?.includes("panic-immediate-abort");
-  if (!isKnown || !findLibrarySources()) return { flags: [], env: {} };
-  return { flags: ["-Zpanic-immediate-abort", "-Zbuild-std=std", "-Zbuild-std-features=optimize_for_size"], env };
+/** Whether this toolchain can do that. If not, the engine is built as usual: it is larger, and does the same. */
+export function isLean() {
+  return Boolean(output("cargo", ["-Z", "help"], LEAN.env)?.includes("panic-immediate-abort")) && findLibrary();
 }
+
+/**
+ * With the standard library compiled here, for size, and panics that trap where they are: nobody hears what they would say, and it
+ * is 45 KB of what a page would download. It is not stable yet, so cargo has to be told that it may.
+ */
+const LEAN = {
+  flags: ["-Zpanic-immediate-abort", "-Zbuild-std=std", "-Zbuild-std-features=optimize_for_size"],
+  env: { RUSTC_BOOTSTRAP: "1", CARGO_PROFILE_RELEASE_PANIC: "immediate-abort" },
+};
 
 /** A program of scripts/bindgen, compiled unless it is up to date. */
 export function buildTool(name) {

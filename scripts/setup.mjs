@@ -18,11 +18,12 @@ export function prepareRust() {
   if (!wasm || !existsSync(wasm)) run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
 }
 
-/** Whether the toolchain has the standard library's sources, now if not before. */
-export function findLibrarySources() {
-  const sources = join(output("rustc", ["--print", "sysroot"]), "lib/rustlib/src/rust/library/Cargo.lock");
-  if (!existsSync(sources)) output("rustup", ["component", "add", "rust-src"]);
-  return existsSync(sources);
+/** Whether the standard library can be compiled here: its sources are fetched if they are not there, and what it depends on. */
+export function findLibrary() {
+  const manifest = join(output("rustc", ["--print", "sysroot"]), "lib/rustlib/src/rust/library/Cargo.toml");
+  if (!existsSync(manifest)) output("rustup", ["component", "add", "rust-src"]);
+  const fetch = ["fetch", "--locked", "--manifest-path", manifest, "--target", "wasm32-unknown-unknown"];
+  return existsSync(manifest) && output("cargo", fetch, { RUSTC_BOOTSTRAP: "1" }) !== undefined;
 }
 
 export function prepareLints() {
