@@ -4,8 +4,8 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync,
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { manifest } from "./manifest.mjs";
-import { installPackages, prepareRust } from "./setup.mjs";
-import { cargoTarget, once, run } from "./shell.mjs";
+import { findLibrary, installPackages, prepareRust } from "./setup.mjs";
+import { cargoTarget, once, output, run } from "./shell.mjs";
 
 const ENGINE = "target/engine";
 const TOOLS = join(cargoTarget, "tools");
@@ -26,7 +26,7 @@ export async function buildPackage() {
 export async function buildEngine() {
   await installPackages();
   prepareRust();
-  run("cargo", ["build", "--release", "--lib", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  compile("--lib");
   const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/stemma.wasm");
   const sources = [wasm, "scripts/bindgen", "scripts/build.mjs", "package-lock.json"];
   await once("engine", sources, join(ENGINE, "engine.wasm"), async () => {
@@ -37,12 +37,31 @@ export async function buildEngine() {
 
 /** The bench-only entry into the engine, made exactly as the engine is; the folder that it is in. */
 export async function buildBenchEngine() {
-  run("cargo", ["build", "--release", "--example", "bench-engine", "--package", "stemma", "--target", "wasm32-unknown-unknown"]);
+  compile("--example", "bench-engine");
   const wasm = join(cargoTarget, "wasm32-unknown-unknown/release/examples/bench_engine.wasm");
   const folder = "target/bench/engine";
   await once("bench-engine", [wasm, "scripts/bindgen", "scripts/build.mjs"], join(folder, "engine.wasm"), () => bind(wasm, folder));
   return folder;
 }
+
+function compile(...what) {
+  const { flags, env } = isLean() ? LEAN : { flags: [], env: {} };
+  run("cargo", ["build", "--release", ...what, "--package", "stemma", "--target", "wasm32-unknown-unknown", ...flags], env);
+}
+
+/** Whether this toolchain can do that. If not, the engine is built as usual: it is larger, and does the same. */
+export function isLean() {
+  return Boolean(output("cargo", ["-Z", "help"], LEAN.env)?.includes("panic-immediate-abort")) && findLibrary();
+}
+
+/**
+ * With the standard library compiled here, for size, and panics that trap where they are: nobody hears what they would say, and it
+ * is 45 KB of what a page would download. It is not stable yet, so cargo has to be told that it may.
+ */
+const LEAN = {
+  flags: ["-Zpanic-immediate-abort", "-Zbuild-std=std", "-Zbuild-std-features=optimize_for_size"],
+  env: { RUSTC_BOOTSTRAP: "1", CARGO_PROFILE_RELEASE_PANIC: "immediate-abort" },
+};
 
 /** A program of scripts/bindgen, compiled unless it is up to date. */
 export function buildTool(name) {

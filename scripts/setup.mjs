@@ -1,6 +1,7 @@
-// What a fresh machine lacks: JS packages, the wasm32 target, a browser with its driver, PostgreSQL.
+// What a fresh machine lacks: JS packages, the wasm32 target, sources of the standard library, a browser with its driver, PostgreSQL.
 
 import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { failure, once, output, run, which } from "./shell.mjs";
 
 export async function installPackages() {
@@ -15,6 +16,14 @@ export function prepareRust() {
   if (output("cargo", ["--version"]) === undefined) throw failure("no Rust found: install it from https://rustup.rs");
   const wasm = output("rustc", ["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
   if (!wasm || !existsSync(wasm)) run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
+}
+
+/** Whether the standard library can be compiled here: its sources are fetched if they are not there, and what it depends on. */
+export function findLibrary() {
+  const manifest = join(output("rustc", ["--print", "sysroot"]), "lib/rustlib/src/rust/library/Cargo.toml");
+  if (!existsSync(manifest)) output("rustup", ["component", "add", "rust-src"]);
+  const fetch = ["fetch", "--locked", "--manifest-path", manifest, "--target", "wasm32-unknown-unknown"];
+  return existsSync(manifest) && output("cargo", fetch, { RUSTC_BOOTSTRAP: "1" }) !== undefined;
 }
 
 export function prepareLints() {

@@ -28,8 +28,12 @@ export function run(program, args, env = {}) {
 }
 
 /** Runs a program silently: its output, or undefined when it fails. */
-export function output(program, args) {
-  const { status, stdout } = spawnSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+export function output(program, args, env = {}) {
+  const { status, stdout } = spawnSync(program, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, ...env },
+  });
   return status === 0 ? stdout.trim() : undefined;
 }
 

@@ -1,7 +1,8 @@
 //! SHA-256, the only hash, always behind a domain tag.
 
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
+use sha2::digest::{Digest as _, FixedOutput, consts::U32};
 use std::fmt;
 
 /// `H(tag | parts)`. The parts are joined without lengths: the caller's format keeps them apart.
@@ -9,7 +10,7 @@ use std::fmt;
 pub fn hash(tag: Tag, parts: &[&[u8]]) -> Digest {
     let mut sha = Sha256::new_with_prefix(tag.0);
     parts.iter().for_each(|part| sha.update(part));
-    Digest(sha.finalize().into())
+    Digest(finish(sha))
 }
 
 /// HMAC-SHA256 under `key` over `tag | parts`.
@@ -22,7 +23,14 @@ pub fn hmac(key: &[u8; 32], tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
 pub(super) fn mac(mut keyed: Hmac<Sha256>, tag: Tag, parts: &[&[u8]]) -> [u8; 32] {
     keyed.update(&tag.0);
     parts.iter().for_each(|part| keyed.update(part));
-    keyed.finalize().into_bytes().into()
+    finish(keyed)
+}
+
+/// Where it is to stand from the start: an output of its own the traits would fill byte by byte.
+fn finish(hashed: impl FixedOutput<OutputSize = U32>) -> [u8; 32] {
+    let mut out = [0; 32];
+    hashed.finalize_into((&mut out).into());
+    out
 }
 
 /// What stands for data at the bottom of a Merkle tree (RFC 9162, 2.1.1). No domain tag begins with this byte.
@@ -30,7 +38,7 @@ pub(super) fn mac(mut keyed: Hmac<Sha256>, tag: Tag, parts: &[&[u8]]) -> [u8; 32
 pub fn merkle_leaf(data: &[u8]) -> Digest {
     let mut sha = Sha256::new_with_prefix([0]);
     sha.update(data);
-    Digest(sha.finalize().into())
+    Digest(finish(sha))
 }
 
 /// What stands for two subtrees. Its first byte keeps it from being taken for a leaf.
@@ -39,7 +47,7 @@ pub fn merkle_node(left: &Digest, right: &Digest) -> Digest {
     let mut bytes = [1; 65];
     bytes[1..33].copy_from_slice(&left.0);
     bytes[33..].copy_from_slice(&right.0);
-    Digest(Sha256::digest(bytes).into())
+    Digest(finish(Sha256::new_with_prefix(bytes)))
 }
 
 /// The root of a Merkle tree without leaves.
