@@ -461,3 +461,34 @@ fn a_person_is_handed_what_it_wrote_and_what_is_about_it_and_nothing_of_others()
     assert!(left.iter().all(|one| one.is_redacted && one.ops.is_empty()), "{left:?}");
     assert_eq!(left.len(), 2, "that there was a key, and a consent");
 }
+
+#[test]
+fn a_key_that_was_made_without_knowing_of_the_erasure_goes_too_and_one_made_knowing_stays() {
+    let (mut owner, mut writer) = pair();
+    register(&mut owner, GUEST);
+    erase_about(&mut owner, GUEST).expect("an owner may");
+    let before = owner.replica.last_write();
+    let apart = register(&mut writer, GUEST);
+    note(&mut writer, GUEST, "phone", "one");
+    sync(&mut owner, &mut writer);
+    for _ in 0..2 {
+        owner.now_ms += 1_000;
+        owner.with(|replica, env| replica.tick(env));
+        owner.settle();
+        sync(&mut owner, &mut writer);
+    }
+    for node in [&mut owner, &mut writer] {
+        assert!(node.replica.is_redacted(&apart));
+        assert_eq!(opened(node, "phone"), None);
+        assert!(node.replica.subjects().iter().all(|one| one.is_erased));
+    }
+    assert_eq!(owner.replica.last_write(), before, "the app wrote nothing");
+    register(&mut writer, GUEST);
+    note(&mut writer, GUEST, "phone", "two");
+    sync(&mut owner, &mut writer);
+    let mut owner = owner.reopen();
+    owner.now_ms += 1_000;
+    owner.with(|replica, env| replica.tick(env));
+    owner.settle();
+    assert_eq!(opened(&mut owner, "phone"), Some("two".into()));
+}

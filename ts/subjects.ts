@@ -181,7 +181,7 @@ export class Subjects {
 
   /**
    * Answers a request: for the owner, admins, and the member whom it is about. `"approved"` and `"refused"` only say so. `"done"` does it: for an erasure the keys of the person are
-   * redacted, of somebody outside its name beside each consent too, and what `also` names; for an export there is a {@link Dossier} to hand out. Whoever cannot do all of it says nothing and erases
+   * redacted, of somebody outside its name beside each consent too, and what `also` names; a key that somebody made meanwhile without knowing goes when this member hears of it; for an export there is a {@link Dossier} to hand out. Whoever cannot do all of it says nothing and erases
    * nothing. A refusal may be taken back by another answer; what is done is over.
    *
    * Rejects with `E_ACCESS` for others, and for what may not be erased, `E_ARGUMENT` for what is no request, one that is done, a refusal without a reason,

@@ -81,6 +81,8 @@ pub(super) struct Erasing {
     stores: u8,
     /// Whether this device may have to say that it deleted something.
     confirms: bool,
+    /// Whether there may be keys of people whom this member erased without knowing of them.
+    pub owes: bool,
 }
 
 impl Erasing {
@@ -230,6 +232,7 @@ impl Replica {
         let Authored { changeset, member, time_ms, .. } = *at;
         let new = self.redactions.add(Redaction { changeset, member, time_ms, targets, reason });
         let due = self.erasing.noted;
+        self.erasing.owes |= new.iter().any(|target| self.subjects.is_key(*target));
         for target in new {
             self.erase(target);
         }

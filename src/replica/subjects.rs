@@ -4,7 +4,7 @@
 
 use super::attest::Judged;
 use super::{Env, Output, RedactFault, Replica};
-use crate::audit::{DataSubject, Detail, Held, NoteKind, Registered};
+use crate::audit::{DataSubject, Detail, Held, NoteKind, Redaction, Registered};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::codec::limits::NAME_BYTES_MAX;
 use crate::crypto::{kid_of, open_personal, seal_personal};
@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 
 /// The one field of a personal value.
 const FIELD: &str = "personal";
+
+/// The reason of a redaction that nobody asked for.
+const MADE_APART: &str = "made by somebody who did not know yet that this person was erased";
 
 /// Bytes of a key in the content that holds it.
 const KEY_BYTES: usize = 32;
@@ -171,6 +174,39 @@ impl Replica {
         }
     }
 
+    /// Whether it is time to look for keys that somebody made without knowing that this member had erased the person.
+    pub(super) fn owes_now(&self) -> bool {
+        let is_busy = self.fold.has_batch() || self.batch.in_transact || self.log.has_ready();
+        self.erasing.owes && !is_busy && self.actor.is_some() && self.role() >= Role::Writer
+    }
+
+    /// Erases them too: who erased a person meant all of it. Nobody waits for it.
+    pub(super) fn erase_owed(&mut self, env: &mut Env<'_>) {
+        if !self.owes_now() {
+            return;
+        }
+        self.erasing.owes = false;
+        let graph = self.log.graph();
+        let own = |one: &&Redaction| one.member == self.member();
+        let is_owed = |key: &&Registered| {
+            let erased = |target: &ChangesetIx| {
+                self.subjects.is_key(*target) && self.subjects.of(*target) == Some(key.subject)
+            };
+            let missed = |one: &Redaction| {
+                one.targets.iter().any(erased) && !graph.contains(key.changeset, one.changeset)
+            };
+            !self.redactions.contains(key.changeset) && self.redactions.iter().filter(own).any(missed)
+        };
+        let owed = self.subjects.iter().filter(is_owed);
+        let owed: Vec<Target> = owed.map(|key| Target::Changeset(graph.id(key.changeset))).collect();
+        if !owed.is_empty() {
+            let last_write = self.last_write;
+            // Whoever may no more leaves it to others.
+            let _ = self.redact(&owed, MADE_APART, env);
+            self.last_write = last_write; // the app wrote nothing
+        }
+    }
+
     /// Whether this member may say something now.
     pub(super) fn may_state(&self) -> Result<(), SubjectFault> {
         match () {
@@ -201,6 +237,7 @@ impl Replica {
         let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
         let held = content.and_then(|content| self.held_in(subject, member, content));
         self.subjects.register(Registered { subject, changeset, stamp, member, held });
+        self.erasing.owes = true;
         self.outputs.push_back(Output::Subjects);
     }
 

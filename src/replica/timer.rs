@@ -19,6 +19,7 @@ impl Replica {
         self.integrate_ready(env);
         self.share(env);
         self.attest_if_due(env);
+        self.erase_owed(env);
         self.confirm_if_due(env);
         self.inquire(env);
         self.make_blocks(env);
@@ -37,7 +38,8 @@ impl Replica {
     pub fn next_timer(&self, now_ms: u64) -> Option<u64> {
         let is_ready = self.log.has_ready() && !self.fold.has_batch() && !self.batch.in_transact;
         let is_held_up = self.links.has_rows() || self.links.passage.is_held_up();
-        let now = (is_ready || is_held_up || self.shares_now() || self.confirms_now()).then_some(now_ms);
+        let now = (is_ready || is_held_up || self.shares_now() || self.confirms_now() || self.owes_now())
+            .then_some(now_ms);
         let own = [self.batch_deadline(), self.draft_due(), self.presence_due(), now];
         let redial = self.links.redial_ms().filter(|_| self.log.is_whole());
         let linked = [redial, self.links.due_ms(now_ms), self.links.mends.due_ms()];
