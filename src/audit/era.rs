@@ -10,7 +10,7 @@ use super::chain::{Choice, Said, Statements};
 use super::merkle::MerkleTree;
 use super::open::{Cut, Open, ballot_of, count};
 use super::validators::ValidatorSet;
-use crate::causal::{CausalGraph, ChangesetId, ChangesetIx, MemberId};
+use crate::causal::{CausalGraph, ChangesetId, ChangesetIx, MemberId, Past};
 use crate::codec::Writer;
 use crate::crypto::{Digest, Tag, hash};
 use crate::steps;
@@ -253,11 +253,20 @@ impl Era {
         }
         by.sort_unstable();
         let mut unsettled: Vec<ChangesetIx> = self.unsettled(named, graph);
+        let quorum = open.set.quorum();
+        let mut voices: Vec<(u64, Vec<(ChangesetIx, Past<'_>)>)> = Vec::new();
+        for of_one in by.chunk_by(|a, b| a.0 == b.0) {
+            let pasts = of_one.iter().map(|(_, ix)| (*ix, graph.past_of(*ix))).collect();
+            voices.push((u64::from(open.set.weight(&of_one[0].0)), pasts));
+        }
         let covered = |ix: &ChangesetIx| {
-            steps::count(by.len());
-            let has_seen = |one: &(MemberId, ChangesetIx)| one.1 != *ix && graph.contains(one.1, *ix);
-            let members = by.chunk_by(|a, b| a.0 == b.0).filter(|of_one| of_one.iter().any(has_seen));
-            members.map(|of_one| u64::from(open.set.weight(&of_one[0].0))).sum::<u64>() >= open.set.quorum()
+            let mut weight = 0;
+            voices.iter_mut().any(|(of_one, pasts)| {
+                steps::count(pasts.len());
+                let has_seen = pasts.iter_mut().any(|(by, past)| by != ix && past.contains(*ix));
+                weight += if has_seen { *of_one } else { 0 };
+                weight >= quorum
+            })
         };
         unsettled.retain(covered);
         unsettled.sort_by_cached_key(|ix| depths.key(graph, *ix));

@@ -9,6 +9,7 @@
 //! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
 
 use super::{ActorId, ById, ChangesetId, ChangesetIx};
+use crate::sorted::SortedMap;
 use crate::steps;
 use foldhash::HashMap;
 use std::cmp::Ordering;
@@ -31,6 +32,30 @@ pub struct Tip {
     pub seq: u32,
     /// Its id.
     pub id: ChangesetId,
+}
+
+/// What one changeset has in its past.
+pub struct Past<'a> {
+    graph: &'a CausalGraph,
+    of: ChangesetIx,
+    /// How much of a lane.
+    known: SortedMap<LaneIx, u32>,
+}
+
+impl Past<'_> {
+    /// Whether it has a changeset in its past, or is it. O(log lanes) for a lane that was asked about before.
+    pub fn contains(&mut self, past: ChangesetIx) -> bool {
+        let node = self.graph.node(past);
+        if past > self.of {
+            return false;
+        }
+        let known = self.known.get(&node.lane).copied().unwrap_or_else(|| {
+            let known = self.graph.known_length(self.of, node.lane);
+            self.known.insert(node.lane, known);
+            known
+        });
+        known > node.position
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -188,6 +213,11 @@ impl CausalGraph {
     pub fn contains(&self, of: ChangesetIx, past: ChangesetIx) -> bool {
         let node = self.node(past);
         past <= of && self.known_length(of, node.lane) > node.position
+    }
+
+    /// The same for many: each lane is looked up once.
+    pub fn past_of(&self, of: ChangesetIx) -> Past<'_> {
+        Past { graph: self, of, known: SortedMap::new() }
     }
 
     /// The same total order on all replicas: actor key, seq, id.

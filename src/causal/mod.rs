@@ -5,7 +5,7 @@ mod graph;
 mod id;
 
 pub use clock::{AHEAD_MS_MAX, Hlc, HybridClock, STAMP_MS_MAX};
-pub use graph::{CausalGraph, LaneIx, Tip};
+pub use graph::{CausalGraph, LaneIx, Past, Tip};
 pub use id::{
     ActorId, ById, ChangesetId, ChangesetIx, Ids, LogChain, LogId, MemberId, NameId, ObjectId, OpIx, SpaceId,
 };
