@@ -5,6 +5,8 @@
 #[path = "../tests/common/chain.rs"]
 mod chain;
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use chain::Made;
 use std::hint::black_box;
 use stemma::audit::{BlockHeader, MerkleTree, verify_inclusion};
@@ -62,6 +64,16 @@ impl Costs {
         (0..times).for_each(|_| {
             let valid = key.verify(Tag::CHANGESET_SIGNATURE, &[black_box(&[6; 32])], &self.signature);
             valid.expect("it is the signature of this key");
+        });
+    }
+
+    /// The cipher alone, with a key that was not used before.
+    pub fn aes(&self, times: usize) {
+        let mut body = self.body.clone();
+        (0..times).for_each(|_| {
+            let cipher = Aes256Gcm::new(black_box(&[7; 32]).into());
+            let tag = cipher.encrypt_inout_detached(&[1; 12].into(), &[4; 32], body.as_mut_slice().into());
+            black_box(tag).expect("it is short");
         });
     }
 

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 interface Costs {
   sign(times: number): void;
   verify(times: number): void;
+  aes(times: number): void;
   seal(times: number): void;
   open(times: number): void;
   sha256(times: number): void;

@@ -18,6 +18,7 @@ export async function measure({ lap }: Context): Promise<Figures> {
   time("verify", 500, (times) => small.verify(times));
   for (const [kilobytes, times] of [[1, 5_000], [10, 1_000], [100, 100]] as const) {
     const costs = new Costs(kilobytes * 1_000);
+    time(`AES-256-GCM of ${kilobytes} KB`, times, (times) => costs.aes(times));
     time(`seal ${kilobytes} KB`, times, (times) => costs.seal(times));
     time(`open ${kilobytes} KB`, times, (times) => costs.open(times));
     time(`SHA-256 of ${kilobytes} KB`, times, (times) => costs.sha256(times));
