@@ -435,7 +435,7 @@ fn consent_is_told_where_it_was_given() {
     sync(&mut owner, &mut other);
     pass(&mut owner, 60_000);
     let told = of_kind(&other, NoteKind::Consent);
-    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), ["given: newsletter", "withdrawn: newsletter"]);
+    assert_eq!(told.iter().map(text).collect::<Vec<_>>(), ["given", "withdrawn"]);
     assert_eq!(told[0].detail().expect("it is there").member, Some(other.replica.member()));
     assert!(of_kind(&owner, NoteKind::Consent).is_empty(), "what others say is in the space");
     let other = other.reopen();

@@ -423,6 +423,15 @@ fn a_person_is_handed_what_it_wrote_and_what_is_about_it_and_nothing_of_others()
     sync(&mut owner, &mut writer);
     note(&mut writer, GUEST, "street", "Münsterplatz");
     put(&mut writer, "color", "blue");
+    writer.with(|replica, env| {
+        let sealed = replica.seal_personal(GUEST, &"in a header".into(), env).expect("registered");
+        let headers = Value::Object(BTreeMap::from([("personal".to_owned(), Value::Bytes(sealed))]));
+        replica.begin_transact(Some("about nothing".into()), Some(headers), None, env).expect("small");
+        let facts = replica.object("facts", ObjectKind::Map).expect("a map");
+        replica.map_set(facts, "n", Value::from(1), env).expect("a writer");
+        replica.end_transact(env).expect("it is small");
+        replica.flush(env);
+    });
     ask(&mut writer, me, RequestKind::Export).expect("for itself");
     sync(&mut owner, &mut writer);
     let all = |node: &Node, subject| {
@@ -437,8 +446,10 @@ fn a_person_is_handed_what_it_wrote_and_what_is_about_it_and_nothing_of_others()
     let (about_guest, about_me) = (all(&owner, guest), all(&owner, mine));
     let text =
         |entries: &[DossierEntry]| format!("{:?}", entries.iter().map(|one| &one.ops).collect::<Vec<_>>());
-    // The key, the phone, the consent, the street, by whoever wrote them.
-    assert_eq!(about_guest.len(), 4);
+    // The key, the phone, the consent, the street and the headers, by whoever wrote them.
+    assert_eq!(about_guest.len(), 5);
+    assert!(format!("{:?}", about_guest.last().expect("it is the last").beside).contains("in a header"));
+    assert!(about_me.iter().any(|one| format!("{:?}", one.beside).contains("about nothing")));
     for word in ["phone", "+49 731 1", "guest 7", "mail", "street", "Münsterplatz"] {
         assert!(text(&about_guest).contains(word), "{word}");
     }
@@ -491,4 +502,41 @@ fn a_key_that_was_made_without_knowing_of_the_erasure_goes_too_and_one_made_know
     owner.with(|replica, env| replica.tick(env));
     owner.settle();
     assert_eq!(opened(&mut owner, "phone"), Some("two".into()));
+}
+
+#[test]
+fn what_a_member_erased_of_its_own_is_said_again_by_whom_relays_believe() {
+    let (mut owner, mut writer) = pair();
+    let me = Whose::Member(writer.replica.member());
+    let key = register(&mut owner, me);
+    sync(&mut owner, &mut writer);
+    erase_about(&mut writer, me).expect("its own");
+    sync(&mut owner, &mut writer);
+    for _ in 0..3 {
+        owner.now_ms += 1_000;
+        owner.with(|replica, env| replica.tick(env));
+        owner.settle();
+        sync(&mut owner, &mut writer);
+    }
+    for node in [&owner, &writer] {
+        let by: Vec<MemberId> = node.replica.redactions().map(|one| one.member).collect();
+        assert_eq!(by, [writer.replica.member(), owner.replica.member()], "once");
+        assert!(node.replica.is_redacted(&key));
+    }
+    assert_same(&owner, &writer);
+}
+
+#[test]
+fn an_owner_asks_for_who_only_reads_and_for_who_is_known_by_consent_alone() {
+    let mut owner = Node::create(1);
+    let reader = Node::join(3, &owner.invite(Role::Reader));
+    let them = Whose::Member(reader.replica.member());
+    assert_eq!(ask(&mut owner, them, RequestKind::Erasure), Err(SubjectFault::Unknown));
+    register(&mut owner, them);
+    let asked = ask(&mut owner, them, RequestKind::Erasure).expect("an owner may, for everybody");
+    let (_, redacted) = answer(&mut owner, asked, Verdict::Done, None).expect("an owner may");
+    assert_eq!(redacted.expect("there was a key").changesets.len(), 1);
+    owner.with(|replica, env| replica.consent(GUEST, "mail", None, true, env)).expect("it can be said");
+    ask(&mut owner, GUEST, RequestKind::Export).expect("something was said of them");
+    assert_eq!(owner.replica.requests()[1].name.as_deref(), Some("guest 7"));
 }

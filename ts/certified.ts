@@ -5,7 +5,8 @@
 
 import type { BlockProof } from "./blocks.js";
 import { memberOf, rootOf } from "./certificate.js";
-import { bytesOf, countOf, type Fields, fieldsOf, hex, listOf, refused, same, sha256, tag } from "./signed.js";
+import { StemmaError } from "./errors.js";
+import { bytesOf, checkTrusted, countOf, type Fields, fieldsOf, hex, listOf, refused, same, sha256, tag } from "./signed.js";
 import { blockHeaderOf, isPrecommit, ROUND_MAX } from "./vote.js";
 
 export type { BlockProof };
@@ -47,10 +48,12 @@ export interface VerifyBlockOptions {
  * What a block proof proves: that members with more than two thirds of the weight of a set signed that this block is the one of its height. Takes anything. A few hashes,
  * and up to five signatures for each who signed.
  *
- * Rejects with `E_PROOF` for what proves nothing, or is of another set than the one that is trusted: `argument` names the field that does not fit. Rejects with `E_UNSUPPORTED` as
+ * Rejects with `E_PROOF` for what proves nothing, or is of another set than the one that is trusted: `argument` names the field that does not fit; with `E_ARGUMENT` for options that
+ * are none. Rejects with `E_UNSUPPORTED` as
  * {@link verifyProof} does.
  */
 export async function verifyBlock(proof: unknown, o: VerifyBlockOptions = {}): Promise<ProvenBlock> {
+  checkTrusted(o, ["validators"]);
   const fields = fieldsOf(proof, "proof");
   const [space, round] = [bytesOf(fields, "space", 32), countOf(fields, "round")];
   const header = await blockHeaderOf(bytesOf(fields, "header"), "header");
@@ -97,9 +100,17 @@ async function setOf(era: Uint8Array, weights: Map<string, number>): Promise<Uin
 }
 
 function isTrusted(trusted: NonNullable<VerifyBlockOptions["validators"]>, set: Uint8Array, weights: Map<string, number>): boolean {
-  if (typeof trusted === "string") return trusted === hex(set);
-  if (!Array.isArray(trusted)) return false;
-  const members = new Map(trusted.map((one) => (typeof one === "string" ? [one, 1] : [one?.member, one?.weight ?? 1])));
+  const wrong = (what: string) => new StemmaError("E_ARGUMENT", `validators ${what}`, { argument: "validators" });
+  const isId = (id: unknown): id is string => typeof id === "string" && /^[0-9a-f]{64}$/i.test(id);
+  if (isId(trusted)) return trusted.toLowerCase() === hex(set);
+  if (!Array.isArray(trusted)) throw wrong("is neither a hash, 64 hex digits, nor a list of members");
+  const members = new Map<string, number>();
+  for (const one of trusted as unknown[]) {
+    const { member, weight = 1 } = (isId(one) ? { member: one } : (one ?? {})) as { member?: unknown; weight?: unknown };
+    if (!isId(member) || !Number.isSafeInteger(weight) || (weight as number) < 1) throw wrong("has somebody who is no member, or weighs nothing");
+    if (members.has(member.toLowerCase())) throw wrong("has a member twice");
+    members.set(member.toLowerCase(), weight as number);
+  }
   return members.size === weights.size && [...members].every(([member, weight]) => weights.get(member) === weight);
 }
 

@@ -26,6 +26,10 @@ export interface DossierEntry {
   readonly redacted?: true;
   /** What its ops say, as `docs/format.md`, section 12, lists it; bytes are hex digits, big integers are decimal ones. */
   readonly ops: readonly Json[];
+  /** What its author wrote beside them; of others only headers that hold something about the person. */
+  readonly message?: string;
+  readonly command?: string;
+  readonly headers?: Json;
   /** What was signed, sealed as it is stored: a row of `docs/format.md`, section 4, as hex digits. */
   readonly row: string;
   /** That it is in the tree over the space as it was then: for `verifyProof`. Absent where its signature was spoilt on the way. */
@@ -72,7 +76,7 @@ export async function dossier(core: SpaceCore, o: { subject: string; signal?: Ab
     signal?.throwIfAborted();
   }
   const changesets: DossierEntry[] = [];
-  for (const { time, class: kind, inert, redacted, ops, row, ...rest } of found) {
+  for (const { time, class: kind, inert, redacted, ops, beside, row, ...rest } of found) {
     const proof = await proofOf(core, rest.changeset, signal);
     changesets.push({
       ...rest,
@@ -81,6 +85,7 @@ export async function dossier(core: SpaceCore, o: { subject: string; signal?: Ab
       ...(inert ? { inert } : {}),
       ...(redacted ? { redacted } : {}),
       ops: ops.map(jsonOf),
+      ...(beside && (jsonOf(beside) as object)),
       row: hex(row),
       ...(proof ? { proof } : {}),
     });

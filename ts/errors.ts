@@ -101,7 +101,7 @@ const CODES = {
   E_STORAGE_NEWER: [false, "A newer version of this page has upgraded the local database. Reload."],
   E_STORAGE_QUOTA: [true, "There is no space left on this device. Free some; until then nothing new is stored here."],
   E_STORAGE_UNAVAILABLE: [false, "This browser or folder lets us store nothing. Use storage: \"memory\" and a relay."],
-  E_SUBJECT: [false, "Nobody is known by this name. `subjects.register` makes a key for somebody; who was erased has none."],
+  E_SUBJECT: [false, "There is no key for this name here: `subjects.register` makes one. Who was erased has none, and one may not have come yet."],
   E_UNKNOWN_EVENT: [false, "An event of a type that this app has not defined."],
   E_UNSUPPORTED: [false, "This platform lacks what the call needs: see the message."],
   E_VALIDATORS: [true, "Nobody is asked to attest what is written: audit.configure({ validators }) asks."],

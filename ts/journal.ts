@@ -235,7 +235,7 @@ export class Journal {
       const id = query[name];
       if (id === undefined) continue;
       checkString(id, name);
-      if (!/^[0-9a-f]{64}$/i.test(id)) throw argumentError(name, `${name} is 64 hexadecimal digits`);
+      if (!/^[0-9a-f]{64}$/i.test(id)) throw argumentError(name, `${name} is not 64 hexadecimal digits`);
       fixed[name] = id;
     }
     if (since !== undefined) fixed.since = checkTime(since, "since");

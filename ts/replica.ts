@@ -563,6 +563,7 @@ export interface EngineDossierEntry {
   inert: boolean;
   redacted: boolean;
   ops: Value[];
+  beside: { [name: string]: Value } | undefined;
   row: Uint8Array;
 }
 

@@ -51,6 +51,15 @@ export function refused(argument: string, message: string): StemmaError {
   return new StemmaError("E_PROOF", message, { argument });
 }
 
+/** What a check goes by has to be what it looks like: a slip in it would let everything pass. */
+export function checkTrusted(o: unknown, known: readonly string[]): void {
+  if (typeof o !== "object" || o === null || Array.isArray(o)) throw new StemmaError("E_ARGUMENT", "o is not an object of options", { argument: "o" });
+  for (const [name, value] of Object.entries(o)) {
+    if (!known.includes(name)) throw new StemmaError("E_ARGUMENT", `unknown option ${JSON.stringify(name)}; known are ${known.join(", ")}`, { argument: name });
+    if (value === undefined) throw new StemmaError("E_ARGUMENT", `${name} is undefined: leave it out if it is not to be compared`, { argument: name });
+  }
+}
+
 /** Of a proof whatever it has, by name: nothing of it is believed. */
 export type Fields = Record<string, unknown>;
 

@@ -13,7 +13,7 @@ import { type Contradiction, verifyEvidence } from "./contradiction.js";
 import { decodeValue } from "./encoded.js";
 import type { EvidenceKind, EvidenceProof } from "./evidence.js";
 import { type Header, headerOf } from "./header.js";
-import { bytesOf, countOf, type Fields, fieldsOf, hex, isSigned, little, refused, same, sha256, tag } from "./signed.js";
+import { bytesOf, checkTrusted, countOf, type Fields, fieldsOf, hex, isSigned, little, refused, same, sha256, tag } from "./signed.js";
 import { checkGrowth, climb, pathOf } from "./tree.js";
 import { freeze, type Value } from "./value.js";
 
@@ -57,6 +57,7 @@ export interface VerifyProofOptions extends VerifyOptions, VerifyBlockOptions {}
  * platform has no `crypto.subtle` (an insecure origin) or no Ed25519.
  */
 export async function verifyProof(proof: unknown, o: VerifyProofOptions = {}): Promise<Proven> {
+  checkTrusted(o, ["root", "size", "validators"]);
   const fields = fieldsOf(proof, "proof");
   const root = claimedRoot(fields, o);
   const [size, index] = [countOf(fields, "size"), countOf(fields, "index")];
@@ -84,6 +85,7 @@ export async function verifyProof(proof: unknown, o: VerifyProofOptions = {}): P
  * Rejects as {@link verifyProof} does.
  */
 export async function verifyConsistency(proof: unknown, o: VerifyOptions = {}): Promise<void> {
+  checkTrusted(o, ["root", "size"]);
   const fields = fieldsOf(proof, "proof");
   const root = claimedRoot(fields, o);
   const earlier = fieldsOf(fields["earlier"], "earlier");
@@ -108,7 +110,7 @@ async function attesting(fields: Fields, space: Uint8Array, size: number, root: 
 
 /** The block with such a tree: `docs/format.md`, section 14. */
 async function certifying(fields: Fields, space: Uint8Array, size: number, root: Uint8Array, o: VerifyBlockOptions): Promise<ProvenBlock> {
-  const block = await verifyBlock(fields, o);
+  const block = await verifyBlock(fields, o.validators === undefined ? {} : { validators: o.validators });
   if (block.space !== hex(space) || block.size !== size || block.root !== hex(root)) throw refused("block", "the block has another tree");
   return block;
 }

@@ -11,6 +11,7 @@ use stemma::event::{Author, Class, Genesis, Header, Role};
 use stemma::sync::ChainRange;
 use tracing::info;
 
+use crate::store::redactions::{CLASS, is_erasable};
 use crate::store::{Append, Appended, NewRow, Redaction, Store, StoreError};
 
 /// Appends, and drops what is redacted by it or was before. Also says of which spaces something was dropped.
@@ -63,7 +64,7 @@ fn prepare(store: &dyn Store, append: &mut Append, before: bool) -> Result<bool,
 
 /// Takes from new rows what was redacted before they came.
 fn strip(authors: &mut Authors<'_>, rows: &mut [NewRow]) -> Result<(), StoreError> {
-    let has_content = |row: &&mut NewRow| row.row.content.is_some() && is_of(row, Class::Data);
+    let has_content = |row: &&mut NewRow| row.row.content.is_some() && is_erasable(&row.row.header);
     let targets: Vec<ChangesetId> = rows.iter_mut().filter(has_content).map(|row| row.id).collect();
     for redaction in authors.store.redactions(authors.space, &targets)? {
         for row in rows.iter_mut().filter(|row| row.id == redaction.target) {
@@ -118,6 +119,3 @@ impl Authors<'_> {
         Header::decode(header).ok()?.chain()?.verify_actor(&self.genesis).ok()
     }
 }
-
-/// Where a header has its class.
-const CLASS: usize = 2;

@@ -187,24 +187,66 @@ fn folder_holds(folder: &Path, part: &[u8]) -> bool {
     files.filter(|path| path.is_file()).any(|path| holds(&std::fs::read(path).expect("reads"), part))
 }
 
+/// What audit says about people goes as data does: a key that was erased is not handed to newcomers.
+async fn drops_what_audit_says(store: Arc<dyn Store>) {
+    let space = Space::new(1);
+    let writer = space.member(10);
+    let node = Node::on(Arc::clone(&store), RelayConfig::default()).await;
+    let mut client = Client::enter(node.address, &space, &writer).await;
+    let first = space.lane(&writer, 1).remove(0);
+    let said = |seq: u32, prev: &Row| {
+        let draft = Draft {
+            space: space.id(),
+            class: Class::Audit,
+            seq,
+            prev: Some(id(prev)),
+            deps: &[],
+            chain: None,
+            redacts: &[],
+            ops_root: None,
+            skeleton: b"the key of somebody",
+            content: Some(b"which has these bytes"),
+        };
+        let changeset = draft.seal(&writer.actor, &space.epoch, &[seq as u8; 32]).expect("a valid draft");
+        Row::from_stored(&changeset.signed().encode()).expect("a row")
+    };
+    let here = said(1, &first);
+    let late = said(2, &here);
+    assert_eq!(client.push(&space, &[first, here.clone()]).await, Ok(accepted(1..=2)));
+    assert!(has(&rows(&node, &space, &writer).await, &here));
+    let both = redaction(&space, &writer, (3, Some(id(&late))), &[(&here, &writer, 1), (&late, &writer, 2)]);
+    assert_eq!(client.push(&space, &[late.clone(), both]).await, Ok(accepted(3..=4)));
+    let now = rows(&node, &space, &writer).await;
+    assert!(!has(&now, &here) && !has(&now, &late));
+    stays_sound(&store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_in_memory_keeps_to_redactions() {
     keeps_to_redactions(Arc::new(MemoryStore::default())).await;
+    drops_what_audit_says(Arc::new(MemoryStore::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_on_a_file_keeps_to_redactions() {
     let folder = tempfile::tempdir().expect("a folder");
     keeps_to_redactions(Arc::new(SqliteStore::open(folder.path()).expect("a new store"))).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    drops_what_audit_says(Arc::new(SqliteStore::open(folder.path()).expect("a new store"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_on_a_database_keeps_to_redactions() {
     let Some(server) = server::server() else { return };
-    let url = server.database();
-    let store =
-        spawn_blocking(move || PostgresStore::open(&url).expect("a new store")).await.expect("no panic");
-    keeps_to_redactions(Arc::new(store)).await;
+    for about_people in [false, true] {
+        let url = server.database();
+        let store = spawn_blocking(move || PostgresStore::open(&url).expect("a new store")).await;
+        let store: Arc<dyn Store> = Arc::new(store.expect("no panic"));
+        match about_people {
+            false => keeps_to_redactions(store).await,
+            true => drops_what_audit_says(store).await,
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -289,7 +289,7 @@ impl Replica {
                 }
                 Op::Audit { kind: AuditKind::Consent, payload } => {
                     let consent = Consent::decode(payload).expect("an integrated consent decodes");
-                    self.note_consent(at, &consent, values, now_ms);
+                    self.note_consent(at, &consent, now_ms);
                     let graph = self.log.graph();
                     let (changeset, member, stamp) = (at.changeset, at.member, skeleton.hlc);
                     let clear = values.first().cloned();

@@ -120,7 +120,7 @@ impl Replica {
     }
 
     /// Clear names count that are what the ids say.
-    fn consent_info(&self, said: &Consented) -> ConsentInfo {
+    pub(super) fn consent_info(&self, said: &Consented) -> ConsentInfo {
         let (subject, purpose) = (word(said, "subject"), word(said, "purpose"));
         let whose = match said.consent.subject {
             DataSubject::Member(member) => Whose::Member(member),

@@ -31,6 +31,8 @@ pub struct DossierEntry {
     pub is_redacted: bool,
     /// What its ops say, those of the person, or about it; with what is sealed for the person in clear.
     pub ops: Vec<Value>,
+    /// What its author wrote beside them, an object: message, headers, command; of others only what headers hold about the person.
+    pub beside: Option<Value>,
     /// What was signed, with what is sealed: a row of `docs/format.md` §4.
     pub row: Vec<u8>,
 }
@@ -66,11 +68,17 @@ impl Replica {
             let said = Statements::new(skeleton, content, refs, keys.names());
             for (index, statement) in said.iter().enumerate() {
                 if is_by || is_about || names_any(&statement, kids) {
-                    ops.push(self.unsealed_for(&with_words(statement, skeleton, content, index), subject));
+                    let is_of_another = self.subjects.of(ix).is_some_and(|of| of != subject);
+                    let said = match is_of_another {
+                        true => statement, // whom it is about is for that person
+                        false => with_words(statement, skeleton, content, index),
+                    };
+                    ops.push(self.unsealed_for(&said, subject));
                 }
             }
         }
-        if !is_by && !is_about && ops.is_empty() {
+        let beside = content.as_ref().and_then(|content| self.beside(content, is_by, subject, kids));
+        if !is_by && !is_about && ops.is_empty() && beside.is_none() {
             return None;
         }
         Some(DossierEntry {
@@ -83,8 +91,23 @@ impl Replica {
             fate: entry.fate,
             is_redacted: self.redactions.contains(ix),
             ops,
+            beside,
             row: changeset.signed().encode(),
         })
+    }
+
+    fn beside(&self, content: &Content, is_by: bool, subject: DataSubject, kids: &[Kid]) -> Option<Value> {
+        let meta = &content.meta;
+        let text = |text: &Option<String>| text.clone().filter(|_| is_by).map(Value::String);
+        let headers = meta.headers.as_ref().filter(|headers| is_by || names_any(headers, kids));
+        let fields = [
+            ("message", text(&meta.message)),
+            ("command", text(&meta.command)),
+            ("headers", headers.map(|headers| self.unsealed_for(headers, subject))),
+        ];
+        let fields: Vec<(String, Value)> =
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        (!fields.is_empty()).then(|| Value::Object(fields.into_iter().collect()))
     }
 
     /// A value with what is sealed in it for somebody in clear.

@@ -7,7 +7,7 @@ use crate::audit::{BlockId, Consent, Detail, NoteKind};
 use crate::causal::{ActorId, ChangesetId, ChangesetIx, MemberId};
 use crate::crypto::Digest;
 use crate::doc::ObjectIx;
-use crate::event::{ControlKind, Skeleton, Value};
+use crate::event::{ControlKind, Skeleton};
 use crate::sorted::SortedMap;
 use crate::trust::{Authored, Subject, phrase};
 
@@ -104,19 +104,11 @@ impl Replica {
         }
     }
 
-    /// The actor of this tab wrote down that somebody consents, or does no more. Who that is, of people outside, is left to the changeset.
-    pub(super) fn note_consent(&mut self, at: &Authored, consent: &Consent, clear: &[Value], now_ms: u64) {
+    /// The actor of this tab wrote down that somebody consents, or does no more. To what, and who that is, is left to the changeset: it may be erased.
+    pub(super) fn note_consent(&mut self, at: &Authored, consent: &Consent, now_ms: u64) {
         if self.is_own_word(at) {
             let verb = if consent.is_given { "given" } else { "withdrawn" };
-            let purpose = clear.first().and_then(|value| match value {
-                Value::Object(fields) => fields.get("purpose"),
-                _ => None,
-            });
-            let text = match purpose {
-                Some(Value::String(purpose)) => format!("{verb}: {purpose}"),
-                _ => verb.to_owned(),
-            };
-            self.note(NoteKind::Consent, about(at, text), now_ms);
+            self.note(NoteKind::Consent, about(at, verb.to_owned()), now_ms);
         }
     }
 

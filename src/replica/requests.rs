@@ -73,7 +73,11 @@ impl Replica {
             }
             DataSubject::Member(member) if member == self.member() => Ok(()),
             DataSubject::Member(_) if self.role() < Role::Admin => Err(SubjectFault::Access),
-            DataSubject::Member(member) if !self.is_member(member) => Err(SubjectFault::Unknown),
+            DataSubject::Member(member)
+                if !self.is_member(member) && self.subjects.about(subject).next().is_none() =>
+            {
+                Err(SubjectFault::Unknown)
+            }
             _ => Ok(()),
         }
     }
@@ -135,11 +139,10 @@ impl Replica {
         let each = |request: &Request| {
             let asked = std::iter::once(step(None, &request.asked));
             let answers = request.answers.iter().map(|(verdict, one)| step(Some(*verdict), one));
-            let registered = self.subjects.current(graph, request.subject);
             RequestInfo {
                 kind: request.kind,
                 subject: request.subject,
-                name: registered.and_then(|one| one.held.as_ref()?.name.clone()),
+                name: self.called(request.subject),
                 verdict: request.answer(graph).map(|(verdict, _)| *verdict),
                 steps: asked.chain(answers).collect(),
             }
@@ -214,7 +217,7 @@ impl Replica {
 }
 
 /// The reason of a redaction where none was given.
-const ASKED_FOR: &str = "its subject asked for it";
+const ASKED_FOR: &str = "an erasure was asked for";
 
 fn words(reason: Option<&str>) -> Result<Value, SubjectFault> {
     if reason.is_some_and(|reason| !(1..=REASON_BYTES_MAX).contains(&reason.len())) {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const FIELD: &str = "personal";
 
 /// The reason of a redaction that nobody asked for.
-const MADE_APART: &str = "made by somebody who did not know yet that this person was erased";
+const MADE_APART: &str = "this person was erased";
 
 /// Bytes of a key in the content that holds it.
 const KEY_BYTES: usize = 32;
@@ -37,7 +37,7 @@ pub enum SubjectFault {
     #[error("a subject has 1 to {NAME_BYTES_MAX} bytes")]
     Subject,
     /// Nobody has a key by that name.
-    #[error("nobody is registered under this name: they never were, or were erased")]
+    #[error("there is no key for this name here: it was never made, was erased, or has not come yet")]
     Unknown,
     /// Only an admin speaks for another member.
     #[error("only an owner or an admin asks for another member, or answers")]
@@ -163,6 +163,17 @@ impl Replica {
         all.map(|ix| Target::Changeset(self.log.graph().id(ix))).collect()
     }
 
+    /// What somebody outside is called, as far as a key or a consent says so.
+    pub(super) fn called(&self, subject: DataSubject) -> Option<String> {
+        let graph = self.log.graph();
+        let of_key = self.subjects.current(graph, subject).and_then(|one| one.held.as_ref()?.name.clone());
+        let of_consent = || {
+            let about = self.consents.all(graph).filter(|said| said.consent.subject == subject);
+            about.filter_map(|said| self.consent_info(said).subject).next()
+        };
+        of_key.or_else(of_consent)
+    }
+
     /// Whom an application means; none for a name that is none.
     pub fn subject_of(&self, whose: Whose<'_>) -> Option<DataSubject> {
         match whose {
@@ -180,7 +191,7 @@ impl Replica {
         self.erasing.owes && !is_busy && self.actor.is_some() && self.role() >= Role::Writer
     }
 
-    /// Erases them too: who erased a person meant all of it. Nobody waits for it.
+    /// Erases them too: who erased a person meant all of it; and what a member erased of its own that others made, so that relays do. Nobody waits for it.
     pub(super) fn erase_owed(&mut self, env: &mut Env<'_>) {
         if !self.owes_now() {
             return;
@@ -188,6 +199,14 @@ impl Replica {
         self.erasing.owes = false;
         let graph = self.log.graph();
         let own = |one: &&Redaction| one.member == self.member();
+        let rank = |one: &Redaction| self.log.author(one.changeset).role;
+        // What relays, which see no keys, do not know that it may be erased, until somebody says so of whom they do.
+        let is_unheard = |key: &&Registered| {
+            let mut all = self.redactions.iter().filter(|one| one.targets.contains(&key.changeset));
+            let counts = |one: &Redaction| one.member == key.member || rank(one) >= Role::Admin;
+            let may = key.member == self.member() || self.role() >= Role::Admin;
+            may && self.redactions.contains(key.changeset) && !all.any(counts)
+        };
         let is_owed = |key: &&Registered| {
             let erased = |target: &ChangesetIx| {
                 self.subjects.is_key(*target) && self.subjects.of(*target) == Some(key.subject)
@@ -197,7 +216,7 @@ impl Replica {
             };
             !self.redactions.contains(key.changeset) && self.redactions.iter().filter(own).any(missed)
         };
-        let owed = self.subjects.iter().filter(is_owed);
+        let owed = self.subjects.iter().filter(|key| is_owed(key) || is_unheard(key));
         let owed: Vec<Target> = owed.map(|key| Target::Changeset(graph.id(key.changeset))).collect();
         if !owed.is_empty() {
             let last_write = self.last_write;

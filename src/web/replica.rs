@@ -515,7 +515,7 @@ pub(super) fn changeset(id: &str) -> Answer<ChangesetId> {
 }
 
 pub(super) fn id32(hex: &str, argument: &'static str) -> Answer<[u8; 32]> {
-    let wrong = || EdgeError::argument(argument, format!("{argument} is 64 hexadecimal digits"));
+    let wrong = || EdgeError::argument(argument, format!("{argument} is not 64 hexadecimal digits"));
     if hex.len() != 64 || !hex.is_ascii() {
         return Err(wrong());
     }

@@ -180,6 +180,7 @@ fn entry_to_js(entry: &DossierEntry) -> JsValue {
         ("inert", (entry.fate == Fate::Inert).into()),
         ("redacted", entry.is_redacted.into()),
         ("ops", entry.ops.iter().map(value::to_js).collect::<Array>().into()),
+        ("beside", entry.beside.as_ref().map_or(JsValue::UNDEFINED, value::to_js)),
         ("row", Uint8Array::from(entry.row.as_slice()).into()),
     ])
 }

@@ -137,6 +137,8 @@ test("a dossier is all of a person, as JSON, with proofs, and nothing of others"
   other.getMap("m").set("size", 2n ** 70n);
   other.getMap("m").set("guest", other.subjects.personal(GUEST, "of the guest"));
   other.consent.give("photos");
+  other.consent.give("scan", { subject: "somebody outside" });
+  other.transact(() => other.getMap("m").set("n", 1), { message: "of mine", command: "c-1", headers: { of: other.subjects.personal(GUEST, "in a header") } as never });
   const asked = other.subjects.request(other.me, { kind: "export", reason: "article 15" });
   await exchange(owner, other);
   const { dossier } = await owner.subjects.process(asked.id, { state: "done" });
@@ -145,7 +147,9 @@ test("a dossier is all of a person, as JSON, with proofs, and nothing of others"
   assert.deepEqual(handed, dossier);
   const text = JSON.stringify(handed.changesets.map(({ ops }) => ops));
   for (const word of ["1200", "blue", `${2n ** 70n}`, "photos", "article 15"]) assert.ok(text.includes(word), word);
-  for (const word of ["of the owner", "+49 731 1", "of the guest"]) assert.ok(!text.includes(word), word);
+  for (const word of ["of the owner", "+49 731 1", "of the guest", "somebody outside"]) assert.ok(!text.includes(word), word);
+  const said = handed.changesets.find(({ message }) => message === "of mine");
+  assert.deepEqual([said?.command, Object.keys(said?.headers as object)], ["c-1", ["of"]]);
   assert.deepEqual([handed.version, handed.space, handed.subject, handed.by], [1, owner.id, other.me, owner.me]);
   assert.deepEqual(handed.consents.map(({ purpose, given }) => [purpose, given]), [["photos", true]]);
   assert.deepEqual(handed.requests.map(({ request }) => request), [asked.id]);
@@ -158,6 +162,7 @@ test("a dossier is all of a person, as JSON, with proofs, and nothing of others"
   assert.equal(owner.subjects.requests({ state: "done" }).length, 1);
   const about = await owner.export({ subject: GUEST });
   assert.ok(JSON.stringify(about.changesets).includes("of the guest"));
+  assert.deepEqual(about.changesets.flatMap(({ headers, message }) => (headers ? [[headers, message]] : [])), [[{ of: "in a header" }, undefined]]);
   assert.ok(!JSON.stringify(about.changesets.map(({ ops }) => ops)).includes("blue"));
   const nobody = await owner.export({ subject: "somebody else" });
   assert.deepEqual([nobody.changesets, nobody.consents, nobody.requests, nobody.keys], [[], [], [], []]);
@@ -212,10 +217,15 @@ test("misuse is told by name, and changes nothing", async (t) => {
   await assert.rejects(subjects.process(asked, { state: "done", signal: AbortSignal.abort() }), { name: "AbortError" });
   assert.deepEqual(subjects.requests().map(({ state }) => state), ["asked"]);
   subjects.register(GUEST);
-  for (const value of [undefined, () => 1, Number.NaN, new Date()]) {
+  for (const value of [() => 1, Number.NaN, new Date()]) {
     assert.throws(() => subjects.personal(GUEST, value as unknown as Value), code("E_ARGUMENT", "value"));
     assert.throws(() => subjects.read(value as unknown as Value), code("E_ARGUMENT", "value"));
   }
+  assert.equal(subjects.read(space.getMap("m").get("nothing")), undefined);
+  assert.throws(() => subjects.personal(GUEST, undefined as unknown as Value), code("E_ARGUMENT", "value"));
+  assert.throws(() => subjects.personal(GUEST, { in: [subjects.personal(GUEST, 1)] }), code("E_ARGUMENT", "value"));
+  assert.throws(() => (subjects.request as (subject: string) => unknown)(space.me), code("E_ARGUMENT", "kind"));
+  await assert.rejects((subjects.process as (id: string) => Promise<unknown>)(asked), code("E_ARGUMENT", "state"));
   for (const value of [null, 1, "personal", { personal: "text" }, { personal: 1, more: 2 }] as Value[]) assert.deepEqual(subjects.read(value), value);
   assert.equal(subjects.read({ personal: new Uint8Array(80) }), undefined);
   space.transact(() => {

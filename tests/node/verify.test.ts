@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { StemmaError } from "stemma";
-import { verifyBlock, verifyEvidence } from "stemma/verify";
+import { verifyBlock, type VerifyBlockOptions, verifyConsistency, verifyEvidence, verifyProof } from "stemma/verify";
 import { memberOf, rootOf } from "../../ts/certificate.ts";
 import { canShare, isSigned, tag } from "../../ts/signed.ts";
 import { random as randomness } from "./random.ts";
@@ -20,7 +20,7 @@ interface Case {
 
 const casesOf = (name: string): Case[] => JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8"));
 const bytes = (hex: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(hex, "hex"));
-const code = (expected: string) => (error: StemmaError) => error.code === expected;
+const code = (expected: string, argument?: string) => (error: StemmaError) => error.code === expected && (argument === undefined || error.argument === argument);
 const proof = (argument?: string) => (error: StemmaError) => error.code === "E_PROOF" && (argument === undefined || error.argument === argument);
 
 test("blocks of the vectors are certified as everywhere, or name what does not fit", async () => {
@@ -39,7 +39,7 @@ test("a set that is trusted is the one that is shown, and no other", async () =>
   const [first, ...others] = validators;
   const list = validators.map(({ member, weight }: any) => (weight === 1 ? member : { member, weight }));
   for (const trusted of [validators, list, list.toReversed(), result.validators]) assert.deepEqual(await verifyBlock(input.proof, { validators: trusted }), result);
-  const wrong = [[], others, [...validators, { member: "0".repeat(64) }], [{ ...first, weight: 9 }, ...others], result.nextValidators, "", [null], 7];
+  const wrong = [[], others, [...validators, { member: "0".repeat(64) }], [{ ...first, weight: 9 }, ...others], result.nextValidators];
   for (const trusted of wrong) await assert.rejects(verifyBlock(input.proof, { validators: trusted as never }), proof("validators"), JSON.stringify(trusted));
 });
 
@@ -173,3 +173,28 @@ function texts(of: any): [any, string][] {
 function pick<T>(list: T[], random: (below: number) => number): T {
   return list[random(list.length)] as T;
 }
+
+test("a slip in what a check goes by is told, and lets nothing pass", async () => {
+  const { input } = casesOf("blocks").find(({ expect }) => expect === "ok") as Case;
+  const proven = await verifyBlock(input.proof);
+  const members = proven.signers.map(({ member }) => member);
+  await verifyBlock(input.proof, { validators: proven.validators.toUpperCase() });
+  const slips: [unknown, string][] = [
+    [members, "o"],
+    [null, "o"],
+    ["00".repeat(32), "o"],
+    [{ validator: members }, "validator"],
+    [{ validators: undefined }, "validators"],
+    [{ validators: "" }, "validators"],
+    [{ validators: [5, null] }, "validators"],
+    [{ validators: [members[0], members[0]] }, "validators"],
+    [{ validators: [{ member: members[0], weight: "1" }] }, "validators"],
+  ];
+  for (const [o, argument] of slips) {
+    await assert.rejects(verifyBlock(input.proof, o as VerifyBlockOptions), code("E_ARGUMENT", argument), JSON.stringify(o));
+  }
+  for (const [o, argument] of [[members, "o"], [{ head: {} }, "head"], [{ root: undefined }, "root"]] as [unknown, string][]) {
+    await assert.rejects(verifyProof({}, o as object), code("E_ARGUMENT", argument));
+    await assert.rejects(verifyConsistency({}, o as object), code("E_ARGUMENT", argument));
+  }
+});

@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const BROTLI_BYTES_MAX = 673_500;
+const BROTLI_BYTES_MAX = 675_000;
 
 /** The same where the standard library cannot be compiled with it. */
-const BROTLI_BYTES_MAX_FAT = 717_000;
+const BROTLI_BYTES_MAX_FAT = 719_000;
 
 test("the engine and its glue do not grow unseen", async () => {
   const { isLean } = await import(String("../../scripts/build.mjs"));

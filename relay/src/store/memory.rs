@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use stemma::causal::{ActorId, ChangesetId, LogChain, LogId, MemberId, SpaceId, Tip};
-use stemma::event::{Class, SnapshotId, next_chain, start_chain};
+use stemma::event::{SnapshotId, next_chain, start_chain};
 use stemma::sync::{ChainRange, Code, Position, Verdict};
 
+use super::redactions::is_erasable;
 use super::{
     Admitted, Append, Appended, Judgement, KEPT_MAX, Kept, Lanes, Newcomer, Redaction, Redactions, Snapshots,
     SpaceRecord, Store, StoreError, StoredRow, judge,
@@ -278,7 +279,7 @@ impl Redactions for MemoryStore {
                     continue;
                 };
                 let row = &mut space.rows[usize::try_from(*cursor - 1).expect("a row is in memory")].row;
-                if row.header.get(2) == Some(&(Class::Data as u8))
+                if is_erasable(&row.header)
                     && let Some(content) = row.content.take()
                 {
                     space.record.bytes -= content.len() as u64;

@@ -7,7 +7,7 @@
 
 mod memory;
 mod postgres;
-mod redactions;
+pub(crate) mod redactions;
 mod snapshots;
 mod sqlite;
 

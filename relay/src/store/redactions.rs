@@ -3,6 +3,7 @@
 //! Invariant: what is dropped is a content alone; the row stays, with its cursor, its chain and everything that is signed.
 
 use stemma::causal::{ActorId, ChangesetId, MemberId, SpaceId};
+use stemma::event::Class;
 
 use super::StoreError;
 
@@ -44,3 +45,11 @@ pub trait Redactions {
     /// [`StoreError`].
     fn redacted(&self, spaces: &[SpaceId]) -> Result<Vec<(SpaceId, u64)>, StoreError>;
 }
+
+/// Whether a header is of a class whose content can be redacted. Which of audit is about people only those with keys see.
+pub(crate) fn is_erasable(header: &[u8]) -> bool {
+    [Class::Data, Class::Audit].iter().any(|class| header.get(CLASS) == Some(&(*class as u8)))
+}
+
+/// Where a header has its class.
+pub(crate) const CLASS: usize = 2;

@@ -2,11 +2,11 @@
 //! disk is for VACUUM to say, which follows, and for the backups of the database.
 
 use stemma::causal::{ActorId, ChangesetId, MemberId, SpaceId};
-use stemma::event::{Class, changeset_id};
+use stemma::event::changeset_id;
 
 use super::{PostgresStore, array, number_of, signed, unsigned};
 use crate::store::StoreError;
-use crate::store::redactions::{Redaction, Redactions};
+use crate::store::redactions::{Redaction, Redactions, is_erasable};
 
 pub(super) const TABLES: &str = "
     CREATE TABLE redaction (
@@ -44,7 +44,7 @@ impl Redactions for PostgresStore {
             for (actor, seq, id) in places {
                 for row in transaction.query(find, &[&number, &&actor.0[..], &i64::from(*seq)])? {
                     let (cursor, header): (i64, &[u8]) = (row.get(0), row.get(1));
-                    if changeset_id(header) != *id || header.get(2) != Some(&(Class::Data as u8)) {
+                    if changeset_id(header) != *id || !is_erasable(header) {
                         continue;
                     }
                     let drop = "UPDATE changeset SET content = NULL WHERE space = $1 AND cursor = $2";

@@ -2,12 +2,11 @@
 
 use rusqlite::{OptionalExtension, params};
 use stemma::causal::{ActorId, ChangesetId, MemberId, SpaceId};
-use stemma::event::Class;
 
 use super::commit::id_in;
 use super::packed::{Names, Place, pack, unpack};
 use super::{Log, SqliteStore, number_of};
-use crate::store::redactions::{Redaction, Redactions};
+use crate::store::redactions::{Redaction, Redactions, is_erasable};
 use crate::store::{NewRow, StoreError};
 use prost::bytes::Bytes;
 use stemma::sync::Row;
@@ -54,7 +53,7 @@ impl Redactions for SqliteStore {
                     }
                     let place = Place { space, actor: *actor, seq: *seq, cursor };
                     let (header, signature) = unpack(&packed, place, &skeleton, Some(&content), &mut log)?;
-                    if header.get(2) != Some(&(Class::Data as u8)) {
+                    if !is_erasable(&header) {
                         continue;
                     }
                     let prev = prev_of(&header)?;
