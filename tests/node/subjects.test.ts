@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Dossier, type Space, StemmaError, type Subjects, type Value } from "stemma";
 import { verifyProof } from "stemma/verify";
-import { count, newFolder, openSpace } from "./ends.ts";
+import { WebSocket as Ws } from "ws";
+import { Relay } from "../web/harness.ts";
+import { atEnd, count, newFolder, openSpace } from "./ends.ts";
 
 const code = (expected: string, argument?: string) => (error: unknown) =>
   error instanceof StemmaError && error.code === expected && (argument === undefined || error.argument === argument);
@@ -121,6 +123,32 @@ test("nothing of a key is left in a folder, and nothing was ever there in clear"
   assert.equal(again.subjects.read(again.getMap("m").get("name") as Value), undefined);
   assert.equal(again.subjects.has(GUEST), false);
   assert.equal(await count(dir, key), 0);
+});
+
+test("nothing of a key is left at a relay, not even of one that a member erased and somebody else made", async (t) => {
+  const relay = await Relay.start({ after: (end) => atEnd(t, end) });
+  const o = { relay: relay.url, webSocket: Ws as unknown as typeof WebSocket };
+  const owner = await openSpace(t, o);
+  const member = await openSpace(t, { ...o, invite: await owner.invite() });
+  await owner.subjects.register(member.me).saved("relay");
+  const key = (await owner.export()).slice(-50, -20);
+  owner.getMap("m").set("salary", owner.subjects.personal(member.me, 1_200));
+  await owner.flush().saved("relay");
+  const until = async (condition: () => boolean | Promise<boolean>) => {
+    for (const deadline = Date.now() + 20_000; !(await condition()); ) {
+      assert.ok(Date.now() < deadline, "in time");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  await until(() => member.subjects.has(member.me));
+  assert.ok((await count(relay.folder, key)) > 0, "it was there");
+  const { id } = member.subjects.request(member.me, { kind: "erasure" });
+  await (await member.subjects.process(id, { state: "done" })).saved("relay");
+  await until(async () => (await count(relay.folder, key)) === 0);
+  await until(() => !owner.subjects.has(member.me));
+  const late = await openSpace(t, { ...o, invite: await owner.invite() });
+  await until(() => late.subjects.entries().length > 0);
+  assert.deepEqual(late.subjects.entries().map(({ state }) => state), ["erased"]);
 });
 
 test("a dossier is all of a person, as JSON, with proofs, and nothing of others", async (t) => {
