@@ -103,7 +103,8 @@ impl Held {
 /// Everybody who has or had a key, and what else was said about people.
 #[derive(Clone, Debug, Default)]
 pub struct Subjects {
-    keys: Vec<Registered>,
+    /// By what gave the key.
+    keys: SortedMap<ChangesetIx, Registered>,
     /// What is said in audit about people.
     said: SortedMap<ChangesetIx, DataSubject>,
 }
@@ -112,7 +113,7 @@ impl Subjects {
     /// Somebody got a key.
     pub fn register(&mut self, registered: Registered) {
         self.say(registered.changeset, registered.subject);
-        self.keys.push(registered);
+        self.keys.insert(registered.changeset, registered);
     }
 
     /// A changeset of audit is about somebody.
@@ -122,14 +123,12 @@ impl Subjects {
 
     /// The content of a registration came late. Whether there is one.
     pub fn fill(&mut self, changeset: ChangesetIx, held: Held) -> bool {
-        let found = self.keys.iter_mut().find(|one| one.changeset == changeset);
-        found.map(|one| one.held = Some(held)).is_some()
+        self.keys.get_mut(&changeset).map(|one| one.held = Some(held)).is_some()
     }
 
     /// The content of a changeset is gone; whether a key went with it.
     pub fn forget(&mut self, changeset: ChangesetIx) -> bool {
-        let found = self.keys.iter_mut().find(|one| one.changeset == changeset);
-        found.is_some_and(|one| one.held.take().is_some())
+        self.keys.get_mut(&changeset).is_some_and(|one| one.held.take().is_some())
     }
 
     /// Whom a changeset of audit is about. O(log n).
@@ -138,16 +137,22 @@ impl Subjects {
         self.said.get(&changeset).copied()
     }
 
-    /// Whether a changeset holds a key, or held one. O(keys).
+    /// Whether a changeset holds a key, or held one. O(log keys).
     #[must_use]
     pub fn is_key(&self, changeset: ChangesetIx) -> bool {
-        self.keys.iter().any(|one| one.changeset == changeset)
+        self.keys.get(&changeset).is_some()
+    }
+
+    /// The key that a changeset holds or held. O(log keys).
+    #[must_use]
+    pub fn key(&self, changeset: ChangesetIx) -> Option<&Registered> {
+        self.keys.get(&changeset)
     }
 
     /// The key to seal under: of those that are here, what wins as a write of a key would. O(keys).
     #[must_use]
     pub fn current(&self, graph: &CausalGraph, subject: DataSubject) -> Option<&Registered> {
-        let held = self.keys.iter().filter(|one| one.subject == subject && one.held.is_some());
+        let held = self.keys.values().filter(|one| one.subject == subject && one.held.is_some());
         held.max_by_key(|one| (one.stamp, graph.id(one.changeset)))
     }
 
@@ -155,19 +160,19 @@ impl Subjects {
     #[must_use]
     pub fn find(&self, kid: Kid) -> Option<(&EpochKey, DataSubject)> {
         let key = |one: &Registered| one.held.as_ref().is_some_and(|held| held.key.kid() == kid);
-        let one = self.keys.iter().find(|one| key(one))?;
+        let one = self.keys.values().find(|one| key(one))?;
         Some((one.held.as_ref()?.key(), one.subject))
     }
 
     /// The names of all keys of somebody that are here.
     pub fn kids(&self, subject: DataSubject) -> impl Iterator<Item = Kid> {
-        let held = self.keys.iter().filter(move |one| one.subject == subject);
+        let held = self.keys.values().filter(move |one| one.subject == subject);
         held.filter_map(|one| Some(one.held.as_ref()?.key.kid()))
     }
 
     /// All keys that there are, or were, in the order in which they came.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Registered> {
-        self.keys.iter()
+    pub fn iter(&self) -> impl Iterator<Item = &Registered> {
+        self.keys.values()
     }
 
     /// What is said in audit about somebody. O(all that is said about anybody).
@@ -178,14 +183,13 @@ impl Subjects {
     /// Whether it is about none but the first so many changesets.
     #[must_use]
     pub fn is_within(&self, changesets: u32) -> bool {
-        let keys = self.keys.iter().map(|one| &one.changeset);
-        keys.chain(self.said.keys()).all(|ix| ix.0 < changesets)
+        self.keys.keys().chain(self.said.keys()).all(|ix| ix.0 < changesets)
     }
 
     /// Writes them.
     pub fn save(&self, out: &mut Writer) {
-        out.varint(self.keys.len() as u64);
-        for Registered { subject, changeset, stamp, member, held } in &self.keys {
+        out.varint(self.keys.iter().len() as u64);
+        for Registered { subject, changeset, stamp, member, held } in self.keys.values() {
             subject.encode(out);
             out.varint(changeset.0.into()).varint(stamp.ms).varint(stamp.counter.into()).raw(&member.0);
             let secret = held.as_ref().map(|held| Box::<[u8]>::from(&held.secret.as_bytes()[..]));
@@ -213,7 +217,8 @@ impl Subjects {
             let name = Option::<Box<[u8]>>::load(from)?.and_then(|name| String::from_utf8(name.into()).ok());
             let secret = secret.and_then(|secret| Some(EpochSecret::new(secret.as_ref().try_into().ok()?)));
             let held = secret.map(|secret| Held { key: secret.derive(space), secret, name });
-            subjects.keys.push(Registered { subject, changeset, stamp: Hlc { ms, counter }, member, held });
+            let registered = Registered { subject, changeset, stamp: Hlc { ms, counter }, member, held };
+            subjects.keys.insert(changeset, registered);
         }
         for _ in 0..from.count("words about people", u32::MAX as usize, 18)? {
             let changeset = ChangesetIx(from.varint_u32("changeset", u32::MAX)?);

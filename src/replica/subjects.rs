@@ -4,11 +4,13 @@
 
 use super::attest::Judged;
 use super::{Env, Output, RedactFault, Replica};
-use crate::audit::{DataSubject, Detail, Held, NoteKind, Redaction, Registered};
+use crate::audit::{DataSubject, Detail, Held, NoteKind, Registered};
 use crate::causal::{ChangesetId, ChangesetIx, MemberId};
 use crate::codec::limits::NAME_BYTES_MAX;
 use crate::crypto::{kid_of, open_personal, seal_personal};
 use crate::event::{AuditKind, Class, Op, Role, Skeleton, Sort, Target, Value, name_id};
+use crate::sorted::SortedMap;
+use crate::steps;
 use crate::trust::Authored;
 use std::collections::BTreeMap;
 
@@ -192,31 +194,39 @@ impl Replica {
     }
 
     /// Erases them too: who erased a person meant all of it; and what a member erased of its own that others made, so that relays do. Nobody waits for it.
+    /// O((keys + targets of redactions) · log keys).
     pub(super) fn erase_owed(&mut self, env: &mut Env<'_>) {
         if !self.owes_now() {
             return;
         }
         self.erasing.owes = false;
         let graph = self.log.graph();
-        let own = |one: &&Redaction| one.member == self.member();
-        let rank = |one: &Redaction| self.log.author(one.changeset).role;
-        // What relays, which see no keys, do not know that it may be erased, until somebody says so of whom they do.
-        let is_unheard = |key: &&Registered| {
-            let mut all = self.redactions.iter().filter(|one| one.targets.contains(&key.changeset));
-            let counts = |one: &Redaction| one.member == key.member || rank(one) >= Role::Admin;
-            let may = key.member == self.member() || self.role() >= Role::Admin;
-            may && self.redactions.contains(key.changeset) && !all.any(counts)
-        };
+        // Of each person whom this member erased, by which redactions; of each key that was erased, whether somebody said so whom relays believe:
+        // they see no keys, and do not know that it may be erased.
+        let (mut erased, mut heard) = (SortedMap::new(), SortedMap::new());
+        for one in self.redactions.iter() {
+            let is_admin = self.log.author(one.changeset).role >= Role::Admin;
+            for key in one.targets.iter().filter_map(|target| self.subjects.key(*target)) {
+                steps::count(1);
+                let is_heard = heard.get(&key.changeset) == Some(&true);
+                heard.insert(key.changeset, is_heard || is_admin || one.member == key.member);
+                if one.member == self.member() {
+                    let mut by: Vec<ChangesetIx> = erased.remove(&key.subject).unwrap_or_default();
+                    by.push(one.changeset);
+                    erased.insert(key.subject, by);
+                }
+            }
+        }
         let is_owed = |key: &&Registered| {
-            let erased = |target: &ChangesetIx| {
-                self.subjects.is_key(*target) && self.subjects.of(*target) == Some(key.subject)
-            };
-            let missed = |one: &Redaction| {
-                one.targets.iter().any(erased) && !graph.contains(key.changeset, one.changeset)
-            };
-            !self.redactions.contains(key.changeset) && self.redactions.iter().filter(own).any(missed)
+            steps::count(1);
+            match heard.get(&key.changeset) {
+                Some(is_heard) => !is_heard && (key.member == self.member() || self.role() >= Role::Admin),
+                None => erased
+                    .get(&key.subject)
+                    .is_some_and(|by| by.iter().any(|redaction| !graph.contains(key.changeset, *redaction))),
+            }
         };
-        let owed = self.subjects.iter().filter(|key| is_owed(key) || is_unheard(key));
+        let owed = self.subjects.iter().filter(is_owed);
         let owed: Vec<Target> = owed.map(|key| Target::Changeset(graph.id(key.changeset))).collect();
         if !owed.is_empty() {
             let last_write = self.last_write;
