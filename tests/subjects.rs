@@ -17,6 +17,7 @@ use stemma::event::{
     Value,
 };
 use stemma::replica::{DossierEntry, RedactFault, Redacted, SubjectFault, Whose, sealed_in};
+use stemma::steps;
 
 const GUEST: Whose<'static> = Whose::Outsider("guest 7");
 
@@ -539,4 +540,26 @@ fn an_owner_asks_for_who_only_reads_and_for_who_is_known_by_consent_alone() {
     owner.with(|replica, env| replica.consent(GUEST, "mail", None, true, env)).expect("it can be said");
     ask(&mut owner, GUEST, RequestKind::Export).expect("something was said of them");
     assert_eq!(owner.replica.requests()[1].name.as_deref(), Some("guest 7"));
+}
+
+/// By counted steps at n and at 2n: see tests/growth.rs.
+#[test]
+fn looking_for_what_is_owed_is_linear_in_keys_and_redactions() {
+    let steps_for = |people: usize| {
+        let (mut owner, _) = pair();
+        let names: Vec<String> = (0..people).map(|n| format!("guest {n}")).collect();
+        for name in &names {
+            register(&mut owner, Whose::Outsider(name));
+        }
+        for name in &names[..people / 2] {
+            erase_about(&mut owner, Whose::Outsider(name)).expect("an owner may");
+        }
+        owner.now_ms += 1_000;
+        let before = steps::taken();
+        owner.with(|replica, env| replica.tick(env));
+        (steps::taken() - before) as f64
+    };
+    let [at_n, at_2n] = [60, 120].map(steps_for);
+    assert!(at_n >= 60.0, "the keys were looked through");
+    assert!(at_2n / at_n <= 2.4, "{at_n} steps at 60, {at_2n} at twice that");
 }
