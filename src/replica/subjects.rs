@@ -319,7 +319,7 @@ impl Replica {
 fn detail_of(subject: DataSubject) -> Detail {
     let (member, object, whom) = match subject {
         DataSubject::Member(member) => (Some(member), None, format!("the member {member}")),
-        DataSubject::Outsider(name) => (None, Some(name.0), format!("somebody outside, {}", hex(&name.0))),
+        DataSubject::Outsider(name) => (None, Some(name.0), format!("somebody outside, {name}")),
     };
     Detail { member, object, text: format!("what is about {whom}"), ..Detail::default() }
 }
@@ -334,8 +334,4 @@ pub fn sealed_in(value: &Value) -> Option<&[u8]> {
         },
         _ => None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -124,7 +124,7 @@ fn subject_error(fault: SubjectFault) -> EdgeError {
 fn id_of(subject: &DataSubject) -> String {
     match subject {
         DataSubject::Member(member) => member.to_string(),
-        DataSubject::Outsider(name) => name.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+        DataSubject::Outsider(name) => name.to_string(),
     }
 }
 
