@@ -439,7 +439,7 @@ impl Replica {
         self.fold.dbg_check(&self.graph);
         self.listen();
         let counting = world.model.counting(&self.view);
-        let inactive: BTreeSet<OpId> = self.fold.inactive().iter().map(|op| self.global(*op)).collect();
+        let inactive: BTreeSet<OpId> = self.fold.inactive().iter().map(|op| self.global(OpIx(op))).collect();
         let all: BTreeSet<OpId> = world.model.ops(&self.view).collect();
         assert_eq!(inactive, &all - &counting);
         let winners = world.model.winners(&counting);

@@ -30,6 +30,26 @@ impl Bits {
         }
     }
 
+    /// Puts a number in, also beyond the length; whether it was not there.
+    pub fn insert(&mut self, at: u32) -> bool {
+        let word = (at / 64) as usize;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        let was = self.0[word];
+        self.0[word] |= 1 << (at % 64);
+        self.0[word] != was
+    }
+
+    /// Takes a number out; whether it was there.
+    pub fn take(&mut self, at: u32) -> bool {
+        let was = self.get(at);
+        if was {
+            self.0[(at / 64) as usize] &= !(1 << (at % 64));
+        }
+        was
+    }
+
     /// Takes out what is in another set. O(len / 64).
     pub fn remove(&mut self, other: &Self) {
         self.0.iter_mut().zip(&other.0).for_each(|(word, out)| *word &= !out);
@@ -60,16 +80,52 @@ impl Bits {
 
     /// The numbers that one of two sets has and the other has not, ascending. O(len / 64 + those).
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = u32> + 'a {
-        let word = |set: &Self, at: usize| set.0.get(at).copied().unwrap_or(0);
-        (0..self.0.len().max(other.0.len())).flat_map(move |at| {
-            steps::count(1);
-            let mut left = word(self, at) ^ word(other, at);
-            std::iter::from_fn(move || {
-                let bit = left.trailing_zeros();
-                left &= left.wrapping_sub(1);
-                (bit < 64).then_some(at as u32 * 64 + bit)
-            })
+        numbers(0..self.0.len().max(other.0.len()), |at| self.word(at) ^ other.word(at))
+    }
+
+    /// All numbers, ascending. O(len / 64 + those).
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        numbers(0..self.0.len(), |at| self.0[at])
+    }
+
+    /// Those of a range, ascending. O(its length / 64 + those).
+    pub fn iter_in(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        let words = (range.start / 64) as usize..(range.end.div_ceil(64) as usize).min(self.0.len());
+        let first = move |at: &u32| *at < range.start;
+        numbers(words, |at| self.0[at]).skip_while(first).take_while(move |at| *at < range.end)
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.0.get(at).copied().unwrap_or(0)
+    }
+}
+
+/// The numbers of the bits of some words.
+fn numbers(words: Range<usize>, word: impl Fn(usize) -> u64) -> impl Iterator<Item = u32> {
+    words.flat_map(move |at| {
+        steps::count(1);
+        let mut left = word(at);
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (bit < 64).then_some(at as u32 * 64 + bit)
         })
+    })
+}
+
+impl FromIterator<u32> for Bits {
+    fn from_iter<T: IntoIterator<Item = u32>>(numbers: T) -> Self {
+        let mut bits = Self::default();
+        bits.extend(numbers);
+        bits
+    }
+}
+
+impl Extend<u32> for Bits {
+    fn extend<T: IntoIterator<Item = u32>>(&mut self, numbers: T) {
+        for at in numbers {
+            self.insert(at);
+        }
     }
 }
 
@@ -95,5 +151,22 @@ mod tests {
         more.set(199..200, true);
         more.set(3..4, false);
         assert_eq!(more.differing(&bits).collect::<Vec<_>>(), [3, 199]);
+    }
+
+    #[test]
+    fn numbers_come_and_go_one_by_one() {
+        let mut bits = Bits::default();
+        assert_eq!((bits.insert(130), bits.insert(130), bits.insert(0)), (true, false, true));
+        assert_eq!((bits.take(131), bits.take(5_000), bits.get(130)), (false, false, true));
+        bits.insert(63);
+        bits.insert(64);
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 130]);
+        for (range, expected) in
+            [(0..0, vec![]), (0..64, vec![0, 63]), (1..65, vec![63, 64]), (64..9_999, vec![64, 130])]
+        {
+            assert_eq!(bits.iter_in(range).collect::<Vec<_>>(), expected);
+        }
+        assert_eq!((bits.take(63), bits.take(63)), (true, false));
+        assert_eq!(bits, [130, 64, 0].into_iter().collect());
     }
 }

@@ -123,18 +123,18 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
     /// Switches an op; does nothing if it is so already, or is not an op of this list. Call [`Self::settle`] before
     /// reading.
     pub fn set_active(&mut self, history: &impl Recency, op: OpIx, on: bool) {
-        if !self.log.set_active(op, on) {
-            return;
-        }
+        let Some(effect) = self.log.set_active(op, on) else { return };
         self.batch.disturb();
-        let (elements, delta) = match self.log.effect(op).expect("it was found to set it") {
-            Effect::Insert(span) => (vec![span], if on { -1 } else { 1 }),
-            Effect::Delete(spans) => (spans.to_vec(), if on { 1 } else { -1 }),
-            Effect::Move(slot) => {
-                return self.moves.set_active(history, self.cells.element(slot), op, on);
+        match effect {
+            Effect::Insert(span) => self.bump_elements(span, if on { -1 } else { 1 }, false),
+            Effect::Delete(spans) => {
+                spans
+                    .to_vec()
+                    .into_iter()
+                    .for_each(|span| self.bump_elements(span, if on { 1 } else { -1 }, false));
             }
-        };
-        elements.into_iter().for_each(|span| self.bump_elements(span, delta, false));
+            Effect::Move(slot) => self.moves.set_active(history, self.cells.element(slot), op, on),
+        }
     }
 
     /// Puts elements where the moves say that count now. O(moves of the elements whose moves were switched).

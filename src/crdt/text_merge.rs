@@ -104,16 +104,18 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         {
             return marks.set_active(row, on);
         }
-        if !self.log.set_active(op, on) {
-            return;
-        }
-        let (units, delta) = match self.log.effect(op).expect("it was found to set it") {
-            Effect::Insert(span) => (vec![span], if on { -1 } else { 1 }),
-            Effect::Delete(spans) => (spans.to_vec(), if on { 1 } else { -1 }),
-            Effect::Move(_) => unreachable!("a text moves nothing"),
-        };
+        let Some(effect) = self.log.set_active(op, on) else { return };
         self.batch.disturb();
-        units.into_iter().for_each(|span| self.bump_span(span, delta, false));
+        match effect {
+            Effect::Insert(units) => self.bump_span(units, if on { -1 } else { 1 }, false),
+            Effect::Delete(spans) => {
+                spans
+                    .to_vec()
+                    .into_iter()
+                    .for_each(|units| self.bump_span(units, if on { 1 } else { -1 }, false));
+            }
+            Effect::Move(_) => unreachable!("a text moves nothing"),
+        }
     }
 
     /// Supplies the absent content of a changeset. Returns whether it fits and was missing.

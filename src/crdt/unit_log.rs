@@ -6,6 +6,7 @@
 
 use super::unit_op::{UnitRef, UnitSpan};
 use crate::causal::{ChangesetIx, OpIx};
+use std::cell::Cell;
 use std::ops::Range;
 
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub(super) struct UnitLog {
     /// Only changesets that inserted something.
     pub(super) changesets: Vec<ChangesetRow>,
     pub(super) ops: Vec<OpRow>,
+    /// The row that was looked for last: whoever is switched off wrote many in a row.
+    recent: Cell<usize>,
     pub(super) spans: Vec<Span>,
     pub(super) units: u32,
 }
@@ -101,12 +104,10 @@ impl UnitLog {
         self.ops.push(row);
     }
 
-    /// Notes an op as active or not, and tells whether that is new.
-    pub fn set_active(&mut self, op: OpIx, on: bool) -> bool {
-        match self.row(op) {
-            Some(at) => std::mem::replace(&mut self.ops[at].active, on) != on,
-            None => false,
-        }
+    /// Notes an op as active or not, and tells what it did if that is new.
+    pub fn set_active(&mut self, op: OpIx, on: bool) -> Option<Effect<'_>> {
+        let at = self.row(op)?;
+        (std::mem::replace(&mut self.ops[at].active, on) != on).then(|| self.effect_at(at))
     }
 
     /// Notes the content of a changeset as absent or not, and gives its units if that is new.
@@ -124,10 +125,6 @@ impl UnitLog {
     /// How many units have a changeset.
     pub fn units(&self) -> u32 {
         self.units
-    }
-
-    pub fn effect(&self, op: OpIx) -> Option<Effect<'_>> {
-        Some(self.effect_at(self.row(op)?))
     }
 
     /// All ops in order, with what they did and whether they are active.
@@ -161,7 +158,11 @@ impl UnitLog {
     }
 
     fn row(&self, op: OpIx) -> Option<usize> {
-        self.ops.binary_search_by_key(&op, |row| row.op).ok()
+        let next = self.recent.get() + 1;
+        let is_next = self.ops.get(next).is_some_and(|row| row.op == op);
+        let at = if is_next { next } else { self.ops.binary_search_by_key(&op, |row| row.op).ok()? };
+        self.recent.set(at);
+        Some(at)
     }
 
     fn changeset_row(&self, changeset: ChangesetIx) -> Option<usize> {

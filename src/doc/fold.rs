@@ -13,7 +13,7 @@ use super::writings::Writings;
 use super::{Body, Incoming, Object, ObjectIx, Past, Patch, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, MemberId, ObjectId, OpIx};
 use crate::codec::DecodeError;
-use crate::crdt::{Events, KeyIx, Slot, UnitOp};
+use crate::crdt::{Bits, Events, KeyIx, Slot, UnitOp};
 use crate::event::{Content, ObjectKind, Skeleton, Value};
 use crate::sorted::{sort, sort_by_key};
 use foldhash::HashMap;
@@ -393,7 +393,7 @@ impl Fold {
     }
 
     /// The ops that are switched off.
-    pub fn inactive(&self) -> &BTreeSet<OpIx> {
+    pub fn inactive(&self) -> &Bits {
         self.reasons.inactive()
     }
 

@@ -167,7 +167,7 @@ impl Object {
             Body::Text(text) => text.set_active(op, on),
             Body::List(list) => list.set_active(past, op, on),
         }
-        self.touched.push(at);
+        self.touch(at);
     }
 
     /// Makes what toggles left open right again.
@@ -186,7 +186,8 @@ impl Object {
     pub(super) fn touch(&mut self, at: u32) {
         match &mut self.body {
             Body::Ledger(ledger) => ledger.touch(at),
-            _ => self.touched.push(at),
+            _ if self.touched.last() != Some(&at) => self.touched.push(at),
+            _ => {}
         }
     }
 

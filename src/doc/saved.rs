@@ -3,6 +3,7 @@
 
 use super::fold::Place;
 use super::objects::Sleeper;
+use super::toggle::Reasons;
 use super::{Fold, ObjectIx};
 use crate::causal::{ChangesetIx, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
@@ -45,9 +46,8 @@ impl Saved for Fold {
         saved::check(known, from, "revokes", "each revoke has its targets")?;
         fold.absent = saved::load_rising(from)?.into_iter().map(OpIx).collect();
         fold.redacted = saved::load_rising(from)?.into_iter().map(ChangesetIx).collect();
-        fold.reasons = Saved::load(from)?;
-        let in_range = |op: Option<&OpIx>| op.is_none_or(|op| op.0 < ops);
-        let known = in_range(fold.absent.last()) && in_range(fold.reasons.inactive().last());
+        fold.reasons = Reasons::load(from, ops)?;
+        let known = fold.absent.last().is_none_or(|op| op.0 < ops);
         saved::check(known, from, "ops", "they are numbered")?;
         fold.events = Saved::load(from)?;
         let events = fold.places.iter().zip(0..).filter(|(place, _)| **place == Place::Event);

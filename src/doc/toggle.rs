@@ -6,34 +6,35 @@ use super::{Fold, ObjectIx};
 use crate::causal::{CausalGraph, OpIx};
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::crdt::Bits;
+use crate::sorted::sort;
 use crate::steps;
 use foldhash::HashMap;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 /// Why ops do not count.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reasons {
-    hidden: BTreeSet<OpIx>,
+    hidden: Bits,
     /// How many revokes that count name an op.
     revoked: HashMap<OpIx, u32>,
-    inactive: BTreeSet<OpIx>,
+    inactive: Bits,
 }
 
 impl Reasons {
     /// An op that came in is hidden from the start.
     pub fn hide(&mut self, op: OpIx) {
-        self.hidden.insert(op);
-        self.inactive.insert(op);
+        self.hidden.insert(op.0);
+        self.inactive.insert(op.0);
     }
 
     /// The ops that do not count for another reason than a revoke.
-    pub fn hidden(&self) -> &BTreeSet<OpIx> {
+    pub fn hidden(&self) -> &Bits {
         &self.hidden
     }
 
     /// The ops that do not count.
-    pub fn inactive(&self) -> &BTreeSet<OpIx> {
+    pub fn inactive(&self) -> &Bits {
         &self.inactive
     }
 
@@ -51,8 +52,8 @@ impl Reasons {
 
     /// Brings the list up to date; whether the op counts now, if that is new.
     fn transition(&mut self, op: OpIx) -> Option<bool> {
-        let on = !self.hidden.contains(&op) && !self.revoked.contains_key(&op);
-        let changed = if on { self.inactive.remove(&op) } else { self.inactive.insert(op) };
+        let on = !self.hidden.get(op.0) && !self.revoked.contains_key(&op);
+        let changed = if on { self.inactive.take(op.0) } else { self.inactive.insert(op.0) };
         changed.then_some(on)
     }
 }
@@ -63,7 +64,7 @@ impl Fold {
     pub fn set_active(&mut self, graph: &CausalGraph, toggles: impl IntoIterator<Item = (OpIx, bool)>) {
         let mut ops = Vec::new();
         for (op, on) in toggles {
-            if if on { self.reasons.hidden.remove(&op) } else { self.reasons.hidden.insert(op) } {
+            if if on { self.reasons.hidden.take(op.0) } else { self.reasons.hidden.insert(op.0) } {
                 ops.push(op);
             }
         }
@@ -88,7 +89,7 @@ impl Fold {
         while let Some(op) = ops.pop() {
             steps::count(1);
             let now = self.reasons.revoked.get(&op).copied().unwrap_or(0);
-            let is_shown = shown.get(&op).copied().unwrap_or(!self.reasons.hidden.contains(&op));
+            let is_shown = shown.get(&op).copied().unwrap_or(!self.reasons.hidden.get(op.0));
             let on = is_shown && revoked.get(&op).copied().unwrap_or(now) == 0;
             if counting.get(op.0) == on {
                 continue;
@@ -111,7 +112,7 @@ impl Fold {
 
     /// The ops of a range that are hidden, ascending.
     pub fn hidden_in(&self, ops: Range<u32>) -> impl Iterator<Item = OpIx> + '_ {
-        self.reasons.hidden().range(OpIx(ops.start)..OpIx(ops.end)).copied()
+        self.reasons.hidden().iter_in(ops).map(OpIx)
     }
 
     /// Whether an op does something that can be switched off. Words about others' ops do not.
@@ -127,7 +128,7 @@ impl Fold {
 
     /// Whether an op counts.
     pub fn is_active(&self, op: OpIx) -> bool {
-        !self.reasons.inactive.contains(&op)
+        !self.reasons.inactive.get(op.0)
     }
 
     /// Revokes came into effect, or one of the open batch is taken back.
@@ -151,18 +152,22 @@ impl Fold {
             }
         }
         let past = self.timeline.over(graph);
-        let mut objects: BTreeSet<ObjectIx> = BTreeSet::new();
+        let mut objects: Vec<ObjectIx> = Vec::new();
         for op in ops {
             let Some(on) = self.reasons.transition(op) else { continue };
             match self.places[op.0 as usize] {
                 Place::Object { object, at } => {
                     self.objects[object.0 as usize].set_active(&past, at, op, on);
-                    objects.insert(object);
+                    if objects.last() != Some(&object) {
+                        objects.push(object);
+                    }
                 }
                 Place::Event => self.events.set_active(&past, op, on),
                 Place::Revoke | Place::Nowhere => {}
             }
         }
+        sort(&mut objects);
+        objects.dedup();
         self.events.settle(&past);
         for object in &objects {
             self.objects[object.0 as usize].settle(&past);
@@ -174,34 +179,38 @@ impl Fold {
     pub(super) fn dbg_reasons(&self) {
         let mut off = self.reasons.hidden.clone();
         let open = self.batch.iter().flat_map(|batch| batch.revokes());
-        open.for_each(|targets| off.extend(targets.iter().cloned().flatten().map(OpIx)));
+        open.for_each(|targets| off.extend(targets.iter().cloned().flatten()));
         for (revoke, targets) in self.revokes.iter().rev() {
-            if !off.contains(revoke) {
-                off.extend(targets.iter().cloned().flatten().map(OpIx));
+            if !off.get(revoke.0) {
+                off.extend(targets.iter().cloned().flatten());
             }
         }
-        assert_eq!(off, self.reasons.inactive);
+        assert!(off.iter().eq(self.reasons.inactive.iter()));
     }
 }
 
-impl Saved for Reasons {
-    fn save(&self, out: &mut Writer) {
-        saved::save_steps(out, self.hidden.iter().map(|op| op.0));
+impl Reasons {
+    pub fn save(&self, out: &mut Writer) {
+        saved::save_steps(out, self.hidden.iter().collect::<Vec<_>>());
         let mut revoked: Vec<(u32, u32)> = self.revoked.iter().map(|(op, count)| (op.0, *count)).collect();
         revoked.sort_unstable();
         saved::save_steps(out, revoked.iter().map(|(op, _)| *op));
         revoked.iter().for_each(|(_, count)| count.save(out));
     }
 
-    fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let hidden: BTreeSet<OpIx> = saved::load_rising(from)?.into_iter().map(OpIx).collect();
+    /// Those of the first `ops` ops.
+    pub fn load(from: &mut Reader<'_>, ops: u32) -> Result<Self, DecodeError> {
+        let hidden = saved::load_rising(from)?;
+        let named = saved::load_rising(from)?;
+        let known = [&hidden, &named].iter().all(|rising| rising.last().is_none_or(|op| *op < ops));
+        saved::check(known, from, "ops", "they are numbered")?;
         let mut revoked = HashMap::default();
-        for op in saved::load_rising(from)? {
+        for op in &named {
             let count = u32::load(from)?;
             saved::check(count > 0, from, "revoked", "whatever is counted has a reason")?;
-            revoked.insert(OpIx(op), count);
+            revoked.insert(OpIx(*op), count);
         }
-        let inactive = hidden.iter().chain(revoked.keys()).copied().collect();
-        Ok(Self { hidden, revoked, inactive })
+        let inactive = hidden.iter().chain(&named).copied().collect();
+        Ok(Self { hidden: hidden.into_iter().collect(), revoked, inactive })
     }
 }

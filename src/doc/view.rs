@@ -53,8 +53,7 @@ impl Fold {
     pub fn counting(&self) -> Bits {
         let mut ops = Bits::new(self.timeline.next_op());
         ops.set(0..self.timeline.next_op(), true);
-        let sealed = self.inactive().range(..OpIx(self.timeline.next_op()));
-        sealed.for_each(|op| ops.set(op.0..op.0 + 1, false));
+        ops.remove(self.inactive());
         ops
     }
 

@@ -32,7 +32,7 @@ impl Replica {
     pub fn view_digest(&self) -> Digest {
         digest::view_digest(
             &self.heads(),
-            &self.runs(self.fold.inactive().iter().copied()),
+            &self.runs(self.fold.inactive().iter().map(OpIx)),
             &self.runs(self.fold.absent().iter().copied()),
         )
     }
