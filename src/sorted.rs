@@ -16,15 +16,19 @@ pub(crate) fn sort_by_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
 
 /// Sorts by a key, which is asked for once for each item.
 pub(crate) fn sort_by_cached_key<T, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
-    let keys: Vec<K> = items.iter().map(key).collect();
-    let places = sorted_places(items.len(), &|a, b| keys[a].cmp(&keys[b]));
-    arrange(items, places);
+    if items.len() > 1 {
+        let keys: Vec<K> = items.iter().map(key).collect();
+        let places = sorted_places(items.len(), &|a, b| keys[a].cmp(&keys[b]));
+        arrange(items, places);
+    }
 }
 
 /// Sorts by a comparison.
 pub(crate) fn sort_by<T>(items: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
-    let places = sorted_places(items.len(), &|a, b| order(&items[a], &items[b]));
-    arrange(items, places);
+    if items.len() > 1 {
+        let places = sorted_places(items.len(), &|a, b| order(&items[a], &items[b]));
+        arrange(items, places);
+    }
 }
 
 /// Where each item comes from.
