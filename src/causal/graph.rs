@@ -8,12 +8,14 @@
 //!
 //! Invariant: every parent of a changeset has a smaller number. The graph holds ids only: no bytes, no signatures.
 
-use super::{ActorId, ById, ChangesetId, ChangesetIx};
+use super::id::ByWord;
+use super::{ActorId, ChangesetId, ChangesetIx};
 use crate::sorted::SortedMap;
 use crate::steps;
 use foldhash::HashMap;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
 /// So many lanes take over from one another before one knows everything by itself: what a question costs at most, but for
 /// forks, and how much less memory lanes take of which each knows all before it.
@@ -85,7 +87,9 @@ struct Lane {
 pub struct CausalGraph {
     nodes: Vec<Node>,
     lanes: Vec<Lane>,
-    index: ById<ChangesetIx>,
+    index: ByWord<ChangesetIx>,
+    /// Those whose word another one came with first.
+    rivals: HashMap<ChangesetId, ChangesetIx>,
     lanes_of: HashMap<ActorId, Vec<LaneIx>>,
     /// By number.
     heads: Vec<ChangesetIx>,
@@ -114,7 +118,14 @@ impl CausalGraph {
         }
         self.lanes[lane.0 as usize].nodes.push(ix);
         self.nodes.push(Node { id, lane, position, deps: deps.to_vec() });
-        self.index.insert(id, ix);
+        match self.index.entry(word(&id)) {
+            Entry::Vacant(free) => {
+                free.insert(ix);
+            }
+            Entry::Occupied(_) => {
+                self.rivals.insert(id, ix);
+            }
+        }
         for parent in prev.iter().chain(deps) {
             if let Ok(at) = self.heads.binary_search(parent) {
                 self.heads.remove(at);
@@ -142,7 +153,8 @@ impl CausalGraph {
 
     /// The local number of a changeset.
     pub fn get(&self, id: &ChangesetId) -> Option<ChangesetIx> {
-        self.index.get(id).copied()
+        let first = *self.index.get(&word(id))?;
+        if self.node(first).id == *id { Some(first) } else { self.rivals.get(id).copied() }
     }
 
     /// The id of a changeset.
@@ -443,6 +455,11 @@ fn length_at(row: &[(u32, u32)], position: u32) -> u32 {
     }
 }
 
+/// What tells ids apart, but for those that somebody took pains to make alike.
+fn word(id: &ChangesetId) -> u64 {
+    u64::from_le_bytes(*id.0.last_chunk().expect("32 bytes end with 8"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,6 +489,20 @@ mod tests {
         assert_eq!((graph.steps_back(next, a0), graph.steps_back(next, a1)), (Some(2), None));
         assert_eq!(graph.heads().collect::<Vec<_>>(), [next]);
         assert_eq!(graph.tips_of(&actor(1)).len(), 2);
+    }
+
+    #[test]
+    fn ids_with_one_word_are_told_apart() {
+        let mut graph = CausalGraph::default();
+        let mut last = None;
+        let ids: Vec<ChangesetId> = (0..100).map(id).collect();
+        assert!(ids.iter().all(|one| word(one) == word(&ids[0])));
+        for (one, n) in ids.iter().zip(0..) {
+            assert_eq!(graph.get(one), None);
+            last = Some(graph.add(*one, actor(1), last, &[]));
+            assert_eq!(last, Some(ChangesetIx(n)));
+        }
+        assert!(ids.iter().zip(0..).all(|(one, n)| graph.get(one) == Some(ChangesetIx(n))));
     }
 
     /// Every changeset forks the one before it: a lane below a lane below a lane.

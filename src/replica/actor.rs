@@ -133,7 +133,7 @@ impl Replica {
             let ix = old_log.graph().get(id).expect("own changesets are in the graph");
             let new = self.sign_again(&old_log, ix, actor, &mut resigned, env);
             self.renamed.insert(*id, new);
-            self.links.unacked.remove(id);
+            self.tiers.acked(id);
         }
         self.last_write = self.last_write.map(|last| self.renamed.get(&last).copied().unwrap_or(last));
         self.links.renumber(old_log.graph(), self.log.graph());
@@ -215,7 +215,7 @@ impl Replica {
         let prev = self.own_tip(actor);
         let changeset = self.sign_as(class, actor, (prev, &deps), skeleton, content, env);
         let id = changeset.id();
-        self.links.unacked.insert(id);
+        self.tiers.await_relay(id);
         self.log.admit_own(&changeset);
         self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
         id

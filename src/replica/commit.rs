@@ -148,9 +148,9 @@ impl Replica {
     /// Notes that own changesets reached a tier.
     pub(super) fn mark_saved(&mut self, tier: Tier, ids: &[ChangesetId]) {
         let reached: Vec<ChangesetId> =
-            ids.iter().copied().filter(|id| self.saved.get(id) < Some(&tier)).collect();
+            ids.iter().copied().filter(|id| self.tiers.reached(id) < Some(tier)).collect();
         if !reached.is_empty() {
-            self.saved.extend(reached.iter().map(|id| (*id, tier)));
+            reached.iter().for_each(|id| self.tiers.reach(*id, tier));
             self.outputs.push_back(Output::Saved { tier, ids: reached });
         }
     }

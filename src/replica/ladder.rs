@@ -82,7 +82,7 @@ impl Replica {
         }
         link.strays.retain(|id| !ids.contains(id));
         link.delivered.extend(ids.iter().filter(|id| self.log.graph().get(id).is_none()));
-        let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
+        let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.tiers.is_unacked(id)).collect();
         self.mark_at_relay(&known);
         self.take_rows(
             signed,

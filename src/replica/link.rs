@@ -13,7 +13,6 @@ use crate::event::{Holding, Log, SignedChangeset};
 use crate::sorted::{SortedMap, sort};
 use crate::sync::{Backoff, Due, PeerSession, Position, Row, SLICE_ROWS, Session, SessionConfig, Status};
 use foldhash::HashSet;
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Row bytes that a session may hand over before they are stored.
@@ -132,8 +131,6 @@ pub(super) struct Links {
     /// What relays signed last that they hold of what was pushed to them: by address, with the key.
     pub(super) receipts: SortedMap<String, ([u8; 32], Holding)>,
     pub(super) last_heard_ms: Option<u64>,
-    /// Own changesets that no relay is known to have.
-    pub(super) unacked: HashSet<ChangesetId>,
     /// The relays are shared with other tabs.
     pub(super) elsewhere: Option<Elsewhere>,
     /// Own changesets of other tabs that a relay has and this one has not read yet.
@@ -409,7 +406,7 @@ impl Replica {
         SyncState {
             progress: reading.reduce(|all, one| (all.0.saturating_add(one.0), all.1.saturating_add(one.1))),
             status: status.unwrap_or(Status::Offline),
-            pending: self.links.unacked.len(),
+            pending: self.tiers.unacked(),
             last_heard_ms: self.links.last_heard_ms,
             connected: !self.links.peers.is_empty()
                 || self.links.relays.values().any(|link| link.session.status() == Status::Live),
@@ -467,13 +464,14 @@ impl Replica {
         // By member: the key of an actor that was not to last is gone, its changesets are not.
         let member = self.member();
         let (graph, mut early) = (self.log.graph(), Vec::new());
-        self.saved.reserve(arrived.len());
+        self.tiers.reserve(arrived.len());
         for ix in arrived.iter().filter(|ix| self.log.author(**ix).member == member) {
-            if let Entry::Vacant(new) = self.saved.entry(graph.id(*ix)) {
-                new.insert(Tier::Local);
-                self.links.unacked.insert(graph.id(*ix));
-                if self.links.early.remove(&graph.id(*ix)) {
-                    early.push(graph.id(*ix));
+            let id = graph.id(*ix);
+            if self.tiers.reached(&id).is_none() {
+                self.tiers.reach(id, Tier::Local);
+                self.tiers.await_relay(id);
+                if self.links.early.remove(&id) {
+                    early.push(id);
                 }
             }
         }
@@ -519,7 +517,7 @@ impl Replica {
     /// Own changesets go out only after the strict commit; what came from others is on its way already.
     pub(super) fn sendable(&self, ix: ChangesetIx) -> bool {
         let id = self.log.graph().id(ix);
-        self.memory_only.is_some() || self.saved.contains_key(&id) || !self.links.unacked.contains(&id)
+        self.memory_only.is_some() || self.tiers.reached(&id).is_some() || !self.tiers.is_unacked(&id)
     }
 
     /// The actors whose tips a relay is asked for: this device's, then the ones met last.
@@ -534,7 +532,7 @@ impl Replica {
     }
 
     pub(super) fn mark_at_relay(&mut self, ids: &[ChangesetId]) {
-        let own: Vec<ChangesetId> = ids.iter().copied().filter(|id| self.links.unacked.remove(id)).collect();
+        let own: Vec<ChangesetId> = ids.iter().copied().filter(|id| self.tiers.acked(id)).collect();
         if !own.is_empty() {
             self.mark_saved(Tier::Relay, &own);
             self.outputs.push_back(Output::Sync);

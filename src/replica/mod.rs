@@ -56,6 +56,7 @@ mod snapshot;
 mod subjects;
 mod tabs;
 mod text_edit;
+mod tiers;
 mod timer;
 mod undo;
 mod view;
@@ -113,6 +114,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use tiers::Tiers;
 
 /// Time and randomness for one call.
 pub struct Env<'a> {
@@ -164,7 +166,7 @@ pub struct Replica {
     unstored: Vec<StoreBatch>,
     /// Commits that failed during a transaction.
     late_failures: Vec<(u64, String)>,
-    saved: HashMap<ChangesetId, Tier>,
+    tiers: Tiers,
     last_write: Option<ChangesetId>,
     /// The store failed, with this code: own changesets live in memory and at the relay only.
     memory_only: Option<String>,
@@ -269,7 +271,7 @@ impl Replica {
             next_commit: 0,
             unstored: Vec::new(),
             late_failures: Vec::new(),
-            saved: HashMap::default(),
+            tiers: Tiers::default(),
             last_write: None,
             memory_only: None,
             loading: false,

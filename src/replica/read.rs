@@ -279,7 +279,7 @@ impl Replica {
     pub fn is_saved(&self, id: ChangesetId, tier: Tier) -> bool {
         let id = self.renamed.get(&id).copied().unwrap_or(id);
         match tier {
-            Tier::Local | Tier::Relay => self.saved.get(&id).is_some_and(|reached| *reached >= tier),
+            Tier::Local | Tier::Relay => self.tiers.reached(&id) >= Some(tier),
             Tier::Final => self.is_final(&id) == Some(true),
         }
     }

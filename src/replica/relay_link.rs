@@ -169,10 +169,10 @@ impl Replica {
         link.delivered.extend(ids.iter().filter(|id| self.log.graph().get(id).is_none()));
         let record = (StoreName::Meta, format!("relay/{}", link.url), encode_position(&position));
         self.links.positions.insert(link.url.clone(), position);
-        let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.links.unacked.contains(id)).collect();
+        let known: Vec<ChangesetId> = ids.into_iter().filter(|id| self.tiers.is_unacked(id)).collect();
         self.mark_at_relay(&known);
         if !known.is_empty()
-            && self.links.unacked.is_empty()
+            && self.tiers.all_acked()
             && let Some(link) = self.links.relays.get_mut(&session)
             && link.queue.is_empty()
         {

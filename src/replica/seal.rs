@@ -424,7 +424,7 @@ impl Replica {
     ) {
         let changeset = self.sign_as(class, actor, (prev, &deps), skeleton, content, env);
         sealed.add(&changeset, env.now_ms);
-        self.links.unacked.insert(changeset.id());
+        self.tiers.await_relay(changeset.id());
         self.log.admit_own(&changeset);
         self.integrate(Ready { changeset, received_ms: env.now_ms, prev, deps }, env);
     }
@@ -439,7 +439,7 @@ impl Replica {
         sealed: &mut Sealed,
     ) -> ChangesetIx {
         sealed.add(&changeset, now_ms);
-        self.links.unacked.insert(changeset.id());
+        self.tiers.await_relay(changeset.id());
         self.note_unattested();
         self.log.add_own(Ready { changeset, received_ms: now_ms, prev, deps: deps.to_vec() })
     }

@@ -246,7 +246,7 @@ impl Replica {
             && link.refusal().is_none()
             && link.queue.is_empty()
             && link.strays.is_empty()
-            && self.links.unacked.is_empty()
+            && self.tiers.all_acked()
             && !self.links.has_rows()
             && self.is_at_rest();
         if !is_settled || !self.is_complete() || self.private_words().next().is_some() {

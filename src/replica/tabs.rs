@@ -88,10 +88,8 @@ impl Replica {
         let (member, graph) = (self.member(), self.log.graph());
         let tips = graph.tips().filter_map(|tip| graph.get(&tip.id));
         let own = tips.filter(|ix| self.log.author(*ix).member == member);
-        own.filter_map(|ix| {
-            own_chain(graph, ix).map(|ix| graph.id(ix)).find(|id| !self.links.unacked.contains(id))
-        })
-        .collect()
+        own.filter_map(|ix| own_chain(graph, ix).map(|ix| graph.id(ix)).find(|id| !self.tiers.is_unacked(id)))
+            .collect()
     }
 
     /// A relay has these, says another tab, and so it has what their chains have before them. Some may not have been read yet.
@@ -103,7 +101,7 @@ impl Replica {
                 continue;
             };
             let chain = own_chain(graph, ix).map(|ix| graph.id(ix));
-            there.extend(chain.take_while(|id| self.links.unacked.contains(id)));
+            there.extend(chain.take_while(|id| self.tiers.is_unacked(id)));
         }
         self.mark_at_relay(&there);
     }
