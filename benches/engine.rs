@@ -201,7 +201,7 @@ impl OpenedText {
     }
 
     pub fn text(&self) -> String {
-        self.0.to_string()
+        self.0.string()
     }
 
     /// Returns whether there is a change to tell of.

@@ -111,6 +111,11 @@ impl<'a> Reader<'a> {
         Ok(Self { rest, at: self.at - rest.len() })
     }
 
+    /// How many varints the rest is, if it is nothing else.
+    pub fn varints(&self) -> usize {
+        self.rest.iter().filter(|byte| **byte < 0x80).count()
+    }
+
     /// `bytes` that are UTF-8.
     pub fn string(&mut self, what: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         let at = self.at;

@@ -235,7 +235,7 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for List<LEAF, BLOCK> {
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let cells = Cells::load(from)?;
         let (log, runs) = unit_saved::load(from)?;
-        let list = PieceList::from_runs(&runs, log.units());
+        let list = PieceList::from_runs(runs, log.units());
         let agree = cells.len() == log.units();
         saved::check(agree, from, "list", "its parts are of as many units")?;
         let slots = (0..cells.len()).filter(|unit| cells.is_slot(*unit));

@@ -128,10 +128,10 @@ impl<const LEAF: usize, const BLOCK: usize> List<LEAF, BLOCK> {
         match effect {
             Effect::Insert(span) => self.bump_elements(span, if on { -1 } else { 1 }, false),
             Effect::Delete(spans) => {
-                spans
-                    .to_vec()
-                    .into_iter()
-                    .for_each(|span| self.bump_elements(span, if on { 1 } else { -1 }, false));
+                let spans = spans.to_vec();
+                for span in spans {
+                    self.bump_elements(span, if on { 1 } else { -1 }, false);
+                }
             }
             Effect::Move(slot) => self.moves.set_active(history, self.cells.element(slot), op, on),
         }

@@ -11,7 +11,7 @@ use super::piece::{NONE, Piece};
 use super::unit_index::UnitIndex;
 use crate::steps;
 use foldhash::HashMap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct PieceList<const LEAF: usize, const BLOCK: usize> {
     /// By left and right neighbour; only where there are many.
     crowds: RefCell<HashMap<(u32, u32), Crowd>>,
     /// The leaf that was used last, and how many visible units lie before it.
-    cached: Option<(u32, u32)>,
+    cached: Cell<Option<(u32, u32)>>,
     units: u32,
     visible: u32,
 }
@@ -45,7 +45,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             free_leaves: Vec::new(),
             index: UnitIndex::default(),
             crowds: RefCell::default(),
-            cached: None,
+            cached: Cell::default(),
             units: 0,
             visible: 0,
         }
@@ -75,11 +75,11 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
 
     /// The visible unit number `pos`.
     pub fn seek(&mut self, pos: u32) -> Loc {
-        let (leaf, start) = match self.cached {
+        let (leaf, start) = match self.cached.get() {
             Some((leaf, start)) if pos >= start && pos - start < self.order.visible(leaf) => (leaf, start),
             _ => self.order.find(pos).expect("the caller compared the position with the length"),
         };
-        self.cached = Some((leaf, start));
+        self.cached.set(Some((leaf, start)));
         self.scan(leaf, pos - start)
     }
 
@@ -182,7 +182,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             }
             if self.leaves[at.leaf as usize].is_empty() && self.order.remove(at.leaf) {
                 self.free_leaves.push(at.leaf);
-                self.cached = None;
+                self.cached.set(None);
             }
         }
         self.index.truncate(limit);
@@ -194,8 +194,8 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             return;
         }
         // A change elsewhere may lie before the cached leaf.
-        if self.cached.is_some_and(|(cached, _)| cached != leaf) {
-            self.cached = None;
+        if self.cached.get().is_some_and(|(cached, _)| cached != leaf) {
+            self.cached.set(None);
         }
         self.visible = self.visible.wrapping_add_signed(delta);
         self.order.add_visible(leaf, delta);
@@ -356,7 +356,12 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         steps::count(at.piece);
         let in_leaf: u32 = pieces[..at.piece].iter().map(Piece::visible).sum();
         let in_piece = pieces.get(at.piece).map_or(0, |run| at.offset.min(run.visible()));
-        self.order.start_of(at.leaf) + in_leaf + in_piece
+        let start = match self.cached.get() {
+            Some((leaf, start)) if leaf == at.leaf => start,
+            _ => self.order.start_of(at.leaf),
+        };
+        self.cached.set(Some((at.leaf, start)));
+        start + in_leaf + in_piece
     }
 
     /// Which of two units comes first in the list.
@@ -381,7 +386,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             assert!(!pieces.is_empty() || self.units == 0);
             assert_eq!(self.order.start_of(leaf), start);
             assert_eq!(self.order.visible(leaf), pieces.iter().map(Piece::visible).sum::<u32>());
-            if let Some((_, cached)) = self.cached.filter(|&(cached, _)| cached == leaf) {
+            if let Some((_, cached)) = self.cached.get().filter(|&(cached, _)| cached == leaf) {
                 assert_eq!(cached, start);
             }
             for run in pieces {
@@ -414,14 +419,25 @@ fn join(pieces: &mut Vec<Piece>, at: usize) {
 
 impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
     /// The list of these runs, none of which joins the next, and which are of all units; with room in each leaf for some more.
-    pub fn from_runs(runs: &[Piece], units: u32) -> Self {
+    pub fn from_runs(mut runs: Vec<Piece>, units: u32) -> Self {
         if runs.is_empty() {
             return Self::new();
         }
-        let leaves: Vec<Vec<Piece>> = runs.chunks(LEAF - LEAF / 4).map(<[Piece]>::to_vec).collect();
+        let filled = LEAF - LEAF / 4;
+        let mut leaves = Vec::with_capacity(runs.len().div_ceil(filled));
+        // From the end, giving back what was taken: a page has memory for one of the two.
+        while !runs.is_empty() {
+            let at = (runs.len() - 1) / filled * filled;
+            leaves.push(runs[at..].to_vec());
+            runs.truncate(at);
+            if leaves.len() % 16 == 0 {
+                runs.shrink_to_fit();
+            }
+        }
+        leaves.reverse();
         let lengths = leaves.iter().map(|pieces| pieces.iter().map(Piece::visible).sum());
-        let order = LeafOrder::of(lengths.collect());
-        let visible = runs.iter().map(Piece::visible).sum();
-        Self { leaves, order, units, visible, ..Self::new() }
+        let lengths: Vec<u32> = lengths.collect();
+        let visible = lengths.iter().sum();
+        Self { leaves, order: LeafOrder::of(lengths), units, visible, ..Self::new() }
     }
 }

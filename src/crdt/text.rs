@@ -98,6 +98,11 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         }
     }
 
+    /// The visible text. O(n).
+    pub fn string(&self) -> String {
+        self.visible_units().into_string()
+    }
+
     /// The number of visible units.
     pub fn len(&self) -> u32 {
         self.list.visible()
@@ -217,7 +222,7 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
 
 impl<const LEAF: usize, const BLOCK: usize> fmt::Display for Text<LEAF, BLOCK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.visible_units().into_string())
+        f.write_str(&self.string())
     }
 }
 
@@ -240,7 +245,7 @@ impl<const LEAF: usize, const BLOCK: usize> Saved for Text<LEAF, BLOCK> {
         let (log, runs) = unit_saved::load(from)?;
         let units = units.spread(&runs);
         saved::check(units.is_some(), from, "text", "its runs are of as many units")?;
-        let (units, list) = (units.unwrap_or_default(), PieceList::from_runs(&runs, log.units()));
+        let (units, list) = (units.unwrap_or_default(), PieceList::from_runs(runs, log.units()));
         saved::check(log.moves().next().is_none(), from, "text", "it moves nothing")?;
         let marks = if bool::load(from)? { Some(Box::new(Marks::load(from, &list)?)) } else { None };
         Ok(Self { units, list, log, marks, ..Self::default() })

@@ -109,10 +109,10 @@ impl<const LEAF: usize, const BLOCK: usize> Text<LEAF, BLOCK> {
         match effect {
             Effect::Insert(units) => self.bump_span(units, if on { -1 } else { 1 }, false),
             Effect::Delete(spans) => {
-                spans
-                    .to_vec()
-                    .into_iter()
-                    .for_each(|units| self.bump_span(units, if on { 1 } else { -1 }, false));
+                let spans = spans.to_vec();
+                for units in spans {
+                    self.bump_span(units, if on { 1 } else { -1 }, false);
+                }
             }
             Effect::Move(_) => unreachable!("a text moves nothing"),
         }

@@ -74,6 +74,7 @@ fn save_ops(log: &UnitLog, out: &mut Writer) {
 fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
     let mut log = UnitLog::default();
     let mut lens = from.part("lengths", COLUMN_BYTES_MAX)?;
+    log.ops.reserve_exact(lens.varints());
     let mut spans = 0_u32;
     while !lens.rest().is_empty() {
         let packed = lens.number("length", u64::from(UNITS_MAX) << 1 | 1)?;
@@ -86,7 +87,6 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
         check(len > 0 && *count <= UNITS_MAX, from, "unit log", "an op has units or names some")?;
         log.ops.push(OpRow { op: OpIx(0), kind, first, end: *count, active: true });
     }
-    log.ops.shrink_to_fit();
     let rows = log.ops.iter_mut();
     saved::load_ranges(from, rows, |row, number| row.op = OpIx(number))?;
     for at in saved::load_rising(from)? {
@@ -101,6 +101,7 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
         row.into_iter().for_each(|row| row.active = false);
     }
     let mut counts = from.part("counts", COLUMN_BYTES_MAX)?;
+    log.changesets.reserve_exact(counts.varints());
     let mut firsts = log.ops.iter().filter(|row| row.kind != Kind::Delete).map(|row| row.first);
     while !counts.rest().is_empty() {
         let count = counts.varint_u32("count", UNITS_MAX)? as usize;
@@ -111,7 +112,6 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
         log.changesets.push(ChangesetRow { changeset: ChangesetIx(0), first, absent: false });
     }
     check(firsts.next().is_none(), from, "unit log", "each unit has a changeset")?;
-    log.changesets.shrink_to_fit();
     saved::load_ranges(from, log.changesets.iter_mut(), |row, number| row.changeset = ChangesetIx(number))?;
     for at in saved::load_rising(from)? {
         let row = log.changesets.get_mut(at as usize);
@@ -202,7 +202,7 @@ impl Order {
         let (mut ops, mut lens) =
             (from.part("ops", COLUMN_BYTES_MAX)?, from.part("lengths", COLUMN_BYTES_MAX)?);
         let count = self.next.len() as i64;
-        self.cuts.reserve_exact(ops.rest().len().min(lens.rest().len()));
+        self.cuts.reserve_exact(ops.varints().min(lens.varints()));
         while !ops.rest().is_empty() {
             let op = match ops.number("op", u64::from(u32::MAX) << 1)?.checked_sub(1) {
                 None => self.innermost(),

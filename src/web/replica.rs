@@ -245,7 +245,7 @@ impl Replica {
 
     #[wasm_bindgen(js_name = textString)]
     pub fn text_string(&self, handle: u32) -> Answer<String> {
-        self.text(handle).map(ToString::to_string)
+        self.text(handle).map(Text::string)
     }
 
     #[wasm_bindgen(js_name = textSlice)]
