@@ -78,7 +78,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     subjects: new Listeners<Subjects>(),
     error: new Listeners<StemmaError>(),
   };
-  readonly #unheard: { type: "storage" | "error"; fault: StemmaError }[] = [];
+  readonly #unheard: Fault[] = [];
   /** By the engine's number. */
   readonly #objects = new Map<number, Known>();
   /** Those that were asked for by name. */
@@ -94,14 +94,10 @@ export class SpaceCore implements Outlet, CommitObserver {
   #recovery: Promise<void> | undefined;
   #blindCrashes = 0;
   #changed: Change[] = [];
-  #faults: { type: "storage" | "error"; fault: StemmaError }[] = [];
-  #syncChanged = false;
+  #faults: Fault[] = [];
   /** Something was handed over to be stored. */
   #mayBeSealed = false;
-  /** What something was said about. */
-  readonly #news = new Set<"policy" | "consent" | "evidence" | "subjects">();
-  #presenceChanged = false;
-  #eventsChanged = false;
+  #news = new Set<News>();
   #looksAt: SpaceCore | undefined;
   /** Other tabs are about to be told of rows. */
   #tellsRows = false;
@@ -292,16 +288,13 @@ export class SpaceCore implements Outlet, CommitObserver {
         for (const change of output.changes) this.#noteChange(change, origin);
         return;
       case "sync":
-        this.#syncChanged = true;
-        return;
+      case "presence":
+      case "events":
       case "policy":
       case "consent":
       case "evidence":
       case "subjects":
         return void this.#news.add(output.type);
-      case "presence":
-        this.#presenceChanged = true;
-        return;
       case "look":
         return this.#look();
       case "noted":
@@ -310,9 +303,6 @@ export class SpaceCore implements Outlet, CommitObserver {
         return void this.audit.journal.trim((work, run) => this.#home.alone(work, run)).catch((error) => this.report("storage", StemmaError.from(error, "E_STORAGE_LOST") as StemmaError));
       case "grown":
         return this.#growth.settle(() => true);
-      case "events":
-        this.#eventsChanged = true;
-        return;
       case "storage":
       case "error":
         this.#faults.push({ type: output.type, fault: faultOf(output) });
@@ -320,33 +310,32 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   notify(): void {
-    const changes = Object.freeze(this.#changed);
-    const faults = this.#faults;
-    const syncChanged = this.#syncChanged;
-    this.#changed = [];
-    this.#faults = [];
-    this.#syncChanged = false;
+    const changes = this.#changed;
+    if (changes.length > 0) this.#changed = [];
     if (this.#mayBeSealed) this.#saves.nameSealed();
     this.#mayBeSealed = false;
-    const news = new Set(this.#news);
-    this.#news.clear();
-    const presenceChanged = this.#presenceChanged;
-    this.#presenceChanged = false;
-    const eventsChanged = this.#eventsChanged;
-    this.#eventsChanged = false;
+    const news = this.#news;
+    const faults = this.#faults;
+    const isNews = news.size + faults.length > 0; // not after a keystroke
+    if (isNews) [this.#news, this.#faults] = [new Set(), []];
     if (!this.pump.isOpen) return;
-    if (changes.length > 0) this.#tell(changes);
-    if (eventsChanged && this.pump.isOpen) this.eventful.emit();
-    for (const { type, fault } of faults) this.report(type, fault);
-    if (faults.length > 0 || (syncChanged && this.sync.refusal !== undefined)) this.#saves.review();
-    if (syncChanged && this.pump.isOpen) this.#events.sync.emit(this.sync.state);
-    if (news.has("policy") && this.pump.isOpen) this.#events.policy.emit(this.policy);
-    if (news.has("consent") && this.pump.isOpen) this.#events.consent.emit(this.consent);
-    if (news.has("evidence") && this.pump.isOpen) this.#events.evidence.emit(this.audit);
-    if (news.has("subjects") && this.pump.isOpen) this.#events.subjects.emit(this.subjects);
-    if (presenceChanged && this.pump.isOpen) this.presence.review();
+    if (changes.length > 0) this.#tell(Object.freeze(changes));
+    if (isNews) this.#tellNews(news, faults);
     if (this.pump.isOpen) this.sync.review();
     this.#relays.tell();
+  }
+
+  #tellNews(news: ReadonlySet<News>, faults: readonly Fault[]): void {
+    const has = (what: News) => news.has(what) && this.pump.isOpen;
+    if (has("events")) this.eventful.emit();
+    for (const { type, fault } of faults) this.report(type, fault);
+    if (faults.length > 0 || (news.has("sync") && this.sync.refusal !== undefined)) this.#saves.review();
+    if (has("sync")) this.#events.sync.emit(this.sync.state);
+    if (has("policy")) this.#events.policy.emit(this.policy);
+    if (has("consent")) this.#events.consent.emit(this.consent);
+    if (has("evidence")) this.#events.evidence.emit(this.audit);
+    if (has("subjects")) this.#events.subjects.emit(this.subjects);
+    if (has("presence")) this.presence.review();
   }
 
   /** A first look is an engine of its own, beside this one, or it is over. */
@@ -360,7 +349,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#looksAt = look;
       this.sync.firstLook = makeView(look, {}, "view");
     }
-    this.#syncChanged = true;
+    this.#news.add("sync");
   }
 
   #endLook(): void {
@@ -380,7 +369,7 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   /** A tab that speaks with a relay says how it stands. */
   #retell(): void {
-    this.#syncChanged = true;
+    this.#news.add("sync");
     this.notify();
   }
 
@@ -502,7 +491,7 @@ export class SpaceCore implements Outlet, CommitObserver {
       this.#saves.review();
       this.commits.release();
       for (const { handle } of this.#objects.values()) this.#changed.push(reloadOf(handle));
-      this.#eventsChanged = true;
+      this.#news.add("events");
       this.pump.drain();
       this.notify();
       this.#growth.settle(() => true);
@@ -574,6 +563,14 @@ function faultOf({ code, message, changeset }: { code: string; message: string; 
   const text = changeset ? `${message} (changeset ${changeset})` : message;
   return StemmaError.from({ code, message: text }, "E_PROTOCOL") as StemmaError;
 }
+
+interface Fault {
+  readonly type: "storage" | "error";
+  readonly fault: StemmaError;
+}
+
+/** What something was said about. */
+type News = "sync" | "policy" | "consent" | "evidence" | "subjects" | "presence" | "events";
 
 interface Known {
   readonly core: ObjectCore;
