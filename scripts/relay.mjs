@@ -13,9 +13,18 @@ export async function main(args) {
 
 /** The path of the program. Its own profile: the package's `lto` and `panic = "abort"` suit a browser, not a server. */
 export function buildRelay() {
+  return built("relay", "relay");
+}
+
+/** The same as `cargo test` has it: most of that is compiled when tests ask for it. */
+export function buildTestedRelay() {
+  return built("test", "debug");
+}
+
+function built(profile, folder) {
   prepareRust();
-  run("cargo", ["build", "--profile", "relay", "--package", "stemma-relay"]);
-  return join(cargoTarget, "relay/stemma-relay");
+  run("cargo", ["build", "--profile", profile, "--package", "stemma-relay"]);
+  return join(cargoTarget, folder, "stemma-relay");
 }
 
 /** The relay drains and ends; we end after it. */

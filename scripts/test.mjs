@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { buildPackage, buildTool } from "./build.mjs";
 import { check } from "./check.mjs";
-import { buildRelay } from "./relay.mjs";
+import { buildTestedRelay } from "./relay.mjs";
 import { findBrowser, preparePostgres, prepareRust } from "./setup.mjs";
 import { filesBelow, watch } from "./shell.mjs";
 
@@ -80,12 +80,12 @@ async function testWasm() {
 
 async function testNode(files) {
   await buildPackage();
-  return runNode(files, { STEMMA_RELAY: buildRelay() });
+  return runNode(files, { STEMMA_RELAY: buildTestedRelay() });
 }
 
 async function testBrowser(files) {
   await buildPackage();
-  return runNode(files, { STEMMA_RELAY: buildRelay(), STEMMA_CHROMIUM: findBrowser().chromium });
+  return runNode(files, { STEMMA_RELAY: buildTestedRelay(), STEMMA_CHROMIUM: findBrowser().chromium });
 }
 
 /** One file at a time: a browser and a relay are enough for two cores. */
