@@ -47,12 +47,13 @@ export async function buildBenchEngine() {
 function compile(...what) {
   const { flags, env } = isLean() ? LEAN : { flags: [], env: {} };
   const rustflags = UNUSED.map((feature) => `-Ctarget-feature=-${feature}`).join(" ");
-  const all = { ...env, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: rustflags };
+  // Cargo goes by the first of these that there is.
+  const all = { ...env, CARGO_ENCODED_RUSTFLAGS: undefined, RUSTFLAGS: undefined, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: rustflags };
   run("cargo", ["build", "--release", ...what, "--package", "stemma", "--target", "wasm32-unknown-unknown", ...flags], all);
 }
 
 /**
- * What the engine does without. V8 before 11.8, of Node 20 and Chrome 115, ends its process where optimized code has to be given up
+ * What the engine does without. V8 11.3, of Node 20 and Chrome 113, ends its process where optimized code has to be given up
  * while it is in a call that gives a reference; and calls that give several values are never optimized there.
  */
 const UNUSED = ["reference-types", "multivalue"];
@@ -97,22 +98,30 @@ async function bind(wasm, folder) {
   rmSync(folder, { recursive: true, force: true });
   run(buildTool("bindgen"), [wasm, folder, ...UNUSED]);
   const bound = join(folder, "engine_bg.wasm");
-  // rustc's own list of features for wasm32-unknown-unknown; bindgen drops the section that states it.
+  // rustc's own list of features for wasm32-unknown-unknown without these; bindgen drops the section that states it.
   const features = ["bulk-memory", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
   const flags = features.map((feature) => `--enable-${feature}`);
   run(process.execPath, ["node_modules/binaryen/bin/wasm-opt", bound, ...PASSES, ...flags, "--strip-target-features", "-o", join(folder, "engine.wasm")]);
   rmSync(bound);
   rmSync(join(folder, "engine_bg.wasm.d.ts"));
-  ignoreTheDead(join(folder, "engine.js"));
+  mendResets(join(folder, "engine.js"));
   await minifyGlue(join(folder, "engine.js"));
 }
 
-/** What the platform still has to say to an engine that is gone, after a trap, is nothing an app should hear of as an error. */
-function ignoreTheDead(glue) {
-  const whole = readFileSync(glue, "utf8");
-  const mended = whole.replaceAll("throw new Error('Cannot invoke closure from previous WASM instance');", "return;");
-  if (mended === whole) throw new Error("the glue has changed: events for an engine that is gone would throw");
-  writeFileSync(glue, mended);
+/**
+ * What the platform still has to say to an engine that is gone, after a trap, is nothing an app should hear of as an error. And
+ * the next one has nothing to be started, for it has no table of references, but bindgen does so unasked.
+ */
+function mendResets(glue) {
+  let text = readFileSync(glue, "utf8");
+  for (const [said, meant] of [
+    ["throw new Error('Cannot invoke closure from previous WASM instance');", "return;"],
+    ["wasm.__wbindgen_start();", "wasm.__wbindgen_start?.();"],
+  ]) {
+    if (!text.includes(said)) throw new Error(`the glue has changed: it does not say ${said}`);
+    text = text.replaceAll(said, meant);
+  }
+  writeFileSync(glue, text);
 }
 
 /** Comments and long names are a third of what a page would download of it, and nobody reads it: the manual is in `ts/`. */

@@ -310,10 +310,10 @@ export class SpaceCore implements Outlet, CommitObserver {
   }
 
   notify(): void {
-    const changes = this.#changed;
-    if (changes.length > 0) this.#changed = [];
     if (this.#mayBeSealed) this.#saves.nameSealed();
     this.#mayBeSealed = false;
+    const changes = this.#changed;
+    if (changes.length > 0) this.#changed = [];
     const news = this.#news;
     const faults = this.#faults;
     const isNews = news.size + faults.length > 0; // not after a keystroke

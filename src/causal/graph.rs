@@ -466,7 +466,7 @@ mod tests {
 
     fn id(n: u32) -> ChangesetId {
         let mut bytes = [0; 32];
-        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        bytes[28..].copy_from_slice(&n.to_be_bytes());
         ChangesetId(bytes)
     }
 
@@ -495,7 +495,9 @@ mod tests {
     fn ids_with_one_word_are_told_apart() {
         let mut graph = CausalGraph::default();
         let mut last = None;
-        let ids: Vec<ChangesetId> = (0..100).map(id).collect();
+        let ids: Vec<ChangesetId> = (0..100)
+            .map(|n| ChangesetId([[n; 24].as_slice(), &[7; 8]].concat().try_into().expect("32 bytes")))
+            .collect();
         assert!(ids.iter().all(|one| word(one) == word(&ids[0])));
         for (one, n) in ids.iter().zip(0..) {
             assert_eq!(graph.get(one), None);

@@ -1,10 +1,11 @@
-//! A set of small numbers, one bit each, changed and read in runs: the ops that a view is made of, the units that show.
+//! A set of small numbers, one bit each, changed and read in runs or one by one: the ops that a view is made of, those that do
+//! not count, the units that show.
 
 use crate::steps;
 use std::ops::Range;
 
-/// A set of numbers below a length.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A set of numbers below a length, which [`Bits::insert`] alone makes greater.
+#[derive(Clone, Debug, Default)]
 pub struct Bits(Vec<u64>);
 
 impl Bits {
@@ -15,6 +16,9 @@ impl Bits {
     }
 
     /// Puts a range in, or takes it out. O(len / 64).
+    ///
+    /// # Panics
+    /// If it is not below the length.
     pub fn set(&mut self, range: Range<u32>, on: bool) {
         let mut at = range.start;
         while at < range.end {
@@ -121,6 +125,12 @@ impl FromIterator<u32> for Bits {
     }
 }
 
+impl PartialEq for Bits {
+    fn eq(&self, other: &Self) -> bool {
+        self.differing(other).next().is_none()
+    }
+}
+
 impl Extend<u32> for Bits {
     fn extend<T: IntoIterator<Item = u32>>(&mut self, numbers: T) {
         for at in numbers {
@@ -167,6 +177,10 @@ mod tests {
             assert_eq!(bits.iter_in(range).collect::<Vec<_>>(), expected);
         }
         assert_eq!((bits.take(63), bits.take(63)), (true, false));
+        assert_eq!(bits, [130, 64, 0].into_iter().collect());
+        bits.insert(9_999);
+        assert_ne!(bits, [130, 64, 0].into_iter().collect());
+        bits.take(9_999);
         assert_eq!(bits, [130, 64, 0].into_iter().collect());
     }
 }

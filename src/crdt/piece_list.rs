@@ -350,7 +350,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         before.map_or(NONE, |run| run.end() - 1)
     }
 
-    /// How many visible units lie before a place.
+    /// How many visible units lie before a place. Its leaf is the one that was used last, from then on.
     pub fn visible_before(&self, at: Loc) -> u32 {
         let pieces = &self.leaves[at.leaf as usize];
         steps::count(at.piece);
@@ -379,6 +379,8 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
         self.order.dbg_check();
         let mut seen = vec![false; self.units as usize];
         let (mut start, mut leaves) = (0, 0);
+        let cached = self.cached.get();
+        assert!(cached.is_none_or(|(cached, _)| self.order.iter().any(|leaf| leaf == cached)));
         for leaf in self.order.iter() {
             leaves += 1;
             let pieces = &self.leaves[leaf as usize];
@@ -386,7 +388,7 @@ impl<const LEAF: usize, const BLOCK: usize> PieceList<LEAF, BLOCK> {
             assert!(!pieces.is_empty() || self.units == 0);
             assert_eq!(self.order.start_of(leaf), start);
             assert_eq!(self.order.visible(leaf), pieces.iter().map(Piece::visible).sum::<u32>());
-            if let Some((_, cached)) = self.cached.get().filter(|&(cached, _)| cached == leaf) {
+            if let Some((_, cached)) = cached.filter(|&(cached, _)| cached == leaf) {
                 assert_eq!(cached, start);
             }
             for run in pieces {

@@ -1,12 +1,11 @@
 //! Who inserted which units, and what each op did. Units are numbered by arrival: those of a changeset, and of
 //! each of its inserts, are consecutive.
 //!
-//! Invariant: changesets, ops and units all grow, so every question is a binary search. Units from
+//! Invariant: changesets, ops and units all grow, so every question is a binary search at most. Units from
 //! [`UnitLog::units`] on belong to the open batch.
 
 use super::unit_op::{UnitRef, UnitSpan};
 use crate::causal::{ChangesetIx, OpIx};
-use std::cell::Cell;
 use std::ops::Range;
 
 #[derive(Clone, Debug, Default)]
@@ -15,7 +14,7 @@ pub(super) struct UnitLog {
     pub(super) changesets: Vec<ChangesetRow>,
     pub(super) ops: Vec<OpRow>,
     /// The row that was looked for last: whoever is switched off wrote many in a row.
-    recent: Cell<usize>,
+    recent: usize,
     pub(super) spans: Vec<Span>,
     pub(super) units: u32,
 }
@@ -157,11 +156,11 @@ impl UnitLog {
         }
     }
 
-    fn row(&self, op: OpIx) -> Option<usize> {
-        let next = self.recent.get() + 1;
+    fn row(&mut self, op: OpIx) -> Option<usize> {
+        let next = self.recent + 1;
         let is_next = self.ops.get(next).is_some_and(|row| row.op == op);
         let at = if is_next { next } else { self.ops.binary_search_by_key(&op, |row| row.op).ok()? };
-        self.recent.set(at);
+        self.recent = at;
         Some(at)
     }
 

@@ -40,6 +40,9 @@ pub(super) fn load(from: &mut Reader<'_>) -> Result<(UnitLog, Vec<Piece>), Decod
     Ok((log, order.cuts))
 }
 
+/// Room for so many rows is made at once, by the bytes that are there; for more as they prove to be rows.
+const ROWS_RESERVED_MAX: usize = 65_536;
+
 /// Bytes of a column: they are compared with what is left.
 const COLUMN_BYTES_MAX: usize = u32::MAX as usize;
 
@@ -74,7 +77,7 @@ fn save_ops(log: &UnitLog, out: &mut Writer) {
 fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
     let mut log = UnitLog::default();
     let mut lens = from.part("lengths", COLUMN_BYTES_MAX)?;
-    log.ops.reserve_exact(lens.varints());
+    log.ops.reserve_exact(lens.varints().min(ROWS_RESERVED_MAX));
     let mut spans = 0_u32;
     while !lens.rest().is_empty() {
         let packed = lens.number("length", u64::from(UNITS_MAX) << 1 | 1)?;
@@ -87,6 +90,7 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
         check(len > 0 && *count <= UNITS_MAX, from, "unit log", "an op has units or names some")?;
         log.ops.push(OpRow { op: OpIx(0), kind, first, end: *count, active: true });
     }
+    log.ops.shrink_to_fit();
     let rows = log.ops.iter_mut();
     saved::load_ranges(from, rows, |row, number| row.op = OpIx(number))?;
     for at in saved::load_rising(from)? {
@@ -101,7 +105,7 @@ fn load_ops(from: &mut Reader<'_>) -> Result<UnitLog, DecodeError> {
         row.into_iter().for_each(|row| row.active = false);
     }
     let mut counts = from.part("counts", COLUMN_BYTES_MAX)?;
-    log.changesets.reserve_exact(counts.varints());
+    log.changesets.reserve_exact(counts.varints().min(log.ops.len()));
     let mut firsts = log.ops.iter().filter(|row| row.kind != Kind::Delete).map(|row| row.first);
     while !counts.rest().is_empty() {
         let count = counts.varint_u32("count", UNITS_MAX)? as usize;

@@ -110,6 +110,11 @@ impl Fold {
         (switched, counting)
     }
 
+    /// The ops that are hidden.
+    pub fn hidden(&self) -> &Bits {
+        self.reasons.hidden()
+    }
+
     /// The ops of a range that are hidden, ascending.
     pub fn hidden_in(&self, ops: Range<u32>) -> impl Iterator<Item = OpIx> + '_ {
         self.reasons.hidden().iter_in(ops).map(OpIx)
@@ -185,7 +190,7 @@ impl Fold {
                 off.extend(targets.iter().cloned().flatten());
             }
         }
-        assert!(off.iter().eq(self.reasons.inactive.iter()));
+        assert_eq!(off, self.reasons.inactive);
     }
 }
 

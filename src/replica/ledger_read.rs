@@ -342,7 +342,7 @@ impl Replica {
             Some(view) => {
                 self.view_ops(view).is_ok_and(|ops| self.fold.is_revoked(op, |revoke| ops.get(revoke.0)))
             }
-            None => self.fold.hidden_in(op.0..op.0 + 1).next().is_none(),
+            None => !self.fold.hidden().get(op.0),
         };
         match standing {
             Standing::Waits => EntryStanding::Waits,

@@ -398,14 +398,6 @@ impl Replica {
         Policy::of(self.member(), self.log.graph(), entries.cloned()).doubting(doubted)
     }
 
-    /// The ops that are hidden now.
-    pub(super) fn hidden_now(&self) -> Bits {
-        let mut hidden = Bits::new(self.fold.timeline().next_op());
-        let all = 0..self.fold.timeline().next_op();
-        self.fold.hidden_in(all).for_each(|op| hidden.set(op.0..op.0 + 1, true));
-        hidden
-    }
-
     /// The ops of some changesets that a policy hides.
     pub(super) fn hidden_by(&self, policy: &Policy, chosen: &[bool]) -> Bits {
         let mut hidden = Bits::new(self.fold.timeline().next_op());

@@ -67,3 +67,26 @@ impl Tiers {
         self.of.entry(id).or_default().reached = Some(tier);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_and_what_a_relay_lacks_are_two_things() {
+        let [a, b] = [ChangesetId([1; 32]), ChangesetId([2; 32])];
+        let mut tiers = Tiers::default();
+        for _ in 0..2 {
+            tiers.await_relay(a);
+        }
+        tiers.await_relay(b);
+        tiers.reach(b, Tier::Local);
+        assert_eq!((tiers.unacked(), tiers.reached(&a), tiers.reached(&b)), (2, None, Some(Tier::Local)));
+        assert_eq!((tiers.acked(&a), tiers.acked(&a), tiers.acked(&b)), (true, false, true));
+        assert!(tiers.all_acked() && !tiers.is_unacked(&b));
+        // Of one that is neither nothing is kept.
+        assert_eq!((tiers.of.len(), tiers.reached(&b)), (1, Some(Tier::Local)));
+        tiers.reach(a, Tier::Relay);
+        assert_eq!((tiers.reached(&a), tiers.unacked()), (Some(Tier::Relay), 0));
+    }
+}

@@ -168,7 +168,7 @@ impl Replica {
             }
         };
         let hidden = match &policy {
-            None => self.hidden_now(),
+            None => self.fold.hidden().clone(),
             Some(policy) => self.hidden_by(policy, &chosen),
         };
         let heads = self.log.graph().maximal(&chosen);

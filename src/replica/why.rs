@@ -91,7 +91,7 @@ impl Replica {
         });
         let off = register.writes().rev().filter(|(_, _, active)| !active).map(|(op, ..)| {
             let mut claim = self.claim(op, value(op), Bearing::Undone);
-            if self.fold.hidden_in(op.0..op.0 + 1).next().is_some() {
+            if self.fold.hidden().get(op.0) {
                 claim.bearing = Bearing::Hidden;
                 if self.standing_of(&self.policy, op, &mut |_| {}) == Standing::Waits {
                     claim.bearing = Bearing::Waits;

@@ -104,10 +104,7 @@ impl Replica {
         };
         let (without, with) = (some(10), some(5));
         let changesets = chosen.iter().map(|at| ChangesetIx(*at as u32));
-        let mut hidden_now = Bits::new(self.fold.timeline().next_op());
-        let everything = 0..self.fold.timeline().next_op();
-        self.fold.hidden_in(everything).for_each(|op| hidden_now.set(op.0..op.0 + 1, true));
-        let ops = self.fold.select(changesets, &hidden_now, &without, &with);
+        let ops = self.fold.select(changesets, self.fold.hidden(), &without, &with);
         let known = chosen.iter().map(|at| self.received[*at]).collect();
         let of_known = reference::View { known, ..self.view.clone() };
         let global = |ranges: &[Range<u32>]| -> BTreeSet<OpId> {

@@ -16,7 +16,7 @@ function resultsOf(module: Uint8Array): number[][] {
     return value;
   };
   const values = () => Array.from({ length: leb() }, byte);
-  while (byte() !== 1) {
+  while (at < module.length && byte() !== 1) {
     const bytes = leb();
     at += bytes;
   }
