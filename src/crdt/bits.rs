@@ -125,6 +125,8 @@ impl FromIterator<u32> for Bits {
     }
 }
 
+impl Eq for Bits {}
+
 impl PartialEq for Bits {
     fn eq(&self, other: &Self) -> bool {
         self.differing(other).next().is_none()
