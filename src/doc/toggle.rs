@@ -28,11 +28,6 @@ impl Reasons {
         self.inactive.insert(op.0);
     }
 
-    /// The ops that do not count for another reason than a revoke.
-    pub fn hidden(&self) -> &Bits {
-        &self.hidden
-    }
-
     /// The ops that do not count.
     pub fn inactive(&self) -> &Bits {
         &self.inactive
@@ -110,14 +105,14 @@ impl Fold {
         (switched, counting)
     }
 
-    /// The ops that are hidden.
+    /// The ops that do not count for another reason than a revoke.
     pub fn hidden(&self) -> &Bits {
-        self.reasons.hidden()
+        &self.reasons.hidden
     }
 
     /// The ops of a range that are hidden, ascending.
     pub fn hidden_in(&self, ops: Range<u32>) -> impl Iterator<Item = OpIx> + '_ {
-        self.reasons.hidden().iter_in(ops).map(OpIx)
+        self.reasons.hidden.iter_in(ops).map(OpIx)
     }
 
     /// Whether an op does something that can be switched off. Words about others' ops do not.

@@ -26,8 +26,8 @@ fn main() {
     }
 }
 
-/// The list of features, which stands behind all data, names what any part was allowed to use, the standard library that rustup brings among them, and bindgen
-/// uses what it names.
+/// The list of features, which stands behind all data, names what any part was allowed to use, the standard library that rustup
+/// brings among them, and bindgen uses what it names.
 fn disown(wasm: &mut [u8], feature: &str) {
     let named = [&[b'+', feature.len() as u8], feature.as_bytes()].concat();
     if let Some(at) = wasm.windows(named.len()).rposition(|window| window == named) {
