@@ -88,23 +88,27 @@ export type Change = MapChange | TextChange | ListChange | CounterChange | SetCh
 /** Translates one change of the engine. A text or a list edited back and forth becomes several. */
 export function changesOf(change: EngineChange, object: Handle, origin: unknown): Change[] {
   const { source, member, actor, changeset } = change;
-  const told = origin !== undefined && source === "local" ? { origin } : {};
-  if (object.kind === "text") {
+  const by = source === "local" ? origin : undefined;
+  const { kind } = object;
+  if (kind === "text") {
     const deltas = change.text ? deltasOf(change.text) : [];
-    // A transaction has one for each place that was edited: without a spread each costs half.
-    const write = (delta: Delta): TextChange => ({ kind: "text", source, member, actor, changeset, object, delta });
-    return deltas.map((delta) => Object.freeze("origin" in told ? { ...write(delta), ...told } : write(delta)));
+    return deltas.map((delta) => told<TextChange>({ kind, source, member, actor, changeset, object, delta }, by));
   }
-  if (object.kind === "list") {
+  if (kind === "list") {
     const deltas = change.list ? deltasOf(change.list) : [];
-    return deltas.map((delta) => Object.freeze({ kind: "list", source, member, actor, changeset, ...told, object, delta } as ListChange));
+    return deltas.map((delta) => told<ListChange>({ kind, source, member, actor, changeset, object, delta }, by));
   }
-  const common = { kind: object.kind, source, member, actor, changeset, ...told };
-  if (object.kind === "counter") return [Object.freeze({ ...common, object, delta: change.amount ?? 0 } as CounterChange)];
+  if (kind === "counter") return [told<CounterChange>({ kind, source, member, actor, changeset, object, delta: change.amount ?? 0 }, by)];
   const keys = freeze(change.keys ?? []);
-  if (object.kind === "ledger") return [Object.freeze({ ...common, object, keys, assets: freeze(change.assets ?? []) } as LedgerChange)];
-  if ("origin" in common) return [Object.freeze({ ...common, object, keys } as MapChange | SetChange | CartChange)];
-  return [Object.freeze({ kind: object.kind, source, member, actor, changeset, object, keys } as MapChange | SetChange | CartChange)];
+  if (kind === "ledger") {
+    return [told<LedgerChange>({ kind, source, member, actor, changeset, object, keys: keys as string[], assets: freeze(change.assets ?? []) }, by)];
+  }
+  return [told({ kind, source, member, actor, changeset, object, keys } as MapChange | SetChange | CartChange, by)];
+}
+
+/** A copy takes as long as all the rest, and most have no origin. */
+function told<C extends Change>(change: C, origin: unknown): C {
+  return Object.freeze(origin === undefined ? change : { ...change, origin });
 }
 
 /** What is said of an object after the engine was started again, with what it has now. */

@@ -261,6 +261,9 @@ export class SpaceCore implements Outlet, CommitObserver {
 
   handle(output: Output, origin: unknown): void {
     switch (output.type) {
+      case "change":
+        for (const change of output.changes) this.#noteChange(change, origin);
+        return;
       case "commit":
         this.#mayBeSealed = true;
         this.audit.journal.storing(output.id, output.batch.put);
@@ -284,9 +287,6 @@ export class SpaceCore implements Outlet, CommitObserver {
         return void this.snapshots.whole();
       case "erase":
         return this.snapshots.erase(() => this.commits.idle());
-      case "change":
-        for (const change of output.changes) this.#noteChange(change, origin);
-        return;
       case "sync":
       case "presence":
       case "events":
@@ -377,8 +377,7 @@ export class SpaceCore implements Outlet, CommitObserver {
     const known = origin === LOADED ? undefined : this.#meet(change.object);
     if (!known) return; // nobody can have a handle of it
     if (origin === DISCARDED && change.source === "local") return;
-    if (this.changes.size === 0 && known.core.listeners.size === 0) return;
-    for (const one of changesOf(change, known.handle, origin)) this.#changed.push(one);
+    if (known.core.isHeard) for (const one of changesOf(change, known.handle, origin)) this.#changed.push(one);
   }
 
   #tell(changes: readonly Change[]): void {

@@ -14,6 +14,8 @@ export interface ListenOptions {
 
 export class Listeners<T> {
   readonly #listeners = new Set<{ call: (event: T) => void }>();
+  /** The same, as long as they are the same. */
+  #list: readonly { call: (event: T) => void }[] | undefined;
 
   get size(): number {
     return this.#listeners.size;
@@ -28,10 +30,12 @@ export class Listeners<T> {
     const listener = { call };
     const remove = () => {
       this.#listeners.delete(listener);
+      this.#list = undefined;
       signal?.removeEventListener("abort", remove);
     };
     if (signal?.aborted) return remove;
     this.#listeners.add(listener);
+    this.#list = undefined;
     signal?.addEventListener("abort", remove);
     return remove;
   }
@@ -39,7 +43,7 @@ export class Listeners<T> {
   /** Calls those that are still there when their turn comes. */
   emit(event: T): void {
     if (this.#listeners.size === 0) return;
-    for (const listener of [...this.#listeners]) {
+    for (const listener of (this.#list ??= [...this.#listeners])) {
       if (!this.#listeners.has(listener)) continue;
       try {
         listener.call(event);
@@ -51,6 +55,7 @@ export class Listeners<T> {
 
   clear(): void {
     this.#listeners.clear();
+    this.#list = undefined;
   }
 }
 

@@ -71,6 +71,11 @@ export class ObjectCore {
     return this.space.pump.edit(work, this.number);
   }
 
+  /** Whether anybody is told what changes in it. */
+  get isHeard(): boolean {
+    return this.listeners.size > 0 || this.space.changes.size > 0;
+  }
+
   /** Whether an edit can succeed. */
   get isWritable(): boolean {
     return this.read((engine) => engine.role()) !== "reader";

@@ -72,10 +72,13 @@ export class Pending {
   #at = 0;
   /** The only object under a key whose base is known: an edit of one may empty another. */
   #child: ObjectCore | undefined;
-  /** A transaction that the engine knows nothing of: where it begins. */
-  #transaction: { readonly used: number; readonly length: number; readonly numbers: number; readonly strings: number } | undefined;
-  /** What it wrote; nothing if the engine has to tell of it. */
-  #touched: Touched | undefined;
+  /** Whether there is a transaction that the engine knows nothing of; and where it begins. */
+  #isInTransaction = false;
+  readonly #start = { used: 0, length: 0, numbers: 0, strings: 0 };
+  /** What it wrote. One for all of them: arrays of its own are much for one that writes a key. */
+  readonly #touched: Touched = { cores: [], keys: [] };
+  /** Whether the engine has to tell of it. */
+  #isUntold = false;
   /** All that was gathered are edits of texts that can be told here; and of one text. */
   #isSpliced = true;
   #isOne = true;
@@ -111,7 +114,7 @@ export class Pending {
     this.epoch++;
     this.#last = undefined;
     this.#child = undefined;
-    this.#transaction = undefined;
+    this.#isInTransaction = false;
     if (this.#used === 0) return;
     this.#used = 0;
     this.#length = 0;
@@ -128,25 +131,39 @@ export class Pending {
     if (this.#used === 0) this.#begunMs = Date.now();
     this.#edits[this.#used++] = MARKS.begin;
     this.#isSpliced = false;
-    this.#transaction = { used: this.#used, length: this.#length, numbers: this.#numbers.length, strings: this.#strings.length };
-    this.#touched = { cores: [], keys: [] };
+    this.#isInTransaction = true;
+    const start = this.#start;
+    start.used = this.#used;
+    start.length = this.#length;
+    start.numbers = this.#numbers.length;
+    start.strings = this.#strings.length;
+    this.forgetTouched();
+    this.#isUntold = false;
     this.#last = undefined;
   }
 
-  /** It is complete: what is to be told of it. Nothing if that is for the engine, which then has to close it. */
+  /**
+   * It is complete: what is to be told of it, until that is forgotten. Nothing if that is for the engine, which then has to close
+   * it.
+   */
   close(): Touched | undefined {
-    const touched = this.#touched;
-    if (!this.#transaction || !touched) return undefined;
+    if (!this.#isInTransaction || this.#isUntold) return undefined;
     this.#edits[this.#used++] = MARKS.close;
-    this.#transaction = undefined;
+    this.#isInTransaction = false;
     this.#relieve();
-    return touched;
+    return this.#touched;
+  }
+
+  forgetTouched(): void {
+    const { cores, keys } = this.#touched;
+    if (cores.length > 1) cores.length = keys.length = 0;
+    else if (cores.length > 0) cores.pop(), keys.pop(); // a tenth of the time
   }
 
   /** It is given up. Whether it is gone with that: if not the engine has to forget it. */
   abort(): boolean {
-    const start = this.#transaction;
-    if (!start) return false;
+    if (!this.#isInTransaction) return false;
+    const start = this.#start;
     this.#used = start.used;
     this.#length = start.length;
     this.#numbers.length = start.numbers;
@@ -163,7 +180,7 @@ export class Pending {
     this.#open(core);
     this.#edits[this.#used++] = this.#keep(key);
     this.#edits[this.#used++] = value === undefined ? TAGS.none : this.#keep(value);
-    if (this.#transaction && this.#touched) {
+    if (this.#isInTransaction && !this.#isUntold) {
       this.#touched.cores.push(core);
       this.#touched.keys.push(key);
     }
@@ -267,7 +284,7 @@ export class Pending {
   #open(core: ObjectCore): void {
     this.#caller.gathering();
     if (this.#used === 0) this.#begunMs = Date.now();
-    if (!writesKeys(core)) this.#touched = undefined;
+    if (!writesKeys(core)) this.#isUntold = true;
     const { number } = core;
     if (core.kind !== "text" || core.map || !core.joins) this.#isSpliced = false;
     else if (this.#used > 0 && this.#edits[0] !== number) this.#isOne = false;

@@ -202,7 +202,8 @@ export class Relays {
   }
 
   get #speaks(): boolean {
-    return [...this.#known.values()].some(({ turn }) => turn?.isMine);
+    for (const { turn } of this.#known.values()) if (turn?.isMine) return true;
+    return false;
   }
 
   async #begin(url: string, known: Known): Promise<void> {

@@ -11,7 +11,7 @@ import type { ObjectCore } from "./object.js";
 import type { Touched } from "./pending.js";
 import type { Pump } from "./pump.js";
 import { refuseInReducer } from "./purity.js";
-import type { EngineChange } from "./replica.js";
+import type { Engine, EngineChange } from "./replica.js";
 import { checkValue, type Json, type Value } from "./value.js";
 import { OpenWrite, type Saves, sealedWrite, type Write } from "./write.js";
 
@@ -36,6 +36,8 @@ export interface TransactOptions {
   disclosable?: boolean;
 }
 
+const NO_OPTIONS: TransactOptions = {};
+
 /** The origin of edits that were taken back before anybody was told of them. */
 export const DISCARDED = Symbol("discarded");
 
@@ -54,9 +56,9 @@ export class Transactions {
     this.#forget = forget;
   }
 
-  transact(fn: () => unknown, o: TransactOptions = {}): Write {
+  transact(fn: () => unknown, o: TransactOptions = NO_OPTIONS): Write {
     checkFunction(fn, "fn");
-    checkTransactOptions(o);
+    if (o !== NO_OPTIONS) checkTransactOptions(o);
     return this.#outer ? this.#join(this.#outer, fn, o) : this.#begin(fn, o);
   }
 
@@ -75,7 +77,7 @@ export class Transactions {
 
   /** Seals the open batch; inside a transaction there is nothing to seal before its end. */
   flush(): Write {
-    if (this.#outer) return this.#outer.write;
+    if (this.#outer) return this.#outer;
     return sealedWrite(this.#saves, this.#pump.call((engine) => engine.flush()));
   }
 
@@ -97,10 +99,9 @@ export class Transactions {
   #begin(fn: () => unknown, o: TransactOptions): Write {
     // Loose edits are told with their own origin, that is none.
     this.#pump.settle();
-    const { message, headers, command, disclosable = false } = o;
     const { pending } = this.#pump;
-    if (message === undefined && headers === undefined && command === undefined && !disclosable) pending.begin();
-    else this.#pump.read((engine) => engine.beginTransact(message, headers, command, disclosable));
+    if (o === NO_OPTIONS || isPlain(o)) pending.begin();
+    else this.#open(o);
     const outer = new OpenWrite(this.#saves);
     this.#outer = outer;
     this.#pump.hold();
@@ -109,43 +110,64 @@ export class Transactions {
     try {
       refuseThenable(fn(), "fn");
       touched = pending.close();
-      edited = touched ? touched.cores.length > 0 : this.#pump.read((engine) => engine.closeTransact());
+      edited = touched ? touched.cores.length > 0 : this.#pump.read(closeTransact);
     } catch (error) {
       this.#end();
-      outer.discard(error);
-      this.#remove(() => {
-        if (!pending.abort()) this.#pump.read((engine) => engine.abortTransact());
-        this.#pump.drain(DISCARDED);
-      });
+      OpenWrite.discard(outer, error);
+      this.#abort();
       throw error;
     }
     this.#end();
-    if (edited) outer.close();
-    else outer.seal(this.#pump.read((engine) => engine.lastWrite()));
-    if (touched && edited) this.#pump.tell(this.#changesOf(touched), o.origin);
-    else this.#pump.drain(o.origin);
-    return outer.write;
+    if (edited) OpenWrite.close(outer);
+    else OpenWrite.seal(outer, this.#pump.read(lastWrite));
+    if (!touched || !edited) {
+      this.#pump.drain(o.origin);
+      return outer;
+    }
+    const changes = this.#changesOf(touched);
+    pending.forgetTouched();
+    this.#pump.tell(changes, o.origin);
+    return outer;
+  }
+
+  // Apart, and functions without a closure: with one in it `#begin` would make room for what it holds at each call.
+
+  #open({ message, headers, command, disclosable = false }: TransactOptions): void {
+    this.#pump.read((engine) => engine.beginTransact(message, headers, command, disclosable));
+  }
+
+  #abort(): void {
+    this.#remove(() => {
+      if (!this.#pump.pending.abort()) this.#pump.read((engine) => engine.abortTransact());
+      this.#pump.drain(DISCARDED);
+    });
   }
 
   /** What is told of what was written, if anybody listens. */
   #changesOf({ cores, keys }: Touched): EngineChange[] {
+    const [core] = cores as [ObjectCore];
+    // Most write one key.
+    if (cores.length === 1) return core.isHeard ? [this.#changeOf(core, [...keys])] : [];
     const written = new Map<ObjectCore, Set<Value>>();
     for (let i = 0; i < cores.length; i++) {
       const [core, key] = [cores[i] as ObjectCore, keys[i] as Value];
-      if (core.listeners.size === 0 && core.space.changes.size === 0) continue;
+      if (!core.isHeard) continue;
       const known = written.get(core);
       if (known) known.add(key);
       else written.set(core, new Set([key]));
     }
-    if (written.size === 0) return [];
+    // By the numbers of objects, as the engine tells.
+    const inOrder = [...written].sort(([a], [b]) => a.number - b.number);
+    return inOrder.map(([core, keys]) => this.#changeOf(core, [...keys]));
+  }
+
+  #changeOf({ number: object }: ObjectCore, keys: Value[]): EngineChange {
     if (this.#author?.epoch !== this.#pump.pending.epoch) {
       const [member, actor] = this.#pump.ask((engine) => [engine.member(), engine.actor()] as const, 0);
       this.#author = { member, actor, epoch: this.#pump.pending.epoch };
     }
     const { member, actor } = this.#author;
-    // By the numbers of objects, as the engine tells.
-    const inOrder = [...written].sort(([a], [b]) => a.number - b.number);
-    return inOrder.map(([{ number: object }, keys]) => ({ source: "local", member, actor, changeset: "", object, keys: [...keys] }));
+    return { source: "local", member, actor, changeset: "", object, keys };
   }
 
   #join(outer: OpenWrite, fn: () => unknown, o: TransactOptions): Write {
@@ -158,7 +180,7 @@ export class Transactions {
       this.#remove(() => this.#pump.read((engine) => engine.rollback(mark)));
       throw error;
     }
-    return outer.write;
+    return outer;
   }
 
   #end(): void {
@@ -171,6 +193,14 @@ export class Transactions {
     this.#forget();
     this.#pump.quietly(work);
   }
+}
+
+const closeTransact = (engine: Engine) => engine.closeTransact();
+const lastWrite = (engine: Engine) => engine.lastWrite();
+
+/** Whether the engine needs to hear nothing of a transaction but where it begins and ends. */
+function isPlain({ message, headers, command, disclosable }: TransactOptions): boolean {
+  return message === undefined && headers === undefined && command === undefined && !disclosable;
 }
 
 /** Throws if the function of `argument` was an asynchronous one. */

@@ -151,7 +151,8 @@ export function isBytes(value: unknown): value is Uint8Array {
 /** Freezes what can be frozen, in place: a `Uint8Array` cannot, it is simply not read again. */
 export function freeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value;
-  for (const inner of Object.values(value)) freeze(inner);
+  if (Array.isArray(value)) for (let i = 0; i < value.length; i++) freeze(value[i]);
+  else for (const inner of Object.values(value)) freeze(inner);
   return Object.freeze(value);
 }
 

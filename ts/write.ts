@@ -70,12 +70,12 @@ export class Saves {
   lose(error: StemmaError): void {
     const lost = this.#closed;
     this.#closed = [];
-    for (const write of lost) write.discard(error);
+    for (const write of lost) OpenWrite.discard(write, error);
   }
 
   #name(ids: Uint8Array = new Uint8Array()): void {
     const sealed = this.#closed.splice(0, ids.length / ID_BYTES);
-    sealed.forEach((write, i) => write.seal(ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
+    sealed.forEach((write, i) => OpenWrite.seal(write, ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES)));
   }
 
   async wait(id: string, tier: Tier, signal: AbortSignal | undefined): Promise<void> {
@@ -124,9 +124,8 @@ export class Saves {
   }
 }
 
-/** A write and what becomes of its transaction. */
-export class OpenWrite {
-  readonly write: Write = new Receipt(this);
+/** A write and what becomes of its transaction, which callers, who have the write itself, are to have no part in. */
+export class OpenWrite implements Write {
   readonly #saves: Saves;
   #id: string | Uint8Array | undefined;
   #discarded: { error: unknown; isLost: boolean } | undefined;
@@ -136,6 +135,7 @@ export class OpenWrite {
 
   constructor(saves: Saves) {
     this.#saves = saves;
+    Object.freeze(this);
   }
 
   get id(): string {
@@ -147,10 +147,13 @@ export class OpenWrite {
     return (this.#id = hexOf(this.#id));
   }
 
-  async saved(tier: Tier, signal: AbortSignal | undefined): Promise<void> {
+  async saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void> {
+    checkWord(tier, "tier", ["local", "relay", "final"]);
+    checkOptions(o, "o", ["signal"]);
+    checkSignal(o?.signal);
     if (!this.#isClosed) await (this.#ended ??= new Promise((resolve) => (this.#tell = resolve)));
     if (this.#discarded) throw this.#discarded.error;
-    return this.#saves.wait(this.id, tier, signal);
+    return this.#saves.wait(this.id, tier, o?.signal);
   }
 
   seenBy(): number {
@@ -158,20 +161,20 @@ export class OpenWrite {
   }
 
   /** It is complete, and sealed as soon as there is time. */
-  close(): void {
-    this.#end();
-    this.#saves.follow(this);
+  static close(write: OpenWrite): void {
+    write.#end();
+    write.#saves.follow(write);
   }
 
-  seal(id: string | Uint8Array): void {
-    this.#id = id;
-    this.#end();
+  static seal(write: OpenWrite, id: string | Uint8Array): void {
+    write.#id = id;
+    write.#end();
   }
 
   /** Its edits were removed, or went with an engine that crashed. */
-  discard(error: unknown): void {
-    this.#discarded = { error, isLost: this.#isClosed };
-    this.#end();
+  static discard(write: OpenWrite, error: unknown): void {
+    write.#discarded = { error, isLost: write.#isClosed };
+    write.#end();
   }
 
   #end(): void {
@@ -180,35 +183,11 @@ export class OpenWrite {
   }
 }
 
-class Receipt implements Write {
-  readonly #of: OpenWrite;
-
-  constructor(of: OpenWrite) {
-    this.#of = of;
-    Object.freeze(this);
-  }
-
-  get id(): string {
-    return this.#of.id;
-  }
-
-  async saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void> {
-    checkWord(tier, "tier", ["local", "relay", "final"]);
-    checkOptions(o, "o", ["signal"]);
-    checkSignal(o?.signal);
-    return this.#of.saved(tier, o?.signal);
-  }
-
-  seenBy(): number {
-    return this.#of.seenBy();
-  }
-}
-
 /** The write of a changeset that is sealed. */
 export function sealedWrite(saves: Saves, id: string): Write {
   const sealed = new OpenWrite(saves);
-  sealed.seal(id);
-  return sealed.write;
+  OpenWrite.seal(sealed, id);
+  return sealed;
 }
 
 function hexOf(id: string | Uint8Array): string {

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::step::{Shape, Step};
 use super::{Body, Fold, Invalid, ObjectIx, Timeline, Written};
 use crate::causal::{CausalGraph, ChangesetIx, Hlc, NameId, OpIx};
-use crate::crdt::{Emission, Mark, SignedOp, Slot, Text, UnitError};
+use crate::crdt::{Emission, KeyIx, Mark, SignedOp, Slot, Text, UnitError};
 use crate::event::{Expand, Value};
 use foldhash::HashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -57,15 +57,40 @@ pub enum Edit {
 /// One op of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BatchOp {
+    /// A step of an object, at a place of it.
     Step {
         object: ObjectIx,
         at: u32,
-        step: Step,
+        deed: Deed,
     },
     /// The next op of that object's own batch of units.
     Units(ObjectIx),
-    Event(Emission),
+    Event(Box<Emission>),
     Revoke(Box<[Range<u32>]>),
+}
+
+/// What a step does, without what its place says: many of these wait at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    Put,
+    Take,
+    Add(i64),
+    Reset,
+    Remove,
+    Sign(Box<SignedOp>),
+}
+
+impl From<Step> for Deed {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Put(..) => Self::Put,
+            Step::Take(_) => Self::Take,
+            Step::Add(amount) | Step::AddTo(_, amount) => Self::Add(amount),
+            Step::Reset => Self::Reset,
+            Step::Remove(_) => Self::Remove,
+            Step::Sign(signed) => Self::Sign(signed),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -165,7 +190,7 @@ impl Fold {
         let op = self.next_op();
         let step = match edit {
             Edit::Put(slot, written) => {
-                let shape = shape_of(&written);
+                let shape = Shape::of(&written);
                 self.writings.push(op, Some(written));
                 Step::Put(slot, shape)
             }
@@ -183,7 +208,7 @@ impl Fold {
         };
         let past = self.timeline.over(graph);
         let at = self.objects[object.0 as usize].write(&past, &step, op, true);
-        self.batch.get_or_insert_default().ops.push_back(BatchOp::Step { object, at, step });
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Step { object, at, deed: step.into() });
         self.list(object);
     }
 
@@ -192,7 +217,7 @@ impl Fold {
         let op = self.next_op();
         self.writings.push(op, Some(Written::Value(data)));
         self.events.add(&self.timeline.over(graph), op, &said, true, true);
-        self.batch.get_or_insert_default().ops.push_back(BatchOp::Event(said));
+        self.batch.get_or_insert_default().ops.push_back(BatchOp::Event(Box::new(said)));
     }
 
     /// Switches ops off that are sealed and the member's own: ranges of op numbers, each within one changeset.
@@ -372,10 +397,12 @@ impl Fold {
         let Some(batch) = self.batch.as_mut().filter(|batch| batch.joins_from < batch.ops.len()) else {
             return false;
         };
-        let Some(BatchOp::Step { object: of, at, step }) = batch.ops.back_mut() else { return false };
-        let (sum, more) = match (step, edit) {
-            (Step::Add(sum), Edit::Add(more)) => (sum, *more),
-            (Step::AddTo(item, sum), Edit::AddTo(to, more)) if item == to => (sum, *more),
+        let Some(BatchOp::Step { object: of, at, deed: Deed::Add(sum) }) = batch.ops.back_mut() else {
+            return false;
+        };
+        let more = match (&self.objects[of.0 as usize].body, edit) {
+            (Body::Counter(_), Edit::Add(more)) => *more,
+            (Body::Cart(cart), Edit::AddTo(item, more)) if cart.name(KeyIx(*at)) == *item => *more,
             _ => return false,
         };
         // What was taken is told apart from what was added, so the two are not joined.
@@ -428,16 +455,3 @@ impl Fold {
 
 /// The most that one op adds or takes: what the format holds.
 pub const AMOUNT_MAX: i64 = (1 << 53) - 1;
-
-fn shape_of(written: &Written) -> Shape {
-    match written {
-        Written::Value(_) => Shape::Value,
-        Written::Tuple(values) => {
-            let bit = |(place, value): (usize, &Option<_>)| u64::from(value.is_some()) << place;
-            let present = values.iter().enumerate().map(bit).sum();
-            Shape::Tuple { count: values.len() as u8, present }
-        }
-        Written::Child(kind, options) => Shape::Child(*kind, options.clone()),
-        Written::Bare => Shape::Bare,
-    }
-}

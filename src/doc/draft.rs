@@ -1,11 +1,11 @@
 //! Writing the open batch down: tables, ops and content of one changeset.
 
-use super::batch::BatchOp;
+use super::batch::{BatchOp, Deed};
 use super::check::expand_of;
-use super::step::{Shape, Step};
+use super::step::Shape;
 use super::{Body, Fold, Names, Object, ObjectIx, RefTable, Written};
 use crate::causal::{CausalGraph, ChangesetIx, NameId, ObjectId, OpIx};
-use crate::crdt::{AccountId, Anchor, Bias, Emission, LedgerOp, Slot, UnitOp, UnitRef};
+use crate::crdt::{AccountId, Anchor, Bias, Emission, KeyIx, LedgerOp, Map, Slot, UnitOp, UnitRef};
 use crate::event::{
     self, Account, ChangesetAt, Content, NameAt, ObjectAt, ObjectKind, Op, OpSpan, Skeleton, Span, UnitAt,
     Value,
@@ -59,8 +59,8 @@ impl Fold {
         for (nth, op) in batch.ops.iter().enumerate().take(ops_max) {
             let written = writer.ops.len();
             match op {
-                BatchOp::Step { object, step, .. } => {
-                    writer.step(self.get(*object), step, OpIx(first + nth as u32));
+                BatchOp::Step { object, at, deed } => {
+                    writer.step(self.get(*object), *at, deed, OpIx(first + nth as u32));
                 }
                 BatchOp::Units(object) => {
                     let object = (*object, self.get(*object));
@@ -122,43 +122,53 @@ struct DraftWriter<'a> {
 }
 
 impl DraftWriter<'_> {
-    fn step(&mut self, of: &Object, step: &Step, op: OpIx) {
+    fn step(&mut self, of: &Object, at: u32, deed: &Deed, op: OpIx) {
         let object = self.object(of);
         self.bytes += 40;
-        let is_set = of.kind() == ObjectKind::Set;
-        let op = match step {
-            Step::Put(slot, shape) => {
-                let written = self.fold.written(op).expect("what was written here is here");
-                self.content(written);
-                match (*slot, shape) {
-                    (Slot::Group(group), Shape::Tuple { count, present }) => {
-                        Op::MapCouple { object, group, count: *count, present: *present }
-                    }
-                    (Slot::Key(name), Shape::Child(kind, options)) => {
-                        let options = options.to_vec();
-                        self.bytes += options.len();
-                        Op::MapChild { object, key: self.name(name), kind: *kind, options }
-                    }
-                    (Slot::Key(name), shape) if is_set => {
-                        let has_value = *shape == Shape::Value;
-                        Op::SetAdd { object, element: self.name(name), has_value }
-                    }
-                    (Slot::Key(name), _) => Op::MapSet { object, key: self.name(name) },
-                    (Slot::Group(_), _) => unreachable!("a group is written as a whole"),
+        let op = match (&of.body, deed) {
+            (Body::Map(map), Deed::Put) => match (map.slot(KeyIx(at)), self.written(op)) {
+                (Slot::Group(group), Shape::Tuple { count, present }) => {
+                    Op::MapCouple { object, group, count, present }
                 }
+                (Slot::Group(_), _) => unreachable!("a group is written as a whole"),
+                (Slot::Key(name), Shape::Child(kind, options)) => {
+                    self.bytes += options.len();
+                    Op::MapChild { object, key: self.name(name), kind, options: options.into() }
+                }
+                (Slot::Key(name), _) => Op::MapSet { object, key: self.name(name) },
+            },
+            (Body::Set(set), Deed::Put) => {
+                let has_value = self.written(op) == Shape::Value;
+                Op::SetAdd { object, element: self.element(set, at), has_value }
             }
-            Step::Take(Slot::Key(name)) if is_set => Op::SetRemove { object, element: self.name(*name) },
-            Step::Take(Slot::Key(name)) => Op::MapDelete { object, key: self.name(*name) },
-            Step::Take(Slot::Group(_)) => unreachable!("a group is written as a whole"),
-            Step::Add(amount) => Op::CounterAdd { object, amount: *amount },
-            Step::Reset => Op::CounterReset { object },
-            Step::AddTo(item, quantity) => {
-                Op::CartAdd { object, item: self.name(*item), quantity: *quantity }
+            (Body::Map(map), Deed::Take) => Op::MapDelete { object, key: self.element(map, at) },
+            (Body::Set(set), Deed::Take) => Op::SetRemove { object, element: self.element(set, at) },
+            (Body::Counter(_), Deed::Add(amount)) => Op::CounterAdd { object, amount: *amount },
+            (Body::Counter(_), Deed::Reset) => Op::CounterReset { object },
+            (Body::Cart(cart), Deed::Add(quantity)) => {
+                Op::CartAdd { object, item: self.name(cart.name(KeyIx(at))), quantity: *quantity }
             }
-            Step::Remove(item) => Op::CartRemove { object, item: self.name(*item) },
-            Step::Sign(signed) => self.sign(object, &signed.op, op),
+            (Body::Cart(cart), Deed::Remove) => {
+                Op::CartRemove { object, item: self.name(cart.name(KeyIx(at))) }
+            }
+            (Body::Ledger(_), Deed::Sign(signed)) => self.sign(object, &signed.op, op),
+            _ => unreachable!("steps are compared with the kind of their object"),
         };
         self.ops.push(op);
+    }
+
+    /// Puts what an op wrote into the content; says what it is.
+    fn written(&mut self, op: OpIx) -> Shape {
+        let written = self.fold.written(op).expect("what was written here is here");
+        self.content(written);
+        Shape::of(written)
+    }
+
+    fn element(&mut self, of: &Map, at: u32) -> NameAt {
+        match of.slot(KeyIx(at)) {
+            Slot::Key(name) => self.name(name),
+            Slot::Group(_) => unreachable!("a group is written as a whole"),
+        }
     }
 
     fn sign(&mut self, object: ObjectAt, said: &LedgerOp, op: OpIx) -> Op {

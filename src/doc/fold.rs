@@ -309,6 +309,9 @@ impl Fold {
 
     /// What may read differently since the last time, by object in the order in which it was met.
     pub fn take_patches(&mut self) -> Vec<Patch> {
+        if self.changed.is_empty() {
+            return Vec::new(); // as for most transactions, of which whoever made them tells
+        }
         let mut changed = std::mem::take(&mut self.changed);
         sort(&mut changed);
         let patch = |object: ObjectIx| {
@@ -321,7 +324,7 @@ impl Fold {
 
     /// The same, for whoever knows it already.
     pub fn forget_patches(&mut self) {
-        for object in std::mem::take(&mut self.changed) {
+        for object in self.changed.drain(..) {
             let of = &mut self.objects[object.0 as usize];
             of.listed = false;
             of.forget_patch();
@@ -364,6 +367,11 @@ impl Fold {
             return compute(self.get(object));
         }
         self.objects.shown_hash(object.0 as usize, compute)
+    }
+
+    /// Whether a key of any map may show an object.
+    pub fn has_children(&self) -> bool {
+        self.writings.has_children()
     }
 
     /// What an op wrote; none if it is absent.

@@ -220,8 +220,10 @@ impl Object {
     pub(super) fn forget_patch(&mut self) {
         match &mut self.body {
             Body::Text(text) => text.forget_deltas(),
-            _ => drop(self.take_patch()),
+            Body::Map(_) | Body::Set(_) | Body::Cart(_) => {}
+            Body::List(_) | Body::Counter(_) | Body::Ledger(_) => drop(self.take_patch()),
         }
+        self.touched.clear();
     }
 
     /// Recomputes the invariants the slow way.

@@ -51,6 +51,19 @@ pub enum Written {
 }
 
 impl Shape {
+    pub(super) fn of(written: &Written) -> Self {
+        match written {
+            Written::Value(_) => Self::Value,
+            Written::Tuple(values) => {
+                let bit = |(place, value): (usize, &Option<_>)| u64::from(value.is_some()) << place;
+                let present = values.iter().enumerate().map(bit).sum();
+                Self::Tuple { count: values.len() as u8, present }
+            }
+            Written::Child(kind, options) => Self::Child(*kind, options.clone()),
+            Written::Bare => Self::Bare,
+        }
+    }
+
     /// Whether it takes something from the content.
     pub(super) fn needs_content(&self) -> bool {
         matches!(self, Self::Value | Self::Tuple { .. })

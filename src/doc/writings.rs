@@ -8,18 +8,22 @@ use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Writings {
     rows: Vec<(OpIx, Option<Written>)>,
+    /// Whether any of them ever wrote an object.
+    has_children: bool,
 }
 
 impl Writings {
     /// Notes what an op wrote whose number exceeds all before. O(1).
     pub fn push(&mut self, op: OpIx, written: Option<Written>) {
         debug_assert!(self.rows.last().is_none_or(|last| last.0 < op), "ops come in order");
+        self.has_children |= is_child(written.as_ref());
         self.rows.push((op, written));
     }
 
     /// Supplies what was absent.
     pub fn fill(&mut self, op: OpIx, written: Written) {
         if let Ok(at) = self.rows.binary_search_by_key(&op, |row| row.0) {
+            self.has_children |= is_child(Some(&written));
             self.rows[at].1 = Some(written);
         }
     }
@@ -28,6 +32,11 @@ impl Writings {
     pub fn wipe(&mut self, op: OpIx) -> bool {
         let found = self.rows.binary_search_by_key(&op, |row| row.0);
         found.map(|at| self.rows[at].1 = None).is_ok()
+    }
+
+    /// Whether there may be one that wrote an object.
+    pub fn has_children(&self) -> bool {
+        self.has_children
     }
 
     /// What an op wrote. O(1) where all ops from the first on wrote something, else O(log writes).
@@ -49,6 +58,10 @@ impl Writings {
     }
 }
 
+fn is_child(written: Option<&Written>) -> bool {
+    matches!(written, Some(Written::Child(..)))
+}
+
 impl Saved for Writings {
     fn save(&self, out: &mut Writer) {
         saved::save_steps(out, self.rows.iter().map(|(op, _)| op.0));
@@ -58,6 +71,7 @@ impl Saved for Writings {
     fn load(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let ops = saved::load_rising(from)?;
         let row = |op| Ok((OpIx(op), Saved::load(from)?));
-        Ok(Self { rows: ops.into_iter().map(row).collect::<Result<_, _>>()? })
+        let rows: Vec<(_, Option<Written>)> = ops.into_iter().map(row).collect::<Result<_, _>>()?;
+        Ok(Self { has_children: rows.iter().any(|(_, written)| is_child(written.as_ref())), rows })
     }
 }

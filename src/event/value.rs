@@ -30,6 +30,9 @@ pub enum Value {
     BigInt(BigInt),
 }
 
+/// What no number needs more than, nor the tag and the length of a string.
+const SCALAR_BYTES_MAX: usize = 16;
+
 impl Value {
     /// Reads a value.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -82,6 +85,16 @@ impl Value {
                 out.u8(BIGINT);
                 integer.encode(out);
             }
+        }
+    }
+
+    /// Whether its bytes are at most so many. O(1) for numbers and for strings that are far from it.
+    #[must_use]
+    pub fn fits(&self, max: usize) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) if max >= SCALAR_BYTES_MAX => true,
+            Self::String(text) if text.len() + SCALAR_BYTES_MAX <= max => true,
+            _ => self.to_bytes().len() <= max,
         }
     }
 

@@ -144,7 +144,7 @@ impl Replica {
         env: &mut Env<'_>,
     ) -> Result<(), EditFault> {
         self.expect(object, ObjectKind::Map)?;
-        if value.to_bytes().len() > VALUE_BYTES_MAX {
+        if !value.fits(VALUE_BYTES_MAX) {
             return Err(EditFault::TooLarge);
         }
         let options = self.options_of(object);
@@ -228,7 +228,7 @@ impl Replica {
     ) -> Result<(), EditFault> {
         self.expect(object, ObjectKind::Set)?;
         let name = self.value_for_writing(Sort::SetElement, element)?;
-        if value.as_ref().is_some_and(|value| value.to_bytes().len() > VALUE_BYTES_MAX) {
+        if value.as_ref().is_some_and(|value| !value.fits(VALUE_BYTES_MAX)) {
             return Err(EditFault::TooLarge);
         }
         self.edit(object, Edit::Put(Slot::Key(name), value.map_or(Written::Bare, Written::Value)), env);

@@ -66,6 +66,6 @@ impl Replica {
 fn fits(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
-        _ => value.to_bytes().len() <= VALUE_BYTES_MAX,
+        _ => value.fits(VALUE_BYTES_MAX),
     }
 }

@@ -12,6 +12,7 @@ mod attest;
 mod audit;
 mod blocks;
 mod child;
+mod closed;
 mod commit;
 mod compare;
 mod consent;
@@ -150,7 +151,7 @@ pub struct Replica {
     batch: seal::OpenBatch,
     drafting: draft::Drafting,
     /// Batches that are complete and wait to be sealed.
-    closed: VecDeque<seal::Closed>,
+    closed: closed::Line,
     /// Ids of those that were sealed and are to be told of.
     sealed: Vec<ChangesetId>,
     undo: undo::UndoStack,
@@ -260,7 +261,7 @@ impl Replica {
             volatile: HashSet::default(),
             batch: seal::OpenBatch::default(),
             drafting: draft::Drafting::default(),
-            closed: VecDeque::new(),
+            closed: closed::Line::default(),
             sealed: Vec::new(),
             undo: undo::UndoStack::default(),
             views: view::Views::default(),

@@ -5,6 +5,7 @@
 //! signing one takes many times as long as making it. Meanwhile its edits are what everybody here reads, and like those of the
 //! open batch neither stored nor sent, and nothing else is integrated.
 
+use super::closed::Closed;
 use super::notes::Said;
 use super::redact::redacted_by;
 use super::{Env, Replica};
@@ -25,7 +26,7 @@ pub(super) const BODY_BYTES_MAX: usize = limits::CHANGESET_BYTES_MAX - 65_536;
 const META_BYTES_MAX: usize = 8_192;
 
 /// Facts about the batch that is open, beside its ops.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct OpenBatch {
     pub begun_ms: Option<u64>,
     pub message: Option<String>,
@@ -60,18 +61,6 @@ const SLICE: usize = 32;
 
 /// How many may wait in line.
 const CLOSED_MAX: usize = 1 << 17;
-
-/// A batch that is complete and waits in line to be sealed.
-#[derive(Clone, Debug)]
-pub(super) struct Closed {
-    facts: OpenBatch,
-    /// How many ops it has.
-    ops: usize,
-    /// When it was closed.
-    closed_ms: u64,
-    /// Whether [`Replica::take_sealed`] tells of it.
-    is_awaited: bool,
-}
 
 /// What batches became: changesets in their order.
 #[derive(Clone, Debug, Default)]
@@ -181,8 +170,8 @@ impl Replica {
 
     /// When the open batch is to be sealed.
     pub(super) fn batch_deadline(&self) -> Option<u64> {
-        if let Some(first) = self.closed.front() {
-            return Some(first.closed_ms);
+        if let Some(first_ms) = self.closed.first_ms() {
+            return Some(first_ms);
         }
         let begun = self.batch.begun_ms.filter(|_| !self.batch.in_transact && self.fold.has_batch())?;
         let age = self.settings.batch_ms.unwrap_or(AGE_MS[usize::from(!self.others_online())]);
@@ -254,13 +243,13 @@ impl Replica {
         self.batch = OpenBatch { composing, in_transact, ..OpenBatch::default() };
         let ops = if self.actor.is_some() { self.fold.close_batch() } else { 0 };
         if ops > 0 {
-            self.closed.push_back(Closed { facts, ops, closed_ms: env.now_ms, is_awaited });
+            self.closed.push(Closed { facts, ops, closed_ms: env.now_ms, is_awaited });
         }
     }
 
     /// Signs the first closed batch, if there is one.
     fn sign_next(&mut self, sealed: &mut Sealed, env: &mut Env<'_>) {
-        let Some(mut next) = self.closed.pop_front() else { return };
+        let Some(mut next) = self.closed.pop() else { return };
         let actor = self.actor.expect("whoever closed a batch has an actor");
         let (mut group, mut begun) = (0, 0);
         while next.ops > 0 {

@@ -107,7 +107,7 @@ impl Replica {
     }
 
     fn mark_for_writing(&mut self, key: &str, value: &Value) -> Result<NameId, EditFault> {
-        if key.len() > limits::NAME_BYTES_MAX || value.to_bytes().len() > VALUE_BYTES_MAX {
+        if key.len() > limits::NAME_BYTES_MAX || !value.fits(VALUE_BYTES_MAX) {
             return Err(EditFault::TooLarge);
         }
         let name = name_id(self.identity.keyring().names(), Sort::MarkKey, key.as_bytes());
