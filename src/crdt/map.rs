@@ -37,9 +37,11 @@ impl Map {
         deletes: bool,
         active: bool,
     ) -> KeyIx {
-        let key = *self.index.entry(slot).or_insert_with(|| {
+        let key = self.index.get(&slot).copied().unwrap_or_else(|| {
             self.slots.push((slot, Register::default()));
-            KeyIx(self.slots.len() as u32 - 1)
+            let key = KeyIx(self.slots.len() as u32 - 1);
+            self.index.insert(slot, key);
+            key
         });
         self.slots[key.0 as usize].1.apply(history, op, deletes, active);
         key

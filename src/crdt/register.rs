@@ -10,6 +10,7 @@ use crate::causal::OpIx;
 use crate::codec::{DecodeError, Reader, Saved, Writer, saved};
 use crate::sorted::sort_by;
 use crate::steps;
+use std::ops::Deref;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Write {
@@ -27,11 +28,41 @@ pub struct Winner {
     pub deletes: bool,
 }
 
+/// Those of one key: nearly always one, which then stands in the register itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Winners {
+    One(Winner),
+    Several(Vec<Winner>),
+}
+
+impl Default for Winners {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl From<Vec<Winner>> for Winners {
+    fn from(winners: Vec<Winner>) -> Self {
+        if let [only] = *winners { Self::One(only) } else { Self::Several(winners) }
+    }
+}
+
+impl Deref for Winners {
+    type Target = [Winner];
+
+    fn deref(&self) -> &[Winner] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Several(winners) => winners,
+        }
+    }
+}
+
 /// The writes to one key.
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     writes: Vec<Write>,
-    winners: Vec<Winner>,
+    winners: Winners,
     /// A winner was switched off: the others have to be looked at again.
     dirty: bool,
 }
@@ -76,7 +107,7 @@ impl Register {
     /// Finds the winners again if a toggle made that necessary. O(writes · winners), once for any number of toggles.
     pub fn settle(&mut self, history: &impl Recency) {
         if std::mem::take(&mut self.dirty) {
-            self.winners = maximal(history, self.writes.iter().filter(|write| write.active));
+            self.winners = maximal(history, self.writes.iter().filter(|write| write.active)).into();
         }
     }
 
@@ -114,7 +145,8 @@ impl Register {
     ) -> Self {
         let chosen = self.writes.iter().filter(|write| selected(write.op));
         let writes: Vec<Write> = chosen.map(|write| Write { active: active(write.op), ..*write }).collect();
-        Self { winners: maximal(history, writes.iter().filter(|write| write.active)), writes, dirty: false }
+        let winners = maximal(history, writes.iter().filter(|write| write.active)).into();
+        Self { winners, writes, dirty: false }
     }
 
     /// Every write, oldest first: (op, deletes, active).
@@ -127,19 +159,26 @@ impl Register {
     pub fn dbg_check(&self, history: &impl Recency) {
         assert!(self.writes.is_sorted_by_key(|write| write.op));
         if !self.dirty {
-            assert_eq!(self.winners, maximal(history, self.writes.iter().filter(|write| write.active)));
+            assert_eq!(*self.winners, *maximal(history, self.writes.iter().filter(|write| write.active)));
         }
     }
 
     /// Lets an active write compete with the winners; says whether it became one.
     fn raise(&mut self, history: &impl Recency, new: Winner) -> bool {
         steps::count(1 + self.winners.len());
+        let replaces = |winner: &Winner| winner.op < new.op && overwrites(history, new.op, winner.op);
+        if self.winners.iter().all(replaces) {
+            self.winners = Winners::One(new);
+            return true;
+        }
         if self.winners.iter().any(|winner| new.op < winner.op && overwrites(history, winner.op, new.op)) {
             return false;
         }
-        self.winners.retain(|winner| !(winner.op < new.op && overwrites(history, new.op, winner.op)));
-        let at = self.winners.partition_point(|winner| history.newer(winner.op, new.op).is_gt());
-        self.winners.insert(at, new);
+        let mut winners: Vec<Winner> =
+            self.winners.iter().copied().filter(|winner| !replaces(winner)).collect();
+        let at = winners.partition_point(|winner| history.newer(winner.op, new.op).is_gt());
+        winners.insert(at, new);
+        self.winners = winners.into();
         true
     }
 }
@@ -185,7 +224,8 @@ impl Saved for Register {
             let Write { op, deletes, .. } = writes[place as usize];
             Winner { op, deletes }
         };
-        Ok(Self { winners: winners.into_iter().map(winner).collect(), writes, dirty: false })
+        let winners: Vec<Winner> = winners.into_iter().map(winner).collect();
+        Ok(Self { winners: winners.into(), writes, dirty: false })
     }
 }
 
