@@ -90,13 +90,11 @@ export function changesOf(change: EngineChange, object: Handle, origin: unknown)
   const { source, member, actor, changeset } = change;
   const by = source === "local" ? origin : undefined;
   const { kind } = object;
-  if (kind === "text") {
-    const deltas = change.text ? deltasOf(change.text) : [];
-    return deltas.map((delta) => told<TextChange>({ kind, source, member, actor, changeset, object, delta }, by));
-  }
-  if (kind === "list") {
-    const deltas = change.list ? deltasOf(change.list) : [];
-    return deltas.map((delta) => told<ListChange>({ kind, source, member, actor, changeset, object, delta }, by));
+  if (kind === "text" || kind === "list") {
+    const deltas: readonly (Delta | ListDelta)[] = change.text ? deltasOf(change.text) : change.list ? deltasOf(change.list) : [];
+    const changes: Change[] = []; // not mapped: what a closure holds would be set aside at each call, of other kinds too
+    for (const delta of deltas) changes.push(told({ kind, source, member, actor, changeset, object, delta } as TextChange | ListChange, by));
+    return changes;
   }
   if (kind === "counter") return [told<CounterChange>({ kind, source, member, actor, changeset, object, delta: change.amount ?? 0 }, by)];
   const keys = freeze(change.keys ?? []);

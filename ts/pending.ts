@@ -78,7 +78,7 @@ export class Pending {
   /** What it wrote. One for all of them: arrays of its own are much for one that writes a key. */
   readonly #touched: Touched = { cores: [], keys: [] };
   /** Whether the engine has to tell of it. */
-  #isUntold = false;
+  #engineTells = false;
   /** All that was gathered are edits of texts that can be told here; and of one text. */
   #isSpliced = true;
   #isOne = true;
@@ -114,6 +114,7 @@ export class Pending {
     this.epoch++;
     this.#last = undefined;
     this.#child = undefined;
+    if (this.#isInTransaction) this.forgetTouched();
     this.#isInTransaction = false;
     if (this.#used === 0) return;
     this.#used = 0;
@@ -138,7 +139,7 @@ export class Pending {
     start.numbers = this.#numbers.length;
     start.strings = this.#strings.length;
     this.forgetTouched();
-    this.#isUntold = false;
+    this.#engineTells = false;
     this.#last = undefined;
   }
 
@@ -147,7 +148,7 @@ export class Pending {
    * it.
    */
   close(): Touched | undefined {
-    if (!this.#isInTransaction || this.#isUntold) return undefined;
+    if (!this.#isInTransaction || this.#engineTells) return undefined;
     this.#edits[this.#used++] = MARKS.close;
     this.#isInTransaction = false;
     this.#relieve();
@@ -180,7 +181,7 @@ export class Pending {
     this.#open(core);
     this.#edits[this.#used++] = this.#keep(key);
     this.#edits[this.#used++] = value === undefined ? TAGS.none : this.#keep(value);
-    if (this.#isInTransaction && !this.#isUntold) {
+    if (this.#isInTransaction && !this.#engineTells) {
       this.#touched.cores.push(core);
       this.#touched.keys.push(key);
     }
@@ -284,7 +285,10 @@ export class Pending {
   #open(core: ObjectCore): void {
     this.#caller.gathering();
     if (this.#used === 0) this.#begunMs = Date.now();
-    if (!writesKeys(core)) this.#isUntold = true;
+    if (!writesKeys(core)) {
+      this.#engineTells = true;
+      if (this.#isInTransaction) this.forgetTouched();
+    }
     const { number } = core;
     if (core.kind !== "text" || core.map || !core.joins) this.#isSpliced = false;
     else if (this.#used > 0 && this.#edits[0] !== number) this.#isOne = false;

@@ -124,7 +124,7 @@ export class Saves {
   }
 }
 
-/** A write and what becomes of its transaction, which callers, who have the write itself, are to have no part in. */
+/** A write. What becomes of its transaction is told to the class: callers get this very object, and see no methods for that. */
 export class OpenWrite implements Write {
   readonly #saves: Saves;
   #id: string | Uint8Array | undefined;

@@ -37,11 +37,9 @@ impl Map {
         deletes: bool,
         active: bool,
     ) -> KeyIx {
-        let key = self.index.get(&slot).copied().unwrap_or_else(|| {
+        let key = *self.index.entry(slot).or_insert_with(|| {
             self.slots.push((slot, Register::default()));
-            let key = KeyIx(self.slots.len() as u32 - 1);
-            self.index.insert(slot, key);
-            key
+            KeyIx(self.slots.len() as u32 - 1)
         });
         self.slots[key.0 as usize].1.apply(history, op, deletes, active);
         key

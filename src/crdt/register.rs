@@ -29,9 +29,10 @@ pub struct Winner {
 }
 
 /// Those of one key: nearly always one, which then stands in the register itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Winners {
     One(Winner),
+    /// Or none.
     Several(Vec<Winner>),
 }
 

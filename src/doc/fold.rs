@@ -369,7 +369,7 @@ impl Fold {
         self.objects.shown_hash(object.0 as usize, compute)
     }
 
-    /// Whether a key of any map may show an object.
+    /// Whether a key of any map was ever written an object. The declared fields of a map are none.
     pub fn has_children(&self) -> bool {
         self.writings.has_children()
     }

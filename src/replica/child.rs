@@ -257,7 +257,7 @@ impl Replica {
     /// Empties the objects that a key shows, or would show if another of its writes had won; but for one.
     pub(super) fn clear_under(&mut self, map: ObjectIx, slot: Slot, but: Option<ObjectIx>) {
         if !self.fold.has_children() {
-            return; // no key shows any
+            return; // no key was written any
         }
         for child in self.children_at(map, slot).into_iter().filter(|child| Some(*child) != but) {
             self.clear(child);

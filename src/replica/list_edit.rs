@@ -16,7 +16,7 @@ impl Replica {
     ) -> Result<(), EditFault> {
         self.may_write()?;
         self.expect(object, ObjectKind::List)?;
-        if !values.iter().all(fits) {
+        if !values.iter().all(|value| value.fits(VALUE_BYTES_MAX)) {
             return Err(EditFault::TooLarge);
         }
         let any = !values.is_empty();
@@ -59,13 +59,5 @@ impl Replica {
             self.edited(object, env);
         }
         Ok(())
-    }
-}
-
-/// Whether a value fits into a changeset.
-fn fits(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => true,
-        _ => value.fits(VALUE_BYTES_MAX),
     }
 }

@@ -385,6 +385,42 @@ test("a listener that throws stops nobody and is reported", async (t) => {
   assert.deepEqual(caught, [boom]);
 });
 
+test("who is told is who listens when their turn comes, but for those who begin meanwhile", async (t) => {
+  const s = await openSpace(t);
+  const m = s.getMap("m");
+  const calls: string[] = [];
+  const ends: (() => void)[] = [];
+  m.subscribe(() => {
+    calls.push("first");
+    ends[0]?.();
+    if (calls.length === 1) m.subscribe(() => calls.push("late"));
+  });
+  ends.push(m.subscribe(() => calls.push("second")));
+  m.subscribe(() => calls.push("third"));
+  s.transact(() => m.set("a", 1));
+  assert.deepEqual(calls, ["first", "third"]);
+  s.transact(() => m.set("a", 2));
+  assert.deepEqual(calls.slice(2), ["first", "third", "late"]);
+});
+
+test("transactions in the middle of telling leave what is told of others alone", async (t) => {
+  const s = await openSpace(t);
+  const [m, other] = [s.getMap("m"), s.getMap("other")];
+  const told: (readonly [string, readonly string[]])[] = [];
+  s.subscribe((changes) => {
+    if (!other.has("a")) s.transact(() => other.set("a", 1).set("b", 2).set("a", 3));
+    told.push(...changes.map(({ object, keys }) => [object.name, keys as readonly string[]] as const));
+  });
+  const writes = ["k", "l"].map((key) => s.transact(() => m.set(key, 1)));
+  assert.deepEqual(told, [["m", ["k"]], ["other", ["a", "b"]], ["m", ["l"]]]);
+  assert.throws(() => s.transact(() => { m.set("k", 2).set("l", 2); throw new RangeError("no"); }), RangeError);
+  assert.deepEqual([told.length, m.get("k"), m.get("l")], [3, 1, 1]);
+  writes.push(s.transact(() => m.set("n", 1)));
+  assert.deepEqual(told.at(-1), ["m", ["n"]]);
+  assert.equal(new Set(writes.map(({ id }) => id)).size, 3);
+  assert.ok(writes.every((write) => Object.isFrozen(write)));
+});
+
 test("a subscription ends by its function or its signal", async (t) => {
   const s = await openSpace(t);
   const m = s.getMap("m");
