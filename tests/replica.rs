@@ -4,7 +4,8 @@ mod common;
 
 use common::{Node, assert_same, sync};
 use stemma::event::{ObjectKind, Role, Value};
-use stemma::replica::{EditFault, Obstacle, Tier, Trouble};
+use stemma::replica::{EditFault, IdentityError, Obstacle, Replica, Settings, Tier, Trouble};
+use stemma::store::StoreName;
 
 fn text(node: &mut Node, name: &str) -> stemma::doc::ObjectIx {
     node.replica.object(name, ObjectKind::Text).expect("a text")
@@ -22,6 +23,19 @@ fn type_at(node: &mut Node, name: &str, position: u32, string: &str) {
 fn read(node: &mut Node, name: &str) -> String {
     let object = text(node, name);
     node.replica.text(object).expect("a text").to_string()
+}
+
+#[test]
+fn a_store_whose_keys_have_no_epoch_is_damaged() {
+    let node = Node::create(1);
+    let [meta, mut keys, actors] =
+        [StoreName::Meta, StoreName::Keys, StoreName::Actors].map(|store| node.disk.records(store));
+    keys.get_mut("epochs").expect("a space has one")[0] = 0;
+    let opened = Replica::open(&meta, &keys, &actors, Settings::default());
+    assert!(matches!(opened.map(|_| ()), Err(IdentityError::Damaged(_))));
+    keys.remove("epochs");
+    let opened = Replica::open(&meta, &keys, &actors, Settings::default());
+    assert!(matches!(opened.map(|_| ()), Err(IdentityError::Missing("epochs"))));
 }
 
 #[test]

@@ -134,7 +134,12 @@ impl Identity {
         let space = genesis.id();
         let mut keyring = Keyring::new(space.0, NameKey::new(seed("names")?));
         let mut epochs = Reader::new(key("epochs")?);
-        for _ in 0..epochs.count("epochs", limits::INVITE_EPOCHS_MAX, 32)? {
+        let count = epochs.count("epochs", limits::INVITE_EPOCHS_MAX, 32)?;
+        if count == 0 {
+            let rule = "a space has an epoch from the start";
+            return Err(DecodeError::Invalid { what: "epochs", at: 0, rule }.into());
+        }
+        for _ in 0..count {
             keyring.add(EpochSecret::new(epochs.array("epoch")?));
         }
         keyring.set_private(&member.private_secret());

@@ -31,7 +31,11 @@ pub fn plain(replica: &mut Replica, object: ObjectIx) -> Value {
             Value::Array(pairs.map(|(item, n)| Value::Array(vec![item.clone(), number(n)])).collect())
         }
         ObjectKind::List => Value::Array(replica.list(object).expect("a list").iter().cloned().collect()),
-        other => panic!("nobody makes a {other:?}"),
+        ObjectKind::Ledger => {
+            let accounts = replica.ledger_accounts(object).into_iter();
+            let each = accounts.map(|one| Value::String(format!("{:?}: {}", one.account, one.balance)));
+            Value::Array(each.collect())
+        }
     }
 }
 
