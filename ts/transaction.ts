@@ -100,7 +100,7 @@ export class Transactions {
     // Loose edits are told with their own origin, that is none.
     this.#pump.settle();
     const { pending } = this.#pump;
-    if (o === NO_OPTIONS || isPlain(o)) pending.begin();
+    if (isBare(o)) pending.begin();
     else this.#open(o);
     const outer = new OpenWrite(this.#saves);
     this.#outer = outer;
@@ -199,7 +199,7 @@ const closeTransact = (engine: Engine) => engine.closeTransact();
 const lastWrite = (engine: Engine) => engine.lastWrite();
 
 /** Whether the engine needs to hear nothing of a transaction but where it begins and ends. */
-function isPlain({ message, headers, command, disclosable }: TransactOptions): boolean {
+function isBare({ message, headers, command, disclosable }: TransactOptions): boolean {
   return message === undefined && headers === undefined && command === undefined && !disclosable;
 }
 

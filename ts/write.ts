@@ -150,10 +150,11 @@ export class OpenWrite implements Write {
   async saved(tier: Tier, o?: { signal?: AbortSignal }): Promise<void> {
     checkWord(tier, "tier", ["local", "relay", "final"]);
     checkOptions(o, "o", ["signal"]);
-    checkSignal(o?.signal);
+    const signal = o?.signal; // once: what is checked is what is used, after the wait too
+    checkSignal(signal);
     if (!this.#isClosed) await (this.#ended ??= new Promise((resolve) => (this.#tell = resolve)));
     if (this.#discarded) throw this.#discarded.error;
-    return this.#saves.wait(this.id, tier, o?.signal);
+    return this.#saves.wait(this.id, tier, signal);
   }
 
   seenBy(): number {
